@@ -1,0 +1,310 @@
+"""The TOML of a study, as pydantic models, and errors that name the key, the nearest name and the remedy.
+
+Component tables (``[dataset]``, ``[split]``, ``[backbone]``, ``[codec]``, ...) name a plugin's component; their other keys
+belong to that component and are checked against its ``Config`` once the registry knows it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from kpcore.errors import KpError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+Toml = dict[str, Any]
+
+
+class Strict(BaseModel):
+    """A table of which every key is ours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ComponentTable(BaseModel):
+    """A table that names a component; ``options`` are the keys that are the component's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    name: str = Field(description="the component, as its plugin names it")
+
+    @property
+    def options(self) -> Toml:
+        """Keys that the core does not know."""
+        return dict(self.model_extra or {})
+
+
+class StudyTable(Strict):
+    """``[study]``: what is compared."""
+
+    name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>")
+    seeds: list[int] = Field(default=[0], min_length=1, description="one training a seed, split and mode")
+    modes: list[str] = Field(
+        default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
+    )
+
+    @field_validator("seeds", "modes")
+    @classmethod
+    def _once(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) != len(values):
+            raise ValueError("names one entry twice")
+        return values
+
+
+class DatasetTable(ComponentTable):
+    """``[dataset]``: where the people come from."""
+
+    when_missing: Literal["error", "sample"] = Field(
+        default="error", description="what to do where no root is configured: stop, or run the profile 'sample'"
+    )
+    generate: ComponentTable | None = Field(
+        default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"
+    )
+
+
+class SplitTable(ComponentTable):
+    """``[split]``: the rule that names keypoint subsets."""
+
+
+class BackboneTable(ComponentTable):
+    """``[backbone]``: the network's parts."""
+
+    stages: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[2, 4], min_length=2, description="stages of the network at each step of a split: S1, S2, ..."
+    )
+
+    @model_validator(mode="after")
+    def _growing(self) -> BackboneTable:
+        if any(later < earlier for earlier, later in zip(self.stages, self.stages[1:], strict=False)):
+            raise ValueError(
+                f"stages = {self.stages}: a source network is larger than the network it goes into;"
+                " let the numbers grow, as in [2, 4]"
+            )
+        return self
+
+
+class CodecTable(ComponentTable):
+    """``[codec]``: targets, loss and decoding."""
+
+
+class ModeTable(BaseModel):
+    """``[modes.NAME]``: settings of one transfer mode; NAME is what ``study.modes`` lists and tables print."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    strategy: str = Field(default="", description="the strategy; the table's own name where absent")
+
+    @property
+    def options(self) -> Toml:
+        """Keys that are the strategy's own."""
+        return dict(self.model_extra or {})
+
+
+class Augmentation(Strict):
+    """``[training.augmentation]``: drawn anew for every person and epoch."""
+
+    scale: tuple[Annotated[float, Field(gt=0.1)], Annotated[float, Field(lt=10)]] = Field(
+        default=(0.75, 1.25), description="uniform draw of the person's size, as a factor (paper, section 3.3)"
+    )
+    rotation: float = Field(default=30.0, ge=0, le=180, description="uniform draw in +- this many degrees (paper)")
+    flip: float = Field(default=0.5, ge=0, le=1, description="probability of mirroring left and right")
+    colour: float = Field(default=0.0, ge=0, lt=1, description="each RGB channel times a uniform draw in 1 +- this")
+    translation: float = Field(default=0.0, ge=0, le=0.5, description="uniform shift in +- this share of the crop side")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Augmentation:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError("scale = [low, high] needs low <= high")
+        return self
+
+
+class Optimizer(Strict):
+    """``[training.optimizer]``."""
+
+    name: Literal["rmsprop", "adamw"] = "rmsprop"
+    learning_rate: float = Field(default=2.5e-4, gt=0)
+    alpha: float = Field(default=0.99, ge=0, lt=1, description="RMSprop: decay of the squared gradient's mean")
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW: decoupled; RMSprop: added to the gradient")
+
+
+class Schedule(Strict):
+    """``[training.schedule]``."""
+
+    name: Literal["plateau", "onecycle", "constant"] = "plateau"
+    factor: float = Field(default=0.2, gt=0, lt=1, description="plateau: the learning rate times this (paper: / 5)")
+    patience: int = Field(default=5, ge=0, description="plateau: epochs without improvement before that")
+    warmup: float = Field(default=0.1, gt=0, lt=1, description="onecycle: share of the steps in which the rate rises")
+
+
+class TrainingTable(Strict):
+    """``[training]``: one job's loop. The defaults are the paper's preset; see docs/explanation/paper.md."""
+
+    resolution: int = Field(default=256, ge=32, le=1024, description="side of the network's square input, pixels")
+    batch_size: int = Field(default=6, ge=1)
+    epochs: int = Field(default=200, ge=1, description="at most")
+    iterations_per_epoch: int | None = Field(default=None, ge=1, description="one pass over the people where absent")
+    early_stopping: int | None = Field(default=10, ge=1, description="stop after this many epochs without improvement")
+    min_improvement: float = Field(default=0.0, ge=0, description="what counts as improvement, in the metric's unit")
+    select_on: Literal["valid", "held_out"] = Field(
+        default="valid", description="where epochs are compared: the validation part (paper) or a share of train"
+    )
+    held_out: float = Field(default=0.1, gt=0, lt=0.5, description="that share, by a hash of the image's name")
+    keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights are the result")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    threads: int | None = Field(default=None, ge=1, description="torch threads; one a core where absent")
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    augmentation: Augmentation = Augmentation()
+
+
+class ValidationTable(ComponentTable):
+    """``[evaluation.validation]``: the metric that is read after every epoch."""
+
+    people: int | None = Field(default=None, ge=1, description="score this many people, evenly spread; all where absent")
+    flip_test: bool = False
+
+
+class EvaluationTable(Strict):
+    """``[evaluation]``: how a finished network is scored."""
+
+    metric: ComponentTable = Field(default_factory=lambda: ComponentTable(name="pckh"))
+    validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
+    flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
+    batch_size: int = Field(default=32, ge=1)
+
+
+class StudyConfig(Strict):
+    """A whole study file, after profile and ``--set``."""
+
+    study: StudyTable = StudyTable()
+    dataset: DatasetTable
+    split: SplitTable
+    backbone: BackboneTable
+    codec: CodecTable
+    modes: dict[str, ModeTable] = {}
+    training: TrainingTable = TrainingTable()
+    evaluation: EvaluationTable = EvaluationTable()
+
+    @model_validator(mode="after")
+    def _modes_are_used(self) -> StudyConfig:
+        for name in self.modes:
+            if name not in self.study.modes:
+                near = nearest(name, self.study.modes)
+                raise ValueError(
+                    f"[modes.{name}] is not in study.modes"
+                    + (f"; did you mean '{near}'?" if near else f" ({', '.join(self.study.modes)})")
+                )
+        return self
+
+
+def read_toml(path: Path) -> Toml:
+    """Read a TOML file; raises KpError with file, line and column."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        beside = sorted(item.name for item in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        near = nearest(path.name, beside)
+        raise KpError(f"{path}: no such study file" + (f"; did you mean '{near}'?" if near else "")) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KpError(f"{path}: cannot be read as a study file: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        at = f":{place[1]}:{place[2]}" if place else ""
+        what = re.sub(r" \(at .*\)$", "", str(error))
+        raise KpError(f"{path}{at}: not valid TOML: {what}; mend this line") from None
+
+
+def overlay(base: Toml, top: Toml) -> Toml:
+    """Return ``base`` with the keys of ``top``; tables merge, but a table whose ``name`` changes starts anew."""
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            renamed = "name" in value and "name" in old and value["name"] != old["name"]
+            merged[key] = dict(value) if renamed else overlay(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def parse_set(assignment: str) -> Toml:
+    """Turn ``a.b=v`` into nested tables; v is read as TOML, or as a plain string where it is none."""
+    key, equals, text = assignment.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        raise KpError(f"--set {assignment}: write it as key.key=value, for instance training.epochs=10")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        value = text
+    for part in reversed(parts):
+        value = {part: value}
+    return dict(value)
+
+
+def assemble(document: Toml, *, profile: str | None, sets: Sequence[str], where: str) -> Toml:
+    """Apply a profile and ``--set`` assignments to a study document; the profiles themselves are left out.
+
+    Raises:
+        KpError: no such profile.
+    """
+    tables = {key: value for key, value in document.items() if key != "profiles"}
+    profiles = document.get("profiles", {})
+    if profile is not None:
+        if profile not in profiles:
+            from kpcore.errors import unknown
+
+            raise unknown("profile", profile, profiles, where=where)
+        tables = overlay(tables, profiles[profile])
+    for assignment in sets:
+        tables = overlay(tables, parse_set(assignment))
+    return tables
+
+
+def validate(model: type[Model], values: Mapping[str, Any], *, where: str) -> Model:
+    """Validate; the first problem becomes one line with the key path, the nearest key and what exists.
+
+    Raises:
+        KpError: always this, never pydantic's own error.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise KpError(explain(error, model, where)) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """Put the most telling of pydantic's errors into one line."""
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    path = [str(part) for part in problem["loc"]]
+    place = f"{where}: " + ".".join(path) if path else where
+    if problem["type"] == "extra_forbidden":
+        options = _fields_at(model, path[:-1])
+        near = nearest(path[-1], options)
+        hint = f"did you mean '{near}'? " if near else ""
+        return f"{place}: unknown key '{path[-1]}'; {hint}({', '.join(options) or 'no keys'} exist here)"
+    if problem["type"] == "missing":
+        return f"{place}: missing; add the key '{path[-1]}' ({', '.join(_fields_at(model, path[:-1]))} exist here)"
+    message = re.sub(r"^Value error, ", "", problem["msg"])
+    given = problem["input"]
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | list | tuple) else ""
+    return f"{place}: {message}{shown}".replace("\n", " ")
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Names of the keys of the (sub)model at this path."""
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+        if inner:
+            model = inner[0]
+    return list(model.model_fields)

@@ -1,0 +1,26 @@
+"""Errors for people: one line that says what is wrong, where, what exists, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KpError(Exception):
+    """Something the user can put right. The command prints its one line and exits with code 2."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str | None:
+    """Return the option most like ``name``, or None where nothing is near."""
+    found = difflib.get_close_matches(str(name), [str(option) for option in options], n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown(kind: str, name: object, options: Iterable[str], *, where: str = "") -> KpError:
+    """Build the error for a name that does not exist: the place, the nearest name, and all that exist."""
+    exist = list(options)
+    near = nearest(str(name), exist)
+    place = f"{where}: " if where else ""
+    hint = f"did you mean '{near}'? " if near else ""
+    listed = ", ".join(exist) if exist else "none"
+    return KpError(f"{place}unknown {kind} '{name}'; {hint}({listed} exist)")

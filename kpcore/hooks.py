@@ -1,0 +1,77 @@
+"""The whole plugin surface on one screen.
+
+A plugin is a module named by an entry point of the group ``kpcore``. It holds functions with the names below, marked
+with ``@hookimpl``, and imports its classes inside them, so that listing plugins stays fast. Each component hook returns
+a mapping from the name that study files use to the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
+
+GROUP = "kpcore"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def kp_datasets() -> Mapping[str, type[Dataset]]:
+    """Return data sets by name."""
+
+
+@hookspec
+def kp_generators() -> Mapping[str, type[Generator]]:
+    """Return generators of synthetic data sets by name."""
+
+
+@hookspec
+def kp_backbones() -> Mapping[str, type[Backbone]]:
+    """Return backbones by name."""
+
+
+@hookspec
+def kp_splits() -> Mapping[str, type[Split]]:
+    """Return split rules by name."""
+
+
+@hookspec
+def kp_strategies() -> Mapping[str, type[TransferStrategy]]:
+    """Return transfer strategies by name."""
+
+
+@hookspec
+def kp_codecs() -> Mapping[str, type[Codec]]:
+    """Return codecs by name."""
+
+
+@hookspec
+def kp_metrics() -> Mapping[str, type[Metric]]:
+    """Return metrics by name."""
+
+
+@hookspec
+def kp_commands() -> Mapping[str, typer.Typer]:
+    """Return sub-commands of ``kp`` by name; asked for only when a user calls an unknown command or ``kp --help``."""
+
+
+@hookspec
+def kp_job_started(job: Mapping[str, Any]) -> None:
+    """A job starts; ``job`` holds its key, name, split, mode, seed and settings."""
+
+
+@hookspec
+def kp_epoch_ended(job: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """An epoch ended; ``record`` is its line of history.jsonl."""
+
+
+@hookspec
+def kp_job_finished(job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """A job ended; ``result`` holds status, scores and the folder of its files."""

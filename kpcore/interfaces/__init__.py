@@ -1,0 +1,26 @@
+"""The interfaces that a plugin can supply. One short abstract class a file; concrete classes are final."""
+
+from kpcore.interfaces.backbone import Backbone
+from kpcore.interfaces.codec import Codec, Targets
+from kpcore.interfaces.component import Component, ComponentConfig
+from kpcore.interfaces.dataset import Dataset, Finding
+from kpcore.interfaces.generator import Generator
+from kpcore.interfaces.metric import Metric, Scores
+from kpcore.interfaces.split import Split
+from kpcore.interfaces.strategy import Need, TransferStrategy
+
+__all__ = [
+    "Backbone",
+    "Codec",
+    "Component",
+    "ComponentConfig",
+    "Dataset",
+    "Finding",
+    "Generator",
+    "Metric",
+    "Need",
+    "Scores",
+    "Split",
+    "Targets",
+    "TransferStrategy",
+]

@@ -1,0 +1,47 @@
+"""TransferStrategy: says what a step of a split needs, how its network is laid out, and where each tensor comes from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kpcore.interfaces.component import Component
+from kpcore.keypoints import KeypointSplit
+from kpcore.plans import Layout, NetworkSpec, TransferPlan
+
+
+@dataclass(frozen=True)
+class Need:
+    """A job that must have been trained before: its weights, its labels (predictions), or only its iteration count.
+
+    ``step`` counts the split's steps from 0; the job at step 0 is always plain training on S1.
+    """
+
+    step: int
+    kind: Literal["weights", "labels", "iterations"] = "weights"
+
+
+class TransferStrategy(Component):
+    """One transfer mode: how step ``step`` (1, 2, ...) of a split is trained.
+
+    ``stages`` holds the number of stages of the network at each step, growing; ``stages[step]`` is the target's.
+    """
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """One line for tables and reports ("Transfer learning")."""
+
+    @abstractmethod
+    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
+        """Return the source jobs of this step; empty where it starts from nothing."""
+
+    @abstractmethod
+    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
+        """Return the heads' keypoint sets of the target network, ``stages[step]`` of them."""
+
+    @abstractmethod
+    def plan(self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]) -> TransferPlan:
+        """Return the plan; ``sources`` are those of ``needs`` that are of kind ``weights`` or ``labels``, in its order."""

@@ -1,0 +1,238 @@
+"""Keypoints, skeletons, keypoint sets and keypoint splits.
+
+Everything is addressed by name. Order, columns and flip permutations are derived; an index never appears in a user's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kpcore.errors import KpError, unknown
+
+
+@dataclass(frozen=True)
+class Keypoint:
+    """One named point.
+
+    Args:
+        name: unique within its skeleton.
+        mirror: the name that this point has in a mirrored image; None for a point on the axis.
+        group: what left and right share ("wrist"); the default report column. Defaults to the name.
+    """
+
+    name: str
+    mirror: str | None = None
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.name)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """All keypoints of a data set, in the order of its annotation, and the edges that draw it.
+
+    Raises:
+        KpError: a name occurs twice, a mirror partner does not exist or does not point back, an edge has an unknown end.
+    """
+
+    name: str
+    keypoints: tuple[Keypoint, ...]
+    edges: tuple[tuple[str, str], ...] = ()
+    dims: int = 2
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise KpError(f"skeleton '{self.name}': keypoint names occur twice: {', '.join(twice)}")
+        mirrors = {point.name: point.mirror for point in self.keypoints}
+        for name, mirror in mirrors.items():
+            if mirror is None:
+                continue
+            if mirror not in mirrors:
+                raise unknown("mirror keypoint", mirror, names, where=f"skeleton '{self.name}', keypoint '{name}'")
+            if mirrors[mirror] != name:
+                raise KpError(
+                    f"skeleton '{self.name}': '{name}' mirrors '{mirror}', but '{mirror}' mirrors '{mirrors[mirror]}';"
+                    " mirror partners must point at each other"
+                )
+        for end in (end for edge in self.edges for end in edge):
+            if end not in mirrors:
+                raise unknown("keypoint", end, names, where=f"skeleton '{self.name}', edges")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names in annotation order."""
+        return tuple(point.name for point in self.keypoints)
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Group name -> its keypoints, groups in order of first appearance."""
+        groups: dict[str, tuple[str, ...]] = {}
+        for point in self.keypoints:
+            groups[point.group] = (*groups.get(point.group, ()), point.name)
+        return groups
+
+    def __getitem__(self, name: str) -> Keypoint:
+        """Return the keypoint of that name; raises KpError with the nearest name where there is none."""
+        for point in self.keypoints:
+            if point.name == name:
+                return point
+        raise unknown("keypoint", name, self.names, where=f"skeleton '{self.name}'")
+
+    def index(self, name: str) -> int:
+        """Position of the name in annotation order; raises KpError with the nearest name where there is none."""
+        self[name]
+        return self.names.index(name)
+
+    def select(self, names: Iterable[str], *, where: str = "") -> KeypointSet:
+        """Return the ordered subset with these names. A group's name stands for all its keypoints.
+
+        Raises:
+            KpError: a name is neither a keypoint nor a group, or a keypoint is named twice.
+        """
+        chosen: list[str] = []
+        for name in names:
+            if name in self.names:
+                chosen.append(name)
+            elif name in self.groups:
+                chosen.extend(self.groups[name])
+            else:
+                options = dict.fromkeys([*self.names, *self.groups])
+                raise unknown("keypoint or group", name, options, where=where or f"skeleton '{self.name}'")
+        twice = sorted({name for name in chosen if chosen.count(name) > 1})
+        if twice:
+            raise KpError(f"{where or self.name}: keypoint named twice: {', '.join(twice)}; name each once")
+        if not chosen:
+            raise KpError(f"{where or self.name}: no keypoints named; name at least one of {', '.join(self.names)}")
+        return KeypointSet(self, tuple(chosen))
+
+    def all(self) -> KeypointSet:
+        """Return the set of all keypoints."""
+        return KeypointSet(self, self.names)
+
+
+@dataclass(frozen=True)
+class KeypointSet:
+    """An ordered subset of a skeleton; make one with :meth:`Skeleton.select`."""
+
+    skeleton: Skeleton
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """Columns of these keypoints in the skeleton's order."""
+        return tuple(self.skeleton.index(name) for name in self.names)
+
+    @cached_property
+    def halved(self) -> tuple[str, ...]:
+        """Keypoints whose mirror partner is not in the set."""
+        partners = ((name, self.skeleton[name].mirror) for name in self.names)
+        return tuple(name for name, mirror in partners if mirror is not None and mirror not in self.names)
+
+    @cached_property
+    def flip_permutation(self) -> tuple[int, ...]:
+        """For each keypoint the place of its mirror partner within the set (an involution).
+
+        Raises:
+            KpError: half a mirror pair is in the set, so a mirrored image would have no place for the other half.
+        """
+        if self.halved:
+            name = self.halved[0]
+            raise KpError(
+                f"keypoint '{name}' is in the set without its mirror partner '{self.skeleton[name].mirror}';"
+                " add the partner, or turn mirroring off (training.augmentation.flip = 0 and"
+                " evaluation.flip_test = false)"
+            )
+        return tuple(self.names.index(self.skeleton[name].mirror or name) for name in self.names)
+
+    def places(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Positions of these names within the set."""
+        return tuple(self.names.index(name) for name in names)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A report column: the unweighted mean over its keypoints. ``in_average`` says whether the average counts it."""
+
+    name: str
+    keypoints: tuple[str, ...]
+    in_average: bool = True
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a split: the keypoints trained on, and the data set they come from ('' is the study's own)."""
+
+    keypoints: KeypointSet
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class KeypointSplit:
+    """Two or more keypoint sets, learned one after the other; the last one is scored.
+
+    Args:
+        name: as the study file spells it.
+        steps: S1 -> S2 (-> S3 ...); paper, section 3.2 and "sequentially adding and removing keypoints".
+        columns: report columns over the last step's keypoints; by default its groups.
+        reference: mode -> {column or "average": published value}, where a paper printed some.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    columns: tuple[Column, ...] = ()
+    reference: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.steps) < 2:
+            raise KpError(f"split '{self.name}': needs two or more keypoint sets, got {len(self.steps)}")
+        if not self.columns:
+            object.__setattr__(self, "columns", default_columns(self.target))
+        for column in self.columns:
+            strangers = [name for name in column.keypoints if name not in self.target]
+            if strangers:
+                raise KpError(
+                    f"split '{self.name}', column '{column.name}': {', '.join(strangers)} not among the keypoints that"
+                    f" are scored ({', '.join(self.target.names)})"
+                )
+
+    @property
+    def source(self) -> KeypointSet:
+        """The first set, S1."""
+        return self.steps[0].keypoints
+
+    @property
+    def target(self) -> KeypointSet:
+        """The last set, which is scored."""
+        return self.steps[-1].keypoints
+
+    @property
+    def overlap(self) -> tuple[str, ...]:
+        """Names in the first and the last set alike, in the last set's order."""
+        return tuple(name for name in self.target.names if name in self.source)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Keypoints of the last set's skeleton that no step uses."""
+        used = {name for step in self.steps for name in step.keypoints.names}
+        return tuple(name for name in self.target.skeleton.names if name not in used)
+
+
+def default_columns(keypoints: KeypointSet) -> tuple[Column, ...]:
+    """One column a group, over the group's keypoints that are in the set."""
+    members: dict[str, tuple[str, ...]] = {}
+    for name in keypoints.names:
+        group = keypoints.skeleton[name].group
+        members[group] = (*members.get(group, ()), name)
+    return tuple(Column(group, names) for group, names in members.items())

@@ -1,0 +1,219 @@
+"""Discovery: entry points are loaded one by one, what fails is recorded and named, and nothing else suffers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar, cast
+
+import pluggy
+
+from kpcore import hooks
+from kpcore.errors import KpError, nearest, unknown
+
+KINDS: dict[str, str] = {
+    "dataset": "kp_datasets",
+    "generator": "kp_generators",
+    "backbone": "kp_backbones",
+    "split": "kp_splits",
+    "strategy": "kp_strategies",
+    "codec": "kp_codecs",
+    "metric": "kp_metrics",
+}
+"""Kind of component -> the hook that supplies it."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Plugin:
+    """One entry point: where it comes from, what it supplies, and why it is not used where it is not."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    error: str = ""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is in use."""
+        return not self.error
+
+
+class Registry:
+    """All plugins of the entry-point group ``kpcore``.
+
+    Args:
+        points: entry points; those of this environment by default.
+    """
+
+    def __init__(self, points: list[EntryPoint] | None = None) -> None:
+        self.manager = pluggy.PluginManager(hooks.GROUP)
+        self.manager.add_hookspecs(hooks)
+        self.plugins: list[Plugin] = []
+        found = list(entry_points(group=hooks.GROUP)) if points is None else points
+        for point in sorted(found, key=lambda point: point.name):
+            self._load(point)
+
+    def _load(self, point: EntryPoint) -> None:
+        distribution = point.dist
+        plugin = Plugin(
+            point.name,
+            point.value,
+            distribution.name if distribution else "?",
+            distribution.version if distribution else "?",
+        )
+        self.plugins.append(plugin)
+        try:
+            module = point.load()
+            if self.manager.has_plugin(point.name):
+                raise KpError(f"another plugin is already called '{point.name}'")
+            check_hook_names(module)
+            self.manager.register(module, point.name)
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must not take others down
+            plugin.error = one_line(error)
+
+    @cached_property
+    def _claims(self) -> dict[str, dict[str, dict[str, type[Any]]]]:
+        return {}
+
+    def claims(self, kind: str) -> dict[str, dict[str, type[Any]]]:
+        """Component name -> {plugin that claims it: class}; asks every plugin once and records what fails."""
+        if kind not in self._claims:
+            self._claims[kind] = claims = {}
+            for plugin in self.plugins:
+                if plugin.ok:
+                    for name, found in self._ask(plugin, kind).items():
+                        claims.setdefault(name, {})[plugin.name] = found
+        return self._claims[kind]
+
+    def _ask(self, plugin: Plugin, kind: str) -> dict[str, type[Any]]:
+        function = getattr(self.manager.get_plugin(plugin.name), KINDS[kind], None)
+        if function is None:
+            return {}
+        try:
+            supplied = dict(function())
+        except (Exception, SystemExit) as error:
+            plugin.problems.append(f"{KINDS[kind]}(): {one_line(error)}")
+            return {}
+        good = {}
+        for name, found in supplied.items():
+            problem = check_class(kind, found)
+            if problem:
+                plugin.problems.append(f"{kind} '{name}': {problem}")
+            else:
+                good[name] = found
+        return good
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the components of this kind."""
+        return sorted(self.claims(kind))
+
+    def component(self, kind: str, name: str, *, where: str = "") -> type[Any]:
+        """Return the class of that name.
+
+        Raises:
+            KpError: no plugin, or more than one, claims the name; names plugins that failed to load.
+        """
+        claims = self.claims(kind).get(name)
+        if claims is None:
+            error = unknown(kind, name, self.names(kind), where=where)
+            broken = [plugin.name for plugin in self.plugins if plugin.error or plugin.problems]
+            note = f"; plugins with problems: {', '.join(broken)} (see 'kp plugins list')" if broken else ""
+            raise KpError(f"{error}{note}")
+        if len(claims) > 1:
+            raise KpError(
+                f"{where + ': ' if where else ''}{kind} '{name}' is claimed by two plugins: {', '.join(sorted(claims))};"
+                " uninstall or rename one"
+            )
+        return next(iter(claims.values()))
+
+    def build(self, kind: str, name: str, options: Mapping[str, Any], *, where: str) -> Any:
+        """Validate the options against the component's ``Config`` and build it.
+
+        Raises:
+            KpError: unknown component, unknown or bad option; with the key, the nearest name and what exists.
+        """
+        from kpcore.config import validate
+
+        found = self.component(kind, name, where=f"{where}.name")
+        config = validate(found.Config, options, where=where)
+        return found(**{key: getattr(config, key) for key in type(config).model_fields})
+
+    def provider(self, kind: str, name: str) -> Plugin:
+        """Return the plugin that supplies this component."""
+        self.component(kind, name)
+        (owner,) = self.claims(kind)[name]
+        return next(plugin for plugin in self.plugins if plugin.name == owner)
+
+    def supplies(self, plugin: Plugin) -> dict[str, list[str]]:
+        """Kind -> names of the components that the plugin supplies."""
+        found = {kind: sorted(n for n, owners in self.claims(kind).items() if plugin.name in owners) for kind in KINDS}
+        return {kind: names for kind, names in found.items() if names}
+
+    def conflicts(self) -> list[str]:
+        """One line for every name that two plugins claim."""
+        return [
+            f"{kind} '{name}' is claimed by {' and '.join(sorted(owners))}; neither is used"
+            for kind in KINDS
+            for name, owners in self.claims(kind).items()
+            if len(owners) > 1
+        ]
+
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Call a notification hook of every plugin; one that raises is recorded, and the job goes on."""
+        for plugin in self.plugins:
+            function = getattr(self.manager.get_plugin(plugin.name), hook, None) if plugin.ok else None
+            if function is None:
+                continue
+            try:
+                accepted = inspect.signature(function).parameters
+                cast(Callable[..., Any], function)(**{k: v for k, v in arguments.items() if k in accepted})
+            except Exception as error:
+                plugin.problems.append(f"{hook}(): {one_line(error)}")
+
+
+def check_hook_names(module: object) -> None:
+    """Refuse a plugin with a hook that does not exist, marked or not.
+
+    Raises:
+        KpError: with the nearest hook's name.
+    """
+    known = [name for name in vars(hooks) if name.startswith("kp_")]
+    for name, value in vars(module).items():
+        marked = hasattr(value, f"{hooks.GROUP}_impl")
+        if (marked or (name.startswith("kp_") and inspect.isfunction(value))) and name not in known:
+            near = nearest(name, known)
+            raise KpError(f"no hook is called '{name}'" + (f"; did you mean '{near}'?" if near else ""))
+
+
+def check_class(kind: str, found: object) -> str:
+    """Return what is wrong with a class that a plugin supplies as this kind; "" where nothing is."""
+    from kpcore import interfaces
+
+    base = {
+        "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
+        "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
+        "metric": interfaces.Metric,
+    }[kind]  # fmt: skip
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        return f"is not a subclass of kpcore.interfaces.{base.__name__}"
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    return f"does not supply {', '.join(missing)}" if missing else ""
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line: its type, unless it is ours, and its message."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, KpError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@cache
+def registry() -> Registry:
+    """Return the registry of this environment, loaded once a process."""
+    return Registry()

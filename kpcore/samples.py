@@ -1,0 +1,82 @@
+"""One annotated instance, and the arrays that a metric needs of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kpcore.tensors import AnyArray, Float64Array, FloatArray, ImageArray, StateArray
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One instance of one image.
+
+    Args:
+        image: path of the image, or its pixels, (H, W, 3) uint8 RGB.
+        points: (K, D) float32, in the skeleton's order; pixels, 0-based, pixel centres at integers. D = 3 adds z: depth
+            relative to the root, in the same pixels as x and y at the root's distance. NaN where unlabelled.
+        state: (K,) uint8 of :data:`~kpcore.tensors.UNLABELLED`, ``HIDDEN``, ``VISIBLE``.
+        centre: (2,) crop centre, pixels.
+        side: crop side, pixels; any data set's "scale" is turned into it by its reader.
+        normaliser: length that errors are divided by, pixels (PCKh: 0.6 x the head box's diagonal).
+        image_id: names the image; people of one image share it.
+        person_id: names the person within the image.
+        row: row in the annotation file, 0-based.
+        mm_per_px: for 3D, millimetres per pixel at the root's distance (weak perspective).
+    """
+
+    image: Path | ImageArray
+    points: FloatArray
+    state: StateArray
+    centre: FloatArray
+    side: float
+    normaliser: float
+    image_id: str
+    person_id: str
+    row: int
+    mm_per_px: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """What a metric may need of N people, as arrays: truth, states, lengths and ids."""
+
+    points: Float64Array  # (N, K, D), source pixels
+    state: StateArray  # (N, K)
+    normaliser: Float64Array  # (N,)
+    side: Float64Array  # (N,)
+    image_ids: tuple[str, ...]  # N
+    person_ids: tuple[str, ...]  # N
+    rows: AnyArray  # (N,)
+    mm_per_px: Float64Array  # (N,), NaN where unknown
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def select(self, columns: Sequence[int]) -> People:
+        """Return the same people with only these keypoint columns."""
+        chosen = list(columns)
+        return People(
+            self.points[:, chosen], self.state[:, chosen], self.normaliser, self.side, self.image_ids,
+            self.person_ids, self.rows, self.mm_per_px,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> People:
+        """Stack samples; raises ValueError where there are none."""
+        return cls(
+            points=np.stack([sample.points for sample in samples]).astype(np.float64),
+            state=np.stack([sample.state for sample in samples]),
+            normaliser=np.array([sample.normaliser for sample in samples], np.float64),
+            side=np.array([sample.side for sample in samples], np.float64),
+            image_ids=tuple(sample.image_id for sample in samples),
+            person_ids=tuple(sample.person_id for sample in samples),
+            rows=np.array([sample.row for sample in samples]),
+            mm_per_px=np.array(
+                [np.nan if sample.mm_per_px is None else sample.mm_per_px for sample in samples], np.float64
+            ),
+        )
