@@ -107,7 +107,7 @@ class Augmentation(Strict):
     """``[training.augmentation]``: drawn anew for every person and epoch."""
 
     scale: tuple[Annotated[float, Field(gt=0.1)], Annotated[float, Field(lt=10)]] = Field(
-        default=(0.75, 1.25), description="uniform draw of the person's size, as a factor (paper, section 3.3)"
+        default=(0.75, 1.25), description="uniform draw of a factor on the crop's side (paper, section 3.3)"
     )
     rotation: float = Field(default=30.0, ge=0, le=180, description="uniform draw in +- this many degrees (paper)")
     flip: float = Field(default=0.5, ge=0, le=1, description="probability of mirroring left and right")

@@ -1,0 +1,162 @@
+"""Weights: transfer plans carried out, hashes that prove what did not move, and safetensors files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kpcore.errors import KpError
+from kpcore.network import Network
+from kpcore.plans import KeypointAxis, NetworkSpec, Origin, TransferPlan
+
+State = Mapping[str, Tensor]
+
+
+@torch.no_grad()
+def execute(
+    plan: TransferPlan, network: Network, spec: NetworkSpec, sources: Sequence[tuple[NetworkSpec, State]],
+    pretrained: State,
+) -> None:  # fmt: skip
+    """Verify the plan and carry it out on a freshly initialised network, in place.
+
+    Raises:
+        KpError: the plan does not cover the network exactly once or does not fit its sources.
+    """
+    plan.verify(spec, tuple(source for source, _ in sources))
+    target = network.state_dict()
+    for name, origin in plan.origins.items():
+        if origin.kind == "loaded":
+            target[name].copy_(sources[origin.source][1][origin.tensor])
+        elif origin.kind == "pretrained":
+            target[name].copy_(_of_shape(pretrained[name], target[name], name))
+        elif origin.kind == "sliced":
+            source_spec, state = sources[origin.source]
+            _copy_slices(target[name], spec.tensors[name].keypoint_axis, origin, source_spec, state)
+    freeze(plan, network)
+
+
+def _of_shape(value: Tensor, target: Tensor, name: str) -> Tensor:
+    if value.shape != target.shape:
+        raise KpError(f"pretrained weights: '{name}' is {tuple(value.shape)}, the network has {tuple(target.shape)}")
+    return value
+
+
+def _copy_slices(
+    target: Tensor, axis: KeypointAxis | None, origin: Origin, source: NetworkSpec, state: State
+) -> None:
+    there = source.tensors[origin.tensor].keypoint_axis
+    assert axis is not None and there is not None  # plan.verify has seen to it
+    for keypoint in origin.keypoints:
+        here_at = axis.keypoints.index(keypoint) * axis.width
+        there_at = there.keypoints.index(keypoint) * axis.width
+        copied = state[origin.tensor].narrow(there.axis, there_at, axis.width)
+        target.narrow(axis.axis, here_at, axis.width).copy_(copied)
+
+
+def freeze(plan: TransferPlan, network: Network, *, epoch: int = 0) -> frozenset[str]:
+    """Set ``requires_grad`` of every unit as the plan has it at the start of this epoch; return the frozen units."""
+    thawed = {unit for thaw in plan.thaws if thaw.epoch <= epoch for unit in thaw.units}
+    frozen = plan.frozen - thawed
+    for name, unit in network.units():
+        unit.requires_grad_(name not in frozen)
+    return frozen
+
+
+def set_training(network: Network, frozen: Iterable[str], frozen_norm: str) -> None:
+    """Put the network into training mode, except frozen units, whose BatchNorm and dropout stay in evaluation mode.
+
+    ``frozen_norm = "train"`` lets the BatchNorm statistics of frozen units move all the same.
+    """
+    network.train()
+    for name in frozen:
+        unit = network.get_submodule(name)
+        unit.eval()
+        if frozen_norm == "train":
+            for module in unit.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.train()
+
+
+def fingerprint(state: State, units: Iterable[str] | None = None) -> str:
+    """Return the SHA-256 over names, types, shapes and bytes of the tensors and buffers of these units (all by default)."""
+    chosen = None if units is None else set(units)
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        if chosen is not None and name.partition(".")[0] not in chosen:
+            continue
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
+    """Write all tensors and buffers as safetensors, replacing the file in one step."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, metadata=dict(metadata))
+    partial.replace(path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; raises KpError where it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: safe_open is no mapping
+    except FileNotFoundError:
+        raise KpError(f"{path}: no such weights file") from None
+    except (SafetensorError, OSError) as error:
+        raise KpError(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def restore(network: nn.Module, state: State, where: str) -> None:
+    """Load exactly these tensors into the network.
+
+    Raises:
+        KpError: a tensor is missing, unexpected or of another shape.
+    """
+    own = network.state_dict()
+    odd = sorted(own.keys() ^ state.keys()) or sorted(n for n, value in own.items() if value.shape != state[n].shape)
+    if odd:
+        raise KpError(f"{where}: does not fit the network: '{odd[0]}' is missing, unexpected or of another shape ({len(odd)} such)")
+    network.load_state_dict(dict(state))
+
+
+def plan_table(plan: TransferPlan, spec: NetworkSpec) -> list[dict[str, Any]]:
+    """Return one row a unit, for people: how many tensors come from where, and whether the unit trains."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, origin in plan.origins.items():
+        unit = spec.tensors[name].unit
+        row = rows.setdefault(unit, {"unit": unit, "trains": unit not in plan.frozen})
+        row[origin.kind] = row.get(origin.kind, 0) + 1
+    return list(rows.values())
+
+
+def plan_record(plan: TransferPlan, spec: NetworkSpec) -> dict[str, Any]:
+    """Return the whole plan as JSON: every tensor of the target once."""
+    return {
+        "tensors": {
+            name: {
+                "origin": origin.kind,
+                "trains": spec.tensors[name].trainable and spec.tensors[name].unit not in plan.frozen,
+                **({"source": origin.source, "tensor": origin.tensor} if origin.kind in ("loaded", "sliced") else {}),
+                **({"keypoints": list(origin.keypoints)} if origin.kind == "sliced" else {}),
+            }
+            for name, origin in plan.origins.items()
+        },
+        "heads": [list(head.names) for head in spec.layout.heads],
+        "supervision": [None if wanted is None else list(wanted.names) for wanted in plan.supervision],
+        "frozen": sorted(plan.frozen),
+        "frozen_norm": plan.frozen_norm,
+        "dropped": [{"source": source, "tensor": tensor} for source, tensor in plan.dropped],
+        "learning_rates": dict(plan.learning_rates),
+        "thaws": [{"epoch": thaw.epoch, "units": list(thaw.units)} for thaw in plan.thaws],
+        "extra_loss": plan.extra_loss is not None,
+    }
