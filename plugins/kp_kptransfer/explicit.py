@@ -1,0 +1,81 @@
+"""Splits that a user writes out by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from kp_kptransfer.selection import steps
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import ComponentConfig, Split
+from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
+
+Names = Annotated[list[str], Field(min_length=1)]
+
+
+class Steps(ComponentConfig):
+    """One table ``[split.sets.NAME]``. Wherever a keypoint can be named, so can a group of them."""
+
+    steps: list[Names] = Field(min_length=2, description="keypoints of S1, S2, ...; the last are scored")
+    columns: dict[str, Names] = Field(
+        default={}, description="report columns, each over some of the last step's keypoints; its groups where absent"
+    )
+    average: list[str] | None = Field(default=None, description="columns that the average counts; all where absent")
+
+
+class ExplicitSplits(Split):
+    """The user's own splits, over any skeleton.
+
+    Args:
+        sets: split name -> its steps, columns and average.
+    """
+
+    class Config(ComponentConfig):
+        """Options of ``[split] name = "explicit"``."""
+
+        sets: dict[str, Steps] = Field(min_length=1, description="split name -> steps, columns, average")
+
+    def __init__(self, *, sets: dict[str, Steps]) -> None:
+        self._sets = sets
+
+    def splits(self, skeleton: Skeleton) -> Sequence[KeypointSplit]:
+        """Return the splits in the file's order, each set in the skeleton's order.
+
+        Raises:
+            KpError: no such keypoint, group or column; one named twice; a column over keypoints that are not scored.
+        """
+        return [_split(name, table, skeleton) for name, table in self._sets.items()]
+
+
+def _split(name: str, table: Steps, skeleton: Skeleton) -> KeypointSplit:
+    where = f"split.sets.{name}"
+    sets = steps(skeleton, table.steps, where=f"{where}.steps")
+    return KeypointSplit(name, sets, _columns(table, sets[-1].keypoints, where))
+
+
+def _columns(table: Steps, target: KeypointSet, where: str) -> tuple[Column, ...]:
+    columns = {name: _scored(target, names, f"{where}.columns.{name}") for name, names in table.columns.items()} or {
+        column.name: column.keypoints for column in default_columns(target)
+    }
+    counted = list(columns) if table.average is None else table.average
+    for name in counted:
+        if name not in columns:
+            raise unknown("column", name, columns, where=f"{where}.average")
+    if not counted:
+        raise KpError(f"{where}.average: counts no column; name at least one of {', '.join(columns)}")
+    return tuple(Column(name, points, name in counted) for name, points in columns.items())
+
+
+def _scored(target: KeypointSet, names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Resolve a column's names; a group stands for those of its keypoints that are scored."""
+    chosen = target.skeleton.select(names, where=where).names
+    strangers = [name for name in names if name in target.skeleton.names and name not in target]
+    scored = tuple(name for name in chosen if name in target)
+    if strangers or not scored:
+        raise KpError(
+            f"{where}: {', '.join(strangers or names)} not among the keypoints of the last step, which are scored"
+            f" ({', '.join(target.names)})"
+        )
+    return scored
