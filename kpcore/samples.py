@@ -65,6 +65,15 @@ class People:
             self.person_ids, self.rows, self.mm_per_px,
         )  # fmt: skip
 
+    def take(self, people: Sequence[int]) -> People:
+        """Return only these people, in this order."""
+        chosen = list(people)
+        return People(
+            self.points[chosen], self.state[chosen], self.normaliser[chosen], self.side[chosen],
+            tuple(self.image_ids[place] for place in chosen), tuple(self.person_ids[place] for place in chosen),
+            self.rows[chosen], self.mm_per_px[chosen],
+        )  # fmt: skip
+
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> People:
         """Stack samples; raises ValueError where there are none."""

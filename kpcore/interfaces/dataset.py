@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Skeleton
@@ -31,7 +31,14 @@ class Dataset(Component):
     """Annotated instances in named parts.
 
     A constructor raises KpError where its root or annotation file is missing or damaged: one line with the path.
+
+    Attributes:
+        root_variable: environment variable that names the root where the study file does not; "" where there is none.
+        default_skeleton: the skeleton, where it is known without looking at data; lets splits be listed without any.
     """
+
+    root_variable: ClassVar[str] = ""
+    default_skeleton: ClassVar[Skeleton | None] = None
 
     @property
     @abstractmethod

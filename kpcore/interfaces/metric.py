@@ -38,9 +38,7 @@ class Metric(Component):
         """Return (N, K) values, NaN where a keypoint is not counted; predicted: (N, K, D) source pixels, NaN = missing."""
 
     @abstractmethod
-    def reduce(
-        self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]
-    ) -> Scores:
+    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
         """Reduce (N, K) values to report columns and an average.
 
         Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import KeypointSplit
@@ -14,13 +13,12 @@ from kpcore.plans import Layout, NetworkSpec, TransferPlan
 
 @dataclass(frozen=True)
 class Need:
-    """A job that must have been trained before: its weights, its labels (predictions), or only its iteration count.
+    """A job whose trained network must be there before: the one at ``step`` of the same split (and mode, above step 0).
 
-    ``step`` counts the split's steps from 0; the job at step 0 is always plain training on S1.
+    Steps count from 0; the job at step 0 is always plain training on S1, and all modes share it.
     """
 
     step: int
-    kind: Literal["weights", "labels", "iterations"] = "weights"
 
 
 class TransferStrategy(Component):
@@ -43,5 +41,7 @@ class TransferStrategy(Component):
         """Return the heads' keypoint sets of the target network, ``stages[step]`` of them."""
 
     @abstractmethod
-    def plan(self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]) -> TransferPlan:
-        """Return the plan; ``sources`` are those of ``needs`` that are of kind ``weights`` or ``labels``, in its order."""
+    def plan(
+        self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
+    ) -> TransferPlan:
+        """Return the plan; ``sources`` are the networks of ``needs``, in its order."""

@@ -1,1 +1,1 @@
-"""."""
+"""One job: loop, schedule, stopping, evaluation, checkpoint and exact resume."""

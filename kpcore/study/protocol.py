@@ -1,0 +1,195 @@
+"""The protocol, top to bottom: train on S1, plan, grow, train on S2, score.
+
+A study runs ``run_job`` for every job of its plan. A job at step 0 trains on S1; a job at a later step grows the network
+of the step before it as its transfer plan says, and trains that (paper, section 3.2).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from kpcore.cache import cache_dir
+from kpcore.data.batches import TrainingStream
+from kpcore.data.predictions import write_predictions
+from kpcore.interfaces import TransferStrategy
+from kpcore.network import Network, build_network, describe, parameters_of
+from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
+from kpcore.study.jobs import Job
+from kpcore.study.workshop import Group, Workshop
+from kpcore.training.loop import Listener, Outcome, Task, Training
+from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
+
+RESULT = "result.json"
+"""Written last: a job folder that has it is finished."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A network as its plan made it, before training."""
+
+    network: Network
+    spec: NetworkSpec
+    plan: TransferPlan
+    teacher: Network | None
+
+
+def job_folder(key: str) -> Path:
+    """Return the folder of a job in the cache."""
+    return cache_dir() / "jobs" / key
+
+
+def is_done(key: str) -> bool:
+    """Whether the job has been trained and scored."""
+    return (job_folder(key) / RESULT).exists()
+
+
+def run_job(job: Job, shop: Workshop, listener: Listener) -> dict[str, Any]:
+    """Train and score one job, unless the cache has it; its sources must be done. Return its ``result.json``.
+
+    Raises:
+        JobError: the training cannot go on.
+        KpError: the plan does not fit the networks.
+    """
+    folder = job_folder(job.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if not is_done(job.key):
+            torch.set_num_threads(shop.device.threads)
+            write_json(folder / "job.json", {"title": job.name, "key": job.key, "settings": job.settings})
+            grown = grow(job, shop)
+            frozen_before = frozen_hash(grown)
+            outcome = train(job, shop, grown, folder, listener)
+            frozen = {"units": sorted(grown.plan.frozen), "before": frozen_before, "after": frozen_hash(grown)}
+            save(job, shop, grown, outcome, frozen, folder)
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    return result
+
+
+def grow(job: Job, shop: Workshop) -> Grown:
+    """Build the job's network, ask its strategy for a plan, check the plan and carry it out."""
+    study = shop.study
+    backbone, codec = study.backbone, study.codec
+    resolution = study.config.training.resolution
+    network = build_network(backbone, codec, job.layout, seed=job.seed, resolution=resolution)
+    spec = describe(backbone, codec, job.layout)
+    sources = [
+        (describe(backbone, codec, source.layout), load_weights(job_folder(source.key) / "weights.safetensors"))
+        for source in job.sources
+    ]
+    plan = make_plan(job, spec, [source for source, _ in sources])
+    execute(plan, network, spec, sources, backbone.pretrained())
+    device = shop.device.torch
+    return Grown(place(network, device), spec, plan, teacher(job, shop, plan, [state for _, state in sources]))
+
+
+def make_plan(job: Job, spec: NetworkSpec, sources: list[NetworkSpec]) -> TransferPlan:
+    """Plain training at step 0: everything is new and supervised. Later: what the strategy says."""
+    if job.mode is None:
+        return TransferPlan(fresh_origins(spec), supervision=spec.layout.heads)
+    strategy: TransferStrategy = job.mode.strategy
+    return strategy.plan(job.split, job.step, spec, sources)
+
+
+def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -> Network | None:
+    """Return the first source network, frozen, where the plan's extra loss asks for it."""
+    if not plan.teacher:
+        return None
+    study = shop.study
+    resolution = study.config.training.resolution
+    source = build_network(study.backbone, study.codec, job.sources[0].layout, seed=0, resolution=resolution)
+    restore(source, states[0], f"source of job {job.name}")
+    return place(source, shop.device.torch).requires_grad_(False).eval()
+
+
+def place(network: Network, device: torch.device) -> Network:
+    """Move a network to its device, in channels-last memory."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listener) -> Outcome:
+    """Train the job's network on its step's keypoints."""
+    settings = shop.study.config.training
+    stream = TrainingStream(
+        shop.training.store, shop.training.people, settings.augmentation, seed=job.seed, batch_size=settings.batch_size
+    )
+    task = Task(
+        network=grown.network,
+        plan=grown.plan,
+        teacher=grown.teacher,
+        backbone=shop.study.backbone,
+        codec=shop.study.codec,
+        stream=stream,
+        settings=settings,
+        device=shop.device,
+        validate=lambda network: validation_value(job, shop, network),
+        higher_is_better=shop.study.validation.higher_is_better,
+    )
+    return Training(task, folder).run(listener)
+
+
+def validation_value(job: Job, shop: Workshop, network: Network) -> float:
+    """Return the average of the validation metric over the validation people."""
+    validation = shop.study.config.evaluation.validation
+    flip_test = validation.flip_test if validation else shop.study.config.evaluation.flip_test
+    group = shop.validation
+    predicted, _ = shop.evaluator.predict(network, group.store, group.people, flip_test=flip_test)
+    keypoints = network.layout.heads[-1]
+    people = group.store.people.take(group.people).select(keypoints.indices)
+    metric = shop.study.validation
+    return metric.reduce(metric.values(predicted, people), people, keypoints, job.columns).average
+
+
+def frozen_hash(grown: Grown) -> str | None:
+    """Return the SHA-256 of the frozen units' parameters and buffers; None where nothing is frozen."""
+    return fingerprint(grown.network.state_dict(), grown.plan.frozen) if grown.plan.frozen else None
+
+
+def save(
+    job: Job, shop: Workshop, grown: Grown, outcome: Outcome, frozen: Mapping[str, Any], folder: Path
+) -> None:  # fmt: skip
+    """Predict the scored people and write the job's files; ``result.json`` comes last."""
+    group: Group = shop.scored
+    evaluation = shop.study.config.evaluation
+    points, confidence = shop.evaluator.predict(
+        grown.network, group.store, group.people, flip_test=evaluation.flip_test
+    )
+    write_predictions(
+        folder / "predictions.h5",
+        points=points,
+        confidence=confidence,
+        keypoints=grown.network.layout.heads[-1].names,
+        people=group.store.people,
+        part=group.store.part,
+        label=shop.study.label,
+    )
+    save_weights(folder / "weights.safetensors", grown.network, {"job": job.key, "name": job.name})
+    (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in outcome.history))
+    write_json(folder / "plan.json", {**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
+    write_json(folder / "timing.json", outcome.seconds)
+    write_json(
+        folder / RESULT,
+        {
+            "epochs": outcome.epochs,
+            "best_epoch": outcome.best_epoch,
+            "best_validation": outcome.best,
+            "validation_convention": shop.study.validation.convention,
+            "iterations": outcome.iterations,
+            "parameters": parameters_of(grown.spec),
+            "frozen": dict(frozen),
+        },
+    )
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, replacing the file in one step."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.replace(path)

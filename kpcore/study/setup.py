@@ -1,0 +1,260 @@
+"""A study file opened: profile and ``--set`` applied, every component built and checked, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from kpcore.cache import cache_dir, content_key
+from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, read_toml, validate
+from kpcore.data.check import require_usable
+from kpcore.errors import KpError
+from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
+from kpcore.keypoints import KeypointSplit
+from kpcore.registry import Registry, registry
+
+PAPER = "paper"
+"""Preset of a study file without a profile."""
+SAMPLE = "sample"
+"""Profile that runs where no data is configured."""
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How a component was asked for: what goes into a content key."""
+
+    name: str
+    options: Mapping[str, Any]
+    plugin: str
+    version: str
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"name": self.name, "options": dict(self.options), "plugin": self.plugin, "version": self.version}
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """One transfer mode of a study."""
+
+    name: str
+    strategy: TransferStrategy
+    recipe: Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A study, ready to be planned.
+
+    Args:
+        config: the resolved settings.
+        file: the study file's path, for messages.
+        preset: ``paper`` for a plain file, else the profile's name.
+        sample: whether the data is synthetic; everything printed and written then says so.
+        label: what results call the data.
+        metric: final score; ``validation`` is read after every epoch.
+        recipes: how backbone, codec and validation metric were asked for.
+    """
+
+    config: StudyConfig
+    file: str
+    preset: str
+    sample: bool
+    label: str
+    dataset: Dataset
+    splits: tuple[KeypointSplit, ...]
+    backbone: Backbone
+    codec: Codec
+    metric: Metric
+    validation: Metric
+    modes: tuple[Mode, ...]
+    recipes: Mapping[str, Recipe]
+
+
+def resolve(file: Path, profile: str | None, sets: Sequence[str]) -> StudyConfig:
+    """Read a study file and return its settings, without looking at data.
+
+    Raises:
+        KpError: with file and key, for anything that is wrong.
+    """
+    document = read_toml(file)
+    _check_profiles(document, str(file))
+    return validate(StudyConfig, assemble(document, profile=profile, sets=sets, where=str(file)), where=str(file))
+
+
+def _check_profiles(document: Toml, where: str) -> None:
+    """Validate every profile over the plain file, so that an error in one shows before it is asked for."""
+    plain = assemble(document, profile=None, sets=(), where=where)
+    for name, profile in document.get("profiles", {}).items():
+        if not isinstance(profile, dict):
+            raise KpError(f"{where}: profiles.{name}: must be a table, [profiles.{name}]")
+        validate(StudyConfig, overlay(plain, profile), where=f"{where}: profiles.{name}")
+
+
+def open_study(file: Path, profile: str | None = None, sets: Sequence[str] = (), notice: Notice = print) -> Study:
+    """Open a study: build its components and check all of it against each other and the data.
+
+    Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run instead.
+
+    Raises:
+        KpError: with file and key, for anything that is wrong.
+    """
+    config = resolve(file, profile, sets)
+    known = registry()
+    if profile is None and _nothing_configured(config, known) and config.dataset.when_missing == "sample":
+        notice(_sample_notice(config, known))
+        profile = SAMPLE
+        config = resolve(file, profile, sets)
+    dataset, sample = open_dataset(config, known, str(file), notice)
+    study = _assemble(config, known, str(file), dataset, profile or PAPER, sample)
+    check_study(study)
+    return study
+
+
+def _root_variable(config: StudyConfig, known: Registry, where: str = "dataset.name") -> str:
+    found = known.component("dataset", config.dataset.name, where=where)
+    return str(getattr(found, "root_variable", ""))
+
+
+def _nothing_configured(config: StudyConfig, known: Registry) -> bool:
+    variable = _root_variable(config, known)
+    named = "root" in config.dataset.options or bool(variable and os.environ.get(variable))
+    return not named and config.dataset.generate is None
+
+
+def _sample_notice(config: StudyConfig, known: Registry) -> str:
+    variable = _root_variable(config, known)
+    ways = "--set dataset.root=PATH" + (f" or {variable}=PATH" if variable else "")
+    return f"No {config.dataset.name} root is configured ({ways}): running the profile 'sample' on synthetic sample data."
+
+
+def open_dataset(config: StudyConfig, known: Registry, where: str, notice: Notice) -> tuple[Dataset, bool]:
+    """Return the data set, generated first where the study says so, and whether it is sample data."""
+    table = config.dataset
+    options = table.options
+    if table.generate is not None:
+        if "root" in options:
+            raise KpError(f"{where}: dataset.root and dataset.generate are both set; drop one of them")
+        options["root"] = str(generate(table.generate, known, f"{where}: dataset.generate", notice))
+    dataset: Dataset = known.build("dataset", table.name, options, where=f"{where}: dataset")
+    return dataset, table.generate is not None
+
+
+def generate(table: ComponentTable, known: Registry, where: str, notice: Notice) -> Path:
+    """Return the folder of the generated data, written to the cache once."""
+    maker: Generator = known.build("generator", table.name, table.options, where=where)
+    key = content_key({"generator": table.name, "version": maker.version, "options": table.options})
+    folder = cache_dir() / "generated" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            notice(f"Writing sample data ('{table.name}') to the cache ...")
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            maker.write(partial, lambda done, total: None)
+            partial.rename(folder)
+            folder.with_suffix(".json").write_text(json.dumps({"title": f"generated by '{table.name}'"}))
+    return folder
+
+
+def recipe(known: Registry, kind: str, name: str, options: Mapping[str, Any], where: str) -> Recipe:
+    """Return how a component is asked for, with every option spelt out."""
+    found = known.component(kind, name, where=f"{where}.name")
+    full = validate(found.Config, options, where=where).model_dump(mode="json")
+    plugin = known.provider(kind, name)
+    return Recipe(name, full, plugin.name, plugin.version)
+
+
+def _assemble(
+    config: StudyConfig, known: Registry, where: str, dataset: Dataset, preset: str, sample: bool
+) -> Study:
+    def build(kind: str, table: ComponentTable, key: str) -> Any:
+        return known.build(kind, table.name, table.options, where=f"{where}: {key}")
+
+    rule: Split = build("split", config.split, "split")
+    validation = config.evaluation.validation
+    validation_table = validation or config.evaluation.metric
+    validation_key = "evaluation.validation" if validation else "evaluation.metric"
+    return Study(
+        config=config,
+        file=where,
+        preset=preset,
+        sample=sample,
+        label=f"sample data ({dataset.label})" if sample else dataset.label,
+        dataset=dataset,
+        splits=tuple(rule.splits(dataset.skeleton)),
+        backbone=build("backbone", config.backbone, "backbone"),
+        codec=build("codec", config.codec, "codec"),
+        metric=build("metric", config.evaluation.metric, "evaluation.metric"),
+        validation=build("metric", validation_table, validation_key),
+        modes=tuple(_mode(config, known, name, where) for name in config.study.modes),
+        recipes={
+            "backbone": recipe(known, "backbone", config.backbone.name, config.backbone.options, where),
+            "codec": recipe(known, "codec", config.codec.name, config.codec.options, where),
+            "validation": recipe(known, "metric", validation_table.name, validation_table.options, where),
+        },
+    )
+
+
+def _mode(config: StudyConfig, known: Registry, name: str, where: str) -> Mode:
+    table = config.modes.get(name)
+    strategy = table.strategy if table and table.strategy else name
+    options = table.options if table else {}
+    place = f"{where}: modes.{name}" if table else f"{where}: study.modes"
+    built: TransferStrategy = known.build("strategy", strategy, options, where=place)
+    return Mode(name, built, recipe(known, "strategy", strategy, options, place))
+
+
+def check_study(study: Study) -> None:
+    """Check the parts against each other and the data, so that nothing is found out after hours of training.
+
+    Raises:
+        KpError: the first thing that does not fit.
+    """
+    config = study.config
+    where = study.file
+    wanted = study.backbone.check_size(config.training.resolution, config.training.resolution)
+    if wanted is not None:
+        raise KpError(f"{where}: training.resolution = {config.training.resolution}: backbone '{config.backbone.name}' takes {wanted}")
+    if study.codec.dims > study.dataset.skeleton.dims:
+        raise KpError(f"{where}: codec '{config.codec.name}' needs {study.codec.dims}D points, the data set has {study.dataset.skeleton.dims}D")
+    names = [split.name for split in study.splits]
+    if not names or len(set(names)) != len(names):
+        raise KpError(f"{where}: split: needs one or more splits, each named once (got {', '.join(names) or 'none'})")
+    for split in study.splits:
+        _check_split(study, split)
+    for part in ("train", "valid"):
+        if part not in study.dataset.parts:
+            raise KpError(f"{where}: data set '{config.dataset.name}' has no part '{part}' ({', '.join(study.dataset.parts)} exist)")
+    require_usable(study.dataset, ("train", "valid"))
+
+
+def _check_split(study: Study, split: KeypointSplit) -> None:
+    stages = study.config.backbone.stages
+    if len(split.steps) > len(stages):
+        raise KpError(
+            f"{study.file}: backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps; give one number a step"
+        )
+    evaluation = study.config.evaluation
+    validation = evaluation.validation
+    mirrored = [
+        *(["training.augmentation.flip"] if study.config.training.augmentation.flip else []),
+        *(["evaluation.flip_test"] if evaluation.flip_test else []),
+        *(["evaluation.validation.flip_test"] if validation and validation.flip_test else []),
+    ]
+    for number, step in enumerate(split.steps, 1):
+        if mirrored and step.keypoints.halved:
+            name = step.keypoints.halved[0]
+            raise KpError(
+                f"{study.file}: split '{split.name}', S{number}: '{name}' is there without its mirror partner"
+                f" '{study.dataset.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirrored)})"
+            )

@@ -1,0 +1,86 @@
+"""What all jobs of a study share while they run: prepared stores, who is trained on, who is validated on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpcore.data.geometry import reach
+from kpcore.data.store import Progress, Store, prepare
+from kpcore.errors import KpError
+from kpcore.study.setup import Study
+from kpcore.training.device import Device
+from kpcore.training.evaluate import Evaluator
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Some people of a store, by their places in it."""
+
+    store: Store
+    people: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """A study with its data prepared.
+
+    Args:
+        training: who is trained on.
+        validation: who is scored after every epoch.
+        scored: who the result is scored on: all of the validation part.
+    """
+
+    study: Study
+    device: Device
+    evaluator: Evaluator
+    training: Group
+    validation: Group
+    scored: Group
+
+
+def open_workshop(study: Study, device: Device, progress: Progress | None = None) -> Workshop:
+    """Prepare the stores and divide the people.
+
+    Raises:
+        KpError: an image cannot be read, or a part is too small to be divided or to fill a batch.
+    """
+    config = study.config
+    settings = config.training
+    far = reach(settings.augmentation)
+    train = prepare(study.dataset, "train", resolution=settings.resolution, reach=far, progress=progress)
+    valid = prepare(study.dataset, "valid", resolution=settings.resolution, reach=1.0, progress=progress)
+    everyone = Group(valid, range(len(valid)))
+    wanted = config.evaluation.validation.people if config.evaluation.validation else None
+    if settings.select_on == "valid":
+        training, validation = Group(train, range(len(train))), Group(valid, spread(range(len(valid)), wanted))
+    else:
+        kept, held = hold_out(train, settings.held_out)
+        training, validation = Group(train, kept), Group(train, spread(held, wanted))
+    if not validation.people or len(training.people) < settings.batch_size:
+        raise KpError(
+            f"{study.file}: {len(training.people)} people to train on and {len(validation.people)} to validate on are too few"
+            f" for training.batch_size = {settings.batch_size}"
+        )
+    evaluator = Evaluator(study.backbone, study.codec, device, config.evaluation.batch_size)
+    return Workshop(study, device, evaluator, training, validation, everyone)
+
+
+def spread(people: Sequence[int], wanted: int | None) -> list[int]:
+    """Return that many of the people, evenly spread over their order; all where there are no more."""
+    if wanted is None or wanted >= len(people):
+        return list(people)
+    return [people[place] for place in np.linspace(0, len(people) - 1, wanted).round().astype(int)]
+
+
+def hold_out(store: Store, share: float) -> tuple[list[int], list[int]]:
+    """Divide by a hash of the image's name, so that people of one image stay together: (kept, held out)."""
+    kept: list[int] = []
+    held: list[int] = []
+    for place, image in enumerate(store.people.image_ids):
+        number = int.from_bytes(hashlib.sha256(image.encode()).digest()[:8], "big") / 2**64
+        (held if number < share else kept).append(place)
+    return kept, held

@@ -1,0 +1,75 @@
+"""The device of a job: CPU, CUDA or MPS, its precision and threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from kpcore.errors import KpError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and how a job computes.
+
+    Args:
+        torch: the device.
+        precision: fp32, or autocast to bf16 or fp16 (weights stay fp32).
+        threads: torch's threads.
+    """
+
+    torch: torch.device
+    precision: Precision
+    threads: int
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context in which the network runs."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.torch.type, DTYPES[self.precision])
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Return the gradient scaler: active for fp16, transparent otherwise."""
+        return torch.amp.GradScaler(self.torch.type, enabled=self.precision == "fp16")
+
+    def synchronize(self) -> None:
+        """Wait until everything that was asked for has been computed."""
+        if self.torch.type == "cuda":
+            torch.cuda.synchronize(self.torch)
+        elif self.torch.type == "mps":
+            torch.mps.synchronize()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available() -> list[str]:
+    """Names of the devices of this machine."""
+    found = ["cpu"]
+    found += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return [*found, "mps"] if torch.backends.mps.is_available() else found
+
+
+def choose_device(name: str | None, precision: Precision, threads: int | None) -> Device:
+    """Return the named device; without a name CUDA where there is one, then MPS, then the CPU.
+
+    Raises:
+        KpError: the device does not exist here, or does not compute in this precision.
+    """
+    exist = available()
+    wanted = name or next((kind for kind in ("cuda:0", "mps") if kind in exist), "cpu")
+    wanted = "cuda:0" if wanted == "cuda" else wanted
+    if wanted not in exist:
+        raise KpError(f"--device {name}: not on this machine; {', '.join(exist)} exist")
+    if precision == "fp16" and wanted == "cpu":
+        raise KpError("training.precision = 'fp16': needs a GPU; use 'bf16' or 'fp32' on the CPU")
+    return Device(torch.device(wanted), precision, threads or cores())

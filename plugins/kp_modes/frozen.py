@@ -1,0 +1,70 @@
+"""Frozen weights: the network trained on S1 never changes; new stages learn S2 from its features.
+
+Paper, section 3.2 "Frozen weights" and Fig. 1b: "the loss is calculated only for the last two hourglass units."
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from kp_modes.growth import grow
+from kpcore.errors import KpError
+from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.keypoints import KeypointSplit
+from kpcore.plans import Layout, NetworkSpec, TransferPlan
+
+
+class Frozen(TransferStrategy):
+    """Carry the source over whole, heads included, and freeze it; the junction behind it is new and trains.
+
+    Args:
+        norm: BatchNorm of the frozen stages: ``eval`` keeps the source's statistics, ``train`` lets them move.
+    """
+
+    class Config(ComponentConfig):
+        """Options; the first value of each is the default."""
+
+        norm: Literal["eval", "train"] = "eval"
+
+    def __init__(self, *, norm: Literal["eval", "train"]) -> None:
+        self.norm = norm
+
+    @property
+    def summary(self) -> str:
+        """The paper's name for this row."""
+        return "Frozen weights"
+
+    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
+        """The network of the step before."""
+        return [Need(step - 1)]
+
+    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
+        """The source's heads on its own stages, S2 on the new ones."""
+        wanted = split.steps[step].keypoints
+        carried = self.layout(split, step - 1, stages).heads if step else ()
+        return Layout(carried + (wanted,) * (stages[step] - len(carried)))
+
+    def plan(
+        self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
+    ) -> TransferPlan:
+        """Every source tensor is loaded and frozen; the loss is taken on the new stages only.
+
+        Raises:
+            KpError: the network does not grow at this step, so that nothing would be left to train.
+        """
+        (source,) = sources
+        if target.stages == source.stages:
+            raise KpError(
+                f"backbone.stages: frozen mode needs new stages at every step, but the network keeps its {source.stages}"
+                " stages; let the numbers grow, as in [2, 4]"
+            )
+        origins, dropped = grow(target, source, renew=lambda _: False)
+        new = target.stages - source.stages
+        return TransferPlan(
+            origins,
+            supervision=(None,) * source.stages + target.layout.heads[-new:],
+            frozen=frozenset(source.units),
+            dropped=dropped,
+            frozen_norm=self.norm,
+        )

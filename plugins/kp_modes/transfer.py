@@ -1,0 +1,64 @@
+"""Transfer learning: the network trained on S1 is the first half of a bigger one, and everything learns S2.
+
+Paper, section 3.2 "Transfer learning" and Fig. 1a: "The joint training is done such that supervision is performed for all
+the four hourglass units." The paper does not say what the first half is supervised on, nor what becomes of its heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from kp_modes.growth import grow
+from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.keypoints import KeypointSplit
+from kpcore.plans import Layout, NetworkSpec, TransferPlan
+
+
+class Transfer(TransferStrategy):
+    """Carry the source's stages over, add stages, train all of them.
+
+    Args:
+        supervision: ``s2``: every stage learns S2; ``s1``: the carried stages keep their heads and learn S1 on.
+        heads: with ``s2``, the carried stages' heads: ``reset`` renews them and the prediction branch of the junctions
+            between carried stages; ``by_name`` keeps what belongs to keypoints of both sets.
+    """
+
+    class Config(ComponentConfig):
+        """Options; the first value of each is the default."""
+
+        supervision: Literal["s2", "s1"] = "s2"
+        heads: Literal["reset", "by_name"] = "reset"
+
+    def __init__(self, *, supervision: Literal["s2", "s1"], heads: Literal["reset", "by_name"]) -> None:
+        self.supervision = supervision
+        self.heads = heads
+
+    @property
+    def summary(self) -> str:
+        """The paper's name for this row."""
+        return "Transfer learning"
+
+    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
+        """The network of the step before."""
+        return [Need(step - 1)]
+
+    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
+        """S2 on every stage, or the carried heads first where ``supervision = "s1"``."""
+        wanted = split.steps[step].keypoints
+        if self.supervision == "s2" or step == 0:
+            return Layout((wanted,) * stages[step])
+        carried = self.layout(split, step - 1, stages).heads
+        return Layout(carried + (wanted,) * (stages[step] - len(carried)))
+
+    def plan(
+        self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
+    ) -> TransferPlan:
+        """Everything of the source is loaded but its heads (where reset); nothing is frozen; every stage is supervised."""
+        renewed = self.supervision == "s2" and self.heads == "reset"
+        origins, dropped = grow(
+            target,
+            sources[0],
+            renew=lambda spec: renewed and (spec.unit.startswith("head") or spec.part == "predictions"),
+        )
+        return TransferPlan(origins, supervision=target.layout.heads, dropped=dropped)
