@@ -41,7 +41,9 @@ class ComponentTable(BaseModel):
 class StudyTable(Strict):
     """``[study]``: what is compared."""
 
-    name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>")
+    name: str = Field(
+        default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>"
+    )
     seeds: list[int] = Field(default=[0], min_length=1, description="one training a seed, split and mode")
     modes: list[str] = Field(
         default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
@@ -147,7 +149,9 @@ class TrainingTable(Strict):
     batch_size: int = Field(default=6, ge=1)
     epochs: int = Field(default=200, ge=1, description="at most")
     iterations_per_epoch: int | None = Field(default=None, ge=1, description="one pass over the people where absent")
-    early_stopping: int | None = Field(default=10, ge=1, description="stop after this many epochs without improvement")
+    early_stopping: Literal[False] | Annotated[int, Field(ge=1)] = Field(
+        default=10, description="stop after this many epochs without improvement; false: never"
+    )
     min_improvement: float = Field(default=0.0, ge=0, description="what counts as improvement, in the metric's unit")
     select_on: Literal["valid", "held_out"] = Field(
         default="valid", description="where epochs are compared: the validation part (paper) or a share of train"
@@ -164,7 +168,9 @@ class TrainingTable(Strict):
 class ValidationTable(ComponentTable):
     """``[evaluation.validation]``: the metric that is read after every epoch."""
 
-    people: int | None = Field(default=None, ge=1, description="score this many people, evenly spread; all where absent")
+    people: int | None = Field(
+        default=None, ge=1, description="score this many people, evenly spread; all where absent"
+    )
     flip_test: bool = False
 
 

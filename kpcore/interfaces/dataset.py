@@ -51,6 +51,11 @@ class Dataset(Component):
         """What results call this data, with the name of the list ("MPII, list newell"); "sample data" where it is."""
 
     @property
+    def list_name(self) -> str:
+        """Name of the published list of people that is read ("newell"); "" where there is only one."""
+        return ""
+
+    @property
     @abstractmethod
     def parts(self) -> tuple[str, ...]:
         """Names of the parts; "train" is trained on and "valid" is scored."""

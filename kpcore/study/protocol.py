@@ -1,7 +1,7 @@
 """The protocol, top to bottom: train on S1, plan, grow, train on S2, score.
 
-A study runs ``run_job`` for every job of its plan. A job at step 0 trains on S1; a job at a later step grows the network
-of the step before it as its transfer plan says, and trains that (paper, section 3.2).
+A study runs ``run_job`` for every job of its plan. A job at step 0 trains on S1; a job at a later step grows the
+network of the step before it as its transfer plan says, and trains that (paper, section 3.2).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
 from kpcore.study.jobs import Job
 from kpcore.study.workshop import Group, Workshop
 from kpcore.training.loop import Listener, Outcome, Task, Training
+from kpcore.training.step import Learner
 from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
 
 RESULT = "result.json"
@@ -120,14 +121,9 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
         shop.training.store, shop.training.people, settings.augmentation, seed=job.seed, batch_size=settings.batch_size
     )
     task = Task(
-        network=grown.network,
-        plan=grown.plan,
-        teacher=grown.teacher,
-        backbone=shop.study.backbone,
-        codec=shop.study.codec,
+        learner=Learner(grown.network, grown.plan, grown.teacher, shop.study.backbone, shop.study.codec, shop.device),
         stream=stream,
         settings=settings,
-        device=shop.device,
         validate=lambda network: validation_value(job, shop, network),
         higher_is_better=shop.study.validation.higher_is_better,
     )

@@ -102,7 +102,7 @@ def _check_profiles(document: Toml, where: str) -> None:
 def open_study(file: Path, profile: str | None = None, sets: Sequence[str] = (), notice: Notice = print) -> Study:
     """Open a study: build its components and check all of it against each other and the data.
 
-    Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run instead.
+    Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
@@ -133,7 +133,9 @@ def _nothing_configured(config: StudyConfig, known: Registry) -> bool:
 def _sample_notice(config: StudyConfig, known: Registry) -> str:
     variable = _root_variable(config, known)
     ways = "--set dataset.root=PATH" + (f" or {variable}=PATH" if variable else "")
-    return f"No {config.dataset.name} root is configured ({ways}): running the profile 'sample' on synthetic sample data."
+    return (
+        f"No {config.dataset.name} root is configured ({ways}): running the profile 'sample' on synthetic sample data."
+    )
 
 
 def open_dataset(config: StudyConfig, known: Registry, where: str, notice: Notice) -> tuple[Dataset, bool]:
@@ -174,9 +176,7 @@ def recipe(known: Registry, kind: str, name: str, options: Mapping[str, Any], wh
     return Recipe(name, full, plugin.name, plugin.version)
 
 
-def _assemble(
-    config: StudyConfig, known: Registry, where: str, dataset: Dataset, preset: str, sample: bool
-) -> Study:
+def _assemble(config: StudyConfig, known: Registry, where: str, dataset: Dataset, preset: str, sample: bool) -> Study:
     def build(kind: str, table: ComponentTable, key: str) -> Any:
         return known.build(kind, table.name, table.options, where=f"{where}: {key}")
 
@@ -220,41 +220,61 @@ def check_study(study: Study) -> None:
     Raises:
         KpError: the first thing that does not fit.
     """
-    config = study.config
-    where = study.file
-    wanted = study.backbone.check_size(config.training.resolution, config.training.resolution)
-    if wanted is not None:
-        raise KpError(f"{where}: training.resolution = {config.training.resolution}: backbone '{config.backbone.name}' takes {wanted}")
-    if study.codec.dims > study.dataset.skeleton.dims:
-        raise KpError(f"{where}: codec '{config.codec.name}' needs {study.codec.dims}D points, the data set has {study.dataset.skeleton.dims}D")
-    names = [split.name for split in study.splits]
-    if not names or len(set(names)) != len(names):
-        raise KpError(f"{where}: split: needs one or more splits, each named once (got {', '.join(names) or 'none'})")
+    config, dataset = study.config, study.dataset
+    for problem in (_size_problem(study), _dims_problem(study), _names_problem(study)):
+        if problem:
+            raise KpError(f"{study.file}: {problem}")
     for split in study.splits:
         _check_split(study, split)
     for part in ("train", "valid"):
-        if part not in study.dataset.parts:
-            raise KpError(f"{where}: data set '{config.dataset.name}' has no part '{part}' ({', '.join(study.dataset.parts)} exist)")
-    require_usable(study.dataset, ("train", "valid"))
+        if part not in dataset.parts:
+            exist = ", ".join(dataset.parts)
+            raise KpError(f"{study.file}: data set '{config.dataset.name}' has no part '{part}' ({exist} exist)")
+    require_usable(dataset, ("train", "valid"))
+
+
+def _size_problem(study: Study) -> str:
+    size = study.config.training.resolution
+    wanted = study.backbone.check_size(size, size)
+    return f"training.resolution = {size}: backbone '{study.config.backbone.name}' takes {wanted}" if wanted else ""
+
+
+def _dims_problem(study: Study) -> str:
+    needed, given = study.codec.dims, study.dataset.skeleton.dims
+    name = study.config.codec.name
+    return f"codec: '{name}' needs {needed}D points, the data set has {given}D" if needed > given else ""
+
+
+def _names_problem(study: Study) -> str:
+    names = [split.name for split in study.splits]
+    if names and len(set(names)) == len(names):
+        return ""
+    return f"split: needs one or more splits, each named once (got {', '.join(names) or 'none'})"
 
 
 def _check_split(study: Study, split: KeypointSplit) -> None:
     stages = study.config.backbone.stages
     if len(split.steps) > len(stages):
         raise KpError(
-            f"{study.file}: backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps; give one number a step"
+            f"{study.file}: backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps;"
+            " give one number a step"
         )
-    evaluation = study.config.evaluation
-    validation = evaluation.validation
-    mirrored = [
-        *(["training.augmentation.flip"] if study.config.training.augmentation.flip else []),
-        *(["evaluation.flip_test"] if evaluation.flip_test else []),
-        *(["evaluation.validation.flip_test"] if validation and validation.flip_test else []),
-    ]
+    mirroring = _mirroring(study.config)
     for number, step in enumerate(split.steps, 1):
-        if mirrored and step.keypoints.halved:
+        if mirroring and step.keypoints.halved:
             name = step.keypoints.halved[0]
             raise KpError(
                 f"{study.file}: split '{split.name}', S{number}: '{name}' is there without its mirror partner"
-                f" '{study.dataset.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirrored)})"
+                f" '{study.dataset.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirroring)})"
             )
+
+
+def _mirroring(config: StudyConfig) -> list[str]:
+    """Return the settings that mirror images, as one would turn them off."""
+    validation = config.evaluation.validation
+    settings = {
+        "training.augmentation.flip = 0": config.training.augmentation.flip > 0,
+        "evaluation.flip_test = false": config.evaluation.flip_test,
+        "evaluation.validation.flip_test = false": validation is not None and validation.flip_test,
+    }
+    return [name for name, on in settings.items() if on]

@@ -62,8 +62,8 @@ def open_workshop(study: Study, device: Device, progress: Progress | None = None
         training, validation = Group(train, kept), Group(train, spread(held, wanted))
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
-            f"{study.file}: {len(training.people)} people to train on and {len(validation.people)} to validate on are too few"
-            f" for training.batch_size = {settings.batch_size}"
+            f"{study.file}: {len(training.people)} people to train on and {len(validation.people)} to validate on are"
+            f" too few for training.batch_size = {settings.batch_size}"
         )
     evaluator = Evaluator(study.backbone, study.codec, device, config.evaluation.batch_size)
     return Workshop(study, device, evaluator, training, validation, everyone)

@@ -35,9 +35,9 @@ class Device:
             return contextlib.nullcontext()
         return torch.autocast(self.torch.type, DTYPES[self.precision])
 
-    def scaler(self) -> torch.amp.GradScaler:
+    def scaler(self) -> torch.amp.grad_scaler.GradScaler:
         """Return the gradient scaler: active for fp16, transparent otherwise."""
-        return torch.amp.GradScaler(self.torch.type, enabled=self.precision == "fp16")
+        return torch.amp.grad_scaler.GradScaler(self.torch.type, enabled=self.precision == "fp16")
 
     def synchronize(self) -> None:
         """Wait until everything that was asked for has been computed."""

@@ -63,7 +63,7 @@ class Evaluator:
         """Return the last prediction in float32; with the flip test, image and mirror go through as one batch."""
         doubled = torch.cat([images, images.flip(3)]) if flip_test else images
         with self.device.autocast():
-            prediction = network(doubled.contiguous(memory_format=torch.channels_last))[-1].float()
+            prediction: Tensor = network(doubled.contiguous(memory_format=torch.channels_last))[-1].float()
         if not flip_test:
             return prediction
         plain, mirrored = prediction.chunk(2)

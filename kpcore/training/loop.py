@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kpcore.config import Optimizer, TrainingTable
+from kpcore.config import TrainingTable
 from kpcore.data.batches import Batch, TrainingStream
-from kpcore.errors import KpError
-from kpcore.interfaces import Backbone, Codec
-from kpcore.interfaces.codec import Targets
-from kpcore.keypoints import KeypointSet
 from kpcore.network import Network
-from kpcore.plans import TransferPlan
-from kpcore.training.device import Device
 from kpcore.training.schedule import LearningRate, Progress
-from kpcore.weights import freeze, set_training
+from kpcore.training.step import Learner, Stepper
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -41,54 +35,33 @@ class Listener(Protocol):
         """An epoch ended; ``record`` is its line of history.jsonl."""
 
 
-@dataclass(frozen=True)
-class StepBatch:
-    """What the loss and a plan's extra loss see of a batch, on the device.
-
-    Args:
-        images: (B, 3, H, W) network input.
-        points: (B, K, D) float32 input pixels, all keypoints of the skeleton.
-        state: (B, K) uint8.
-    """
-
-    images: Tensor
-    points: Tensor
-    state: Tensor
-
-
 @dataclass(frozen=True, eq=False)
 class Task:
     """Everything that one training is made of.
 
     Args:
-        network: initialised by the plan, on the device.
-        plan: what trains, on what.
-        teacher: the source network, where the plan asks for it.
-        backbone: for mean, std and stride.
-        codec: targets and loss.
+        learner: network, plan, codec and device.
         stream: training batches.
         settings: the ``[training]`` table.
-        device: where it runs.
         validate: network -> validation value.
         higher_is_better: direction of that value.
     """
 
-    network: Network
-    plan: TransferPlan
-    teacher: Network | None
-    backbone: Backbone
-    codec: Codec
+    learner: Learner
     stream: TrainingStream
     settings: TrainingTable
-    device: Device
     validate: Callable[[Network], float]
     higher_is_better: bool
 
     @property
     def epoch_iterations(self) -> int:
-        """Iterations of an epoch: as set, else one pass over the people."""
-        passed = max(1, len(self.stream.people) // self.stream.batch_size)
-        return self.settings.iterations_per_epoch or passed
+        """Iterations of an epoch."""
+        return epoch_iterations(self.settings, len(self.stream.people))
+
+
+def epoch_iterations(settings: TrainingTable, people: int) -> int:
+    """Return the iterations of an epoch: as set, else one pass over the people."""
+    return settings.iterations_per_epoch or max(1, people // settings.batch_size)
 
 
 @dataclass
@@ -118,9 +91,7 @@ class Training:
         self.task = task
         self.folder = folder
         self.history: list[dict[str, Any]] = []
-        self.frozen = freeze(task.plan, task.network)
-        self.optimizer = make_optimizer(task.network, task.plan, task.settings.optimizer)
-        self.scaler = task.device.scaler()
+        self.stepper = Stepper(task.learner, task.settings.optimizer)
         self.rate = LearningRate(task.settings.schedule, task.epoch_iterations * task.settings.epochs)
         self.progress = Progress(task.higher_is_better, task.settings.min_improvement)
         self.best_state: dict[str, Tensor] = {}
@@ -143,56 +114,52 @@ class Training:
             self._epoch(len(self.history), listener)
             self._save()
         if self.task.settings.keep == "best" and self.best_state:
-            self.task.network.load_state_dict(self.best_state)
+            self.task.learner.network.load_state_dict(self.best_state)
         return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds)
 
     def _finished(self) -> bool:
         settings = self.task.settings
-        patience = settings.early_stopping
-        return len(self.history) >= settings.epochs or (patience is not None and self.progress.stale >= patience)
+        stale = settings.early_stopping is not False and self.progress.stale >= settings.early_stopping
+        return stale or len(self.history) >= settings.epochs
 
     def _epoch(self, epoch: int, listener: Listener) -> None:
-        task = self.task
         started = time.perf_counter()
-        self._thaw(epoch)
-        set_training(task.network, self.frozen, task.plan.frozen_norm)
         loss = self._iterations(epoch, listener)
         if not math.isfinite(loss):
             raise JobError(f"the loss is {loss} in epoch {epoch + 1}; lower training.optimizer.learning_rate")
         trained = time.perf_counter()
-        value = task.validate(task.network)
+        value = self.task.validate(self.task.learner.network)
         self.seconds["training"] += trained - started
         self.seconds["validation"] += time.perf_counter() - trained
-        improved = self.progress.record(epoch + 1, value)
-        if improved:
-            self.best_state = {name: tensor.detach().clone() for name, tensor in task.network.state_dict().items()}
-        iterations = (epoch + 1) * task.epoch_iterations
+        listener.epoch(self._record(epoch, loss, value))
+
+    def _record(self, epoch: int, loss: float, value: float) -> dict[str, Any]:
+        """Take the epoch into account: best weights, learning rate and history."""
+        network, settings = self.task.learner.network, self.task.settings
+        iterations = (epoch + 1) * self.task.epoch_iterations
         record = {
             "epoch": epoch + 1,
             "iterations": iterations,
             "loss": loss,
-            "learning_rate": task.settings.optimizer.learning_rate * self.rate.factor(iterations - 1),
+            "learning_rate": settings.optimizer.learning_rate * self.rate.factor(iterations - 1),
             "validation": value if math.isfinite(value) else None,
         }
+        improved = self.progress.record(epoch + 1, value)
+        if improved and settings.keep == "best":
+            self.best_state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         self.rate.epoch_ended(improved)
         self.history.append(record)
-        listener.epoch(record)
-
-    def _thaw(self, epoch: int) -> None:
-        before = self.frozen
-        self.frozen = freeze(self.task.plan, self.task.network, epoch=epoch)
-        for unit in sorted(before - self.frozen):
-            for group in parameter_groups(self.task.network, self.task.plan, self.task.settings.optimizer, [unit]):
-                self.optimizer.add_param_group(group)
+        return record
 
     def _iterations(self, epoch: int, listener: Listener) -> float:
         """Train one epoch and return its mean loss; the device is read from once, at the end."""
         count = self.task.epoch_iterations
         first = epoch * count
-        total = torch.zeros((), device=self.task.device.torch)
+        total = torch.zeros((), device=self.task.learner.device.torch)
+        self.stepper.start_epoch(epoch)
         for done, batch in enumerate(self._timed(self.task.stream.iterate(first, count)), 1):
-            self._set_rate(first + done - 1)
-            total += self._step(batch)
+            self.stepper.set_rate(self.rate.factor(first + done - 1))
+            total += self.stepper.step(batch)
             listener.iteration(first + done, count * self.task.settings.epochs)
         return float(total) / count
 
@@ -205,38 +172,14 @@ class Training:
                 return
             yield batch
 
-    def _set_rate(self, iteration: int) -> None:
-        rate = self.task.settings.optimizer.learning_rate * self.rate.factor(iteration)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-
-    def _step(self, batch: Batch) -> Tensor:
-        task = self.task
-        step = StepBatch(
-            batch.input(task.device.torch, task.backbone.mean, task.backbone.std),
-            batch.points.to(task.device.torch, non_blocking=True),
-            batch.state.to(task.device.torch, non_blocking=True),
-        )
-        with task.device.autocast():
-            outputs = task.network(step.images)
-        loss = supervised_loss(outputs, step, task)
-        if task.plan.extra_loss is not None:
-            loss = loss + task.plan.extra_loss(outputs, step, task.network, task.teacher)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return loss.detach()
-
     def _save(self) -> None:
         """Write the checkpoint in one step, so that a kill leaves the last whole one."""
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(
             {
-                "network": self.task.network.state_dict(),
+                "network": self.task.learner.network.state_dict(),
                 "best": self.best_state,
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": self.scaler.state_dict(),
+                "stepper": self.stepper.state(),
                 "rate": self.rate.state(),
                 "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
                 "history": self.history,
@@ -248,81 +191,12 @@ class Training:
         partial.replace(self.checkpoint)
 
     def _resume(self) -> None:
-        saved = torch.load(self.checkpoint, map_location=self.task.device.torch, weights_only=True)
+        saved = torch.load(self.checkpoint, map_location=self.task.learner.device.torch, weights_only=True)
         self.history = saved["history"]
-        for epoch in range(len(self.history)):  # in order, so that the optimiser's groups come out as they were
-            self._thaw(epoch)
-        self.task.network.load_state_dict(saved["network"])
+        self.stepper.restore(saved["stepper"], len(self.history))
+        self.task.learner.network.load_state_dict(saved["network"])
         self.best_state = saved["best"]
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scaler.load_state_dict(saved["scaler"])
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
         self.seconds = saved["seconds"]
         torch.set_rng_state(saved["random"].cpu())
-
-
-def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, task: Task) -> Tensor:
-    """Sum the codec's loss over the supervised stages (FACTS 2); targets are drawn once a keypoint set."""
-    drawn: dict[tuple[str, ...], Targets] = {}
-    losses = []
-    for output, head, wanted in zip(outputs, task.network.layout.heads, task.plan.supervision, strict=True):
-        if wanted is None:
-            continue
-        if wanted.names not in drawn:
-            drawn[wanted.names] = draw_targets(wanted, step, task.codec, output, task.backbone.stride)
-        losses.append(task.codec.loss(select_channels(output, head, wanted, task.codec), drawn[wanted.names]))
-    return torch.stack(losses).sum()
-
-
-def draw_targets(keypoints: KeypointSet, step: StepBatch, codec: Codec, output: Tensor, stride: int) -> Targets:
-    """Draw the targets of one keypoint set."""
-    columns = list(keypoints.indices)
-    size = (output.shape[-2], output.shape[-1])
-    return codec.encode(step.points[:, columns], step.state[:, columns], size, stride)
-
-
-def select_channels(output: Tensor, head: KeypointSet, wanted: KeypointSet, codec: Codec) -> Tensor:
-    """Return the channels of ``wanted`` from a head's output."""
-    if wanted.names == head.names:
-        return output
-    slices = [codec.channel_slice(place) for place in head.places(wanted.names)]
-    return torch.cat([output[:, one] for one in slices], dim=1)
-
-
-def parameter_groups(
-    network: Network, plan: TransferPlan, settings: Optimizer, units: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return the optimiser's groups of these units: weights decay, biases and norms do not."""
-    groups = []
-    for unit in units:
-        parameters = [p for p in network.get_submodule(unit).parameters() if p.requires_grad]
-        factor = plan.learning_rates.get(unit, 1.0)
-        for decay, chosen in (
-            (settings.weight_decay, [p for p in parameters if p.ndim > 1]),
-            (0.0, [p for p in parameters if p.ndim <= 1]),
-        ):
-            if chosen:
-                rate = settings.learning_rate * factor
-                groups.append({"params": chosen, "weight_decay": decay, "factor": factor, "lr": rate})
-    return groups
-
-
-def make_optimizer(network: Network, plan: TransferPlan, settings: Optimizer) -> torch.optim.Optimizer:
-    """Return the optimiser over what trains at first; frozen units are left out of it altogether.
-
-    Raises:
-        KpError: nothing trains.
-    """
-    names = [name for name, unit in network.units() if any(p.requires_grad for p in unit.parameters())]
-    groups = parameter_groups(network, plan, settings, names)
-    if not groups:
-        raise KpError("transfer plan: every unit is frozen, nothing would train; leave at least one unit free")
-    if settings.name == "adamw":
-        return torch.optim.AdamW(groups, eps=settings.eps, fused=supports_fused(network))
-    return torch.optim.RMSprop(groups, alpha=settings.alpha, eps=settings.eps, foreach=True)
-
-
-def supports_fused(network: nn.Module) -> bool:
-    """Whether torch's fused optimisers run where the network is."""
-    return next(network.parameters()).device.type in ("cpu", "cuda")

@@ -1,0 +1,204 @@
+"""What ``kp run`` shows: header, plan with cost, and the live table of jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kpcore.study.estimate import Cost, estimate
+from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.protocol import is_done, job_folder
+from kpcore.study.results import HistoryRecord, JobInfo, read_history
+from kpcore.study.runner import State
+from kpcore.study.setup import Study
+from kpcore.training.device import Device
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def print_header(console: Console, study: Study, plan: JobPlan, device: Device) -> None:
+    """Say what is about to be run, on what data."""
+    people = ", ".join(f"{len(study.dataset.samples(part)):,} {part}" for part in ("train", "valid"))
+    done = sum(is_done(job.key) for job in plan.jobs)
+    name = study.config.study.name
+    console.print(f"[bold]{name}[/bold]  {study.label}; {people}; preset {study.preset}", highlight=False)
+    console.print(
+        f"{len(plan.rows)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
+        f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing, {done} in the"
+        f" cache) on {device.torch}, {device.precision}, {device.threads} threads",
+        highlight=False,
+    )
+
+
+def print_plan(console: Console, study: Study, plan: JobPlan, device: Device) -> None:
+    """Print jobs, sources, parameters and cost; train nothing."""
+    costs = timed(console, study, plan, device)
+    table = Table(title=f"Plan: {study.config.study.name}, {study.label}, preset {study.preset}", title_justify="left")
+    for name in ("job", "starts from"):
+        table.add_column(name)
+    for name in ("parameters", "trained", "iterations", "s/iteration", "at most"):
+        table.add_column(name, justify="right")
+    for cost in costs:
+        sources = ", ".join(source.name for source in cost.job.sources) or "nothing"
+        spent = ("in the cache", "") if cost.cached else (f"{cost.step_seconds:.3f}", duration(cost.seconds))
+        table.add_row(
+            cost.job.name, sources, f"{cost.parameters:,}", f"{cost.trained:,}", f"{cost.iterations:,}", *spent
+        )
+    console.print(table)
+    total = sum(cost.seconds for cost in costs)
+    early = "; early stopping may end jobs sooner" if study.config.training.early_stopping else ""
+    console.print(
+        f"{len(costs)} trainings, {plan.shared} saved because jobs share their source. At most {duration(total)} on"
+        f" {device.torch} ({device.threads} threads, {device.precision}), measured on steps with random images;"
+        f" validation and scoring come on top{early}.",
+        highlight=False,
+    )
+
+
+def timed(console: Console, study: Study, plan: JobPlan, device: Device) -> list[Cost]:
+    """Measure the cost of every job, with a note that it takes a moment."""
+    people = len(study.dataset.samples("train"))
+    with console.status("Timing a few training steps of each kind of job ..."):
+        return estimate(study, plan, device, people)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: "45 s", "12 min", "3.5 h", "9.2 days"."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}" if unit < 3600 else f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 86400:.1f} days"
+
+
+def sparkline(values: Sequence[float | None], width: int = 24) -> str:
+    """Draw the values, from 0 to the largest, in block characters; the last ``width`` of them."""
+    shown = [value or 0.0 for value in values][-width:]
+    top = max(shown, default=0.0) or 1.0
+    return "".join(BLOCKS[min(len(BLOCKS) - 1, int(max(value, 0.0) / top * len(BLOCKS)))] for value in shown)
+
+
+def histories(plan: JobPlan) -> Mapping[str, list[HistoryRecord]]:
+    """Read the history of every finished job."""
+    return {job.key: read_history(job_folder(job.key) / "history.jsonl") for job in plan.jobs if is_done(job.key)}
+
+
+def failure(failed: Sequence[JobInfo]) -> str:
+    """Return one line on what failed."""
+    first = failed[0]
+    return f"{len(failed)} of the study's jobs failed; {first.name}: {first.reason}"
+
+
+@dataclass
+class Track:
+    """What the display knows of one job."""
+
+    job: Job
+    state: str = "waiting"
+    done: int = 0
+    total: int = 0
+    started: float = 0.0
+    first: int = 0
+    seconds: float = 0.0
+    validation: list[float | None] = field(default_factory=list)
+
+    @property
+    def speed(self) -> float:
+        """Iterations a second since this run took the job up; 0 where nothing is known."""
+        passed = (time.perf_counter() - self.started) if self.started else 0.0
+        return (self.done - self.first) / passed if passed > 0 else 0.0
+
+
+class Display:
+    """A live table of jobs on a terminal; elsewhere a line an event.
+
+    Use as a context manager; it is a :class:`kpcore.study.runner.Watcher`.
+    """
+
+    def __init__(self, console: Console, plan: JobPlan) -> None:
+        self.console = console
+        self.tracks = {job.key: Track(job) for job in plan.jobs}
+        self.current: Track | None = None
+        self.prepared: tuple[int, int] | None = None
+        self.live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self.render)
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def preparing(self, done: int, total: int) -> None:
+        """Show how far the crops are."""
+        self.prepared = (done, total)
+        if done == total:
+            self.console.print(f"Prepared the crops of {total:,} people.", highlight=False)
+            self.prepared = None
+
+    def job_started(self, job: Job) -> None:
+        """Show the job as running."""
+        self.current = self.tracks[job.key]
+        self.current.state = "training"
+        self.current.started = time.perf_counter()
+
+    def iteration(self, done: int, total: int) -> None:
+        """Show how far the job is."""
+        if self.current is not None:
+            if not self.current.done:  # a resumed job does not start at 0
+                self.current.first = done - 1
+            self.current.done, self.current.total = done, total
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Add to the job's curve."""
+        if self.current is not None:
+            self.current.validation.append(record["validation"])
+
+    def job_finished(self, job: Job, state: State) -> None:
+        """Show how the job ended."""
+        track = self.tracks[job.key]
+        track.state = "in the cache" if state.cached else state.status
+        track.seconds = time.perf_counter() - track.started if track.started else 0.0
+        self.current = None
+        if not state.cached and (not self.console.is_terminal or state.status == "failed"):
+            last = f", validation {track.validation[-1]:.1f}" if track.validation and track.validation[-1] else ""
+            reason = f": {state.reason}" if state.reason else f" in {duration(track.seconds)}{last}"
+            self.console.print(f"{job.name}: {state.status}{reason}", highlight=False)
+
+    def render(self) -> RenderableType:
+        """Return the table as it stands."""
+        if self.prepared is not None:
+            return Text(f"Preparing crops: {self.prepared[0]:,} of {self.prepared[1]:,} people")
+        table = Table(box=None, pad_edge=False)
+        for name in ("job", "state", "iterations", "it/s", "left", "validation"):
+            table.add_column(name, justify="right" if name in ("iterations", "it/s", "left") else "left", no_wrap=True)
+        for track in self._shown():
+            table.add_row(*self._cells(track))
+        finished = sum(track.state not in ("waiting", "training") for track in self.tracks.values())
+        return Group(table, Text(f"{finished} of {len(self.tracks)} trainings done", style="bold"))
+
+    def _shown(self) -> list[Track]:
+        """Return the jobs around the running one, as many as fit the screen."""
+        tracks = list(self.tracks.values())
+        room = max(4, self.console.height - 4)
+        running = next((place for place, track in enumerate(tracks) if track.state == "training"), 0)
+        first = max(0, min(running - room // 2, len(tracks) - room))
+        return tracks[first : first + room]
+
+    @staticmethod
+    def _cells(track: Track) -> list[str]:
+        curve = sparkline(track.validation)
+        last = f" {track.validation[-1]:.1f}" if track.validation and track.validation[-1] is not None else ""
+        if track.state != "training":
+            spent = duration(track.seconds) if track.seconds else ""
+            return [track.job.name, track.state, "", "", spent, curve + last]
+        speed = track.speed
+        left = duration((track.total - track.done) / speed) if speed else ""
+        return [track.job.name, "training", f"{track.done:,}/{track.total:,}", f"{speed:.1f}", left, curve + last]

@@ -1,0 +1,51 @@
+"""``kp run``: run a study, or show its plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="The study file (TOML).", show_default=False)],
+    profile: Annotated[str | None, typer.Option(help="Overlay [profiles.NAME] of the file.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Set one key, e.g. dataset.root=PATH. Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results. [default: runs/STUDY]")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
+) -> None:
+    """Run a study; run it again to go on with what is unfinished."""
+    from rich.console import Console
+
+    from kpcore.cli import display
+    from kpcore.report.curves import write_curves
+    from kpcore.report.tables import print_tables, write_tables
+    from kpcore.study.jobs import plan_jobs
+    from kpcore.study.runner import run_study
+    from kpcore.study.setup import open_study
+    from kpcore.training.device import choose_device
+
+    console = Console()
+    study = open_study(config, profile, sets or [], notice=lambda text: console.print(text, style="yellow"))
+    settings = study.config.training
+    where = choose_device(device, settings.precision, settings.threads)
+    jobs = plan_jobs(study, where)
+    display.print_header(console, study, jobs, where)
+    if plan:
+        display.print_plan(console, study, jobs, where)
+        return
+    folder = out or Path("runs") / study.config.study.name
+    with display.Display(console, jobs) as watcher:
+        results = run_study(study, jobs, where, folder, watcher)
+    written = write_tables(results, folder)
+    written += write_curves(results, display.histories(jobs), folder)
+    print_tables(results, console)
+    console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
+    failed = [job for job in results.jobs if job.status == "failed"]
+    if failed:
+        Console(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
+        raise typer.Exit(1)

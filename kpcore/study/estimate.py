@@ -1,0 +1,115 @@
+"""What a study will cost on this device: a few real steps of every kind of job are timed, the rest is counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kpcore.data.batches import Batch
+from kpcore.network import build_network, describe, parameters_of
+from kpcore.plans import NetworkSpec, TransferPlan
+from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.protocol import is_done, make_plan, place
+from kpcore.study.setup import Study
+from kpcore.tensors import VISIBLE
+from kpcore.training.device import Device
+from kpcore.training.loop import epoch_iterations
+from kpcore.training.step import Learner, Stepper
+
+TIMED_STEPS = 2
+"""Steps that are timed after one to warm up."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One job's cost.
+
+    Args:
+        parameters: of its network; ``trained`` of them train.
+        iterations: at most; early stopping may end sooner.
+        step_seconds: measured on this device, data preparation left out.
+        cached: whether the result is in the cache already.
+    """
+
+    job: Job
+    parameters: int
+    trained: int
+    iterations: int
+    step_seconds: float
+    cached: bool
+
+    @property
+    def seconds(self) -> float:
+        """At most; 0 where the cache has it. Validation and scoring come on top."""
+        return 0.0 if self.cached else self.iterations * self.step_seconds
+
+
+def estimate(
+    study: Study, plan: JobPlan, device: Device, people: int, progress: Callable[[int, int], None] | None = None
+) -> list[Cost]:
+    """Return the cost of every job; equal kinds of networks are timed once."""
+    settings = study.config.training
+    iterations = epoch_iterations(settings, people) * settings.epochs
+    timed: dict[tuple[object, ...], float] = {}
+    costs = []
+    for done, job in enumerate(plan.jobs, 1):
+        spec, transfer = job_plan(study, job)
+        trained = sum(
+            int(np.prod(tensor.shape))
+            for tensor in spec.tensors.values()
+            if tensor.trainable and tensor.unit not in transfer.frozen
+        )
+        kind = (
+            tuple(len(head) for head in spec.layout.heads),
+            transfer.frozen,
+            *(bool(s) for s in transfer.supervision),
+        )
+        cached = is_done(job.key)
+        if not cached and kind not in timed:
+            timed[kind] = time_step(study, job, transfer, device)
+        costs.append(Cost(job, parameters_of(spec), trained, iterations, timed.get(kind, 0.0), cached))
+        if progress is not None:
+            progress(done, len(plan.jobs))
+    return costs
+
+
+def job_plan(study: Study, job: Job) -> tuple[NetworkSpec, TransferPlan]:
+    """Return a job's network spec and its checked transfer plan, without any weights."""
+    spec = describe(study.backbone, study.codec, job.layout)
+    sources = [describe(study.backbone, study.codec, source.layout) for source in job.sources]
+    plan = make_plan(job, spec, sources)
+    plan.verify(spec, tuple(sources))
+    return spec, plan
+
+
+def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> float:
+    """Return the seconds of one training step, on random images."""
+    settings = study.config.training
+    torch.set_num_threads(device.threads)
+    network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
+    teacher = place(network, device.torch) if plan.teacher else None
+    learner = Learner(place(network, device.torch), plan, teacher, study.backbone, study.codec, device)
+    stepper = Stepper(learner, settings.optimizer)
+    stepper.start_epoch(0)
+    batch = random_batch(settings.batch_size, settings.resolution, study)
+    stepper.step(batch)
+    device.synchronize()
+    started = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        stepper.step(batch)
+    device.synchronize()
+    return (time.perf_counter() - started) / TIMED_STEPS
+
+
+def random_batch(size: int, resolution: int, study: Study) -> Batch:
+    """Return a batch of noise with points all over it."""
+    skeleton = study.dataset.skeleton
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (size, resolution, resolution, 3), np.uint8)
+    points = random.uniform(0, resolution, (size, len(skeleton.names), skeleton.dims)).astype(np.float32)
+    state = np.full((size, len(skeleton.names)), VISIBLE, np.uint8)
+    return Batch(torch.from_numpy(images), None, torch.from_numpy(points), torch.from_numpy(state), np.arange(size))

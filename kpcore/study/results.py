@@ -1,0 +1,283 @@
+"""``results.json`` and ``history.jsonl``: what a study found, as typed records.
+
+Everything that a report prints is made from these alone: no torch, no plugin. A file holds nothing that differs between
+two equal runs (no times, no paths).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from kpcore.config import Strict, explain
+from kpcore.errors import KpError, unknown
+from kpcore.keypoints import KeypointSplit
+
+PAPER = "paper"
+"""The preset of a study file that is run without a profile."""
+AVERAGE = "average"
+"""The key of a reference's average, beside its columns."""
+DECIMALS = 4
+"""Scores are rounded to this many decimals: finer than any table, and the same on both sides of a round trip."""
+
+Model = TypeVar("Model", bound=BaseModel)
+Status = Literal["done", "failed", "pending"]
+Count = Annotated[int, Field(ge=0)]
+
+
+def _score(value: Any) -> Any:
+    """NaN (nothing was labelled) becomes None, a number is rounded; anything else is left for pydantic to refuse."""
+    if not isinstance(value, float | np.floating) or math.isinf(value):
+        return value
+    return None if math.isnan(value) else round(float(value), DECIMALS)
+
+
+Score = Annotated[float | None, BeforeValidator(_score)]
+"""A figure in the metric's unit; None where it does not exist, in JSON ``null``."""
+
+
+class DataInfo(Strict):
+    """Which people were trained on and scored; ``sample`` marks generated ones."""
+
+    label: str
+    list: str
+    people: dict[str, Count]
+    sample: bool
+
+    @property
+    def name(self) -> str:
+        """The label, marked ``sample data`` where the people are generated."""
+        marked = self.sample and "sample data" not in self.label
+        return f"{self.label} (sample data)" if marked else self.label
+
+    @property
+    def description(self) -> str:
+        """Label, list and number of people a part, in words."""
+        people = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
+        return "; ".join(text for text in (self.name, f"list {self.list}", f"people: {people}") if text)
+
+
+class SplitInfo(Strict):
+    """A keypoint split as reports need it.
+
+    ``reference`` holds published figures, mode -> {column or "average": value}; ``reference_convention`` says how they
+    were made, "" where that is not stated.
+    """
+
+    name: str
+    steps: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
+    overlap: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    reference: dict[str, dict[str, float]] = Field(default_factory=dict)
+    reference_convention: str = ""
+
+    @classmethod
+    def of(cls, split: KeypointSplit, *, reference_convention: str = "") -> SplitInfo:
+        """Take down a split: its sets and columns by name, and what a paper printed for it."""
+        return cls(
+            name=split.name,
+            steps=tuple(step.keypoints.names for step in split.steps),
+            columns=tuple(column.name for column in split.columns),
+            overlap=split.overlap,
+            unused=split.unused,
+            reference=split.reference,
+            reference_convention=reference_convention,
+        )
+
+
+class ModeInfo(Strict):
+    """A transfer mode: the name in the study file, and its strategy's one line."""
+
+    name: str
+    summary: str
+
+
+class JobInfo(Strict):
+    """One training: its content key, its place in the study (step 0 is S1), and the keys of the jobs it builds on.
+
+    A job that several modes share has mode "".
+    """
+
+    key: str
+    name: str
+    split: str
+    mode: str
+    seed: int
+    step: Count
+    sources: tuple[str, ...] = ()
+    status: Status = "pending"
+    reason: str = ""
+
+
+class Row(Strict):
+    """The score of one split, mode and seed. Epochs count from 1; ``job`` is the key of the training that was scored.
+
+    A row that is not done has no columns; a failed one says why.
+    """
+
+    split: str
+    mode: str
+    seed: int
+    columns: dict[str, Score] = Field(default_factory=dict)
+    average: Score = None
+    convention: str = ""
+    epochs: Count | None = None
+    best_epoch: Count | None = None
+    iterations: Count | None = None
+    job: str = ""
+    status: Status
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _says_what_it_is(self) -> Row:
+        if self.status == "failed" and not self.reason:
+            raise ValueError("status 'failed' needs a reason")
+        if self.status == "done" and not (self.columns and self.convention):
+            raise ValueError("status 'done' needs columns and a convention")
+        if self.status != "done" and self.columns:
+            raise ValueError(f"status '{self.status}' has columns; only a row that is done has scores")
+        return self
+
+    def value(self, column: str) -> float | None:
+        """The score of this column, or of ``"average"``; None where it does not exist."""
+        return self.average if column == AVERAGE else self.columns.get(column)
+
+
+class Results(Strict):
+    """The whole of ``results.json``.
+
+    ``preset`` is "paper" for a plain study file, else the profile's name. The order of ``splits``, of ``modes`` and of
+    each split's ``columns`` is that of every table. ``validation_convention`` names the metric of the training curves.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    version: Literal[1] = Field(default=1, alias="schema")
+    study: str
+    preset: str = PAPER
+    data: DataInfo
+    validation_convention: str = ""
+    splits: tuple[SplitInfo, ...]
+    modes: tuple[ModeInfo, ...]
+    jobs: tuple[JobInfo, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Results:
+        splits, modes = [split.name for split in self.splits], [mode.name for mode in self.modes]
+        keys = [job.key for job in self.jobs]
+        for kind, names in (("splits", splits), ("modes", modes), ("jobs", keys)):
+            _once(names, where=kind)
+        _once([f"{row.split}-{row.mode}-{row.seed}" for row in self.rows], where="rows")
+        for place, row in enumerate(self.rows):
+            _exists(row.split, splits, kind="split", where=f"rows[{place}].split")
+            _exists(row.mode, modes, kind="mode", where=f"rows[{place}].mode")
+            if row.job:
+                _exists(row.job, keys, kind="job", where=f"rows[{place}].job")
+        return self
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Mode name -> what tables call it: its summary, with the name where two modes share a summary."""
+        summaries = [mode.summary for mode in self.modes]
+        return {
+            mode.name: mode.summary if summaries.count(mode.summary) == 1 else f"{mode.summary} ({mode.name})"
+            for mode in self.modes
+        }
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """Conventions of the scores, each once; more than one only where a folder's studies were mixed."""
+        return tuple(dict.fromkeys(row.convention for row in self.rows if row.convention))
+
+    def rows_of(self, split: str, mode: str | None = None) -> list[Row]:
+        """Rows of a split, and of one mode of it where named, in the order of modes and seeds."""
+        order = {info.name: place for place, info in enumerate(self.modes)}
+        rows = [row for row in self.rows if row.split == split and mode in (None, row.mode)]
+        return sorted(rows, key=lambda row: (order[row.mode], row.seed))
+
+    def canonical(self) -> Results:
+        """Return equal results in the order that files have: splits, then modes, then seeds; columns as in the split."""
+        rows = [_in_order(row, split.columns) for split in self.splits for row in self.rows_of(split.name)]
+        splits = {info.name: place for place, info in enumerate(self.splits)}
+        modes = {info.name: place for place, info in enumerate(self.modes)}
+        jobs = sorted(
+            self.jobs,
+            key=lambda job: (splits.get(job.split, -1), job.step, modes.get(job.mode, -1), job.seed, job.key),
+        )
+        return self.model_copy(update={"rows": tuple(rows), "jobs": tuple(jobs)})
+
+    def to_json(self) -> str:
+        """Return the file's text: canonical order, two spaces, ``null`` where a figure does not exist."""
+        return self.canonical().model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "results.json") -> Results:
+        """Read the text of a file back.
+
+        Raises:
+            KpError: not JSON, an unknown or missing key, a wrong type, or a name that the file itself does not declare.
+        """
+        return _read(cls, text, where)
+
+
+class HistoryRecord(BaseModel):
+    """One line of ``history.jsonl``: an epoch, counted from 1, and where it left the job; other keys are let pass."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    epoch: Annotated[int, Field(ge=1, le=1_000_000)]
+    iterations: Count
+    loss: Score
+    learning_rate: float | None = None
+    validation: Score = None
+
+
+def read_history(path: Path) -> list[HistoryRecord]:
+    """Read a job's ``history.jsonl``.
+
+    Raises:
+        KpError: the file cannot be read, or a line is no record; with file and line number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KpError(f"{path}: cannot be read as a training history: {error}") from None
+    return [_read(HistoryRecord, line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read(model: type[Model], text: str, where: str) -> Model:
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        if problem["type"] == "json_invalid":
+            raise KpError(f"{where}: {problem['msg']}; run the study again, or mend the file") from None
+        raise KpError(explain(error, model, where)) from None
+
+
+def _once(names: Iterable[str], *, where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{where}: '{name}' occurs twice")
+        seen.add(name)
+
+
+def _exists(name: str, options: Iterable[str], *, kind: str, where: str) -> None:
+    names = list(options)
+    if name not in names:
+        raise ValueError(str(unknown(kind, name, names, where=where)))
+
+
+def _in_order(row: Row, columns: Iterable[str]) -> Row:
+    """The row with its columns in the split's order; columns of the metric's own come after, in theirs."""
+    ordered = {name: row.columns[name] for name in columns if name in row.columns}
+    rest: Mapping[str, float | None] = {name: value for name, value in row.columns.items() if name not in ordered}
+    return row.model_copy(update={"columns": {**ordered, **rest}})

@@ -1,0 +1,220 @@
+"""Runs a study on this machine: job after job, each once, whatever fails named and left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from kpcore.config import to_toml
+from kpcore.data.predictions import read_predictions
+from kpcore.errors import KpError
+from kpcore.interfaces import Scores
+from kpcore.registry import registry
+from kpcore.samples import People
+from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.jobs import Row as PlannedRow
+from kpcore.study.protocol import RESULT, is_done, job_folder, run_job, write_json
+from kpcore.study.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo, Status
+from kpcore.study.setup import Study
+from kpcore.study.workshop import Workshop, open_workshop
+from kpcore.training.device import Device
+from kpcore.training.loop import JobError
+
+
+class Watcher(Protocol):
+    """What watches a study: the terminal's display, or a test."""
+
+    def preparing(self, done: int, total: int) -> None:
+        """``done`` of ``total`` people of a part are prepared."""
+
+    def job_started(self, job: Job) -> None:
+        """A job starts."""
+
+    def iteration(self, done: int, total: int) -> None:
+        """``done`` of at most ``total`` iterations of the job are behind."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """An epoch of the job ended; ``record`` is its line of history.jsonl."""
+
+    def job_finished(self, job: Job, state: State) -> None:
+        """A job ended, well or not."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a job stands; ``cached`` says that it was done before."""
+
+    status: Status
+    reason: str = ""
+    cached: bool = False
+
+
+def run_study(study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher) -> Results:
+    """Run what is missing and write the study's folder; a failed job takes only its dependants with it.
+
+    Raises:
+        KpError: the data cannot be prepared.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "study.toml").write_text(to_toml(study.config.model_dump(mode="json", exclude_none=True)))
+    runner = _Runner(study, plan, device, folder, watcher)
+    runner.run()
+    return runner.write()
+
+
+class _Runner:
+    def __init__(self, study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher) -> None:
+        self.study = study
+        self.plan = plan
+        self.device = device
+        self.folder = folder
+        self.watcher = watcher
+        self.states: dict[str, State] = {}
+        self.scores: dict[str, Scores] = {}
+        self.truth: People | None = None
+
+    def run(self) -> None:
+        """Run every job, sources first; results.json is up to date after each."""
+        missing = any(not is_done(job.key) for job in self.plan.jobs)
+        shop = open_workshop(self.study, self.device, self.watcher.preparing) if missing else None
+        for job in self.plan.jobs:
+            self.states[job.key] = state = self._state(job, shop)
+            link(self.folder / "jobs" / job.name, job_folder(job.key))
+            self.watcher.job_finished(job, state)
+            self.write()
+
+    def _state(self, job: Job, shop: Workshop | None) -> State:
+        if is_done(job.key):
+            return State("done", cached=True)
+        broken = next((source for source in job.sources if self.states[source.key].status == "failed"), None)
+        if broken is not None:
+            return State("failed", f"its source {broken.name} failed")
+        assert shop is not None  # opened because this job was missing
+        self.watcher.job_started(job)
+        about = {"key": job.key, "name": job.name, "split": job.split.name, "seed": job.seed}
+        registry().notify("kp_job_started", job={**about, "settings": job.settings})
+        state = self._attempt(job, shop)
+        registry().notify("kp_job_finished", job=about, result={"status": state.status, "reason": state.reason})
+        return state
+
+    def _attempt(self, job: Job, shop: Workshop) -> State:
+        try:
+            run_job(job, shop, _Both(job, self.watcher))
+        except (JobError, KpError) as error:
+            return State("failed", str(error))
+        except torch.OutOfMemoryError as error:
+            return State("failed", f"out of memory on {self.device.torch}; lower training.batch_size: {error}")
+        return State("done")
+
+    def write(self) -> Results:
+        """Write results.json and timing.json as they stand."""
+        results = Results(
+            study=self.study.config.study.name,
+            preset=self.study.preset,
+            data=self._data(),
+            validation_convention=self.study.validation.convention,
+            splits=tuple(
+                SplitInfo.of(split, reference_convention="PCKh@0.5 kptransfer") for split in self.study.splits
+            ),
+            modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
+            jobs=tuple(self._job(job) for job in self.plan.jobs),
+            rows=tuple(self._row(row) for row in self.plan.rows),
+        )
+        partial = self.folder / "results.partial"
+        partial.write_text(results.to_json(), encoding="utf-8")
+        partial.replace(self.folder / "results.json")
+        write_json(self.folder / "timing.json", timing(self.plan.jobs, self.device))
+        return results
+
+    def _data(self) -> DataInfo:
+        dataset = self.study.dataset
+        people = {part: len(dataset.samples(part)) for part in ("train", "valid")}
+        return DataInfo(label=self.study.label, list=dataset.list_name, people=people, sample=self.study.sample)
+
+    def _job(self, job: Job) -> JobInfo:
+        state = self.states.get(job.key, State("pending"))
+        return JobInfo(
+            key=job.key,
+            name=job.name,
+            split=job.split.name,
+            mode=job.mode.name if job.mode else "",
+            seed=job.seed,
+            step=job.step,
+            sources=tuple(source.key for source in job.sources),
+            status=state.status,
+            reason=state.reason,
+        )
+
+    def _row(self, row: PlannedRow) -> Row:
+        state = self.states.get(row.job.key, State("pending"))
+        about: dict[str, Any] = {
+            "split": row.split.name, "mode": row.mode.name, "seed": row.seed, "job": row.job.key,
+            "status": state.status, "reason": state.reason,
+        }  # fmt: skip
+        if state.status != "done":
+            return Row(**about)
+        result = json.loads((job_folder(row.job.key) / RESULT).read_text())
+        scores = self._scores(row)
+        return Row(
+            **about,
+            columns={name: float(value) for name, value in scores.columns.items()},
+            average=float(scores.average),
+            convention=self.study.metric.convention,
+            **{name: result[name] for name in ("epochs", "best_epoch", "iterations")},
+        )
+
+    def _scores(self, row: PlannedRow) -> Scores:
+        """Score the stored predictions; so another metric or threshold needs no training."""
+        if row.job.key not in self.scores:
+            if self.truth is None:
+                self.truth = People.of(self.study.dataset.samples("valid"))
+            keypoints = row.job.layout.heads[-1]
+            predicted = read_predictions(job_folder(row.job.key) / "predictions.h5").points
+            people = self.truth.select(keypoints.indices)
+            metric = self.study.metric
+            values = metric.values(predicted, people)
+            self.scores[row.job.key] = metric.reduce(values, people, keypoints, row.split.columns)
+        return self.scores[row.job.key]
+
+
+@dataclass(frozen=True)
+class _Both:
+    """A job's listener: the watcher, and the plugins' hooks."""
+
+    job: Job
+    watcher: Watcher
+
+    def iteration(self, done: int, total: int) -> None:
+        self.watcher.iteration(done, total)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.watcher.epoch(record)
+        registry().notify("kp_epoch_ended", job={"key": self.job.key, "name": self.job.name}, record=record)
+
+
+def link(place: Path, target: Path) -> None:
+    """Make ``place`` a link to a job's folder, replacing an older link; a file of another kind is left alone.
+
+    Raises:
+        KpError: something else is in the way.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        raise KpError(f"{place}: is in the way of a link to a job's folder; move it, or give another --out")
+    place.symlink_to(target, target_is_directory=True)
+
+
+def timing(jobs: Sequence[Job], device: Device) -> Mapping[str, Any]:
+    """Return the seconds of every finished job, and what they were measured on."""
+    chip = torch.cuda.get_device_name(device.torch) if device.torch.type == "cuda" else device.torch.type
+    seconds = {
+        job.name: json.loads((job_folder(job.key) / "timing.json").read_text()) for job in jobs if is_done(job.key)
+    }
+    return {"device": chip, "threads": device.threads, "precision": device.precision, "seconds": seconds}

@@ -1,0 +1,178 @@
+"""One training step: forward, loss over the supervised stages, backward, optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kpcore.config import Optimizer
+from kpcore.data.batches import Batch
+from kpcore.errors import KpError
+from kpcore.interfaces import Backbone, Codec
+from kpcore.interfaces.codec import Targets
+from kpcore.keypoints import KeypointSet
+from kpcore.network import Network
+from kpcore.plans import TransferPlan
+from kpcore.training.device import Device
+from kpcore.weights import freeze, set_training
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """What the loss and a plan's extra loss see of a batch, on the device.
+
+    Args:
+        images: (B, 3, H, W) network input.
+        points: (B, K, D) float32 input pixels, all keypoints of the skeleton.
+        state: (B, K) uint8.
+    """
+
+    images: Tensor
+    points: Tensor
+    state: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """A network and what it takes to train it.
+
+    Args:
+        network: initialised by the plan, on the device.
+        plan: what trains, on what.
+        teacher: the source network, where the plan asks for it.
+        backbone: for mean, std and stride.
+        codec: targets and loss.
+        device: where it runs.
+    """
+
+    network: Network
+    plan: TransferPlan
+    teacher: Network | None
+    backbone: Backbone
+    codec: Codec
+    device: Device
+
+
+class Stepper:
+    """Takes training steps; holds the optimiser, the gradient scaler and what is frozen at the moment."""
+
+    def __init__(self, learner: Learner, settings: Optimizer) -> None:
+        self.learner = learner
+        self.settings = settings
+        self.frozen = freeze(learner.plan, learner.network)
+        self.optimizer = make_optimizer(learner.network, learner.plan, settings)
+        self.scaler = learner.device.scaler()
+
+    def start_epoch(self, epoch: int) -> None:
+        """Thaw what the plan thaws at this epoch (counted from 0), and go into training mode."""
+        plan, network = self.learner.plan, self.learner.network
+        before, self.frozen = self.frozen, freeze(plan, network, epoch=epoch)
+        for group in parameter_groups(network, plan, self.settings, sorted(before - self.frozen)):
+            self.optimizer.add_param_group(group)
+        set_training(network, self.frozen, plan.frozen_norm)
+
+    def set_rate(self, factor: float) -> None:
+        """Set the learning rate to this factor of the settings' own, times each unit's."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * factor * group["factor"]
+
+    def step(self, batch: Batch) -> Tensor:
+        """Train on one batch; return its loss, still on the device."""
+        learner = self.learner
+        device = learner.device.torch
+        step = StepBatch(
+            batch.input(device, learner.backbone.mean, learner.backbone.std),
+            batch.points.to(device, non_blocking=True),
+            batch.state.to(device, non_blocking=True),
+        )
+        with learner.device.autocast():
+            outputs = learner.network(step.images)
+        loss = supervised_loss(outputs, step, learner)
+        if learner.plan.extra_loss is not None:
+            loss = loss + learner.plan.extra_loss(outputs, step, learner.network, learner.teacher)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def restore(self, state: dict[str, Any], epochs: int) -> None:
+        """Go on after that many epochs; groups are thawed in order, so that they come out as they were."""
+        for epoch in range(epochs):
+            self.start_epoch(epoch)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+
+def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, learner: Learner) -> Tensor:
+    """Sum the codec's loss over the supervised stages (FACTS 2); targets are drawn once a keypoint set."""
+    drawn: dict[tuple[str, ...], Targets] = {}
+    losses = []
+    for output, head, wanted in zip(outputs, learner.network.layout.heads, learner.plan.supervision, strict=True):
+        if wanted is None:
+            continue
+        if wanted.names not in drawn:
+            drawn[wanted.names] = draw_targets(wanted, step, learner.codec, output, learner.backbone.stride)
+        losses.append(learner.codec.loss(select_channels(output, head, wanted, learner.codec), drawn[wanted.names]))
+    return torch.stack(losses).sum()
+
+
+def draw_targets(keypoints: KeypointSet, step: StepBatch, codec: Codec, output: Tensor, stride: int) -> Targets:
+    """Draw the targets of one keypoint set."""
+    columns = list(keypoints.indices)
+    size = (output.shape[-2], output.shape[-1])
+    return codec.encode(step.points[:, columns], step.state[:, columns], size, stride)
+
+
+def select_channels(output: Tensor, head: KeypointSet, wanted: KeypointSet, codec: Codec) -> Tensor:
+    """Return the channels of ``wanted`` from a head's output."""
+    if wanted.names == head.names:
+        return output
+    slices = [codec.channel_slice(place) for place in head.places(wanted.names)]
+    return torch.cat([output[:, one] for one in slices], dim=1)
+
+
+def parameter_groups(
+    network: Network, plan: TransferPlan, settings: Optimizer, units: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the optimiser's groups of these units: weights decay, biases and norms do not."""
+    groups = []
+    for unit in units:
+        parameters = [p for p in network.get_submodule(unit).parameters() if p.requires_grad]
+        factor = plan.learning_rates.get(unit, 1.0)
+        for decay, chosen in (
+            (settings.weight_decay, [p for p in parameters if p.ndim > 1]),
+            (0.0, [p for p in parameters if p.ndim <= 1]),
+        ):
+            if chosen:
+                rate = settings.learning_rate * factor
+                groups.append({"params": chosen, "weight_decay": decay, "factor": factor, "lr": rate})
+    return groups
+
+
+def make_optimizer(network: Network, plan: TransferPlan, settings: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimiser over what trains at first; frozen units are left out of it altogether.
+
+    Raises:
+        KpError: nothing trains.
+    """
+    names = [name for name, unit in network.units() if any(p.requires_grad for p in unit.parameters())]
+    groups = parameter_groups(network, plan, settings, names)
+    if not groups:
+        raise KpError("transfer plan: every unit is frozen, nothing would train; leave at least one unit free")
+    if settings.name == "adamw":
+        return torch.optim.AdamW(groups, eps=settings.eps, fused=supports_fused(network))
+    return torch.optim.RMSprop(groups, alpha=settings.alpha, eps=settings.eps, foreach=True)
+
+
+def supports_fused(network: nn.Module) -> bool:
+    """Whether torch's fused optimisers run where the network is."""
+    return next(network.parameters()).device.type in ("cpu", "cuda")
