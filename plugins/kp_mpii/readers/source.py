@@ -1,0 +1,31 @@
+"""What the data set asks of a layout."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from kp_mpii.readers.table import Table
+
+
+class Source(ABC):
+    """The annotation files of one layout.
+
+    Attributes:
+        list_name: what results call the train list that these files hold.
+    """
+
+    list_name: str
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[str, ...]:
+        """Parts that the files found hold."""
+
+    @abstractmethod
+    def files(self, part: str) -> tuple[Path, ...]:
+        """Every annotation file that a part's people are made from."""
+
+    @abstractmethod
+    def table(self, part: str) -> Table:
+        """Read a part; raises KpError where a file is damaged, with the path and, where there is one, the row."""
