@@ -58,8 +58,13 @@ class DataInfo(Strict):
     @property
     def description(self) -> str:
         """Label, list and number of people a part, in words."""
+        return f"{self.name}; {self.extent}"
+
+    @property
+    def extent(self) -> str:
+        """List and number of people a part, in words."""
         people = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
-        return "; ".join(text for text in (self.name, f"list {self.list}", f"people: {people}") if text)
+        return f"list {self.list}; people: {people}"
 
 
 class SplitInfo(Strict):
@@ -163,8 +168,8 @@ class Results(Strict):
     preset: str = PAPER
     data: DataInfo
     validation_convention: str = ""
-    splits: tuple[SplitInfo, ...]
-    modes: tuple[ModeInfo, ...]
+    splits: tuple[SplitInfo, ...] = Field(min_length=1)
+    modes: tuple[ModeInfo, ...] = Field(min_length=1)
     jobs: tuple[JobInfo, ...] = ()
     rows: tuple[Row, ...] = ()
 
@@ -203,7 +208,7 @@ class Results(Strict):
         return sorted(rows, key=lambda row: (order[row.mode], row.seed))
 
     def canonical(self) -> Results:
-        """Return equal results in the order that files have: splits, then modes, then seeds; columns as in the split."""
+        """Return equal results in the order of files: splits, then modes, then seeds; columns as in the split."""
         rows = [_in_order(row, split.columns) for split in self.splits for row in self.rows_of(split.name)]
         splits = {info.name: place for place, info in enumerate(self.splits)}
         modes = {info.name: place for place, info in enumerate(self.modes)}
@@ -246,7 +251,7 @@ def read_history(path: Path) -> list[HistoryRecord]:
         KpError: the file cannot be read, or a line is no record; with file and line number.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise KpError(f"{path}: cannot be read as a training history: {error}") from None
     return [_read(HistoryRecord, line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]

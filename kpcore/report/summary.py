@@ -1,0 +1,80 @@
+"""The arithmetic of a report: means over seeds, and differences to a paper and to the baseline."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kpcore.study.results import AVERAGE, PAPER, Results, SplitInfo
+
+BASELINE = "random"
+"""The mode that the others are compared with, where a study has it (paper, section 3.2)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over ``n`` seeds and the sample standard deviation; None where there are too few for either."""
+
+    mean: float | None
+    spread: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Estimate:
+        """Summarise the values that exist."""
+        known = [value for value in values if value is not None]
+        return cls(
+            mean=statistics.fmean(known) if known else None,
+            spread=statistics.stdev(known) if len(known) > 1 else None,
+            n=len(known),
+        )
+
+
+def estimate(results: Results, split: str, mode: str, column: str) -> Estimate:
+    """Summarise one column (or ``"average"``) of a split and mode over the seeds that are done."""
+    return Estimate.of(row.value(column) for row in results.rows_of(split, mode) if row.status == "done")
+
+
+def columns_of(results: Results, split: SplitInfo) -> tuple[str, ...]:
+    """Columns of a split's table: those that its rows have, the split's first; the split's own before any is done.
+
+    A convention with columns of its own (mpii-weighted) replaces the split's.
+    """
+    scored = dict.fromkeys(name for row in results.rows_of(split.name) for name in row.columns)
+    own = [name for name in split.columns if name in scored]
+    return (*own, *(name for name in scored if name not in own)) if scored else split.columns
+
+
+def obstacle(results: Results, split: SplitInfo) -> str:
+    """Why a split's reference cannot be compared with the results ("sample data", "profile small"); "" where it can."""
+    if results.data.sample:
+        return "sample data"
+    if results.preset != PAPER:
+        return f"profile {results.preset}"
+    stated = split.reference_convention
+    other = [name for name in results.conventions if name != stated]
+    return f"convention {other[0]} is not {stated}" if stated and other else ""
+
+
+def to_reference(results: Results, split: SplitInfo, mode: str) -> float | None:
+    """The average minus the paper's; None where either is absent or they cannot be compared."""
+    published = split.reference.get(mode, {}).get(AVERAGE)
+    mean = estimate(results, split.name, mode, AVERAGE).mean
+    if published is None or mean is None or obstacle(results, split):
+        return None
+    return mean - published
+
+
+def to_baseline(results: Results, split: str, mode: str) -> float | None:
+    """The average minus the baseline's, as the mean over the seeds that both have; None where there is none.
+
+    Pairing by seed keeps a failed seed of one mode from shifting the difference.
+    """
+    if mode == BASELINE:
+        return None
+    base, own = (
+        {row.seed: row.average for row in results.rows_of(split, name) if row.average is not None}
+        for name in (BASELINE, mode)
+    )
+    return Estimate.of(own[seed] - base[seed] for seed in own if seed in base).mean
