@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+app = typer.Typer()
 
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="The study file (TOML).", show_default=False)],
     profile: Annotated[str | None, typer.Option(help="Overlay [profiles.NAME] of the file.")] = None,
