@@ -1,11 +1,12 @@
 """The TOML of a study, as pydantic models, and errors that name the key, the nearest name and the remedy.
 
-Component tables (``[dataset]``, ``[split]``, ``[backbone]``, ``[codec]``, ...) name a plugin's component; their other keys
-belong to that component and are checked against its ``Config`` once the registry knows it.
+Component tables (``[dataset]``, ``[split]``, ``[backbone]``, ``[codec]``, ...) name a plugin's component; their other
+keys belong to that component and are checked against its ``Config`` once the registry knows it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -314,3 +315,41 @@ def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
         if inner:
             model = inner[0]
     return list(model.model_fields)
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Write a table as TOML; what is None is left out, since TOML has no word for it.
+
+    Values are bool, int, float, str, lists of these, and tables with string keys; a table in a list is written in line.
+    """
+    return "\n".join(_toml_table(values, ())).strip() + "\n"
+
+
+def _toml_table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    plain = {key: value for key, value in values.items() if value is not None and not isinstance(value, Mapping)}
+    tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in plain.items()]
+    if path and (lines or not tables):
+        lines = ["", f"[{'.'.join(map(_toml_key, path))}]", *lines]
+    for key, table in tables.items():
+        lines += _toml_table(table, (*path, key))
+    return lines
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_text(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_toml_key(k)} = {_toml_value(v)}' for k, v in value.items() if v is not None)}}}"
+    return _toml_text(value) if isinstance(value, str) else repr(value)
+
+
+def _toml_text(text: str) -> str:
+    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
+
+if TYPE_CHECKING:
+    import typer
 
 KINDS: dict[str, str] = {
     "dataset": "kp_datasets",
@@ -65,8 +68,8 @@ class Registry:
         plugin = Plugin(
             point.name,
             point.value,
-            distribution.name if distribution else "?",
-            distribution.version if distribution else "?",
+            (distribution and distribution.name) or "?",  # a damaged distribution has neither
+            (distribution and distribution.version) or "?",
         )
         self.plugins.append(plugin)
         try:
@@ -85,7 +88,8 @@ class Registry:
     def claims(self, kind: str) -> dict[str, dict[str, type[Any]]]:
         """Component name -> {plugin that claims it: class}; asks every plugin once and records what fails."""
         if kind not in self._claims:
-            self._claims[kind] = claims = {}
+            claims: dict[str, dict[str, type[Any]]] = {}
+            self._claims[kind] = claims
             for plugin in self.plugins:
                 if plugin.ok:
                     for name, found in self._ask(plugin, kind).items():
@@ -93,22 +97,42 @@ class Registry:
         return self._claims[kind]
 
     def _ask(self, plugin: Plugin, kind: str) -> dict[str, type[Any]]:
-        function = getattr(self.manager.get_plugin(plugin.name), KINDS[kind], None)
-        if function is None:
-            return {}
-        try:
-            supplied = dict(function())
-        except (Exception, SystemExit) as error:
-            plugin.problems.append(f"{KINDS[kind]}(): {one_line(error)}")
-            return {}
         good = {}
-        for name, found in supplied.items():
+        for name, found in self._call(plugin, KINDS[kind]).items():
             problem = check_class(kind, found)
             if problem:
                 plugin.problems.append(f"{kind} '{name}': {problem}")
             else:
                 good[name] = found
         return good
+
+    def _call(self, plugin: Plugin, hook: str) -> dict[str, Any]:
+        """Return what a plugin's hook returns; nothing, and a recorded problem, where it fails."""
+        function = getattr(self.manager.get_plugin(plugin.name), hook, None)
+        if function is None:
+            return {}
+        try:
+            return {str(name): found for name, found in dict(function()).items()}
+        except (Exception, SystemExit) as error:
+            plugin.problems.append(f"{hook}(): {one_line(error)}")
+            return {}
+
+    def commands(self) -> dict[str, typer.Typer]:
+        """Return the sub-commands of plugins; one that two plugins claim, or that is no typer.Typer, is a problem."""
+        return {name: next(iter(owners.values())) for name, owners in self._commands.items() if len(owners) == 1}
+
+    @cached_property
+    def _commands(self) -> dict[str, dict[str, typer.Typer]]:
+        import typer
+
+        claims: dict[str, dict[str, typer.Typer]] = {}
+        for plugin in filter(lambda plugin: plugin.ok, self.plugins):
+            for name, found in self._call(plugin, "kp_commands").items():
+                if isinstance(found, typer.Typer):
+                    claims.setdefault(name, {})[plugin.name] = found
+                else:
+                    plugin.problems.append(f"command '{name}': is not a typer.Typer")
+        return claims
 
     def names(self, kind: str) -> list[str]:
         """Names of the components of this kind."""
@@ -128,8 +152,8 @@ class Registry:
             raise KpError(f"{error}{note}")
         if len(claims) > 1:
             raise KpError(
-                f"{where + ': ' if where else ''}{kind} '{name}' is claimed by two plugins: {', '.join(sorted(claims))};"
-                " uninstall or rename one"
+                f"{where + ': ' if where else ''}{kind} '{name}' is claimed by two plugins:"
+                f" {', '.join(sorted(claims))}; uninstall or rename one"
             )
         return next(iter(claims.values()))
 
@@ -149,19 +173,23 @@ class Registry:
         """Return the plugin that supplies this component."""
         self.component(kind, name)
         (owner,) = self.claims(kind)[name]
-        return next(plugin for plugin in self.plugins if plugin.name == owner)
+        return next(plugin for plugin in self.plugins if plugin.name == owner and plugin.ok)
 
     def supplies(self, plugin: Plugin) -> dict[str, list[str]]:
-        """Kind -> names of the components that the plugin supplies."""
+        """Kind -> names of the components that the plugin supplies; nothing where it is not in use."""
+        if not plugin.ok:
+            return {}
         found = {kind: sorted(n for n, owners in self.claims(kind).items() if plugin.name in owners) for kind in KINDS}
         return {kind: names for kind, names in found.items() if names}
 
     def conflicts(self) -> list[str]:
         """One line for every name that two plugins claim."""
+        claims: dict[str, Mapping[str, Mapping[str, object]]] = {kind: self.claims(kind) for kind in KINDS}
+        claims["command"] = self._commands
         return [
             f"{kind} '{name}' is claimed by {' and '.join(sorted(owners))}; neither is used"
-            for kind in KINDS
-            for name, owners in self.claims(kind).items()
+            for kind, names in claims.items()
+            for name, owners in names.items()
             if len(owners) > 1
         ]
 
@@ -174,7 +202,7 @@ class Registry:
             try:
                 accepted = inspect.signature(function).parameters
                 cast(Callable[..., Any], function)(**{k: v for k, v in arguments.items() if k in accepted})
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 plugin.problems.append(f"{hook}(): {one_line(error)}")
 
 
@@ -204,7 +232,21 @@ def check_class(kind: str, found: object) -> str:
     if not (inspect.isclass(found) and issubclass(found, base)):
         return f"is not a subclass of kpcore.interfaces.{base.__name__}"
     missing = sorted(getattr(found, "__abstractmethods__", ()))
-    return f"does not supply {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"does not supply {', '.join(missing)}"
+    config = getattr(found, "Config", None)
+    if not (inspect.isclass(config) and issubclass(config, interfaces.ComponentConfig)):
+        return "its Config is not a subclass of kpcore.interfaces.ComponentConfig"
+    return check_constructor(found, set(config.model_fields))
+
+
+def check_constructor(found: type[Any], options: set[str]) -> str:
+    """Return how a class's constructor differs from its options; "" where it takes exactly them."""
+    taken = inspect.signature(found).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values()):
+        return ""
+    strangers = sorted(options ^ set(taken))
+    return f"constructor and Config differ in {', '.join(strangers)}" if strangers else ""
 
 
 def one_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ read, and never more of them than :data:`LIMIT`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class Predictions:
     rows: AnyArray | None = None
     image_ids: tuple[str, ...] | None = None
     part: str = ""
+
+    def with_origin(self, origin: int | None) -> Predictions:
+        """Return the same with this origin, where one is given."""
+        return self if origin is None else replace(self, origin=origin)
 
 
 def write_predictions(
@@ -149,7 +153,9 @@ def _keypoints(path: Path, file: h5py.File, expected: int) -> tuple[str, ...] | 
         return None
     names = _texts(path, "attribute 'keypoints'", file.attrs["keypoints"])
     if len(names) != expected:
-        raise KpError(f"{path}: attribute 'keypoints' names {len(names)}, but 'preds' holds {expected} keypoints a person")
+        raise KpError(
+            f"{path}: attribute 'keypoints' names {len(names)}, but 'preds' holds {expected} keypoints a person"
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise KpError(f"{path}: attribute 'keypoints' names '{twice[0]}' twice; name each once")

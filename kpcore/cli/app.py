@@ -1,0 +1,119 @@
+"""``kp`` itself: its commands, each imported when it is called for, and how errors reach the user."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from kpcore import __version__
+from kpcore.cli.group import Group
+from kpcore.errors import KpError
+from kpcore.registry import registry
+
+COMMANDS = {
+    "run": "kpcore.cli.run:run",
+    "eval": "kpcore.cli.eval:evaluate",
+    "data": "kpcore.cli.data:app",
+    "splits": "kpcore.cli.splits:app",
+    "plugins": "kpcore.cli.plugins:app",
+    "config": "kpcore.cli.config:app",
+    "cache": "kpcore.cli.cache:app",
+    "doctor": "kpcore.cli.doctor:doctor",
+}
+"""Command -> the function or group that it is."""
+INTERRUPTED = 130
+WRONG_INPUT = 2
+
+
+class Commands(Group):
+    """The commands above and those of plugins, which are asked for only by ``--help`` or an unknown name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return our commands, then those of plugins."""
+        del ctx
+        return [*COMMANDS, *(name for name in registry().commands() if name not in COMMANDS)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of that name, or None."""
+        del ctx
+        found = built_in(COMMANDS[cmd_name]) if cmd_name in COMMANDS else registry().commands().get(cmd_name)
+        if found is None:
+            return None
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+
+def built_in(address: str) -> typer.Typer:
+    """Import "module:name"; a function becomes a command of its own."""
+    module, _, name = address.partition(":")
+    found = getattr(import_module(module), name)
+    if isinstance(found, typer.Typer):
+        return found
+    single = typer.Typer(add_completion=False)
+    single.command()(found)
+    return single
+
+
+app = typer.Typer(cls=Commands, add_completion=False)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"kp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def kp(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train a keypoint network on some keypoints, carry it to others, and see with evidence whether that helped."""
+    del version
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
+    sys.exit(outcome(arguments))
+
+
+def outcome(arguments: Sequence[str] | None = None) -> int:
+    """Run ``kp`` and return its exit code; what the user can put right becomes one line on stderr."""
+    try:
+        result = typer.main.get_command(app).main(arguments, prog_name="kp", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = None  # the reader has left: nothing more can be written, not even at exit
+        return 0
+    except Exception as error:
+        line = for_people(error)
+        if line is None:
+            raise
+        return say(f"error: {line}", WRONG_INPUT)
+    return say("interrupted", code) if code == INTERRUPTED else code
+
+
+def for_people(error: Exception) -> str | None:
+    """Return the one line of an error that the user can put right; None where it is a bug."""
+    if isinstance(error, KpError):
+        return " ".join(str(error).split())
+    if hasattr(error, "format_message"):  # a usage error: typer's own class, or click's in older versions of typer
+        return " ".join(str(error.format_message()).split()) + " (see --help)"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def say(text: str, code: int) -> int:
+    """Print one line on stderr and return the code."""
+    typer.echo(f"kp: {text}", err=True)
+    return code

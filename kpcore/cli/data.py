@@ -1,0 +1,183 @@
+"""``kp data``: what a data set holds, what is wrong with it, and what it looks like."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kpcore.cli.group import Group
+from kpcore.cli.output import number, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kpcore.data.summary import Summary
+    from kpcore.study.source import Opened
+
+app = typer.Typer(cls=Group, help="Look at data: numbers, faults, pictures.")
+Source = Annotated[Path | None, typer.Argument(help="A study file, or a data folder.", show_default=False)]
+DatasetName = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="NAME", help="The data set plugin. [default: the one that reads the folder]"),
+]
+Root = Annotated[Path | None, typer.Option("--root", metavar="PATH", help="Root of the data.")]
+Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of the study file.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set. Repeatable.")
+]
+Part = Annotated[str | None, typer.Option("--part", metavar="NAME", help="Only this part. [default: all]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("info")
+def info(
+    source: Source = None, dataset: DatasetName = None, root: Root = None, profile: Profile = None, sets: Sets = None,
+    part: Part = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show parts, people, images, how much is labelled, crop sides."""
+    from kpcore.data.summary import summarise
+
+    opened = open_data(source, dataset, root, profile, sets)
+    summaries = [summarise(opened.dataset, name) for name in opened.parts(part)]
+    if as_json:
+        print_json({**record(opened), "parts": [asdict(summary) for summary in summaries]})
+    else:
+        print_info(opened, summaries)
+
+
+@app.command("check")
+def check(
+    source: Source = None, dataset: DatasetName = None, root: Root = None, profile: Profile = None, sets: Sets = None,
+    part: Part = None, quick: Annotated[bool, typer.Option("--quick", help="Do not decode images.")] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Look for faults; exits with 2 where one makes a part unusable."""
+    from kpcore.data.check import check_part
+
+    opened = open_data(source, dataset, root, profile, sets)
+    found = []
+    for name in opened.parts(part):
+        with progress(f"checking {name}") as step:
+            found += [
+                {"part": name, **asdict(f)} for f in check_part(opened.dataset, name, decode=not quick, progress=step)
+            ]
+    if as_json:
+        print_json({**record(opened), "findings": found})
+    else:
+        print_findings(opened, found)
+    errors = [finding for finding in found if finding["level"] == "error"]
+    for error in errors:
+        typer.echo(f"kp: error: part '{error['part']}': {error['what']} ({error['count']} such)", err=True)
+    if errors:
+        raise typer.Exit(2)
+
+
+@app.command("show")
+def show(
+    source: Source = None, dataset: DatasetName = None, root: Root = None, profile: Profile = None, sets: Sets = None,
+    part: Annotated[str, typer.Option("--part", metavar="NAME", help="The part to draw from.")] = "train",
+    count: Annotated[int, typer.Option("--count", min=1, max=300, help="How many samples.")] = 6,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PNG.")] = Path("samples.png"),
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Colours its S1 and S2.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the samples and of augmentation.")] = 0,
+) -> None:  # fmt: skip
+    """Draw samples, as they are and as augmentation makes them, into a PNG."""
+    from kpcore.data.show import Look, choose, contact_sheet, write_png
+    from kpcore.errors import KpError
+    from kpcore.registry import registry
+
+    opened = open_data(source, dataset, root, profile, sets)
+    (part,) = opened.parts(part)
+    chosen = choose(opened.dataset.samples(part), count, seed)
+    if not chosen:
+        raise KpError(f"{opened.label}: part '{part}' has no people; see 'kp data check'")
+    look = Look(opened.dataset.skeleton, opened.split(registry(), split))
+    write_png(out, contact_sheet(chosen, look, opened.augmentation, seed=seed))
+    named = f", split {look.split.name}" if look.split else ""
+    print_lines([f"{out}: {len(chosen)} people of {opened.label}, part {part}{named}"])
+
+
+def open_data(
+    source: Path | None, dataset: str | None, root: Path | None, profile: str | None, sets: list[str] | None
+) -> Opened:
+    """Open what the arguments name; notices go to stderr."""
+    from kpcore.registry import registry
+    from kpcore.study.source import Request, open_request
+
+    request = Request(source, dataset, root, profile, sets or [])
+    return open_request(request, registry(), notice=lambda text: typer.echo(text, err=True))
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a progress bar on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def record(opened: Opened) -> dict[str, Any]:
+    """Return what every JSON begins with."""
+    dataset = opened.dataset
+    return {
+        "dataset": opened.name,
+        "label": opened.label,
+        "skeleton": dataset.skeleton.name,
+        "normaliser_means": dataset.normaliser,
+    }
+
+
+def print_info(opened: Opened, summaries: Sequence[Summary]) -> None:
+    """Print a table of the parts and one of the keypoints."""
+    dataset = opened.dataset
+    print_lines([f"{opened.label}: {len(dataset.skeleton.names)} keypoints, {dataset.skeleton.dims}D", ""])
+    heads = ["people", "images", "labelled %", "crop side, px", "normaliser, px"]
+    rows = [
+        [s.part, f"{s.people:,}", f"{s.images:,}", mean_percent(s.labelled), spread(s.side), spread(s.normaliser)]
+        for s in summaries
+    ]
+    print_table(["part", *heads], rows, right=heads)
+    print_lines(["", f"Crop side and normaliser ({dataset.normaliser}): 5%, median and 95% of the people.", ""])
+    parts = [summary.part for summary in summaries if summary.people]
+    keypoints = [
+        [name, *(f"{100 * s.labelled[name]:.1f} ({100 * s.visible[name]:.1f})" for s in summaries if s.people)]
+        for name in dataset.skeleton.names
+    ]
+    print_table(["labelled % (and visible %)", *parts], keypoints, right=parts)
+
+
+def mean_percent(shares: dict[str, float]) -> str:
+    """Return the mean share over keypoints, in percent."""
+    return number(100 * sum(shares.values()) / len(shares)) if shares else "-"
+
+
+def spread(quantiles: Sequence[float]) -> str:
+    """Return quantiles in a cell."""
+    return " / ".join(number(value, 0) for value in quantiles) or "-"
+
+
+def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:
+    """Print a table of the findings."""
+    print_lines([opened.label])
+    if not found:
+        print_lines(["nothing to report"])
+        return
+    order = ("error", "warning", "note")
+    rows = sorted(found, key=lambda finding: order.index(finding["level"]))
+    print_table(
+        ["level", "part", "count", "what"],
+        [[f["level"], f["part"], f["count"], f["what"]] for f in rows],
+        right=["count"],
+    )

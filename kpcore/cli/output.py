@@ -1,0 +1,74 @@
+"""How commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNWRAPPED = 240
+"""Width where the output is no terminal: a pipe or a file wants one line a row."""
+
+
+def console() -> Console:
+    """Return a console for stdout that takes texts as they are (a file's name is not markup)."""
+    from rich.console import Console
+
+    free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=UNWRAPPED if free else None, markup=False, highlight=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value; what is not a number (NaN) becomes null, since JSON has no word for it."""
+    print(json.dumps(without_nan(value), indent=2, ensure_ascii=False))
+
+
+def without_nan(value: Any) -> Any:
+    """Return the value with None for every NaN."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
+) -> None:
+    """Print a table; ``right`` names the columns of numbers, which are set flush right and never wrap."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name in right, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(table)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines, wrapped at words where a terminal is narrower."""
+    out = console()
+    for line in lines:
+        out.print(line)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: "3.4 GB"."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Return a number for a table; a dash where it is NaN."""
+    return "-" if value != value else f"{value:.{digits}f}"

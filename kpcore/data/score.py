@@ -1,0 +1,206 @@
+"""Predictions from anywhere, put in the order of a data set's people and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kpcore.config import validate
+from kpcore.data.predictions import Predictions
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import Dataset, Metric
+from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
+from kpcore.registry import Registry
+from kpcore.samples import People, Sample
+from kpcore.tensors import Float64Array
+
+FAR = 1e6
+"""A value that no convention takes for correct."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A score that says what it is."""
+
+    data: str
+    part: str
+    people: int
+    people_of_part: int
+    convention: str
+    columns: dict[str, float]
+    average: float
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Predictions beside the people that they are of.
+
+    Args:
+        points: (N, K, D) source pixels, 0-based, NaN = missing.
+        keypoints: the set along K, in the skeleton's order.
+        samples: the N people.
+    """
+
+    points: Float64Array
+    keypoints: KeypointSet
+    samples: Sequence[Sample]
+
+    def only(self, keypoints: KeypointSet, where: str) -> Float64Array:
+        """Return the points of these keypoints; raises KpError where one was not predicted."""
+        for name in keypoints.names:
+            if name not in self.keypoints:
+                raise KpError(
+                    f"{where}: holds no keypoint '{name}', which is scored ({', '.join(self.keypoints.names)} exist)"
+                )
+        return self.points[:, list(self.keypoints.places(keypoints.names))]
+
+
+def score(
+    dataset: Dataset, part: str, predictions: Predictions, metric: Metric, split: KeypointSplit | None = None
+) -> Result:
+    """Score predictions.
+
+    Args:
+        dataset: the truth.
+        part: the part that was predicted.
+        predictions: whose ``origin`` is set, or else is taken to be the annotation's.
+        metric: built.
+        split: score its last step's keypoints in its columns; every predicted keypoint, a column a group, where None.
+
+    Raises:
+        KpError: the predictions do not fit the part, or the metric's convention needs a split.
+    """
+    samples = dataset.samples(part)
+    aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.origin)
+    keypoints = split.target if split else aligned.keypoints
+    columns = split.columns if split else default_columns(keypoints)
+    predicted = aligned.only(keypoints, str(predictions.path))
+    people = People.of(aligned.samples).select(keypoints.indices)
+    values = metric.values(predicted, people)
+    if split is None and averages_columns(metric, values, people, keypoints):
+        raise KpError(
+            f"'{metric.convention}' averages the columns of a split; give --split (see 'kp splits list'), or a"
+            " --convention with columns of its own"
+        )
+    scores = metric.reduce(values, people, keypoints, columns)
+    return Result(
+        data=dataset.label, part=part, people=len(people), people_of_part=len(samples), convention=metric.convention,
+        columns=scores.columns, average=scores.average,
+    )  # fmt: skip
+
+
+def averages_columns(metric: Metric, values: Float64Array, people: People, keypoints: KeypointSet) -> bool:
+    """Whether the metric's average depends on the columns it is given: without a split it then has no meaning.
+
+    Asked of the metric itself, with made-up values that are far off at one keypoint and 0 elsewhere.
+    """
+    made_up = np.where(np.isnan(values), np.nan, 0.0)
+    off = int(np.argmax(~np.isnan(values).all(0)))
+    made_up[:, off] += FAR
+    names = keypoints.names
+    odd = Column("odd", names[off : off + 1])
+    others = Column("others", names[:off] + names[off + 1 :] or names)
+    together = metric.reduce(made_up, people, keypoints, (odd, others)).average
+    alone = metric.reduce(made_up, people, keypoints, (others,)).average
+    return not np.isclose(together, alone, equal_nan=True)
+
+
+def align(
+    predictions: Predictions, samples: Sequence[Sample], skeleton: Skeleton, part: str, *, origin: int
+) -> Aligned:
+    """Put predictions in the order of the part's people and the skeleton's keypoints, 0-based.
+
+    Raises:
+        KpError: other keypoints, people, images or dimensions than the part's.
+    """
+    where = str(predictions.path)
+    if not samples:
+        raise KpError(f"part '{part}' has no people; check the annotation with 'kp data check'")
+    if predictions.part not in ("", part):
+        raise KpError(f"{where}: holds predictions of part '{predictions.part}'; give --part {predictions.part}")
+    if predictions.points.shape[2] != skeleton.dims:
+        raise KpError(f"{where}: 'preds' has {predictions.points.shape[2]}D points, the data set has {skeleton.dims}D")
+    places, people = _people(predictions, samples)
+    keypoints = _keypoints(predictions, skeleton)
+    names = predictions.keypoints or skeleton.names
+    points = predictions.points[places][:, [names.index(name) for name in keypoints.names]]
+    points[..., :2] -= origin if predictions.origin is None else predictions.origin
+    return Aligned(points, keypoints, people)
+
+
+def _keypoints(predictions: Predictions, skeleton: Skeleton) -> KeypointSet:
+    where = str(predictions.path)
+    if predictions.keypoints is None:
+        if predictions.points.shape[1] != len(skeleton.names):
+            raise KpError(
+                f"{where}: 'preds' holds {predictions.points.shape[1]} keypoints a person and does not name them; give"
+                f" all {len(skeleton.names)} of skeleton '{skeleton.name}' in its order, or an attribute 'keypoints'"
+            )
+        return skeleton.all()
+    for name in predictions.keypoints:
+        if name not in skeleton.names:
+            raise unknown("keypoint", name, skeleton.names, where=f"{where}: attribute 'keypoints'")
+    return skeleton.select([name for name in skeleton.names if name in predictions.keypoints])
+
+
+def _people(predictions: Predictions, samples: Sequence[Sample]) -> tuple[list[int], list[Sample]]:
+    """Return places in the predictions and the people there, both in the part's order."""
+    if predictions.rows is not None:
+        return _people_by_row(predictions, predictions.rows.tolist(), samples)
+    given, rows = len(predictions.points), max(sample.row for sample in samples) + 1
+    if given == rows:
+        return [sample.row for sample in samples], list(samples)
+    if given == len(samples):
+        return list(range(given)), list(samples)
+    raise KpError(
+        f"{predictions.path}: 'preds' holds {given} people, but the annotation has {rows} rows"
+        f" ({len(samples)} usable people); give one a row, in the annotation file's order, or a data set 'rows'"
+    )
+
+
+def _people_by_row(
+    predictions: Predictions, rows: Sequence[int], samples: Sequence[Sample]
+) -> tuple[list[int], list[Sample]]:
+    by_row = {sample.row: sample for sample in samples}
+    strangers = [row for row in rows if row not in by_row]
+    if strangers:
+        raise KpError(
+            f"{predictions.path}: row {strangers[0]} is no usable person of this part; is it of another list?"
+        )
+    places = sorted(range(len(rows)), key=rows.__getitem__)
+    for place in places if predictions.image_ids else ():
+        there, here = predictions.image_ids[place], by_row[rows[place]].image_id  # type: ignore[index]  # checked above
+        if there != here:
+            raise KpError(
+                f"{predictions.path}: row {rows[place]} is image '{there}', but '{here}' here; is it another list?"
+            )
+    return places, [by_row[rows[place]] for place in places]
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltMetric:
+    """A metric with the options that it was built from, every one spelt out."""
+
+    name: str
+    metric: Metric
+    options: Mapping[str, Any]
+
+
+def build_metric(known: Registry, name: str, options: Mapping[str, Any]) -> BuiltMetric:
+    """Build a metric from command-line options, leaving out those that are None.
+
+    Raises:
+        KpError: no such metric, or it has no such option.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    config = known.component("metric", name, where="--metric").Config
+    for key in given:
+        if key not in config.model_fields:
+            exist = ", ".join(config.model_fields) or "none"
+            raise KpError(f"--{key}: metric '{name}' has no such option; it has {exist}")
+    where = f"metric '{name}'"
+    full = validate(config, given, where=where).model_dump(mode="json")
+    return BuiltMetric(name, known.build("metric", name, given, where=where), full)

@@ -1,0 +1,154 @@
+"""A contact sheet: samples as they are and as augmentation makes them, with S1 and S2 in colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kpcore.config import Augmentation
+from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentation, order, warp
+from kpcore.data.images import decode_image
+from kpcore.errors import KpError
+from kpcore.keypoints import KeypointSplit, Skeleton
+from kpcore.samples import Sample
+from kpcore.tensors import HIDDEN, UNLABELLED, Float64Array, ImageArray
+
+Colour = tuple[int, int, int]
+LEGEND: dict[str, Colour] = {
+    "S1": (70, 160, 255),
+    "S2": (255, 150, 30),
+    "S1 and S2": (90, 230, 110),
+    "other": (190, 190, 190),
+}
+"""RGB of a keypoint by the sets that it is in."""
+EDGE: Colour = (235, 235, 235)
+PAPER: Colour = (24, 24, 24)
+LINE = 22
+"""Pixels of a line of text."""
+PAIRS = 3
+"""Pairs of pictures in a row of the sheet."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a sheet is drawn.
+
+    Args:
+        skeleton: of the samples.
+        split: whose first and last set are coloured; all keypoints are "other" where None.
+        size: pixels of a picture's side.
+    """
+
+    skeleton: Skeleton
+    split: KeypointSplit | None = None
+    size: int = 256
+
+    def group(self, name: str) -> str:
+        """Return the legend's word for a keypoint."""
+        first = self.split is not None and name in self.split.source
+        last = self.split is not None and name in self.split.target
+        return {(True, True): "S1 and S2", (True, False): "S1", (False, True): "S2"}.get((first, last), "other")
+
+
+def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+    """Return that many samples, drawn by the seed; all where there are no more."""
+    return [samples[place] for place in order(seed, 0, len(samples))[:count]]
+
+
+def contact_sheet(samples: Sequence[Sample], look: Look, augmentation: Augmentation, *, seed: int) -> ImageArray:
+    """Draw every sample twice, as it is and as augmentation makes it.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        KpError: an image cannot be read.
+    """
+    pairs = [
+        pair(sample, look, draw_augmentation(seed, 0, place, augmentation)) for place, sample in enumerate(samples)
+    ]
+    columns = min(PAIRS, len(pairs))
+    blank = np.full_like(pairs[0], PAPER)
+    pairs += [blank] * (-len(pairs) % columns)
+    rows = [np.hstack(pairs[start : start + columns]) for start in range(0, len(pairs), columns)]
+    return np.vstack([*rows, legend(rows[0].shape[1], look)])
+
+
+def pair(sample: Sample, look: Look, draw: Draw) -> ImageArray:
+    """Draw one sample: as it is, as augmented, and a line that names it."""
+    image = decode_image(sample.image) if isinstance(sample.image, Path) else sample.image
+    pictures = np.hstack([picture(image, sample, look, AS_IS), picture(image, sample, look, draw)])
+    line = np.full((LINE, pictures.shape[1], 3), PAPER, np.uint8)
+    write(line, f"{sample.image_id}  row {sample.row}", 6, LEGEND["other"])
+    return np.vstack([pictures, line])
+
+
+def picture(image: ImageArray, sample: Sample, look: Look, draw: Draw) -> ImageArray:
+    """Draw one crop with its keypoints, (size, size, 3)."""
+    affine = crop_affine(
+        (float(sample.centre[0]), float(sample.centre[1])), sample.side, look.size,
+        scale=draw.scale, rotation=draw.rotation, flip=draw.flip, shift=draw.shift,
+    )  # fmt: skip
+    crop = warp(image, affine, look.size) * np.asarray(draw.colour)
+    canvas = np.ascontiguousarray(np.clip(crop, 0, 255).astype(np.uint8))
+    points = apply(affine, sample.points[:, :2].astype(np.float64))
+    draw_skeleton(canvas, look, _mirrored(look.skeleton, points, sample.state) if draw.flip else (points, sample.state))
+    cv2.rectangle(canvas, (0, 0), (look.size - 1, look.size - 1), PAPER)
+    return canvas
+
+
+def _mirrored(
+    skeleton: Skeleton, points: Float64Array, state: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> tuple[Float64Array, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    """Swap left and right, as the mirrored image does."""
+    swap = list(skeleton.all().flip_permutation)
+    return points[swap], state[swap]
+
+
+def draw_skeleton(
+    canvas: ImageArray, look: Look, pose: tuple[Float64Array, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
+) -> None:
+    """Draw edges, and a disc a keypoint (a ring where it is hidden)."""
+    points, state = pose
+    near = (np.abs(points) < 8 * look.size).all(axis=-1)  # OpenCV's coordinates are short; NaN is not near
+    places = {
+        name: (round(float(points[k, 0])), round(float(points[k, 1])))
+        for k, name in enumerate(look.skeleton.names)
+        if state[k] != UNLABELLED and near[k]
+    }
+    for start, end in look.skeleton.edges:
+        if start in places and end in places:
+            cv2.line(canvas, places[start], places[end], EDGE, 1, cv2.LINE_AA)
+    for name, place in places.items():
+        hidden = state[look.skeleton.index(name)] == HIDDEN
+        cv2.circle(canvas, place, max(2, look.size // 64), LEGEND[look.group(name)], 1 if hidden else -1, cv2.LINE_AA)
+
+
+def legend(width: int, look: Look) -> ImageArray:
+    """Return a line that explains the colours."""
+    line = np.full((LINE, width, 3), PAPER, np.uint8)
+    at = write(line, f"split {look.split.name}:" if look.split else "keypoints:", 6, EDGE)
+    for word in dict.fromkeys(look.group(name) for name in look.skeleton.names):
+        at = write(line, word, at + 12, LEGEND[word])
+    write(line, "ring: hidden; right of each pair: augmented", at + 24, EDGE)
+    return line
+
+
+def write(canvas: ImageArray, text: str, left: int, colour: Colour) -> int:
+    """Write a line of text in place and return where it ends; OpenCV's letters are ASCII."""
+    plain = text.encode("ascii", "replace").decode()
+    cv2.putText(canvas, plain, (left, LINE - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    (width, _), _ = cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+    return left + width
+
+
+def write_png(path: Path, image: ImageArray) -> None:
+    """Write an image (H, W, 3) RGB; raises KpError where the name does not end in .png."""
+    if path.suffix.lower() != ".png":
+        raise KpError(f"{path}: the sheet is a PNG; let the name end in .png")
+    _, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
+    path.write_bytes(data.tobytes())

@@ -1,0 +1,168 @@
+"""Data as the ``kp data`` commands are given it: a study file, a folder, or a data set's name and root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kpcore.config import Augmentation, StudyConfig, Toml, overlay, parse_set
+from kpcore.data.splits import RuleSplits, find_split, known_skeletons, plain_splits
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import Dataset, Split
+from kpcore.keypoints import KeypointSplit, Skeleton
+from kpcore.registry import Registry
+from kpcore.study.setup import SAMPLE, Notice, open_dataset, resolve
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    Args:
+        source: a study file or a data folder; None where ``dataset`` says it all.
+        dataset: name of the data set; for a folder it is found by trying where None.
+        root: the data set's root.
+        profile: of the study file.
+        sets: ``key=value`` options of the data set.
+    """
+
+    source: Path | None = None
+    dataset: str | None = None
+    root: Path | None = None
+    profile: str | None = None
+    sets: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A data set, open.
+
+    Args:
+        name: as its plugin names it.
+        label: what results call the data.
+        dataset: the data set.
+        splits: the study's; empty where there is no study file.
+        augmentation: the study's, else the default.
+    """
+
+    name: str
+    label: str
+    dataset: Dataset
+    splits: tuple[KeypointSplit, ...] = ()
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def parts(self, wanted: str | None) -> tuple[str, ...]:
+        """Return the wanted part, or all; raises KpError where there is no such part."""
+        if wanted is None:
+            return self.dataset.parts
+        if wanted not in self.dataset.parts:
+            raise unknown("part", wanted, self.dataset.parts, where=self.label)
+        return (wanted,)
+
+    def split(self, known: Registry, name: str | None) -> KeypointSplit | None:
+        """Return the split of that name, the study's first where no name is given, or None."""
+        if name is None:
+            return self.splits[0] if self.splits else None
+        mine = next((split for split in self.splits if split.name == name), None)
+        return mine or find_split(known, name, self.dataset.skeleton)
+
+
+def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
+    """Open what a user asks for.
+
+    Raises:
+        KpError: too little or too much is said, or the data cannot be opened.
+    """
+    if request.source is not None and not request.source.is_dir():
+        return _open_study(request.source, request, known, notice)
+    root = request.root or request.source
+    if request.root and request.source:
+        raise KpError(f"{request.source}: a folder and --root {request.root} are both given; drop one of them")
+    if request.dataset is not None:
+        return open_named(known, request.dataset, root, request.sets)
+    if root is None:
+        raise KpError("no data given; give a study file, a data folder, or --dataset NAME with --root PATH")
+    return _recognise(known, root, request.sets, notice)
+
+
+def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str]) -> Opened:
+    """Open a data set by name; the root may also come from its environment variable."""
+    options: Toml = {} if root is None else {"root": str(root)}
+    for assignment in sets:
+        options = overlay(options, parse_set(assignment.removeprefix("dataset.")))
+    dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
+    return Opened(name, dataset.label, dataset)
+
+
+def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice) -> Opened:
+    """Open a folder with the one data set plugin that can read it."""
+    opened, reasons = [], []
+    for name in known.names("dataset"):
+        try:
+            opened.append(open_named(known, name, root, sets))
+        except KpError as error:
+            reasons.append(str(error))
+    if len(opened) == 1:
+        notice(f"Read as '{opened[0].name}'.")
+        return opened[0]
+    if opened:
+        raise KpError(f"{root}: can be read as {', '.join(o.name for o in opened)}; say which with --dataset")
+    raise KpError(f"{root}: no data set plugin reads it; {'; '.join(reasons) or 'no data set plugin is installed'}")
+
+
+def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -> Opened:
+    if request.dataset is not None:
+        raise KpError(f"{file}: a study file names its own data set; drop --dataset {request.dataset}")
+    sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
+    sets += [f"dataset.root='{request.root}'"] if request.root else []
+    config = settle(file, request.profile, sets, known, notice)
+    dataset, sample = open_dataset(config, known, str(file), notice)
+    label = f"sample data ({dataset.label})" if sample else dataset.label
+    splits = tuple(_rule(config, known, file).splits(dataset.skeleton))
+    return Opened(config.dataset.name, label, dataset, splits, config.training.augmentation)
+
+
+def settle(file: Path, profile: str | None, sets: Sequence[str], known: Registry, notice: Notice) -> StudyConfig:
+    """Resolve a study; where no data is configured and the file wants it so, with its profile for sample data."""
+    config = resolve(file, profile, sets)
+    if profile is None and config.dataset.when_missing == "sample" and not _has_data(config, known, file):
+        notice(f"No {config.dataset.name} root is configured: this is the profile '{SAMPLE}', synthetic sample data.")
+        return resolve(file, SAMPLE, sets)
+    return config
+
+
+def _has_data(config: StudyConfig, known: Registry, file: Path) -> bool:
+    table = config.dataset
+    variable = known.component("dataset", table.name, where=f"{file}: dataset.name").root_variable
+    return "root" in table.options or table.generate is not None or bool(variable and os.environ.get(variable))
+
+
+def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:
+    rule: Split = known.build("split", config.split.name, config.split.options, where=f"{file}: split")
+    return rule
+
+
+def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits]]:
+    """Return data set -> what rules give on its skeleton.
+
+    Args:
+        file: a study file, whose rule with its options is asked alone; every rule, without options, on every skeleton
+            that is known without data, where None.
+        known: the plugins.
+
+    Raises:
+        KpError: the study file is wrong.
+    """
+    if file is None:
+        return {name: plain_splits(known, skeleton) for name, skeleton in known_skeletons(known).items()}
+    config = resolve(file, None, ())
+    splits = tuple(_rule(config, known, file).splits(_skeleton(config, known, file)))
+    return {config.dataset.name: [RuleSplits(config.split.name, splits)]}
+
+
+def _skeleton(config: StudyConfig, known: Registry, file: Path) -> Skeleton:
+    known.component("dataset", config.dataset.name, where=f"{file}: dataset.name")
+    skeleton = known_skeletons(known).get(config.dataset.name)
+    return skeleton or open_dataset(config, known, str(file), lambda text: None)[0].skeleton
