@@ -144,7 +144,7 @@ class Schedule(Strict):
 
 
 class TrainingTable(Strict):
-    """``[training]``: one job's loop. The defaults are the paper's preset; see docs/explanation/paper.md."""
+    """``[training]``: one job's loop. The defaults are the paper's preset, but for the length of an epoch (8,000)."""
 
     resolution: int = Field(default=256, ge=32, le=1024, description="side of the network's square input, pixels")
     batch_size: int = Field(default=6, ge=1)
@@ -175,10 +175,16 @@ class ValidationTable(ComponentTable):
     flip_test: bool = False
 
 
+class MetricTable(ComponentTable):
+    """``[evaluation.metric]``: the final score."""
+
+    name: str = Field(default="pckh", description="the metric, as its plugin names it")
+
+
 class EvaluationTable(Strict):
     """``[evaluation]``: how a finished network is scored."""
 
-    metric: ComponentTable = Field(default_factory=lambda: ComponentTable(name="pckh"))
+    metric: MetricTable = MetricTable()
     validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
     flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
     batch_size: int = Field(default=32, ge=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -35,8 +36,8 @@ def describe(known: Registry) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return distribution -> version of ourselves and what we need; "missing" where it is not there."""
-    needed = [line.partition(";")[0] for line in requires("kptransfer") or () if "extra ==" not in line]
-    names = [line.strip().split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip() for line in needed]
+    needed = [line for line in requires("kptransfer") or () if "extra ==" not in line]
+    names = [match[0] for line in needed if (match := re.match(r"[A-Za-z0-9._-]+", line))]
     return {name: _version(name) for name in ["kptransfer", *names]}
 
 

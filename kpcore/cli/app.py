@@ -54,12 +54,12 @@ def built_in(address: str) -> typer.Typer:
     found = getattr(import_module(module), name)
     if isinstance(found, typer.Typer):
         return found
-    single = typer.Typer(add_completion=False)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command()(found)
     return single
 
 
-app = typer.Typer(cls=Commands, add_completion=False)
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None)
 
 
 def show_version(wanted: bool) -> None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from kpcore.cache import Entry
 
-app = typer.Typer(cls=Group, help="Look into the cache of jobs, prepared data and generated data, and make room.")
+app = typer.Typer(
+    cls=Group, add_completion=False, rich_markup_mode=None, help="List what the cache holds, or make room."
+)
 
 
 @app.command("ls")

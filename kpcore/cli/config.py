@@ -10,7 +10,9 @@ import typer
 from kpcore.cli.group import Group
 from kpcore.cli.output import print_json
 
-app = typer.Typer(cls=Group, help="Show a study file as it is understood, or the schema of study files.")
+app = typer.Typer(
+    cls=Group, add_completion=False, rich_markup_mode=None, help="Print a study file in full, or its schema."
+)
 
 
 @app.command("print")

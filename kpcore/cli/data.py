@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from kpcore.data.summary import Summary
     from kpcore.study.source import Opened
 
-app = typer.Typer(cls=Group, help="Look at data: numbers, faults, pictures.")
+app = typer.Typer(
+    cls=Group, add_completion=False, rich_markup_mode=None, help="Look at data: numbers, faults, pictures."
+)
 Source = Annotated[Path | None, typer.Argument(help="A study file, or a data folder.", show_default=False)]
 DatasetName = Annotated[
     str | None,

@@ -10,7 +10,10 @@ from kpcore.cli.output import print_json, print_lines, print_table, size
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show versions, processor, devices, cache, plugins with problems, and where data is configured."""
+    """Show what this machine offers and what is wrong.
+
+    Versions, processor, devices, cache, plugins with problems, and where data is configured.
+    """
     from kpcore.machine import describe
     from kpcore.registry import registry
 

@@ -39,7 +39,10 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score predictions from anywhere: one row a person, in the annotation file's order, in pixels of the image."""
+    """Score predictions from anywhere.
+
+    The file holds one row a person, in the annotation file's order, in pixels of the image.
+    """
     from kpcore.data.predictions import read_predictions
     from kpcore.data.score import build_metric, score
     from kpcore.data.splits import find_split

@@ -14,7 +14,9 @@ from kpcore.cli.output import print_json, print_lines, print_table
 if TYPE_CHECKING:
     from kpcore.catalogue import Entry
 
-app = typer.Typer(cls=Group, help="List plugins and the options of what they supply.")
+app = typer.Typer(
+    cls=Group, add_completion=False, rich_markup_mode=None, help="List plugins and the options of what they supply."
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

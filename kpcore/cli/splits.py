@@ -13,7 +13,7 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 if TYPE_CHECKING:
     from kpcore.keypoints import KeypointSplit
 
-app = typer.Typer(cls=Group, help="List and show keypoint splits.")
+app = typer.Typer(cls=Group, add_completion=False, rich_markup_mode=None, help="List and show keypoint splits.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Source = Annotated[
     Path | None,

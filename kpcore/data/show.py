@@ -95,37 +95,38 @@ def picture(image: ImageArray, sample: Sample, look: Look, draw: Draw) -> ImageA
     )  # fmt: skip
     crop = warp(image, affine, look.size) * np.asarray(draw.colour)
     canvas = np.ascontiguousarray(np.clip(crop, 0, 255).astype(np.uint8))
-    points = apply(affine, sample.points[:, :2].astype(np.float64))
-    draw_skeleton(canvas, look, _mirrored(look.skeleton, points, sample.state) if draw.flip else (points, sample.state))
+    draw_skeleton(canvas, look, marks(sample, look, affine, flip=draw.flip))
     cv2.rectangle(canvas, (0, 0), (look.size - 1, look.size - 1), PAPER)
     return canvas
 
 
-def _mirrored(
-    skeleton: Skeleton, points: Float64Array, state: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
-) -> tuple[Float64Array, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """Swap left and right, as the mirrored image does."""
-    swap = list(skeleton.all().flip_permutation)
-    return points[swap], state[swap]
+@dataclass(frozen=True)
+class Mark:
+    """Where a labelled keypoint is in a picture, and whether something hides it."""
+
+    place: tuple[int, int]
+    hidden: bool
 
 
-def draw_skeleton(
-    canvas: ImageArray, look: Look, pose: tuple[Float64Array, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
-) -> None:
+def marks(sample: Sample, look: Look, affine: Float64Array, *, flip: bool) -> dict[str, Mark]:
+    """Return the labelled keypoints by name; in a mirrored picture each has its partner's name."""
+    points = apply(affine, sample.points[:, :2].astype(np.float64))
+    found = {}
+    for keypoint, (x, y), state in zip(look.skeleton.keypoints, points.tolist(), sample.state, strict=True):
+        name = keypoint.mirror if flip and keypoint.mirror else keypoint.name
+        if state != UNLABELLED and max(abs(x), abs(y)) < 8 * look.size:  # OpenCV's coordinates are short
+            found[name] = Mark((round(x), round(y)), bool(state == HIDDEN))
+    return found
+
+
+def draw_skeleton(canvas: ImageArray, look: Look, found: dict[str, Mark]) -> None:
     """Draw edges, and a disc a keypoint (a ring where it is hidden)."""
-    points, state = pose
-    near = (np.abs(points) < 8 * look.size).all(axis=-1)  # OpenCV's coordinates are short; NaN is not near
-    places = {
-        name: (round(float(points[k, 0])), round(float(points[k, 1])))
-        for k, name in enumerate(look.skeleton.names)
-        if state[k] != UNLABELLED and near[k]
-    }
     for start, end in look.skeleton.edges:
-        if start in places and end in places:
-            cv2.line(canvas, places[start], places[end], EDGE, 1, cv2.LINE_AA)
-    for name, place in places.items():
-        hidden = state[look.skeleton.index(name)] == HIDDEN
-        cv2.circle(canvas, place, max(2, look.size // 64), LEGEND[look.group(name)], 1 if hidden else -1, cv2.LINE_AA)
+        if start in found and end in found:
+            cv2.line(canvas, found[start].place, found[end].place, EDGE, 1, cv2.LINE_AA)
+    for name, mark in found.items():
+        colour, filling = LEGEND[look.group(name)], 1 if mark.hidden else -1
+        cv2.circle(canvas, mark.place, max(2, look.size // 64), colour, filling, cv2.LINE_AA)
 
 
 def legend(width: int, look: Look) -> ImageArray:

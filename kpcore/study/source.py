@@ -92,6 +92,7 @@ def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str
     options: Toml = {} if root is None else {"root": str(root)}
     for assignment in sets:
         options = overlay(options, parse_set(assignment.removeprefix("dataset.")))
+    known.component("dataset", name, where="--dataset")
     dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
     return Opened(name, dataset.label, dataset)
 
