@@ -45,6 +45,9 @@ class StudyTable(Strict):
     name: str = Field(
         default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>"
     )
+    preset: str = Field(
+        default="own", description="what results call these settings; only 'paper' is set beside published figures"
+    )
     seeds: list[int] = Field(default=[0], min_length=1, description="one training a seed, split and mode")
     modes: list[str] = Field(
         default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
@@ -144,7 +147,7 @@ class Schedule(Strict):
 
 
 class TrainingTable(Strict):
-    """``[training]``: one job's loop. The defaults are the paper's preset, but for the length of an epoch (8,000)."""
+    """``[training]``: one job's loop. The defaults are the paper's, but for the length of an epoch (8,000)."""
 
     resolution: int = Field(default=256, ge=32, le=1024, description="side of the network's square input, pixels")
     batch_size: int = Field(default=6, ge=1)

@@ -179,7 +179,7 @@ def test_csv_has_every_row_and_column_once():
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"sample": True, "preset": "sample"}, "sample data"), ({"preset": "small"}, "profile small")],
+    [({"sample": True, "preset": "sample"}, "sample data"), ({"preset": "small"}, "preset small")],
 )
 def test_the_paper_is_not_compared_with_something_else(changes, reason):
     results = make(**changes)
@@ -220,7 +220,7 @@ def test_a_label_that_says_sample_data_says_it_once():
 
 def test_the_title_says_what_the_figures_are():
     assert grids(make())[0].title == (
-        "Split a: MPII; list newell; people: 25,925 train, 2,958 valid; PCKh@0.5 kptransfer; paper preset"
+        "Split a: MPII; list newell; people: 25,925 train, 2,958 valid; PCKh@0.5 kptransfer; preset paper"
     )
 
 

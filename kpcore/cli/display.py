@@ -31,8 +31,8 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device) 
     console.print(f"[bold]{name}[/bold]  {study.label}; {people}; preset {study.preset}", highlight=False)
     console.print(
         f"{len(plan.rows)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
-        f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing, {done} in the"
-        f" cache) on {device.torch}, {device.precision}, {device.threads} threads",
+        f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
+        f" {done} in the cache) on {device.torch}, {device.precision}, {device.threads} threads",
         highlight=False,
     )
 
@@ -40,11 +40,11 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device) 
 def print_plan(console: Console, study: Study, plan: JobPlan, device: Device) -> None:
     """Print jobs, sources, parameters and cost; train nothing."""
     costs = timed(console, study, plan, device)
-    table = Table(title=f"Plan: {study.config.study.name}, {study.label}, preset {study.preset}", title_justify="left")
+    table = Table(box=None, pad_edge=False)
     for name in ("job", "starts from"):
-        table.add_column(name)
-    for name in ("parameters", "trained", "iterations", "s/iteration", "at most"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("parameters", "trained", "iterations", "s/it", "at most"):
+        table.add_column(name, justify="right", no_wrap=True)
     for cost in costs:
         sources = ", ".join(source.name for source in cost.job.sources) or "nothing"
         spent = ("in the cache", "") if cost.cached else (f"{cost.step_seconds:.3f}", duration(cost.seconds))

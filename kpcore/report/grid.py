@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kpcore.report.summary import BASELINE, Estimate, columns_of, estimate, obstacle, to_baseline, to_reference
-from kpcore.study.results import AVERAGE, PAPER, Results, SplitInfo
+from kpcore.study.results import AVERAGE, Results, SplitInfo
 
 NOTHING = "–"
 """Stands in a cell that has no figure."""
@@ -60,7 +60,7 @@ def headline(results: Results) -> str:
 
 def preset_in_words(results: Results) -> str:
     """Which settings of the study file were run."""
-    return "paper preset" if results.preset == PAPER else f"profile {results.preset}"
+    return f"preset {results.preset}"
 
 
 def one_decimal(value: float | None) -> str:

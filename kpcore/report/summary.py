@@ -47,11 +47,11 @@ def columns_of(results: Results, split: SplitInfo) -> tuple[str, ...]:
 
 
 def obstacle(results: Results, split: SplitInfo) -> str:
-    """Why a split's reference cannot be compared with the results ("sample data", "profile small"); "" where it can."""
+    """Why a split's reference cannot be compared with the results ("sample data", "preset small"); "" where it can."""
     if results.data.sample:
         return "sample data"
     if results.preset != PAPER:
-        return f"profile {results.preset}"
+        return f"preset {results.preset}"
     stated = split.reference_convention
     other = [name for name in results.conventions if name != stated]
     return f"convention {other[0]} is not {stated}" if stated and other else ""

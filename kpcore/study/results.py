@@ -19,7 +19,7 @@ from kpcore.errors import KpError, unknown
 from kpcore.keypoints import KeypointSplit
 
 PAPER = "paper"
-"""The preset of a study file that is run without a profile."""
+"""The preset that published figures may stand beside."""
 AVERAGE = "average"
 """The key of a reference's average, beside its columns."""
 DECIMALS = 4
@@ -157,7 +157,7 @@ class Row(Strict):
 class Results(Strict):
     """The whole of ``results.json``.
 
-    ``preset`` is "paper" for a plain study file, else the profile's name. The order of ``splits``, of ``modes`` and of
+    ``preset`` is the profile's name, or what a plain file calls itself ("paper"). The order of ``splits``, of ``modes`` and of
     each split's ``columns`` is that of every table. ``validation_convention`` names the metric of the training curves.
     """
 

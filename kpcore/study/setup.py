@@ -20,10 +20,10 @@ from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split
 from kpcore.keypoints import KeypointSplit
 from kpcore.registry import Registry, registry
 
-PAPER = "paper"
-"""Preset of a study file without a profile."""
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
+SAME_RECIPE = ("dataset.", "study.", "split.", "training.threads")
+"""Keys that ``--set`` may change without making it another preset."""
 Notice = Callable[[str], None]
 
 
@@ -57,7 +57,7 @@ class Study:
     Args:
         config: the resolved settings.
         file: the study file's path, for messages.
-        preset: ``paper`` for a plain file, else the profile's name.
+        preset: what results call the settings: the profile's name, or what the file calls itself.
         sample: whether the data is synthetic; everything printed and written then says so.
         label: what results call the data.
         metric: final score; ``validation`` is read after every epoch.
@@ -114,9 +114,18 @@ def open_study(file: Path, profile: str | None = None, sets: Sequence[str] = (),
         profile = SAMPLE
         config = resolve(file, profile, sets)
     dataset, sample = open_dataset(config, known, str(file), notice)
-    study = _assemble(config, known, str(file), dataset, profile or PAPER, sample)
+    study = _assemble(config, known, str(file), dataset, preset_name(config, profile, sets), sample)
     check_study(study)
     return study
+
+
+def preset_name(config: StudyConfig, profile: str | None, sets: Sequence[str]) -> str:
+    """Return what results call these settings: the profile, or what the file calls itself, and what ``--set`` changed.
+
+    Where the data lies, what is compared and how many threads compute do not count as changes.
+    """
+    changed = [key for one in sets if not (key := one.partition("=")[0].strip()).startswith(SAME_RECIPE)]
+    return (profile or config.study.preset) + (f", changed: {', '.join(changed)}" if changed else "")
 
 
 def _root_variable(config: StudyConfig, known: Registry, where: str = "dataset.name") -> str:

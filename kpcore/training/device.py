@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch.amp.grad_scaler import GradScaler
 
 from kpcore.errors import KpError
 
@@ -35,9 +36,9 @@ class Device:
             return contextlib.nullcontext()
         return torch.autocast(self.torch.type, DTYPES[self.precision])
 
-    def scaler(self) -> torch.amp.grad_scaler.GradScaler:
+    def scaler(self) -> GradScaler:
         """Return the gradient scaler: active for fp16, transparent otherwise."""
-        return torch.amp.grad_scaler.GradScaler(self.torch.type, enabled=self.precision == "fp16")
+        return GradScaler(self.torch.type, enabled=self.precision == "fp16")
 
     def synchronize(self) -> None:
         """Wait until everything that was asked for has been computed."""

@@ -1,0 +1,365 @@
+"""Whole studies, small: dots at the joints of made-up people, in MPII's layout, through the real plugins."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from kpcore.cache import cache_dir
+from kpcore.cli.app import outcome
+from kpcore.config import read_toml
+from kpcore.errors import KpError
+from kpcore.study import protocol
+from kpcore.study.jobs import plan_jobs
+from kpcore.study.results import Results
+from kpcore.study.setup import open_study
+from kpcore.training.device import choose_device
+from kpcore.training.loop import Training
+from kpcore.weights import fingerprint, load_weights
+
+STUDY = """
+[study]
+name = "tiny"
+modes = ["transfer", "frozen", "random"]
+
+[dataset]
+name = "mpii"
+
+[split]
+name = "kptransfer"
+splits = ["a", "d"]
+
+[backbone]
+name = "hourglass"
+stages = [1, 2]
+channels = 8
+depth = 1
+
+[codec]
+name = "heatmap"
+loss = "cross_entropy"
+sigma = 1.0
+
+[training]
+resolution = 32
+batch_size = 4
+epochs = 2
+iterations_per_epoch = 3
+threads = 1
+optimizer = { name = "adamw", learning_rate = 1e-3 }
+
+[evaluation.validation]
+name = "pck"
+people = 5
+
+[profiles.brief]
+training = { epochs = 1 }
+"""
+
+
+def write_part(root: Path, part: str, people: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    names, points, centres = [], [], []
+    for person in range(people):
+        joints = random.uniform(10, 54, (16, 2)).round(1)
+        image = np.full((64, 64, 3), 40, np.uint8)
+        for joint, (x, y) in enumerate(joints):
+            cv2.circle(image, (round(x), round(y)), 2, (joint * 16, 255 - joint * 16, 128), -1)
+        names.append(f"{part}{person}.png")
+        cv2.imwrite(str(root / "images" / names[-1]), image)
+        points.append(joints + 1)  # the layout counts pixels from 1
+        centres.append((32.5, 32.5))
+    with h5py.File(root / "annot" / f"{part}.h5", "w") as file:
+        file.create_dataset("imgname", data=[name.encode() for name in names])
+        file["part"] = np.array(points)
+        file["center"] = np.array(centres)
+        file["scale"] = np.full(people, 64 / 200)
+        file["visible"] = np.ones((people, 16))
+        file["normalize"] = np.full(people, 8.0)
+        file["index"] = np.arange(people)
+        file["person"] = np.zeros(people)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("mpii")
+    (root / "images").mkdir()
+    (root / "annot").mkdir()
+    write_part(root, "train", 12, 1)
+    write_part(root, "valid", 6, 2)
+    return root
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("KP_MPII_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def run(study: Path, data: Path, *more: str) -> int:
+    return outcome(["run", str(study), "--set", f"dataset.root={data}", *more])
+
+
+def results(folder: Path = Path("runs/tiny")) -> Results:
+    return Results.from_json((folder / "results.json").read_text())
+
+
+def no_training(self, listener):
+    raise AssertionError(f"trained again in {self.folder}")
+
+
+def test_a_study_runs_to_its_tables_and_trains_each_source_once(study, data, capsys):
+    assert run(study, data) == 0
+    found = results()
+    assert [(row.split, row.mode, row.status) for row in found.rows] == [
+        (split, mode, "done") for split in "ad" for mode in ("transfer", "frozen", "random")
+    ]
+    assert [job.name for job in found.jobs if job.step == 0] == ["a-source-0", "d-source-0"]
+    assert len(found.jobs) == 8
+    assert list(found.rows[0].columns) == ["elbow", "wrist", "knee", "ankle"]
+    assert found.rows[0].convention == "PCKh@0.5 kptransfer"
+    assert found.preset == "own"
+    assert not found.data.sample
+    assert found.data.people == {"train": 12, "valid": 6}
+    for name in ("tables.md", "tables.tex", "tables.csv", "curves.csv", "curves.png", "study.toml", "timing.json"):
+        assert (Path("runs/tiny") / name).stat().st_size > 0
+    files = {path.name for path in Path("runs/tiny/jobs/d-transfer-0").iterdir()}
+    assert {"weights.safetensors", "history.jsonl", "predictions.h5", "plan.json"} <= files
+    assert "checkpoint.pt" not in files
+    assert "sample data" not in capsys.readouterr().out
+
+
+def test_the_resolved_study_is_written_and_runs_from_the_cache(study, data, monkeypatch):
+    assert run(study, data) == 0
+    first = Path("runs/tiny/results.json").read_bytes()
+    monkeypatch.setattr(Training, "run", no_training)
+    assert outcome(["run", "runs/tiny/study.toml", "--out", "again"]) == 0
+    assert Path("again/results.json").read_bytes() == first
+
+
+def test_the_same_command_again_trains_nothing(study, data, monkeypatch):
+    assert run(study, data) == 0
+    first = Path("runs/tiny/results.json").read_bytes()
+    monkeypatch.setattr(Training, "run", no_training)
+    assert run(study, data) == 0
+    assert Path("runs/tiny/results.json").read_bytes() == first
+
+
+def test_another_study_shares_the_sources_and_trains_only_what_is_missing(study, data):
+    assert run(study, data, "--set", 'study.modes=["transfer"]', "--set", 'split.splits=["d"]') == 0
+    before = {path.name for path in (cache_dir() / "jobs").iterdir()}
+    assert len(before) == 2
+    assert run(study, data, "--set", 'split.splits=["d"]', "--out", "more") == 0
+    after = {path.name for path in (cache_dir() / "jobs").iterdir()}
+    assert before < after
+    assert len(after) == 4
+    keys = {job.name: job.key for job in results(Path("more")).jobs}
+    assert {keys["d-source-0"], keys["d-transfer-0"]} == before
+
+
+def test_the_final_metric_is_not_trained_for(study, data, monkeypatch):
+    assert run(study, data, "--set", 'split.splits=["d"]') == 0
+    monkeypatch.setattr(Training, "run", no_training)
+    strict = ["--set", 'split.splits=["d"]', "--set", "evaluation.metric.threshold=0.05", "--out", "strict"]
+    assert run(study, data, *strict) == 0
+    assert results(Path("strict")).rows[0].convention == "PCKh@0.05 kptransfer"
+    assert results(Path("strict")).rows[0].average <= results().rows[0].average
+
+
+def test_a_cpu_study_is_repeatable_to_the_bit(study, data, monkeypatch, tmp_path):
+    assert run(study, data, "--set", 'split.splits=["d"]') == 0
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "other"))
+    assert run(study, data, "--set", 'split.splits=["d"]', "--out", "again") == 0
+    assert Path("again/results.json").read_bytes() == Path("runs/tiny/results.json").read_bytes()
+    for job in ("d-source-0", "d-transfer-0", "d-frozen-0", "d-random-0"):
+        hashes = {
+            hashlib.sha256((folder / "jobs" / job / "weights.safetensors").read_bytes()).hexdigest()
+            for folder in (Path("again"), Path("runs/tiny"))
+        }
+        assert len(hashes) == 1
+
+
+def test_seeds_differ(study, data):
+    assert run(study, data, "--set", "study.seeds=[0, 1]", "--set", 'split.splits=["d"]') == 0
+    weights = [load_weights(Path(f"runs/tiny/jobs/d-random-{seed}/weights.safetensors")) for seed in (0, 1)]
+    assert fingerprint(weights[0]) != fingerprint(weights[1])
+
+
+def test_the_frozen_half_is_proved_unchanged(study, data):
+    assert run(study, data, "--set", 'split.splits=["d"]') == 0
+    plan = json.loads(Path("runs/tiny/jobs/d-frozen-0/plan.json").read_text())
+    assert plan["frozen_hash"]["units"] == ["head0", "stage0", "stem"]
+    assert plan["frozen_hash"]["before"] == plan["frozen_hash"]["after"]
+    source = load_weights(Path("runs/tiny/jobs/d-source-0/weights.safetensors"))
+    target = load_weights(Path("runs/tiny/jobs/d-frozen-0/weights.safetensors"))
+    assert fingerprint(source) == plan["frozen_hash"]["after"]
+    assert set(plan["tensors"]) == set(target)
+    assert {name for name in target if plan["tensors"][name]["origin"] == "loaded"} == set(source)
+    trained = json.loads(Path("runs/tiny/jobs/d-transfer-0/plan.json").read_text())
+    assert trained["frozen_hash"] == {"units": [], "before": None, "after": None}
+
+
+def test_moving_statistics_of_a_frozen_half_are_told(study, data):
+    more = ["--set", 'split.splits=["d"]', "--set", 'study.modes=["frozen"]', "--set", 'modes.frozen.norm="train"']
+    assert run(study, data, *more) == 0
+    plan = json.loads(Path("runs/tiny/jobs/d-frozen-0/plan.json").read_text())
+    assert plan["frozen_norm"] == "train"
+    assert plan["frozen_hash"]["before"] != plan["frozen_hash"]["after"]
+
+
+def test_a_failed_source_takes_only_its_dependants_with_it(study, data, monkeypatch, capfd):
+    real = protocol.train
+
+    def train(job, *rest):
+        if job.name == "d-source-0":
+            raise protocol_error("the loss is nan in epoch 1; lower training.optimizer.learning_rate")
+        return real(job, *rest)
+
+    from kpcore.training.loop import JobError as protocol_error
+
+    monkeypatch.setattr(protocol, "train", train)
+    assert run(study, data, "--set", 'split.splits=["d"]') == 1
+    status = {row.mode: (row.status, row.reason) for row in results().rows}
+    assert status["random"] == ("done", "")
+    assert status["transfer"] == ("failed", "its source d-source-0 failed")
+    assert "d-source-0: the loss is nan" in capfd.readouterr().err.replace("\n", " ")
+    monkeypatch.setattr(protocol, "train", real)
+    assert run(study, data, "--set", 'split.splits=["d"]') == 0
+    assert {row.status for row in results().rows} == {"done"}
+
+
+def test_an_interrupted_study_goes_on_and_ends_the_same(study, data, monkeypatch, tmp_path):
+    real = Training._epoch
+
+    def stop_in_the_second_epoch(self, epoch, listener):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        real(self, epoch, listener)
+
+    monkeypatch.setattr(Training, "_epoch", stop_in_the_second_epoch)
+    assert run(study, data, "--set", 'split.splits=["d"]') == 130
+    monkeypatch.setattr(Training, "_epoch", real)
+    assert run(study, data, "--set", 'split.splits=["d"]') == 0
+    resumed = Path("runs/tiny/results.json").read_bytes()
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "whole"))
+    assert run(study, data, "--set", 'split.splits=["d"]', "--out", "whole") == 0
+    assert Path("whole/results.json").read_bytes() == resumed
+
+
+def test_held_out_people_of_train_choose_the_epoch(study, data):
+    more = ["--set", 'training.select_on="held_out"', "--set", "training.held_out=0.4", "--set", 'split.splits=["d"]']
+    assert run(study, data, *more) == 0
+    assert {row.status for row in results().rows} == {"done"}
+
+
+def test_the_plan_trains_nothing_and_counts(study, data, capsys):
+    assert run(study, data, "--plan") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "8 trainings, 2 saved because jobs share their source" in text
+    assert not (cache_dir() / "jobs").exists()
+    assert not Path("runs").exists()
+
+
+def test_threads_precision_and_seed_are_in_the_key_but_the_file_s_spelling_is_not(study, data):
+    def keys(*sets: str) -> set[str]:
+        opened = open_study(study, None, [f"dataset.root={data}", *sets])
+        training = opened.config.training
+        return {job.key for job in plan_jobs(opened, choose_device("cpu", training.precision, training.threads)).jobs}
+
+    plain = keys()
+    assert keys() == plain
+    assert keys('codec.decode="quarter"') == plain  # the default, spelt out
+    assert keys("evaluation.metric.threshold=0.1") == plain
+    for change in ("training.threads=2", "study.seeds=[1]", 'training.precision="bf16"', "training.epochs=3"):
+        assert not keys(change) & plain
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (["training.batchsize=3"], "training.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?"),
+        (["codec.sigmas=3"], "codec.sigmas: unknown key 'sigmas'; did you mean 'sigma'?"),
+        (['backbone.name="hourglas"'], "backbone.name: unknown backbone 'hourglas'; did you mean 'hourglass'?"),
+        (['dataset.name="mpi"'], "unknown dataset 'mpi'; did you mean 'mpii'?"),
+        (['study.modes=["transfr"]'], "study.modes.name: unknown strategy 'transfr'; did you mean 'transfer'?"),
+        (['split.splits=["e"]'], "unknown split 'e'"),
+        (["backbone.stages=[4, 2]"], "a source network is larger than the network it goes into"),
+        (["backbone.stages=[2, 2]"], ""),
+        (["training.resolution=30"], "training.resolution = 30: backbone 'hourglass' takes multiples of 8 pixels"),
+        (["modes.frozn.norm=true"], "[modes.frozn] is not in study.modes; did you mean 'frozen'?"),
+        (['training.precision="fp16"'], "needs a GPU"),
+        (
+            ['split.name="explicit"', 'split.sets.x.steps=[["r_wrist"], ["knee"]]'],
+            "'r_wrist' is there without its mirror partner 'l_wrist'; add it, or turn mirroring off",
+        ),
+        (
+            ['split.name="explicit"', 'split.sets.x.steps=[["rwrist"], ["knee"]]'],
+            "unknown keypoint or group 'rwrist'; did you mean 'r_wrist'?",
+        ),
+    ],
+)
+def test_wrong_settings_are_told_in_one_line(study, data, capfd, sets, told):
+    code = run(study, data, "--plan", *(word for one in sets for word in ("--set", one)))
+    lines = capfd.readouterr().err.strip().splitlines()
+    if told:
+        assert code == 2
+        assert len(lines) == 1
+        assert told in lines[0]
+        assert not (cache_dir() / "jobs").exists()
+    else:
+        assert code == 2  # frozen mode has nothing to train where no stage is added
+        assert "frozen mode needs new stages at every step" in lines[0]
+
+
+def test_no_root_is_told_with_the_ways_to_give_one(study, capfd):
+    assert outcome(["run", str(study)]) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "KP_MPII_ROOT" in line
+
+
+def test_a_configured_root_that_is_not_there_is_an_error(study, capfd, monkeypatch):
+    assert outcome(["run", str(study), "--set", "dataset.root=nowhere", "--set", 'dataset.when_missing="sample"']) == 2
+    assert "nowhere" in capfd.readouterr().err
+    monkeypatch.setenv("KP_MPII_ROOT", "nowhere-else")
+    assert outcome(["run", str(study), "--set", 'dataset.when_missing="sample"']) == 2
+    assert "nowhere-else" in capfd.readouterr().err
+
+
+def test_root_and_generate_together_are_refused(study, data, capfd):
+    assert run(study, data, "--set", 'dataset.generate.name="people"') == 2
+    assert "dataset.root and dataset.generate are both set" in capfd.readouterr().err
+
+
+def test_a_damaged_image_is_found_before_training(study, data, tmp_path, capfd):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    path = broken / "images" / "train3.png"
+    path.write_bytes(path.read_bytes()[:60])
+    assert run(study, broken) == 2
+    assert "train3.png" in capfd.readouterr().err
+    assert not (cache_dir() / "jobs").exists()
+    assert not list((cache_dir() / "stores").glob("*.h5"))
+
+
+def test_a_wrong_profile_shows_before_it_is_asked_for(study, data):
+    study.write_text(STUDY + "\n[profiles.typo.training]\nepoch = 3\n")
+    with pytest.raises(KpError, match=r"profiles\.typo: training\.epoch: unknown key 'epoch'; did you mean 'epochs'"):
+        open_study(study, None, [f"dataset.root={data}"])
+
+
+def test_a_profile_names_the_preset(study, data):
+    assert run(study, data, "--profile", "brief", "--set", 'split.splits=["d"]') == 0
+    assert results().preset == "brief"
+    assert run(study, data, "--set", "training.epochs=1", "--set", 'split.splits=["d"]', "--out", "set") == 0
+    assert results(Path("set")).preset == "own, changed: training.epochs"
+    assert read_toml(Path("runs/tiny/study.toml"))["training"]["epochs"] == 1
