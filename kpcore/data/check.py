@@ -131,14 +131,17 @@ def number_findings(part: Part) -> list[Finding]:
     people = part.people
     finite = np.isfinite(people.points).all(-1)
     return [
-        *part.finding(
-            "error", "labelled keypoint with a coordinate that is no number", (part.labelled & ~finite).any(1)
-        ),
-        *part.finding("error", "crop centre is no number", ~np.isfinite(part.centres).all(1)),
+        *part.finding("error", "labelled keypoint with a coordinate that is no number", _any(part.labelled & ~finite)),
+        *part.finding("error", "crop centre is no number", _any(~np.isfinite(part.centres))),
         *part.finding("error", "crop side is not a positive number", ~_positive(people.side)),
         *part.finding("error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
         *part.finding("error", "normaliser (head size) is not a positive number", ~_positive(people.normaliser)),
     ]
+
+
+def _any(hits: Mask) -> Mask:
+    """(N, ...) -> (N,): whether anything of a person is hit."""
+    return np.asarray(hits.reshape(len(hits), -1).any(axis=1))
 
 
 def _positive(lengths: Float64Array) -> Mask:
@@ -167,7 +170,7 @@ def label_findings(part: Part) -> list[Finding]:
     missing = int((~part.labelled).sum())
     share = missing / part.labelled.size
     found = part.finding("warning", "the same person again: equal image, crop centre and points", _repeated(part))
-    found += part.finding("warning", "person without a labelled keypoint", ~part.labelled.any(1))
+    found += part.finding("warning", "person without a labelled keypoint", ~_any(part.labelled))
     if missing:
         found.append(Finding("note", f"keypoints not labelled, {share:.1%} of {part.labelled.size:,}", missing))
     return found
@@ -265,12 +268,12 @@ def beyond_findings(part: Part, sizes: Float64Array) -> list[Finding]:
     """
     points, half = part.people.points[..., :2], part.people.side[:, None] / 2
     with np.errstate(invalid="ignore"):  # comparisons with what is unknown are false
-        outside = part.labelled & ((points < -0.5) | (points > sizes[:, None] - 0.5)).any(-1)
-        crop = ((part.centres - half < -0.5) | (part.centres + half > sizes - 0.5)).any(1)
-    crop &= np.isfinite(sizes).all(1)
-    outside &= np.isfinite(sizes).all(1)[:, None]
-    found = part.finding("note", f"truncated: {int(outside.sum())} labelled keypoints lie outside", outside.any(1))
-    return [*found, *part.finding("note", "crop reaches beyond the picture and is filled with black", crop)]
+        beyond = (points < -0.5) | (points > sizes[:, None] - 0.5)
+        crop = _any((part.centres - half < -0.5) | (part.centres + half > sizes - 0.5))
+    known = ~_any(np.isnan(sizes))
+    outside = part.labelled & (beyond[..., 0] | beyond[..., 1]) & known[:, None]
+    found = part.finding("note", f"truncated: {int(outside.sum())} labelled keypoints lie outside", _any(outside))
+    return [*found, *part.finding("note", "crop reaches beyond the picture and is filled with black", crop & known)]
 
 
 def shared_findings(dataset: Dataset, part: str) -> list[Finding]:

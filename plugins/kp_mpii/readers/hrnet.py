@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from kp_mpii.readers.head import with_head_sizes
+from kp_mpii.readers.matlab import load
 from kp_mpii.readers.rows import Rows
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
@@ -18,7 +18,6 @@ from kp_mpii.readers.table import (
     Table,
     adjusted,
     adjusted_note,
-    guarded,
     head_identity,
     shift_note,
     states,
@@ -110,8 +109,7 @@ def read_truth(path: Path, people: int) -> Truth:
     Raises:
         KpError: the file is damaged, or a field is missing or of another shape.
     """
-    with guarded(path, "HRNet's gt_valid.mat"):
-        fields = loadmat(path, appendmat=False)
+    fields = load(path, "HRNet's gt_valid.mat")
     boxes = _field(fields, path, "headboxes_src", (2, 2, people))
     return Truth(
         points=_field(fields, path, "pos_gt_src", (JOINTS, 2, people)).transpose(2, 0, 1),

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from kp_mpii.readers import people_list
-from kp_mpii.readers.matlab import children, column, first, text
+from kp_mpii.readers.matlab import children, column, first, load, text
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
     HEAD_BIAS,
@@ -120,7 +119,7 @@ def read(path: Path) -> Table:
     """
     left = Left()
     with guarded(path, KIND):
-        release = loadmat(path, appendmat=False, variable_names=["RELEASE"]).get("RELEASE")
+        release = load(path, KIND).get("RELEASE")
         if release is None or release.dtype.names is None:
             raise KpError(f"{path}: holds no struct RELEASE; expected mpii_human_pose_v1_u12_1.mat")
         found = list(_people(path, release.ravel()[0], left))
@@ -192,7 +191,7 @@ def _joints(records: AnyArray, who: str, left: Left) -> tuple[Float64Array, AnyA
     points, labelled, visible = np.zeros((JOINTS, 2)), np.zeros(JOINTS, bool), np.zeros(JOINTS, bool)
     ids, positions = column(records, "id"), np.stack([column(records, "x"), column(records, "y")], axis=-1)
     seen = column(records, "is_visible") != 0  # NaN, where it is empty, is not 0
-    known = np.isin(ids, np.arange(JOINTS))
+    known = (ids >= 0) & (ids < JOINTS)
     if not known.all():
         left.out(f"points whose id is none of 0..{JOINTS - 1} skipped", who)
     joints = ids[known].astype(int)

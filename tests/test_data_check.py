@@ -1,0 +1,263 @@
+"""The core's data check and image decoding, over people made here."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from kpcore.data.check import check_part, require_usable
+from kpcore.data.images import decode_image, image_size
+from kpcore.errors import KpError
+from kpcore.interfaces import Dataset, Finding
+from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.samples import Sample
+
+WIDTH, HEIGHT = 48, 32
+RANDOM = np.random.default_rng(3)
+PICTURE = cv2.resize(RANDOM.integers(0, 255, (4, 6, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+
+
+class Made(Dataset):
+    """Two keypoints a person, from lists of samples by part."""
+
+    skeleton = Skeleton("two", (Keypoint("a"), Keypoint("b")))
+    label = "made"
+    normaliser = "a length"
+    default_metric = "pckh"
+    parts = ("train", "valid")
+
+    def __init__(self, *, train, valid=(), own=()):
+        self._people = {"train": train, "valid": list(valid)}
+        self._own = own
+
+    def samples(self, part):
+        return self._people[part]
+
+    def fingerprint(self, part):
+        return part
+
+    def findings(self, part):
+        return self._own
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "one.jpg"
+    cv2.imwrite(str(path), PICTURE)
+    return path
+
+
+def person(image, row=0, **changes):
+    fine = Sample(
+        image=image, points=np.array([[10.0, 10], [20, 12]], np.float32) + row * 0.25, state=np.array([2, 1], np.uint8),
+        centre=np.array([20.0, 15], np.float32), side=24.0, normaliser=6.0, image_id="one", person_id=str(row), row=row,
+    )  # fmt: skip
+    return dataclasses.replace(fine, **changes)
+
+
+def found(dataset, part="train", decode=True):
+    return {finding.what: finding for finding in check_part(dataset, part, decode=decode)}
+
+
+def the(findings, text):
+    (finding,) = [finding for what, finding in findings.items() if text in what]
+    return finding
+
+
+def test_sound_people_give_no_finding(image):
+    assert found(Made(train=[person(image), person(image, 1)])) == {}
+
+
+def test_the_data_sets_own_findings_come_first(image):
+    own = Finding("note", "shifted", 1)
+    assert check_part(Made(train=[person(image, side=0.0)], own=[own]), "train", decode=False)[0] == own
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"points": np.array([[np.nan, 1], [2, 3]], np.float32)}, "no number"),
+        ({"points": np.array([[4, 1], [2, np.inf]], np.float32)}, "no number"),
+        ({"points": np.array([[4, 1], [2, 1e5]], np.float32)}, "100 crop sides"),
+        ({"centre": np.array([np.nan, 1], np.float32)}, "crop centre"),
+        ({"side": 0.0}, "crop side"),
+        ({"side": -3.0}, "crop side"),
+        ({"side": float("nan")}, "crop side"),
+        ({"side": 1e9}, "crop side over 50000 px"),
+        ({"normaliser": 0.0}, "head size"),
+        ({"normaliser": float("inf")}, "head size"),
+    ],
+)
+def test_impossible_numbers_are_errors_that_name_file_and_row(image, changes, text):
+    dataset = Made(train=[person(image), person(image, 7, **changes), person(image, 8, **changes)])
+    finding = the(found(dataset), text)
+    assert (finding.level, finding.count) == ("error", 2)
+    assert "one.jpg, row 7" in finding.what
+
+
+def test_an_unlabelled_keypoint_may_be_anywhere(image):
+    lost = person(image, state=np.array([2, 0], np.uint8), points=np.array([[9, 9], [np.nan, np.nan]], np.float32))
+    finding = the(found(Made(train=[lost])), "not labelled, 50.0% of 2")
+    assert (finding.level, finding.count) == ("note", 1)
+    assert len(found(Made(train=[lost]))) == 1
+
+
+def test_a_far_keypoint_is_a_warning(image):
+    far = person(image, points=np.array([[10, 10], [20 + 24 * 3.1, 15]], np.float32))
+    assert the(found(Made(train=[far])), "3 crop sides").level == "warning"
+    assert the(found(Made(train=[far])), "truncated: 1 labelled").count == 1
+
+
+def test_repeated_people_are_a_warning_that_names_the_repetition(image):
+    again = dataclasses.replace(person(image), row=5)
+    finding = the(found(Made(train=[person(image), person(image, 1), again])), "the same person again")
+    assert (finding.level, finding.count) == ("warning", 1) and "row 5" in finding.what
+
+
+def test_people_without_labels_and_empty_parts(image):
+    nobody = person(image, state=np.zeros(2, np.uint8))
+    assert the(found(Made(train=[nobody])), "without a labelled").level == "warning"
+    assert the(found(Made(train=[])), "nobody").level == "error"
+
+
+def test_points_that_do_not_fit_the_skeleton_are_an_error(image):
+    odd = person(image, 4, points=np.zeros((3, 2), np.float32))
+    assert "row 4" in the(found(Made(train=[person(image), odd])), "(3, 2), but").what
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_what_lies_beyond_the_picture_is_counted_and_the_border_is_inside(image, decode):
+    border = person(image, points=np.array([[-0.5, -0.5], [WIDTH - 0.5, HEIGHT - 0.5]], np.float32))
+    assert found(Made(train=[border]), decode=decode) == {}
+    beyond = person(image, 1, points=np.array([[-0.6, 3], [3, HEIGHT - 0.4]], np.float32), side=60.0)
+    seen = found(Made(train=[border, beyond]), decode=decode)
+    assert the(seen, "truncated: 2 labelled").count == 1
+    assert the(seen, "crop reaches beyond").count == 1
+
+
+def test_images_in_two_parts_are_a_warning(image):
+    dataset = Made(train=[person(image)], valid=[person(image, 3), person(image, 4, image_id="two")])
+    assert the(found(dataset), "also in part 'valid' (first: one)").count == 1
+    assert the(found(dataset, "valid"), "also in part 'train'").level == "warning"
+
+
+def test_missing_and_damaged_images_are_errors_once_an_image(image, tmp_path):
+    lost, cut = tmp_path / "lost.jpg", tmp_path / "cut.jpg"
+    cut.write_bytes(image.read_bytes()[:-40])
+    people = [person(image), person(lost, 2), person(lost, 3), person(cut, 4), person(cut, 5)]
+    seen = found(Made(train=people))
+    assert (the(seen, "does not exist").count, the(seen, "unreadable").count) == (1, 1)
+    assert f"{lost}, row 2" in the(seen, "does not exist").what and f"{cut}, row 4" in the(seen, "truncated").what
+    assert not [what for what in found(Made(train=people), decode=False) if "unreadable" in what]
+
+
+def test_pixels_instead_of_a_path_are_checked_too():
+    inside, outside = person(PICTURE), person(PICTURE, 1, points=np.full((2, 2), WIDTH, np.float32))
+    seen = found(Made(train=[inside, outside]))
+    assert the(seen, "truncated: 2 labelled").count == 1
+
+
+def test_progress_counts_images(image):
+    steps = []
+    check_part(Made(train=[person(image)]), "train", decode=True, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 1)]
+
+
+def test_require_usable_names_the_first_error_and_counts_the_rest(image, tmp_path):
+    require_usable(Made(train=[person(image)], valid=[person(image)]), ["train", "valid"])
+    bad = [person(image, 1, side=0.0), person(image, 2, side=0.0), person(tmp_path / "lost.jpg", 3)]
+    with pytest.raises(KpError, match=r"made, part 'valid': crop side .*row 1\); 2 more .*kp data check"):
+        require_usable(Made(train=[person(image)], valid=bad), ["train", "valid"])
+    with pytest.raises(KpError, match="nobody"):
+        require_usable(Made(train=[]), ["train"])
+
+
+def encoded(extension, *options):
+    return cv2.imencode(extension, PICTURE, options)[1].tobytes()
+
+
+def test_decoding_gives_rgb_in_stored_pixels(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(encoded(".png"))
+    np.testing.assert_array_equal(decode_image(path), PICTURE[..., ::-1])
+    assert image_size(path) == (WIDTH, HEIGHT)
+
+
+def test_an_exif_orientation_is_ignored(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by a quarter
+    path = tmp_path / "turned.jpg"
+    Image.fromarray(PICTURE).save(path, exif=exif)
+    assert decode_image(path).shape == (HEIGHT, WIDTH, 3)
+    assert image_size(path) == (WIDTH, HEIGHT)
+
+
+JPEGS = {
+    "baseline": encoded(".jpg"),
+    "progressive": encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "restarts": encoded(".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+}
+
+
+@pytest.mark.parametrize("kind", [*JPEGS, "png"])
+def test_every_truncation_is_refused(tmp_path, kind):
+    data, path = JPEGS.get(kind, encoded(".png")), tmp_path / "image"
+    path.write_bytes(data)
+    assert decode_image(path).shape == (HEIGHT, WIDTH, 3)
+    for length in [*range(0, len(data), 17), *range(len(data) - 12, len(data))]:
+        path.write_bytes(data[:length])
+        with pytest.raises(KpError, match=str(path)):
+            decode_image(path)
+
+
+def test_bytes_after_the_end_are_tolerated_and_zeros_in_place_of_the_end_are_not(tmp_path):
+    data, path = JPEGS["baseline"], tmp_path / "image.jpg"
+    path.write_bytes(data + b"garbage\0\0")
+    assert decode_image(path).shape == (HEIGHT, WIDTH, 3)
+    path.write_bytes(data[:-50] + bytes(50))
+    with pytest.raises(KpError, match="truncated"):
+        decode_image(path)
+
+
+def test_a_thumbnails_end_is_not_the_images_end(tmp_path):
+    thumbnail = b"Exif\0\0" + JPEGS["baseline"]
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    data, path = JPEGS["baseline"], tmp_path / "image.jpg"
+    path.write_bytes(data[:2] + segment + data[2:])
+    assert decode_image(path).shape == (HEIGHT, WIDTH, 3)
+    path.write_bytes(data[:2] + segment + data[2:-30])
+    with pytest.raises(KpError, match="truncated"):
+        decode_image(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", b"\xff\xd8\xff\xd9", b"GIF89a"])
+def test_what_is_no_image_is_refused_with_its_path(tmp_path, data):
+    path = tmp_path / "image.jpg"
+    path.write_bytes(data)
+    for read in (decode_image, image_size):
+        with pytest.raises(KpError, match=str(path)):
+            read(path)
+
+
+def test_a_missing_image_and_a_folder_are_refused(tmp_path):
+    for read in (decode_image, image_size):
+        for path in (tmp_path / "none.jpg", tmp_path):
+            with pytest.raises(KpError, match=str(path)):
+                read(path)
+
+
+def test_a_picture_too_large_to_decode_is_one_line(tmp_path):
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, "png")
+    data = bytearray(stream.getvalue())
+    data[16:24] = (2**31 - 1).to_bytes(4, "big") * 2
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bytes(data))
+    for read in (decode_image, image_size):
+        with pytest.raises(KpError, match="bomb"):
+            read(path)

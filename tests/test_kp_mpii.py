@@ -1,0 +1,594 @@
+"""The mpii data set: four layouts of the same people agree, and nothing malformed gives anything but one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kp_mpii.dataset import Mpii
+from kp_mpii.readers import matlab
+from kp_mpii.skeleton import MPII
+from scipy.io import savemat
+
+from kpcore.data.check import check_part
+from kpcore.errors import KpError
+from kpcore.registry import registry
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+
+LAYOUTS = ["newell", "hrnet", "pytorch_pose", "mat"]
+SCALES = [2.0, 1.5, 2.4, 3.0, 1.0]
+IMAGES = ["000000001.jpg", "000000001.jpg", "000000002.jpg", "000000003.jpg", "000000003.jpg"]
+VALID = [False, False, False, True, False]
+"""The last person is in a validation image, but not in the list: Newell keeps such people in train, HRNet does not."""
+
+
+def people():
+    """Return points (5, 16, 2), labelled, visible (5, 16) and objpos (5, 2); 1-based and raw, as in the .mat."""
+    random = np.random.default_rng(0)
+    points = random.uniform(5, 400, (5, 16, 2)).round(1)
+    points[:, 9] = (
+        points[:, 8] + [0, -1] * np.array(SCALES)[:, None] * 25 / 0.75
+    )  # head top: 0.75 x distance = 25 x scale
+    points[3, 10] = -4.0, 17.0  # above the frame, yet labelled
+    labelled, visible = np.ones((5, 16), bool), np.ones((5, 16), bool)
+    labelled[0, 0] = labelled[3, 6] = labelled[4, 15] = False
+    visible[0, 3] = visible[3, 12] = False
+    points[~labelled] = 0
+    objpos = np.array([[100.0, 50.0], [40.5, 60.0], [200.0, 150.0], [90.0, 91.0], [300.0, 20.0]])
+    return points, labelled, visible & labelled, objpos
+
+
+def rows_of(part, layout):
+    if part == "valid":
+        return [3]
+    return [0, 1, 2, 4] if layout in ("newell", "mat") else [0, 1, 2]
+
+
+def write_newell(annot, codes=False, names=True):
+    points, _, visible, objpos = people()
+    for part in ("train", "valid"):
+        rows, scale = rows_of(part, "newell"), np.array(SCALES)
+        text = np.array([IMAGES[row].encode() for row in rows])
+        with h5py.File(annot / f"{part}.h5", "w") as file:
+            file["part"], file["visible"] = points[rows], visible[rows].astype(float)
+            file["center"] = (objpos + np.stack([0 * scale, 15 * scale], -1))[rows]
+            file["scale"], file["normalize"] = 1.25 * scale[rows], 25 * scale[rows]
+            file["index"], file["person"] = np.array([0.0, 0, 1, 2, 2])[rows], np.array([0.0, 1, 0, 0, 1])[rows]
+            if names:
+                file["imgname"] = np.array([list(t.ljust(16, b"\0")) for t in text], float) if codes else text
+        if not names:
+            (annot / f"{part}_images.txt").write_text("".join(f"{IMAGES[row]}\n" for row in rows))
+
+
+def hrnet_row(row, head_size=True):
+    points, labelled, _, objpos = people()
+    values = {
+        "image": IMAGES[row], "center": objpos[row].tolist(), "scale": SCALES[row],
+        "joints": np.where(labelled[row][:, None], points[row], -1).tolist(),
+        "joints_vis": labelled[row].astype(int).tolist(),
+    }  # fmt: skip
+    return {**values, "head_size": 25 * SCALES[row]} if head_size else values
+
+
+def write_hrnet(annot, head_size=True):
+    for part in ("train", "valid"):
+        rows = [hrnet_row(row, head_size) for row in rows_of(part, "hrnet")]
+        (annot / f"{part}.json").write_text(json.dumps(rows))
+
+
+def pytorch_pose_row(row):
+    points, _, visible, objpos = people()
+    return {
+        "dataset": "MPI", "isValidation": float(VALID[row]), "img_paths": IMAGES[row], "objpos": objpos[row].tolist(),
+        "joint_self": np.concatenate([points[row], visible[row][:, None]], -1).tolist(), "scale_provided": SCALES[row],
+        "annolist_index": [1, 1, 2, 3, 3][row], "people_index": [1, 2, 1, 1, 2][row],
+    }  # fmt: skip
+
+
+def write_pytorch_pose(annot):
+    rows = [pytorch_pose_row(row) for row in (3, 0, 1, 2)]
+    (annot / "mpii_annotations.json").write_text(json.dumps(rows))
+
+
+EMPTY = np.empty((0, 0))
+
+
+def struct(*records):
+    """Return a Matlab struct array (1, n); a field that a record lacks is empty."""
+    names = dict.fromkeys(name for record in records for name in record)
+    array = np.empty((1, len(records)), [(name, object) for name in names])
+    for place, record in enumerate(records):
+        for name in names:
+            array[name][0, place] = record.get(name, EMPTY)
+    return array
+
+
+def annorect(row, **changes):
+    points, labelled, visible, objpos = people()
+    joints = [
+        {"x": points[row, k, 0], "y": points[row, k, 1], "id": k, "is_visible": shown(visible[row, k], k)}
+        for k in np.flatnonzero(labelled[row])
+    ]
+    side = 25 * SCALES[row] / 0.6 / np.sqrt(2)
+    return {
+        "x1": 10.0, "y1": 20.0, "x2": 10 + side, "y2": 20 + side, "scale": SCALES[row],
+        "objpos": struct({"x": objpos[row, 0], "y": objpos[row, 1]}), "annopoints": struct({"point": struct(*joints)}),
+        **changes,
+    }  # fmt: skip
+
+
+def shown(visible, joint):
+    """is_visible as the release has it: a number, a character, or nothing at all, which counts as visible."""
+    if joint in (8, 9):
+        return EMPTY
+    return str(int(visible)) if joint % 2 else np.uint8(visible)
+
+
+def image_of(name, rects):
+    return {"image": struct({"name": name}), "annorect": struct(*rects) if rects else EMPTY}
+
+
+def write_release(path, images, train=None):
+    release = struct({"annolist": struct(*images), "img_train": np.array([train or [1] * len(images)], np.uint8)})
+    savemat(path, {"RELEASE": release}, do_compression=True)
+
+
+def write_mat(annot, extra=()):
+    rects = {name: [annorect(row) for row in range(5) if IMAGES[row] == name] for name in dict.fromkeys(IMAGES)}
+    images = [image_of(name, found) for name, found in rects.items()]
+    test = [image_of("000000009.jpg", [{"scale": 1.0}])]
+    write_release(annot / "mpii_human_pose_v1_u12_1.mat", [*images, *extra, *test], [1] * (3 + len(extra)) + [0])
+
+
+WRITERS = {"newell": write_newell, "hrnet": write_hrnet, "pytorch_pose": write_pytorch_pose, "mat": write_mat}
+
+
+@pytest.fixture
+def root(tmp_path):
+    for folder in ("images", "annot", "lists"):
+        (tmp_path / folder).mkdir()
+    for name in dict.fromkeys(IMAGES):
+        cv2.imwrite(str(tmp_path / "images" / name), np.full((40, 48, 3), 90, np.uint8))
+    write_newell(tmp_path / "lists")
+    write_hrnet(tmp_path / "lists")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch, request):
+    """Spare the child process, except where the test is about it; the files written here are compressed, so safe."""
+    if "crash" not in request.node.name:
+        monkeypatch.setattr(matlab, "survivable", lambda path: True)
+
+
+def open_mpii(root, **options):
+    config = Mpii.Config(root=None if root is None else str(root), **options)
+    return Mpii(**{name: getattr(config, name) for name in Mpii.Config.model_fields})
+
+
+def written(root, layout):
+    WRITERS[layout](root / "annot")
+    options = {"valid_list": str(root / "lists" / "valid.json"), "list": "hrnet"} if layout == "mat" else {}
+    return open_mpii(root, annotations=layout, **options)
+
+
+def notes(dataset, part):
+    return {finding.what.split(" (first")[0]: finding.count for finding in dataset.findings(part)}
+
+
+def refused(call):
+    with pytest.raises(KpError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_skeleton_is_in_mpii_order_with_its_mirror_pairs():
+    pairs = [(k, other) for k, other in enumerate(MPII.all().flip_permutation) if k < other]
+    assert pairs == [(0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)]
+    assert (MPII.index("pelvis"), MPII.index("thorax"), MPII.index("head_top")) == (6, 7, 9)
+    assert set(MPII.groups) == {
+        "ankle", "knee", "hip", "pelvis", "thorax", "neck", "head", "wrist", "elbow", "shoulder"
+    }  # fmt: skip
+    assert MPII.groups["head"] == ("head_top",) and MPII.groups["neck"] == ("upper_neck",)
+
+
+def test_the_plugin_supplies_it():
+    assert registry().component("dataset", "mpii") is Mpii
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pixels_are_shifted_once_and_the_crop_is_adjusted_once(root, layout):
+    first = written(root, layout).samples("train")[0]
+    np.testing.assert_allclose(first.centre, [99, 49 + 30])  # objpos (100, 50), scale 2: + 15 x 2, - 1
+    assert first.side == pytest.approx(500)  # 200 x 1.25 x 2
+    assert first.normaliser == pytest.approx(50)  # 25 x 2
+    np.testing.assert_allclose(first.points[1], people()[0][0, 1] - 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_layouts_agree(root, layout, part):
+    samples = written(root, layout).samples(part)[: len(rows_of(part, "hrnet"))]
+    points, labelled, visible, objpos = people()
+    for sample, row in zip(samples, rows_of(part, "hrnet"), strict=True):
+        np.testing.assert_allclose(sample.points[labelled[row]], points[row][labelled[row]] - 1, rtol=1e-5)
+        assert np.isnan(sample.points[~labelled[row]]).all()
+        np.testing.assert_allclose(sample.centre, objpos[row] + [-1, 15 * SCALES[row] - 1], rtol=1e-6)
+        assert (sample.side, sample.normaliser) == pytest.approx((250 * SCALES[row], 25 * SCALES[row]))
+        told = np.where(visible[row], VISIBLE, HIDDEN) if layout != "hrnet" else VISIBLE
+        np.testing.assert_array_equal(sample.state, np.where(labelled[row], told, UNLABELLED))
+        assert sample.image == root / "images" / IMAGES[row] and sample.image_id == IMAGES[row]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_reader_says_what_it_did(root, layout):
+    dataset = written(root, layout)
+    did = notes(dataset, "train")
+    people_read = len(dataset.samples("train")) + (2 if layout == "mat" else 0)
+    assert did["coordinates are 1-based in the file and were shifted to 0-based, once"] == people_read
+    adjusted = "crop centre moved down by 15 x scale and scale multiplied by 1.25, once"
+    assert (adjusted in did) == (layout != "newell")
+    assert any("already carries the adjustment" in what for what in did) == (layout == "newell")
+
+
+def test_a_joint_above_the_frame_stays_labelled_in_every_layout(root):
+    for layout in LAYOUTS:
+        (sample,) = written(root, layout).samples("valid")
+        assert sample.state[10] == VISIBLE
+        np.testing.assert_allclose(sample.points[10], [-5, 16])
+
+
+@pytest.mark.parametrize("spelling", [{"codes": True}, {"names": False}])
+def test_newell_image_names_as_codes_or_in_a_text_file(root, spelling):
+    write_newell(root / "annot", **spelling)
+    assert [sample.image_id for sample in open_mpii(root).samples("train")] == [IMAGES[row] for row in (0, 1, 2, 4)]
+
+
+def test_ids_name_annolist_row_and_person_from_zero(root):
+    for layout in ("newell", "pytorch_pose", "mat"):
+        assert [sample.person_id for sample in written(root, layout).samples("train")][:3] == ["0/0", "0/1", "1/0"]
+    assert [sample.row for sample in written(root, "pytorch_pose").samples("train")] == [1, 2, 3]
+
+
+def test_head_size_without_a_head_box(root):
+    write_hrnet(root / "annot", head_size=False)
+    row = hrnet_row(1, head_size=False)
+    row["joints_vis"][9] = 0
+    tall = hrnet_row(0, head_size=False)
+    tall["joints"][9] = [tall["joints"][8][0], tall["joints"][8][1] - 80]
+    (root / "annot" / "train.json").write_text(json.dumps([tall, row]))
+    dataset = open_mpii(root)
+    assert [s.normaliser for s in dataset.samples("train")] == pytest.approx([0.75 * 80, 25 * 1.5])
+    did = notes(dataset, "train")
+    assert did["head size unknown: taken as 0.75 x the upper neck to head top distance"] == 1
+    assert did["head size unknown: taken as 25 x raw scale"] == 1
+    assert did["head size differs from 25 x raw scale by more than 1 %"] == 1
+    assert dataset.samples("valid")[0].normaliser == 25 * 3.0  # exact on the official validation list
+
+
+def write_truth(annot, n=1):
+    points, labelled, _, _ = people()
+    missing = ~labelled[[3] * n].T
+    missing[[6, 7]] = True
+    missing[0] = True
+    boxes = np.zeros((2, 2, n))
+    boxes[1] = [[30.0] * n, [40.0] * n]
+    positions = points[[3] * n].transpose(1, 2, 0) + 0.0
+    positions[1] += 3
+    fields = {"headboxes_src": boxes, "pos_gt_src": positions, "jnt_missing": missing.astype(np.uint8)}
+    savemat(annot / "gt_valid.mat", fields)
+
+
+def test_gt_valid_has_the_last_word_on_what_it_scores(root):
+    write_hrnet(root / "annot")
+    write_truth(root / "annot")
+    dataset = open_mpii(root)
+    (sample,) = dataset.samples("valid")
+    assert sample.normaliser == pytest.approx(0.6 * 50)
+    np.testing.assert_allclose(sample.points[1], people()[0][3, 1] + 2, rtol=1e-6)
+    assert sample.state[0] == UNLABELLED  # missing there
+    assert sample.state[7] == VISIBLE  # the thorax is never scored there, but labelled
+    assert sample.state[10] == VISIBLE  # labelled at a negative coordinate
+    assert notes(dataset, "valid")["joints where gt_valid.mat differs from the JSON file and was believed"] == 2
+
+
+def test_gt_valid_of_other_people_is_refused(root):
+    write_hrnet(root / "annot")
+    write_truth(root / "annot", n=2)
+    assert "headboxes_src" in refused(lambda: open_mpii(root).samples("valid"))
+
+
+def test_mat_leaves_out_rows_that_cannot_be_scored_and_counts_them(root):
+    odd = [
+        annorect(0, scale=EMPTY),
+        annorect(0, objpos=EMPTY),
+        annorect(0, x1=EMPTY),
+        annorect(0, annopoints=EMPTY),
+        annorect(1, annopoints=struct({"point": struct({"x": 7.0, "y": 8.0, "id": 2})})),
+        annorect(1, annopoints=struct({"point": struct({"x": 7.0, "y": 8.0, "id": 16})})),
+    ]
+    no_joints_field = {name: value for name, value in annorect(0).items() if name != "annopoints"}
+    extra = [
+        image_of("000000002.jpg", odd),
+        image_of("000000001.jpg", []),
+        image_of("000000001.jpg", [no_joints_field]),
+    ]
+    write_mat(root / "annot", extra)
+    dataset = open_mpii(root, valid_list=str(root / "lists" / "valid.json"))
+    did = notes(dataset, "train")
+    assert [did[f"people without {what} left out"] for what in ("scale", "centre", "head box", "joints")] == [
+        1,
+        1,
+        1,
+        2,
+    ]
+    assert did["points whose id is none of 0..15 skipped"] == 1
+    single = dataset.samples("train")[-2]
+    assert (single.person_id, single.row, int((single.state > 0).sum())) == ("3/4", 9, 1)
+    np.testing.assert_allclose(single.points[2], [6, 7])
+    assert single.state[2] == VISIBLE  # no is_visible at all
+
+
+@pytest.mark.parametrize("name", ["valid.h5", "valid.json", "valid_images.txt"])
+def test_mat_takes_its_validation_people_from_a_list(root, name):
+    (root / "lists" / "valid_images.txt").write_text("000000003.jpg\n")
+    write_mat(root / "annot")
+    dataset = open_mpii(root, valid_list=str(root / "lists" / name))
+    valid = [sample.person_id for sample in dataset.samples("valid")]
+    assert valid == (["2/0", "2/1"] if name.endswith(".txt") else ["2/0"])
+    assert len(dataset.samples("train")) + len(valid) == 5
+    assert dataset.label == "MPII, list newell"
+
+
+def test_a_list_of_strangers_is_refused_or_told(root):
+    write_mat(root / "annot")
+    listed = root / "lists" / "valid.json"
+    stranger = {**hrnet_row(3), "center": [1.0, 1.0]}
+    listed.write_text(json.dumps([hrnet_row(3), stranger]))
+    dataset = open_mpii(root, valid_list=str(listed))
+    assert notes(dataset, "valid")["people of the validation list are not in the annotation"] == 1
+    listed.write_text(json.dumps([stranger]))
+    assert "lists nobody" in refused(lambda: open_mpii(root, valid_list=str(listed)).samples("valid"))
+
+
+def test_mat_without_a_list_holds_out_whole_images_and_says_so(root):
+    write_mat(root / "annot")
+    dataset = open_mpii(root, held_out=0.5)
+    train, valid = ({s.image_id for s in dataset.samples(part)} for part in ("train", "valid"))
+    assert train and valid and not train & valid and train | valid == set(IMAGES)
+    assert dataset.label == "MPII, list 0.5 of the images held out by name hash"
+    assert "needs dataset.valid_list" in refused(lambda: open_mpii(root, list="newell"))
+
+
+def test_list_hrnet_leaves_other_people_of_validation_images_out(root):
+    write_newell(root / "annot")
+    assert len(open_mpii(root).samples("train")) == 4
+    dataset = open_mpii(root, list="hrnet")
+    assert len(dataset.samples("train")) == 3 and dataset.label == "MPII, list hrnet"
+    assert notes(dataset, "train")["other people of validation images left out of train (list hrnet)"] == 1
+    leak = [f for f in check_part(open_mpii(root), "train", decode=False) if f.what.startswith("images also in")]
+    assert [finding.count for finding in leak] == [1]
+
+
+def test_the_shorter_list_cannot_become_the_longer(root):
+    write_hrnet(root / "annot")
+    assert "remove list" in refused(lambda: open_mpii(root, list="newell"))
+    assert "remove valid_list" in refused(lambda: open_mpii(root, valid_list="valid.h5"))
+
+
+def test_layouts_are_found_in_order_of_preference(root):
+    for layout in reversed(LAYOUTS):
+        WRITERS[layout](root if layout == "pytorch_pose" else root / "annot")
+        assert open_mpii(root).samples("train")
+        assert open_mpii(root)._layout == layout
+
+
+def test_a_root_must_be_given_and_be_there(root, monkeypatch):
+    monkeypatch.delenv("KP_MPII_ROOT", raising=False)
+    assert "KP_MPII_ROOT" in refused(lambda: open_mpii(None))
+    assert "not a folder" in refused(lambda: open_mpii(root / "nowhere"))
+    assert "none of" in refused(lambda: open_mpii(root))
+    write_hrnet(root / "annot")
+    assert "found: hrnet" in refused(lambda: open_mpii(root, annotations="newell"))
+    monkeypatch.setenv("KP_MPII_ROOT", str(root))
+    assert len(open_mpii(None).samples("train")) == 3
+    monkeypatch.chdir(root.parent)
+    assert len(open_mpii(root.name).samples("train")) == 3
+
+
+def test_a_part_without_a_file_is_unknown(root):
+    write_newell(root / "annot")
+    (root / "annot" / "train.h5").unlink()
+    dataset = open_mpii(root)
+    assert dataset.parts == ("valid",)
+    assert "(valid exist)" in refused(lambda: dataset.samples("train"))
+
+
+def test_fingerprint_follows_annotation_images_and_settings_but_not_the_place(root, tmp_path_factory):
+    write_newell(root / "annot")
+    before = open_mpii(root).fingerprint("train")
+    moved = tmp_path_factory.mktemp("elsewhere") / "mpii"
+    shutil.copytree(root, moved)
+    assert open_mpii(moved).fingerprint("train") == before
+    assert len({before, open_mpii(root).fingerprint("valid"), open_mpii(root, list="hrnet").fingerprint("train")}) == 3
+    with (moved / "images" / IMAGES[0]).open("ab") as stream:
+        stream.write(b"\0")
+    assert open_mpii(moved).fingerprint("train") != before
+    with h5py.File(root / "annot" / "train.h5", "a") as file:
+        file["part"][0, 0, 0] = 12.0
+    assert open_mpii(root).fingerprint("train") != before
+
+
+ANNOTATION = {
+    "newell": "train.h5", "hrnet": "train.json", "pytorch_pose": "mpii_annotations.json",
+    "mat": "mpii_human_pose_v1_u12_1.mat",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.98])
+def test_a_truncated_annotation_is_one_line_with_the_path(root, layout, share):
+    written(root, layout)
+    path = root / "annot" / ANNOTATION[layout]
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    assert str(path) in refused(lambda: open_mpii(root, annotations=layout).samples("train"))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_bytes_never_give_a_traceback(root, layout, data):
+    source = root / "lists" / f"{layout}.bytes"
+    path = root / "annot" / ANNOTATION[layout]
+    if not source.exists():
+        written(root, layout)
+        source.write_bytes(path.read_bytes())
+    damaged = bytearray(source.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(damaged))
+    try:
+        check_part(open_mpii(root, annotations=layout), "train", decode=False)
+    except KpError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"joints": None}, "'joints': expected numbers (16, 2), got null"),
+        ({"joints": [[1, 2]] * 15}, "'joints': expected numbers (16, 2)"),
+        ({"joints": [[1, 2]] * 15 + [[1]]}, "'joints': expected numbers (16, 2)"),
+        ({"joints": [["1", "2"]] * 16}, "'joints': expected numbers (16, 2)"),
+        ({"joints_vis": {"a": 1}}, "'joints_vis': expected numbers (16,)"),
+        ({"scale": "big"}, "'scale': expected a number, got \"big\""),
+        ({"scale": [2]}, "'scale': expected a number"),
+        ({"scale": 10**400}, "'scale': expected a number"),
+        ({"center": [1]}, "'center': expected numbers (2,)"),
+        ({"head_size": []}, "'head_size': expected a number"),
+        ({"image": 7}, "not a plain file name"),
+        ({"image": "../secret.jpg"}, "not a plain file name"),
+        ({"image": "a\0b.jpg"}, "not a plain file name"),
+        ({"image": "\ud800.jpg"}, "not a plain file name"),
+    ],
+)
+def test_a_wrong_json_row_is_named(root, change, said):
+    write_hrnet(root / "annot")
+    path = root / "annot" / "train.json"
+    path.write_text(json.dumps([hrnet_row(0), {**hrnet_row(1), **change}]))
+    message = refused(lambda: open_mpii(root).samples("train"))
+    assert f"{path}, row 1" in message and said in message
+
+
+@pytest.mark.parametrize("key", ["image", "center", "scale", "joints", "joints_vis"])
+def test_a_missing_json_field_is_named_with_the_row(root, key):
+    write_hrnet(root / "annot")
+    broken = {name if name != key else f"{name}s": value for name, value in hrnet_row(1).items()}
+    (root / "annot" / "train.json").write_text(json.dumps([hrnet_row(0), broken]))
+    message = refused(lambda: open_mpii(root).samples("train"))
+    assert f"row 1, '{key}'" in message and f"did you mean '{key}s'" in message
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "[[]]", "null", "[" * 100_000, "\udcff"])
+def test_json_of_another_kind_is_refused(root, text):
+    write_hrnet(root / "annot")
+    path = root / "annot" / "train.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    assert str(path) in refused(lambda: open_mpii(root).samples("train"))
+
+
+@pytest.mark.parametrize("key", ["part", "visible", "center", "scale", "normalize", "imgname", "index"])
+@pytest.mark.parametrize("value", [np.zeros((2, 3)), np.array([b"x", b"y"]), 3.0, None])
+def test_an_h5_field_of_another_shape_or_kind_is_refused(root, key, value):
+    write_newell(root / "annot")
+    path = root / "annot" / "train.h5"
+    with h5py.File(path, "a") as file:
+        del file[key]
+        if value is None:
+            file.create_group(key)
+        else:
+            file[key] = value
+    assert f"{path}" in refused(lambda: open_mpii(root).samples("train"))
+
+
+def test_mat_of_another_kind_is_refused(root):
+    path = root / "annot" / ANNOTATION["mat"]
+    for fields in ({"joints": np.zeros(3)}, {"RELEASE": np.zeros(3)}, {"RELEASE": struct({"annolist": EMPTY})}):
+        savemat(path, fields)
+        assert str(path) in refused(lambda: open_mpii(root).samples("train"))
+    write_release(path, [image_of("../x.jpg", [annorect(0)])])
+    assert "annolist(1).image.name" in refused(lambda: open_mpii(root).samples("train"))
+
+
+def test_a_mat_that_would_crash_the_interpreter_is_one_line(root):
+    write_mat(root / "annot")
+    path = root / "annot" / ANNOTATION["mat"]
+    assert open_mpii(root).samples("train")
+    savemat(path, {"RELEASE": struct({"x": 1.5})})  # uncompressed
+    data = bytearray(path.read_bytes())
+    number = data.rindex(np.float64(1.5).tobytes())
+    data[number - 8] = 250  # the type code of the number
+    path.write_bytes(bytes(data))
+    assert str(path) in refused(lambda: open_mpii(root).samples("train"))
+
+
+def test_impossible_numbers_reach_the_check_with_file_and_row(root):
+    write_hrnet(root / "annot")
+    rows = [
+        {**hrnet_row(0), "scale": 1e300},
+        {**hrnet_row(1), "head_size": 0},
+        {**hrnet_row(2), "joints": [[float("nan"), 1]] + [[1e300, 1e300]] * 15},
+        {**hrnet_row(2), "center": [float("inf"), 1]},
+    ]
+    (root / "annot" / "train.json").write_text(json.dumps(rows))
+    errors = [f.what for f in check_part(open_mpii(root), "train", decode=True) if f.level == "error"]
+    assert any("crop side" in what and "000000001.jpg, row 0" in what for what in errors)
+    assert any("head size" in what and "000000001.jpg, row 1" in what for what in errors)
+    assert any("no number" in what and "000000002.jpg, row 2" in what for what in errors)
+    assert any("crop centre" in what for what in errors)
+
+
+REAL = Path(os.environ.get("KP_REAL_DATA", "")) / "mpii"
+real_data = pytest.mark.skipif(
+    not os.environ.get("KP_REAL_DATA") or not REAL.is_dir(), reason="KP_REAL_DATA names no folder that holds mpii/"
+)
+
+
+@pytest.mark.real_data
+@real_data
+@pytest.mark.parametrize(("part", "count", "pictures"), [("train", 1716, 1154), ("valid", 128, 120)])
+def test_real_layouts_agree_person_by_person(part, count, pictures):
+    newell, hrnet = (open_mpii(REAL, annotations=layout).samples(part) for layout in ("newell", "hrnet"))
+    assert len(newell) == len(hrnet) == count and len({s.image_id for s in newell}) == pictures
+    for one, other in zip(newell, hrnet, strict=True):
+        assert one.image == other.image
+        np.testing.assert_allclose(one.points, other.points, rtol=1e-6)
+        np.testing.assert_allclose(one.centre, other.centre, rtol=1e-6)
+        assert (one.side, one.normaliser) == pytest.approx((other.side, other.normaliser), rel=1e-9)
+        np.testing.assert_array_equal(one.state > 0, other.state > 0)
+
+
+@pytest.mark.real_data
+@real_data
+def test_real_validation_keeps_the_identity_of_head_size_and_scale():
+    for sample in open_mpii(REAL).samples("valid"):
+        assert sample.normaliser == pytest.approx(sample.side / 10, abs=6e-5)  # 25 x scale, side = 250 x scale
+
+
+@pytest.mark.real_data
+@real_data
+def test_real_data_has_no_error_and_its_oddities_are_counted():
+    found = check_part(open_mpii(REAL), "valid", decode=True)
+    assert not [finding for finding in found if finding.level != "note"]
+    assert [f.count for f in found if "labelled keypoints lie outside" in f.what] == [2]
+    assert [f.count for f in found if "keypoints not labelled" in f.what] == [69]
