@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -254,10 +255,10 @@ def parse_set(assignment: str) -> Toml:
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
         raise KpError(f"--set {assignment}: write it as key.key=value, for instance training.epochs=10")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        value = text
+    value: Any = text
+    with suppress(tomllib.TOMLDecodeError):
+        document = tomllib.loads(f"value = {text}")
+        value = document["value"] if len(document) == 1 else text  # a line break may begin another key
     for part in reversed(parts):
         value = {part: value}
     return dict(value)
@@ -299,7 +300,8 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
     path = [str(part) for part in problem["loc"]]
-    place = f"{where}: " + ".".join(path) if path else where
+    inside = "." if ": " in where else ": "  # "study.toml: split" goes on as a key path, "study.toml" begins one
+    place = where + inside + ".".join(path) if path else where
     if problem["type"] == "extra_forbidden":
         options = _fields_at(model, path[:-1])
         near = nearest(path[-1], options)

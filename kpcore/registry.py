@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
@@ -59,9 +59,27 @@ class Registry:
         self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.plugins: list[Plugin] = []
-        found = list(entry_points(group=hooks.GROUP)) if points is None else points
+        found = self._discover() if points is None else points
         for point in sorted(found, key=lambda point: point.name):
             self._load(point)
+
+    def _discover(self) -> list[EntryPoint]:
+        try:
+            return list(entry_points(group=hooks.GROUP))
+        except Exception:  # some distribution's list is damaged, and Python then gives none: ask one by one
+            found = {distribution.name: distribution for distribution in reversed(list(distributions()))}
+            return [point for distribution in found.values() for point in self._points_of(distribution)]
+
+    def _points_of(self, distribution: Distribution) -> list[EntryPoint]:
+        """Return a distribution's plugins; record it where its list is damaged and meant for us."""
+        try:
+            return list(distribution.entry_points.select(group=hooks.GROUP))
+        except Exception as error:
+            if f"[{hooks.GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+                name = distribution.name or "?"
+                reason = f"its entry_points.txt is damaged: {one_line(error)}"
+                self.plugins.append(Plugin(name, "?", name, distribution.version or "?", reason))
+            return []
 
     def _load(self, point: EntryPoint) -> None:
         distribution = point.dist

@@ -1,0 +1,211 @@
+"""Study files: what is wrong is told with file, key, nearest name and what exists; never pydantic's own words."""
+
+import tomllib
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpcore.config import StudyConfig, assemble, overlay, parse_set, read_toml, to_toml, validate
+from kpcore.errors import KpError
+
+PLAIN = {
+    "dataset": {"name": "mpii"},
+    "split": {"name": "kptransfer"},
+    "backbone": {"name": "hourglass"},
+    "codec": {"name": "heatmap"},
+}
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def study(**tables):
+    return validate(StudyConfig, overlay(PLAIN, tables), where="s.toml")
+
+
+def error_of(**tables):
+    with pytest.raises(KpError) as caught:
+        study(**tables)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_defaults_are_the_paper_s():
+    training = study().training
+    assert (training.resolution, training.early_stopping) == (256, 10)
+    assert (training.optimizer.name, training.optimizer.learning_rate) == ("rmsprop", 2.5e-4)
+    assert (training.schedule.name, training.schedule.factor) == ("plateau", 0.2)
+    assert training.augmentation.scale == (0.75, 1.25)
+    assert training.augmentation.rotation == 30
+    assert study().backbone.stages == [2, 4]
+    assert study().study.modes == ["transfer", "frozen", "random"]
+
+
+def test_a_component_s_own_keys_are_kept_for_it():
+    found = study(codec={"sigma": 2.0}, backbone={"stages": [1, 2], "channels": 32})
+    assert found.codec.options == {"sigma": 2.0}
+    assert found.backbone.options == {"channels": 32}
+
+
+UNKNOWN = {
+    "table": ({"trainig": {}}, "s.toml: trainig: unknown key 'trainig'; did you mean 'training'?"),
+    "key": ({"training": {"epoch": 3}}, "s.toml: training.epoch: unknown key 'epoch'; did you mean 'epochs'?"),
+    "deep": (
+        {"training": {"optimizer": {"learning_rat": 1}}},
+        "s.toml: training.optimizer.learning_rat: unknown key 'learning_rat'; did you mean 'learning_rate'?",
+    ),
+    "study": ({"study": {"seed": [1]}}, "s.toml: study.seed: unknown key 'seed'; did you mean 'seeds'?"),
+}
+
+
+@pytest.mark.parametrize(("tables", "message"), UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_key_is_told_with_the_nearest_and_what_exists(tables, message):
+    text = error_of(**tables)
+    assert text.startswith(message)
+    assert "exist here)" in text
+
+
+WRONG = {
+    "type": ({"training": {"epochs": "many"}}, "s.toml: training.epochs: ", "'many'"),
+    "bool": ({"evaluation": {"flip_test": "maybe"}}, "s.toml: evaluation.flip_test: ", "'maybe'"),
+    "range": ({"training": {"batch_size": 0}}, "s.toml: training.batch_size: ", "(got 0)"),
+    "list": ({"study": {"seeds": [1, "x"]}}, "s.toml: study.seeds.1: ", "'x'"),
+    "choice": ({"training": {"precision": "fp8"}}, "s.toml: training.precision: ", "'bf16'"),
+    "name": ({"study": {"name": "../up"}}, "s.toml: study.name: ", "'../up'"),
+    "twice": ({"study": {"modes": ["frozen", "frozen"]}}, "s.toml: study.modes: ", "names one entry twice"),
+    "not a table": ({"training": 3}, "s.toml: training: ", "(got 3)"),
+    "infinite": ({"training": {"optimizer": {"eps": float("inf")}}}, "s.toml: training.optimizer.eps: ", "finite"),
+    "source too large": ({"backbone": {"stages": [4, 2]}}, "s.toml: backbone", "let the numbers grow, as in [2, 4]"),
+    "one stage": ({"backbone": {"stages": [4]}}, "s.toml: backbone.stages: ", "at least 2"),
+    "scales": ({"training": {"augmentation": {"scale": [2, 1]}}}, "s.toml: training.augmentation", "low <= high"),
+    "unused mode": ({"modes": {"frozn": {}}}, "s.toml: [modes.frozn] is not in", "did you mean 'frozen'?"),
+}
+
+
+@pytest.mark.parametrize(("tables", "start", "part"), WRONG.values(), ids=WRONG)
+def test_a_wrong_value_is_told_with_its_key(tables, start, part):
+    text = error_of(**tables)
+    assert text.startswith(start)
+    assert part in text
+
+
+@pytest.mark.parametrize("table", PLAIN)
+def test_a_missing_table_is_told(table):
+    with pytest.raises(KpError, match=rf"s\.toml: {table}: missing; add the (key|table) '?\[?{table}"):
+        validate(StudyConfig, {key: value for key, value in PLAIN.items() if key != table}, where="s.toml")
+
+
+def test_a_table_without_a_name_is_told():
+    with pytest.raises(KpError, match=r"s\.toml: codec\.name: missing"):
+        validate(StudyConfig, {**PLAIN, "codec": {}}, where="s.toml")
+
+
+def test_toml_that_is_none_is_told_with_line_and_column(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text("[study]\nname = 'x'\nseeds = [1,,2]\n")
+    with pytest.raises(KpError, match=r"s\.toml:3:\d+: not valid TOML: .*; mend this line"):
+        read_toml(path)
+
+
+def test_a_file_that_is_not_there_is_told_with_the_nearest(tmp_path):
+    (tmp_path / "study.toml").write_text("")
+    with pytest.raises(KpError, match=r"stduy\.toml: no such study file; did you mean 'study\.toml'"):
+        read_toml(tmp_path / "stduy.toml")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x89PNG"])
+def test_a_file_that_is_no_text_is_told(tmp_path, content):
+    path = tmp_path / "s.toml"
+    path.write_bytes(content)
+    with pytest.raises(KpError, match=r"s\.toml: cannot be read as a study file"):
+        read_toml(path)
+    with pytest.raises(KpError, match="cannot be read as a study file"):
+        read_toml(tmp_path)
+
+
+DOCUMENT = tomllib.loads(
+    dedent("""
+    [training]
+    epochs = 100
+    [training.schedule]
+    name = "plateau"
+    patience = 3
+    [codec]
+    name = "heatmap"
+    sigma = 2.0
+    [profiles.quick]
+    training.epochs = 2
+    codec = { name = "other" }
+    """)
+)
+
+
+def test_a_profile_lies_over_the_plain_file_and_set_over_both():
+    plain = assemble(DOCUMENT, profile=None, sets=[], where="s")
+    assert plain == {key: value for key, value in DOCUMENT.items() if key != "profiles"}
+    quick = assemble(DOCUMENT, profile="quick", sets=["training.epochs=5"], where="s")
+    assert quick["training"]["epochs"] == 5
+    assert quick["training"]["schedule"]["patience"] == 3
+
+
+def test_a_table_whose_name_changes_forgets_the_other_s_options():
+    assert assemble(DOCUMENT, profile="quick", sets=[], where="s")["codec"] == {"name": "other"}
+    same = assemble(DOCUMENT, profile=None, sets=["codec.name=heatmap"], where="s")
+    assert same["codec"] == {"name": "heatmap", "sigma": 2.0}
+
+
+def test_an_unknown_profile_is_told():
+    with pytest.raises(KpError, match=r"s: unknown profile 'quik'; did you mean 'quick'\? \(quick exist\)"):
+        assemble(DOCUMENT, profile="quik", sets=[], where="s")
+
+
+SETS = {
+    "a.b=3": {"a": {"b": 3}},
+    "a=1.5": {"a": 1.5},
+    "a=true": {"a": True},
+    "a=[1, 2]": {"a": [1, 2]},
+    "a='3'": {"a": "3"},
+    "a=plain words": {"a": "plain words"},
+    "a=/data/mpii": {"a": "/data/mpii"},
+    "a=x=y": {"a": "x=y"},
+    "a=": {"a": ""},
+    " a . b = 3": {"a": {"b": 3}},
+    "a=1\nb=2": {"a": "1\nb=2"},
+}
+
+
+@pytest.mark.parametrize(("text", "value"), SETS.items(), ids=[repr(text) for text in SETS])
+def test_set_reads_toml_or_plain_text(text, value):
+    assert parse_set(text) == value
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3", "a..b=1", "", ".a=1"])
+def test_a_wrong_set_is_told(text):
+    with pytest.raises(KpError, match=r"--set .*: write it as key\.key=value"):
+        parse_set(text)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(texts, values, max_size=5))
+def test_what_is_written_as_toml_reads_back(table):
+    assert tomllib.loads(to_toml(table)) == table
+
+
+def test_toml_looks_like_a_study_file():
+    written = to_toml({"study": {"name": "x", "seeds": [0, 1]}, "absent": None, "a": {"b": {"c": 1e-8}}})
+    assert written == '[study]\nname = "x"\nseeds = [0, 1]\n\n[a.b]\nc = 1e-08\n'
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_examples_read_back_as_they_are_printed(path):
+    config = validate(StudyConfig, assemble(read_toml(path), profile=None, sets=[], where=path.name), where=path.name)
+    again = tomllib.loads(to_toml(config.model_dump(mode="json")))
+    assert validate(StudyConfig, again, where="printed") == config

@@ -1,0 +1,232 @@
+"""Discovery: what works is used, what does not is named with its reason, and nothing else suffers."""
+
+import itertools
+from importlib.metadata import distributions
+from textwrap import dedent
+
+import pytest
+
+from kpcore.errors import KpError
+from kpcore.registry import KINDS, Registry, registry
+
+GOOD = """
+    from kpcore import hookimpl
+
+    @hookimpl
+    def kp_splits():
+        from kpcore.interfaces import Split
+
+        class Halves(Split):
+            '''Halves of a skeleton.'''
+
+            def splits(self, skeleton):
+                return []
+
+        return {"halves": Halves}
+"""
+COUNTER = itertools.count()
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A function that installs distributions, name -> (module source | None), and returns their registry."""
+
+    def install(**sources):
+        for name, source in sources.items():
+            module = f"plug{next(COUNTER)}_{name}"  # new for every test: a module is imported once a process
+            if source is not None:
+                (tmp_path / f"{module}.py").write_text(dedent(source))
+            info = tmp_path / f"dist_{name}-2.5.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 2.5\n")
+            (info / "entry_points.txt").write_text(f"[kpcore]\n{name} = {module}\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        found = [point for dist in distributions(path=[str(tmp_path)]) for point in dist.entry_points]
+        return Registry(found)
+
+    return install
+
+
+def by_name(known):
+    for kind in KINDS:
+        known.claims(kind)
+    return {plugin.name: plugin for plugin in known.plugins}
+
+
+def test_a_good_plugin_is_used_and_told_where_it_comes_from(installed):
+    known = installed(good=GOOD)
+    plugin = by_name(known)["good"]
+    assert plugin.ok and not plugin.problems
+    assert (plugin.distribution, plugin.version) == ("dist-good", "2.5")
+    assert known.supplies(plugin) == {"split": ["halves"]}
+    assert known.component("split", "halves").__name__ == "Halves"
+    assert known.provider("split", "halves") is plugin
+    assert known.build("split", "halves", {}, where="x").splits(None) == []
+
+
+BROKEN = {
+    "import": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+    "missing": (None, "No module named"),
+    "raises": ("raise ValueError('two\\nlines')", "ValueError: two lines"),
+    "exits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "misspelt": ("def kp_datasetz(): return {}", "no hook is called 'kp_datasetz'; did you mean 'kp_datasets'?"),
+    "marked": (
+        "from kpcore import hookimpl\n@hookimpl\ndef kp_backbnes(): return {}",
+        "no hook is called 'kp_backbnes'; did you mean 'kp_backbones'?",
+    ),
+    "argument": ("from kpcore import hookimpl\n@hookimpl\ndef kp_splits(skeleton): return {}", "PluginValidationError"),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_plugin_that_cannot_be_used_is_named_and_others_work(installed, source, reason):
+    known = installed(good=GOOD, bad=source)
+    plugins = by_name(known)
+    assert reason in plugins["bad"].error
+    assert "\n" not in plugins["bad"].error
+    assert known.supplies(plugins["bad"]) == {}
+    assert known.names("split") == ["halves"]
+
+
+FAILING = {
+    "raises": ("raise RuntimeError('no luck')", "kp_splits(): RuntimeError: no luck"),
+    "exits": ("raise SystemExit", "kp_splits(): SystemExit"),
+    "none": ("return None", "kp_splits(): TypeError"),
+    "not a class": ("return {'x': 1}", "split 'x': is not a subclass of kpcore.interfaces.Split"),
+    "other kind": (
+        "from kpcore.interfaces import Metric\n    return {'x': Metric}",
+        "split 'x': is not a subclass of kpcore.interfaces.Split",
+    ),
+    "abstract": ("from kpcore.interfaces import Split\n    return {'x': Split}", "split 'x': does not supply splits"),
+}
+
+
+@pytest.mark.parametrize(("body", "problem"), FAILING.values(), ids=FAILING)
+def test_a_hook_that_fails_is_a_problem_of_its_plugin_alone(installed, body, problem):
+    known = installed(good=GOOD, bad=f"from kpcore import hookimpl\n@hookimpl\ndef kp_splits():\n    {body}\n")
+    (found,) = by_name(known)["bad"].problems
+    assert problem in found
+    assert known.names("split") == ["halves"]
+
+
+CONSTRUCTOR = """
+    from kpcore import hookimpl
+
+    @hookimpl
+    def kp_splits():
+        from kpcore.interfaces import ComponentConfig, Split
+
+        class Odd(Split):
+            class Config({base}):
+                count: int = 1
+
+            def __init__(self, *, {parameter}):
+                pass
+
+            def splits(self, skeleton):
+                return []
+
+        return {{"odd": Odd}}
+"""
+
+
+def test_a_constructor_that_does_not_take_its_options_is_a_problem(installed):
+    known = installed(bad=CONSTRUCTOR.format(base="ComponentConfig", parameter="number"))
+    assert by_name(known)["bad"].problems == ["split 'odd': constructor and Config differ in count, number"]
+
+
+def test_a_config_of_another_kind_is_a_problem(installed):
+    known = installed(bad=CONSTRUCTOR.format(base="object", parameter="count"))
+    (problem,) = by_name(known)["bad"].problems
+    assert "Config is not a subclass of kpcore.interfaces.ComponentConfig" in problem
+
+
+def test_two_claims_on_one_name_are_refused_when_it_is_asked_for(installed):
+    known = installed(one=GOOD, two=GOOD)
+    with pytest.raises(KpError, match="split 'halves' is claimed by two plugins: one, two; uninstall or rename one"):
+        known.component("split", "halves")
+    assert known.conflicts() == ["split 'halves' is claimed by one and two; neither is used"]
+
+
+def test_an_unknown_component_names_the_nearest_and_the_plugins_with_problems(installed):
+    known = installed(good=GOOD, bad="import no_such_module_anywhere")
+    with pytest.raises(KpError) as caught:
+        known.component("split", "halvs", where="study.toml: split.name")
+    text = str(caught.value)
+    assert text.startswith("study.toml: split.name: unknown split 'halvs'; did you mean 'halves'?")
+    assert "plugins with problems: bad (see 'kp plugins list')" in text
+
+
+def test_the_option_of_a_component_is_checked(installed):
+    known = installed(good=CONSTRUCTOR.format(base="ComponentConfig", parameter="count"))
+    with pytest.raises(KpError, match=r"s\.toml: split\.cuont: unknown key 'cuont'; did you mean 'count'"):
+        known.build("split", "odd", {"cuont": 2}, where="s.toml: split")
+    with pytest.raises(KpError, match=r"s\.toml: split\.count: .*integer.*'many'"):
+        known.build("split", "odd", {"count": "many"}, where="s.toml: split")
+
+
+NOTIFIED = """
+    from kpcore import hookimpl
+    seen = []
+
+    @hookimpl
+    def kp_epoch_ended(record):
+        seen.append(record)
+        {then}
+"""
+
+
+def test_notifications_pass_what_a_plugin_asks_for_and_survive_one_that_raises(installed):
+    known = installed(bad=NOTIFIED.format(then="raise OSError('tracker is down')"), good=NOTIFIED.format(then="pass"))
+    known.notify("kp_epoch_ended", job={}, record={"epoch": 1})
+    plugins = by_name(known)
+    assert known.manager.get_plugin("good").seen == [{"epoch": 1}]
+    assert plugins["bad"].problems == ["kp_epoch_ended(): OSError: tracker is down"]
+    assert not plugins["good"].problems
+
+
+COMMAND = """
+    from kpcore import hookimpl
+
+    @hookimpl
+    def kp_commands():
+        import typer
+        return {commands}
+"""
+
+
+def test_commands_of_plugins(installed):
+    known = installed(
+        good=COMMAND.format(commands="{'hello': typer.Typer()}"),
+        odd=COMMAND.format(commands="{'strange': 5}"),
+        bad=COMMAND.format(commands="1 / 0"),
+    )
+    assert list(known.commands()) == ["hello"]
+    problems = {name: plugin.problems for name, plugin in by_name(known).items()}
+    assert problems["odd"] == ["command 'strange': is not a typer.Typer"]
+    assert problems["bad"] == ["kp_commands(): ZeroDivisionError: division by zero"]
+
+
+def test_a_command_that_two_plugins_claim_belongs_to_neither(installed):
+    source = COMMAND.format(commands="{'hello': typer.Typer()}")
+    known = installed(one=source, two=source)
+    assert known.commands() == {}
+    assert known.conflicts() == ["command 'hello' is claimed by one and two; neither is used"]
+
+
+def test_a_damaged_list_of_entry_points_is_named_and_others_are_found(tmp_path, monkeypatch):
+    info = tmp_path / "ruined-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ruined\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[kpcore]\nno equals sign\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins = {plugin.name: plugin for plugin in Registry().plugins}
+    assert "entry_points.txt is damaged" in plugins["ruined"].error
+    assert plugins["kptransfer"].ok
+
+
+def test_the_built_in_plugins_come_through_the_same_door():
+    known = registry()
+    mine = {plugin.name for plugin in known.plugins if plugin.distribution == "kptransfer"}
+    assert {"hourglass", "mpii", "kptransfer", "modes", "heatmap", "pck"} <= mine
+    assert registry() is known
