@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kp_mpii.readers.table import HEAD_PER_NECK, HEAD_PER_SCALE, Table, counted, neck_to_head
 from kp_mpii.skeleton import HEAD_TOP, UPPER_NECK
 from kpcore.interfaces import Finding
+from kpcore.tensors import AnyArray
 
 
 def with_head_sizes(table: Table, *, official_scale: bool) -> Table:
@@ -27,11 +30,8 @@ def with_head_sizes(table: Table, *, official_scale: bool) -> Table:
         *_note(table, by_neck, "head size unknown: taken as 0.75 x the upper neck to head top distance"),
         *_note(table, by_scale, "head size unknown: taken as 25 x raw scale"),
     )
-    return Table(
-        table.images, table.points, table.state, table.centres, table.scales, sizes, table.person_ids, table.rows,
-        (*table.findings, *notes),
-    )  # fmt: skip
+    return replace(table, head_sizes=sizes).noting(*notes)
 
 
-def _note(table: Table, derived: np.ndarray[tuple[int], np.dtype[np.bool_]], what: str) -> tuple[Finding, ...]:
+def _note(table: Table, derived: AnyArray, what: str) -> tuple[Finding, ...]:
     return counted("note", what, [f"row {table.rows[i]}" for i in np.flatnonzero(derived)])
