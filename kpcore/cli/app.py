@@ -89,11 +89,12 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="kp", standalone_mode=False)
         code = result if isinstance(result, int) else 0
+        sys.stdout.flush()  # here, where it can still be told
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None  # the reader has left: nothing more can be written, not even at exit
-        return 0
+        return 1
     except Exception as error:
         line = for_people(error)
         if line is None:

@@ -13,32 +13,33 @@ from rich.table import Table
 from rich.text import Text
 
 from kpcore.study.estimate import Cost, estimate
+from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.protocol import is_done, job_folder
 from kpcore.study.results import HistoryRecord, JobInfo, read_history
-from kpcore.study.runner import State
 from kpcore.study.setup import Study
 from kpcore.training.device import Device
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def print_header(console: Console, study: Study, plan: JobPlan, device: Device) -> None:
+def print_header(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
     """Say what is about to be run, on what data."""
     people = ", ".join(f"{len(study.dataset.samples(part)):,} {part}" for part in ("train", "valid"))
     done = sum(is_done(job.key) for job in plan.jobs)
     name = study.config.study.name
-    console.print(f"[bold]{name}[/bold]  {study.label}; {people}; preset {study.preset}", highlight=False)
+    listed = f", list {study.list_name}" if study.list_name else ""
+    console.print(f"[bold]{name}[/bold]  {study.label}{listed}; {people}; preset {study.preset}", highlight=False)
     console.print(
         f"{len(plan.rows)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
         f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
-        f" {done} in the cache) on {device.torch}, {device.precision}, {device.threads} threads",
+        f" {done} in the cache), {jobs} at once on {device.torch}, {device.precision}, {threads(device)} each",
         highlight=False,
     )
 
 
-def print_plan(console: Console, study: Study, plan: JobPlan, device: Device) -> None:
-    """Print jobs, sources, parameters and cost; train nothing."""
+def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
+    """Print jobs, sources, parameters and cost; train nothing. ``jobs`` are run at once."""
     costs = timed(console, study, plan, device)
     table = Table(box=None, pad_edge=False)
     for name in ("job", "starts from"):
@@ -55,9 +56,10 @@ def print_plan(console: Console, study: Study, plan: JobPlan, device: Device) ->
     total = sum(cost.seconds for cost in costs)
     early = "; early stopping may end jobs sooner" if study.config.training.early_stopping else ""
     console.print(
-        f"{len(costs)} trainings, {plan.shared} saved because jobs share their source. At most {duration(total)} on"
-        f" {device.torch} ({device.threads} threads, {device.precision}), measured on steps with random images;"
-        f" validation and scoring come on top{early}.",
+        f"{len(costs)} trainings, {plan.shared} saved because jobs share their source. At most {duration(total)} of"
+        f" training on {device.torch} ({threads(device)}, {device.precision}), about {duration(total / jobs)} with"
+        f" {jobs} at once; measured on steps with random images, one job at a time. Validation and scoring come on"
+        f" top{early}.",
         highlight=False,
     )
 
@@ -67,6 +69,11 @@ def timed(console: Console, study: Study, plan: JobPlan, device: Device) -> list
     people = len(study.dataset.samples("train"))
     with console.status("Timing a few training steps of each kind of job ..."):
         return estimate(study, plan, device, people)
+
+
+def threads(device: Device) -> str:
+    """Return the threads in words."""
+    return "1 thread" if device.threads == 1 else f"{device.threads} threads"
 
 
 def duration(seconds: float) -> str:
@@ -104,6 +111,7 @@ class Track:
     done: int = 0
     total: int = 0
     started: float = 0.0
+    began: float = 0.0
     first: int = 0
     seconds: float = 0.0
     validation: list[float | None] = field(default_factory=list)
@@ -111,7 +119,7 @@ class Track:
     @property
     def speed(self) -> float:
         """Iterations a second since this run took the job up; 0 where nothing is known."""
-        passed = (time.perf_counter() - self.started) if self.started else 0.0
+        passed = time.perf_counter() - self.began if self.began else 0.0
         return (self.done - self.first) / passed if passed > 0 else 0.0
 
 
@@ -124,7 +132,6 @@ class Display:
     def __init__(self, console: Console, plan: JobPlan) -> None:
         self.console = console
         self.tracks = {job.key: Track(job) for job in plan.jobs}
-        self.current: Track | None = None
         self.prepared: tuple[int, int] | None = None
         self.live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self.render)
 
@@ -145,28 +152,26 @@ class Display:
 
     def job_started(self, job: Job) -> None:
         """Show the job as running."""
-        self.current = self.tracks[job.key]
-        self.current.state = "training"
-        self.current.started = time.perf_counter()
+        self.tracks[job.key].state = "training"
+        self.tracks[job.key].started = time.perf_counter()
 
-    def iteration(self, done: int, total: int) -> None:
+    def iteration(self, job: Job, done: int, total: int) -> None:
         """Show how far the job is."""
-        if self.current is not None:
-            if not self.current.done:  # a resumed job does not start at 0
-                self.current.first = done - 1
-            self.current.done, self.current.total = done, total
+        track = self.tracks[job.key]
+        if not track.done:  # a resumed job does not start at 0
+            track.first = done - 1
+            track.began = time.perf_counter()
+        track.done, track.total = done, total
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, job: Job, record: dict[str, Any]) -> None:
         """Add to the job's curve."""
-        if self.current is not None:
-            self.current.validation.append(record["validation"])
+        self.tracks[job.key].validation.append(record["validation"])
 
     def job_finished(self, job: Job, state: State) -> None:
         """Show how the job ended."""
         track = self.tracks[job.key]
         track.state = "in the cache" if state.cached else state.status
         track.seconds = time.perf_counter() - track.started if track.started else 0.0
-        self.current = None
         if not state.cached and (not self.console.is_terminal or state.status == "failed"):
             last = f", validation {track.validation[-1]:.1f}" if track.validation and track.validation[-1] else ""
             reason = f": {state.reason}" if state.reason else f" in {duration(track.seconds)}{last}"

@@ -19,6 +19,9 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. [default: runs/STUDY]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at once. [default: one a core on a CPU, up to 4; 1 on a GPU]")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
@@ -30,22 +33,22 @@ def run(
     from kpcore.study.jobs import plan_jobs
     from kpcore.study.runner import run_study
     from kpcore.study.setup import open_study
-    from kpcore.training.device import choose_device
+    from kpcore.training.device import share_cores
 
     console = Console()
     study = open_study(config, profile, sets or [], notice=lambda text: console.print(text, style="yellow"))
     settings = study.config.training
-    where = choose_device(device, settings.precision, settings.threads)
-    jobs = plan_jobs(study, where)
-    display.print_header(console, study, jobs, where)
+    at_once, where = share_cores(device, settings.precision, settings.threads, jobs)
+    plan_of_jobs = plan_jobs(study, where)
+    display.print_header(console, study, plan_of_jobs, where, at_once)
     if plan:
-        display.print_plan(console, study, jobs, where)
+        display.print_plan(console, study, plan_of_jobs, where, at_once)
         return
     folder = out or Path("runs") / study.config.study.name
-    with display.Display(console, jobs) as watcher:
-        results = run_study(study, jobs, where, folder, watcher)
+    with display.Display(console, plan_of_jobs) as watcher:
+        results = run_study(study, plan_of_jobs, where, folder, watcher, at_once)
     written = write_tables(results, folder)
-    written += write_curves(results, display.histories(jobs), folder)
+    written += write_curves(results, display.histories(plan_of_jobs), folder)
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     failed = [job for job in results.jobs if job.status == "failed"]
