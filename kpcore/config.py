@@ -164,7 +164,9 @@ class TrainingTable(Strict):
     held_out: float = Field(default=0.1, gt=0, lt=0.5, description="that share, by a hash of the image's name")
     keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights are the result")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    threads: int | None = Field(default=None, ge=1, description="torch threads; one a core where absent")
+    threads: int | None = Field(
+        default=None, ge=1, description="torch threads of one job; jobs at once share the cores where absent"
+    )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
