@@ -35,7 +35,7 @@ def list_splits(source: Source = None, as_json: AsJson = False) -> None:
         return
     for name, rules in found.items():
         rows = [[rule.rule, split.name, *brief(split)] for rule in rules for split in rule.splits]
-        print_table(["rule", "split", "S1", "S2", "overlap", "columns"], rows, title=f"on the skeleton of '{name}'")
+        print_table(["rule", "split", "S1", "S2", "overlap"], rows, title=f"on the skeleton of '{name}'")
         print_lines(f"rule '{rule.rule}' gives none without options: {rule.reason}" for rule in rules if rule.reason)
     if not found:
         print_lines(["No data set plugin says its skeleton without data; give a study file: kp splits list STUDY.toml"])
@@ -87,9 +87,8 @@ def groups(split: KeypointSplit, names: tuple[str, ...]) -> str:
 
 
 def brief(split: KeypointSplit) -> list[str]:
-    """Return S1, S2, overlap and columns for the list."""
-    counted = " ".join(column.name for column in split.columns if column.in_average)
-    return [*(groups(split, names) for names in (split.source.names, split.target.names, split.overlap)), counted]
+    """Return S1, S2 and overlap for the list."""
+    return [groups(split, names) for names in (split.source.names, split.target.names, split.overlap)]
 
 
 def print_split(split: KeypointSplit, dataset: str) -> None:
