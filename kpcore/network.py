@@ -50,7 +50,7 @@ class Network(nn.Module):
                 self.add_module(f"junction{index}", Junction(backbone.channels, predicted))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Map images (B, 3, H, W) to one prediction a stage, each (B, channels(K of its head), H / stride, W / stride)."""
+        """Map images (B, 3, H, W) to one prediction a stage, (B, channels(K of its head), H / stride, W / stride)."""
         x = self.stem(images)
         predictions: list[Tensor] = []
         last = len(self.layout.heads) - 1

@@ -23,7 +23,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class KeypointAxis:
-    """Says that one axis of a tensor is laid out by keypoints: ``keypoints[i]`` owns ``width`` entries from i * width."""
+    """Says that an axis of a tensor is laid out by keypoints: ``keypoints[i]`` owns ``width`` entries from i * width."""
 
     axis: int
     keypoints: tuple[str, ...]
@@ -107,7 +107,8 @@ class TransferPlan:
         frozen: units that do not train (until thawed).
         supervision: for every stage the keypoint set whose loss it takes, or None.
         dropped: source tensors left behind, as (source, tensor).
-        frozen_norm: BatchNorm of frozen units: ``eval`` keeps its statistics, ``train`` lets them move (stated in the result).
+        frozen_norm: BatchNorm of frozen units: ``eval`` keeps its statistics, ``train`` lets them move (and the result
+            says so).
         learning_rates: unit -> factor on the learning rate; 1 where absent.
         thaws: when frozen units begin to train.
         extra_loss: an additional loss; ``teacher`` says that it needs the source network, which is then kept, frozen.
@@ -137,17 +138,23 @@ class TransferPlan:
                 self._verify_source(name, target.tensors[name], origin, sources)
                 taken.add((origin.source, origin.tensor))
             elif origin.kind == "pretrained" and name not in target.pretrained:
-                raise KpError(f"transfer plan: '{name}' is to come from a pretrained file, but the backbone brings none")
+                raise KpError(
+                    f"transfer plan: '{name}' is to come from a pretrained file, but the backbone brings none"
+                )
         self._verify_dropped(taken, sources)
 
     def _verify_coverage(self, target: NetworkSpec) -> None:
         missing = [name for name in target.tensors if name not in self.origins]
         if missing:
-            raise KpError(f"transfer plan: no origin for tensor '{missing[0]}' ({len(missing)} such); name every tensor")
+            raise KpError(
+                f"transfer plan: no origin for tensor '{missing[0]}' ({len(missing)} such); name every tensor"
+            )
         for name in self.origins:
             if name not in target.tensors:
                 near = nearest(name, target.tensors)
-                raise KpError(f"transfer plan: the target has no tensor '{name}'" + (f"; nearest: '{near}'" if near else ""))
+                raise KpError(
+                    f"transfer plan: the target has no tensor '{name}'" + (f"; nearest: '{near}'" if near else "")
+                )
 
     def _verify_units(self, target: NetworkSpec) -> None:
         named = [*self.frozen, *self.learning_rates, *(unit for thaw in self.thaws for unit in thaw.units)]
@@ -155,7 +162,9 @@ class TransferPlan:
             if unit not in target.units:
                 raise KpError(f"transfer plan: no unit '{unit}'; the network has {', '.join(target.units)}")
         if len(self.supervision) != target.stages:
-            raise KpError(f"transfer plan: {len(self.supervision)} supervised stages named, the network has {target.stages}")
+            raise KpError(
+                f"transfer plan: {len(self.supervision)} supervised stages named, the network has {target.stages}"
+            )
         if not any(self.supervision):
             raise KpError("transfer plan: no stage is supervised; name at least one")
         for stage, wanted in enumerate(self.supervision):
@@ -175,7 +184,9 @@ class TransferPlan:
             raise KpError(f"transfer plan: '{name}' comes from '{origin.tensor}', which the source does not have")
         if origin.kind == "loaded":
             if source.shape != spec.shape:
-                raise KpError(f"transfer plan: '{name}' is {spec.shape}, its source '{origin.tensor}' is {source.shape}")
+                raise KpError(
+                    f"transfer plan: '{name}' is {spec.shape}, its source '{origin.tensor}' is {source.shape}"
+                )
             return
         here, there = spec.keypoint_axis, source.keypoint_axis
         if here is None or there is None or (here.axis, here.width) != (there.axis, there.width):
@@ -192,7 +203,9 @@ class TransferPlan:
         everything = {(index, name) for index, spec in enumerate(sources) for name in spec.tensors}
         unsaid = sorted(everything - taken - set(self.dropped))
         if unsaid:
-            raise KpError(f"transfer plan: source tensor '{unsaid[0][1]}' is neither used nor dropped ({len(unsaid)} such)")
+            raise KpError(
+                f"transfer plan: source tensor '{unsaid[0][1]}' is neither used nor dropped ({len(unsaid)} such)"
+            )
         false = sorted(set(self.dropped) & taken) or sorted(set(self.dropped) - everything)
         if false:
             raise KpError(f"transfer plan: '{false[0][1]}' is said to be dropped, but it is used or does not exist")

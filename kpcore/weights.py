@@ -27,9 +27,13 @@ def execute(
     """Verify the plan and carry it out on a freshly initialised network, in place.
 
     Raises:
-        KpError: the plan does not cover the network exactly once or does not fit its sources.
+        KpError: the plan does not cover the network exactly once or does not fit its sources, or a source's weights
+            are not those of its network.
     """
     plan.verify(spec, tuple(source for source, _ in sources))
+    for index, (source, state) in enumerate(sources):
+        shapes = {name: tensor.shape for name, tensor in source.tensors.items()}
+        _check_fit(shapes, state, f"transfer plan, source {index}")
     target = network.state_dict()
     for name, origin in plan.origins.items():
         if origin.kind == "loaded":
@@ -48,9 +52,7 @@ def _of_shape(value: Tensor, target: Tensor, name: str) -> Tensor:
     return value
 
 
-def _copy_slices(
-    target: Tensor, axis: KeypointAxis | None, origin: Origin, source: NetworkSpec, state: State
-) -> None:
+def _copy_slices(target: Tensor, axis: KeypointAxis | None, origin: Origin, source: NetworkSpec, state: State) -> None:
     there = source.tensors[origin.tensor].keypoint_axis
     assert axis is not None and there is not None  # plan.verify has seen to it
     for keypoint in origin.keypoints:
@@ -85,7 +87,7 @@ def set_training(network: Network, frozen: Iterable[str], frozen_norm: str) -> N
 
 
 def fingerprint(state: State, units: Iterable[str] | None = None) -> str:
-    """Return the SHA-256 over names, types, shapes and bytes of the tensors and buffers of these units (all by default)."""
+    """Return the SHA-256 over names, types, shapes and bytes of these units' tensors and buffers (all by default)."""
     chosen = None if units is None else set(units)
     digest = hashlib.sha256()
     for name in sorted(state):
@@ -109,7 +111,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file; raises KpError where it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: safe_open is no mapping
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise KpError(f"{path}: no such weights file") from None
     except (SafetensorError, OSError) as error:
@@ -122,11 +124,16 @@ def restore(network: nn.Module, state: State, where: str) -> None:
     Raises:
         KpError: a tensor is missing, unexpected or of another shape.
     """
-    own = network.state_dict()
-    odd = sorted(own.keys() ^ state.keys()) or sorted(n for n, value in own.items() if value.shape != state[n].shape)
-    if odd:
-        raise KpError(f"{where}: does not fit the network: '{odd[0]}' is missing, unexpected or of another shape ({len(odd)} such)")
+    _check_fit({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}, state, where)
     network.load_state_dict(dict(state))
+
+
+def _check_fit(shapes: Mapping[str, tuple[int, ...]], state: State, where: str) -> None:
+    names = sorted(shapes.keys() ^ state.keys())
+    odd = names or sorted(name for name, shape in shapes.items() if tuple(state[name].shape) != shape)
+    if odd:
+        what = f"'{odd[0]}' is missing, unexpected or of another shape ({len(odd)} such)"
+        raise KpError(f"{where}: does not fit the network: {what}")
 
 
 def plan_table(plan: TransferPlan, spec: NetworkSpec) -> list[dict[str, Any]]:

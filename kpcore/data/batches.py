@@ -61,9 +61,6 @@ class TrainingStream:
         augmentation: what is drawn.
         seed: the job's.
         batch_size: people a batch.
-
-    Raises:
-        KpError: flipping is on and the skeleton has half a mirror pair.
     """
 
     def __init__(

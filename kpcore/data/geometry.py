@@ -1,7 +1,7 @@
 """The crop's geometry and the augmentation's draws.
 
-Affines are (2, 3) float64 and map pixels to pixels, with pixel centres at integers. What is drawn for a person is a pure
-function of (seed, pass, index), so that workers, devices and interruptions cannot change it.
+Affines are (2, 3) float64 and map pixels to pixels, with pixel centres at integers. What is drawn for a person is a
+pure function of (seed, pass, index), so that workers, devices and interruptions cannot change it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def generator(*key: int) -> np.random.Generator:
 def draw_augmentation(seed: int, epoch: int, index: int, augmentation: Augmentation) -> Draw:
     """Draw for person ``index`` in pass ``epoch`` over the data (paper, section 3.3: uniform scale and rotation)."""
     random = generator(seed, epoch, index, 1)
-    scale, rotation, flip, x, y, *colour = random.random(8)
+    scale, rotation, flip, x, y, *colour = random.random(8).tolist()
     low, high = augmentation.scale
     return Draw(
         scale=low + (high - low) * scale,

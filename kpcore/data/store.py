@@ -7,6 +7,7 @@ Crops lie in one contiguous block that is memory-mapped for reading, so memory d
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +29,11 @@ from kpcore.keypoints import Skeleton
 from kpcore.samples import People, Sample
 from kpcore.tensors import Float64Array, ImageArray
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same samples would give another store."""
+
+LARGEST_WINDOW = 20_000
+"""Source pixels along a crop's side, margin included, beyond which cutting it would fill the memory."""
 
 Progress = Callable[[int, int], None]
 
@@ -83,7 +87,7 @@ def store_bytes(people: int, resolution: int, reach: float) -> int:
 
 def stored_side(resolution: int, reach: float) -> int:
     """Return the stored crop's side: the reach, plus a pixel on each side for interpolation, even."""
-    side = int(np.ceil(resolution * reach)) + 2
+    side = math.ceil(resolution * reach) + 2
     return side + side % 2
 
 
@@ -91,22 +95,37 @@ def prepare(dataset: Dataset, part: str, *, resolution: int, reach: float, progr
     """Return the store of a part, making it first where it is not in the cache.
 
     Raises:
-        KpError: an image is missing or damaged (with its path), or the disk is full.
+        KpError: an image is missing or damaged (with its path), the disk is full, or the store in the cache is damaged.
     """
     key = store_key(dataset, part, resolution, reach)
     path = cache_dir() / "stores" / f"{key}.h5"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            samples = dataset.samples(part)
-            if not samples:
-                raise KpError(f"{dataset.label}, part '{part}': no people; check the annotation with 'kp data check'")
-            partial = path.with_suffix(".partial")
-            _write(partial, samples, resolution, reach, progress)
-            partial.replace(path)
-            about = {"title": f"{dataset.label}, {part}, {len(samples)} people at {resolution} px"}
-            path.with_suffix(".json").write_text(json.dumps(about))
-    return _open(path, key, dataset, part, resolution)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                _make(path, dataset, part, resolution, reach, progress)
+    except OSError as error:
+        raise KpError(f"{path}: cannot write the prepared crops: {error}; free the disk or set KP_CACHE_DIR") from error
+    try:
+        return _open(path, key, dataset, part, resolution)
+    except (OSError, KeyError, ValueError) as error:
+        raise KpError(f"{path}: prepared crops are damaged: {error}; delete it, and it is made anew") from error
+
+
+def _make(
+    path: Path, dataset: Dataset, part: str, resolution: int, reach: float, progress: Progress | None
+) -> None:  # fmt: skip
+    samples = dataset.samples(part)
+    if not samples:
+        raise KpError(f"{dataset.label}, part '{part}': no people; check the annotation with 'kp data check'")
+    partial = path.with_suffix(".partial")
+    try:
+        _write(partial, samples, resolution, reach, progress)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    about = {"title": f"{dataset.label}, {part}, {len(samples)} people at {resolution} px"}
+    path.with_suffix(".json").write_text(json.dumps(about))
 
 
 def _write(path: Path, samples: Sequence[Sample], resolution: int, reach: float, progress: Progress | None) -> None:
@@ -130,7 +149,7 @@ def _write(path: Path, samples: Sequence[Sample], resolution: int, reach: float,
 
 
 def _crops(samples: Sequence[Sample], side: int, resolution: int) -> Any:
-    """Yield (index, crop, affine) with each image decoded once, two threads a core's worth at a time."""
+    """Yield (index, crop, affine) with each image decoded once, by a few threads."""
     by_image: dict[Any, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_image[sample.image if isinstance(sample.image, Path) else index].append(index)
@@ -151,8 +170,11 @@ def cut(image: ImageArray, sample: Sample, side: int, resolution: int) -> tuple[
     """Cut a crop with its margin; return it and the exact (2, 3) map from source pixels to its pixels.
 
     Shrinking averages areas, so that the stored crop is free of aliasing; outside the image it is zero.
+
+    Raises:
+        KpError: the crop is too large to be cut.
     """
-    span = max(2, round(sample.side * side / resolution))
+    span = _span(sample, side, resolution)
     left, top = (int(np.floor(value - (span - 1) / 2 + 0.5)) for value in sample.centre)
     height, width = image.shape[:2]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + span, width), min(top + span, height)
@@ -166,12 +188,25 @@ def cut(image: ImageArray, sample: Sample, side: int, resolution: int) -> tuple[
     return np.asarray(cv2.resize(window, (side, side), interpolation=how), np.uint8), affine
 
 
+def _span(sample: Sample, side: int, resolution: int) -> int:
+    """Return the side of the cut window, whole source pixels."""
+    exact = sample.side * side / resolution
+    if exact > LARGEST_WINDOW:
+        raise KpError(
+            f"{sample.image_id}, row {sample.row}: its crop is {exact:.0f} px wide with the margin, at most"
+            f" {LARGEST_WINDOW} can be cut; check the person's scale, or lower training.augmentation"
+        )
+    # Where a crop is enlarged, a source pixel is more than the stored margin: the rounding of place and size needs one.
+    return max(2, round(exact) if exact >= side else math.ceil(exact) + 1)
+
+
 def _open(path: Path, key: str, dataset: Dataset, part: str, resolution: int) -> Store:
     with h5py.File(path, "r") as file:
         crops = file["crops"]
         mapped = np.memmap(path, np.uint8, "r", offset=crops.id.get_offset(), shape=crops.shape)
         people = People(
-            points=file["points"][()], state=file["state"][()], normaliser=file["normaliser"][()], side=file["side"][()],
+            points=file["points"][()], state=file["state"][()],
+            normaliser=file["normaliser"][()], side=file["side"][()],
             image_ids=tuple(file["image_ids"].asstr()[()]), person_ids=tuple(file["person_ids"].asstr()[()]),
             rows=file["rows"][()], mm_per_px=file["mm_per_px"][()],
         )  # fmt: skip

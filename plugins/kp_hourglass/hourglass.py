@@ -47,9 +47,7 @@ class Hourglass(nn.Module):
         super().__init__()
         self.up = residuals(channels, modules)
         self.before = residuals(channels, modules)
-        self.inner: nn.Module = (
-            Hourglass(depth - 1, channels, modules) if depth > 1 else residuals(channels, modules)
-        )
+        self.inner: nn.Module = Hourglass(depth - 1, channels, modules) if depth > 1 else residuals(channels, modules)
         self.after = residuals(channels, modules)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from kp_modes.growth import grow
-from kpcore.errors import KpError
+from kp_modes.growth import grow, new_stages
 from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
@@ -40,10 +39,14 @@ class Frozen(TransferStrategy):
         return [Need(step - 1)]
 
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """The source's heads on its own stages, S2 on the new ones."""
+        """The source's heads on its own stages, S2 on the new ones.
+
+        Raises:
+            KpError: the network does not grow at this step, so that nothing would be left to train.
+        """
         wanted = split.steps[step].keypoints
         carried = self.layout(split, step - 1, stages).heads if step else ()
-        return Layout(carried + (wanted,) * (stages[step] - len(carried)))
+        return Layout(carried + (wanted,) * new_stages(len(carried), stages[step], "frozen mode"))
 
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
@@ -54,13 +57,8 @@ class Frozen(TransferStrategy):
             KpError: the network does not grow at this step, so that nothing would be left to train.
         """
         (source,) = sources
-        if target.stages == source.stages:
-            raise KpError(
-                f"backbone.stages: frozen mode needs new stages at every step, but the network keeps its {source.stages}"
-                " stages; let the numbers grow, as in [2, 4]"
-            )
+        new = new_stages(source.stages, target.stages, "frozen mode")
         origins, dropped = grow(target, source, renew=lambda _: False)
-        new = target.stages - source.stages
         return TransferPlan(
             origins,
             supervision=(None,) * source.stages + target.layout.heads[-new:],

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kpcore.errors import KpError
 from kpcore.plans import NEW, NetworkSpec, Origin, TensorSpec
+
+
+def new_stages(before: int, after: int, mode: str) -> int:
+    """Return how many stages a step adds, for a mode whose carried stages keep their heads.
+
+    Raises:
+        KpError: none, so that no stage would learn the step's keypoints.
+    """
+    if after == before:
+        raise KpError(
+            f"backbone.stages: {mode} needs new stages at every step, but the network keeps its {before} stages;"
+            " let the numbers grow, as in [2, 4]"
+        )
+    return after - before
 
 
 def grow(

@@ -1,7 +1,8 @@
 """Transfer learning: the network trained on S1 is the first half of a bigger one, and everything learns S2.
 
-Paper, section 3.2 "Transfer learning" and Fig. 1a: "The joint training is done such that supervision is performed for all
-the four hourglass units." The paper does not say what the first half is supervised on, nor what becomes of its heads.
+Paper, section 3.2 "Transfer learning" and Fig. 1a: "The joint training is done such that supervision is performed for
+all the four hourglass units." The paper does not say what the first half is supervised on, nor what becomes of its
+heads.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from kp_modes.growth import grow
+from kp_modes.growth import grow, new_stages
 from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
@@ -44,17 +45,21 @@ class Transfer(TransferStrategy):
         return [Need(step - 1)]
 
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """S2 on every stage, or the carried heads first where ``supervision = "s1"``."""
+        """S2 on every stage, or the carried heads first where ``supervision = "s1"``.
+
+        Raises:
+            KpError: with ``s1`` the network does not grow at this step, so that no stage would learn S2.
+        """
         wanted = split.steps[step].keypoints
         if self.supervision == "s2" or step == 0:
             return Layout((wanted,) * stages[step])
         carried = self.layout(split, step - 1, stages).heads
-        return Layout(carried + (wanted,) * (stages[step] - len(carried)))
+        return Layout(carried + (wanted,) * new_stages(len(carried), stages[step], "supervision = 's1'"))
 
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
     ) -> TransferPlan:
-        """Everything of the source is loaded but its heads (where reset); nothing is frozen; every stage is supervised."""
+        """All of the source is loaded but its heads (where reset); nothing is frozen; every stage is supervised."""
         renewed = self.supervision == "s2" and self.heads == "reset"
         origins, dropped = grow(
             target,

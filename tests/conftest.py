@@ -1,0 +1,165 @@
+"""What tests share: a clean environment, one small skeleton, images of dots, and a narrow network.
+
+With ``--import-mode=importlib`` test modules cannot import each other, so helpers are handed out as fixtures.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kp_heatmap.codec import GaussianHeatmap
+from kp_hourglass.hourglass import StackedHourglass
+
+from kpcore.config import Augmentation
+from kpcore.data.geometry import reach
+from kpcore.data.store import prepare
+from kpcore.interfaces import Dataset
+from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.samples import Sample
+from kpcore.tensors import UNLABELLED, VISIBLE
+
+# Hands and feet are mirror pairs; the order is no set's order, so that a mixed-up axis shows.
+FIGURE = Skeleton(
+    "figure",
+    (
+        Keypoint("r_hand", "l_hand", "hand"),
+        Keypoint("head"),
+        Keypoint("l_hand", "r_hand", "hand"),
+        Keypoint("hip"),
+        Keypoint("l_foot", "r_foot", "foot"),
+        Keypoint("r_foot", "l_foot", "foot"),
+    ),
+)
+COLOURS = 255 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.6, 0), (0, 0.6, 0.6), (0.6, 0, 0.6)])
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch, tmp_path_factory):
+    """No test sees the user's cache or data."""
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.delenv("KP_MPII_ROOT", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Networks here are so small that a second thread only waits; and exactness is promised for a number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def real_data():
+    """The folder that holds mpii/ and other real data, never part of this project."""
+    folder = os.environ.get("KP_REAL_DATA")
+    if not folder:
+        pytest.skip("KP_REAL_DATA names no folder with real data")
+    if not Path(folder).is_dir():
+        pytest.skip(f"KP_REAL_DATA = {folder} is not a folder")
+    return Path(folder)
+
+
+def draw_dots(points, colours, height, width, sigma=2.0):
+    """An image with a soft dot at each point, which may lie anywhere between pixels; NaN draws none."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.zeros((height, width, 3))
+    for (x, y), colour in zip(points, colours, strict=True):
+        if np.isfinite(x):
+            image += np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))[..., None] * colour
+    return image.clip(0, 255).round().astype(np.uint8)
+
+
+def dots_sample(row, random, unlabelled):
+    """One person of 40 x 40 px in an image of 52 x 48: every keypoint has its own colour and place."""
+    points = (24 + random.uniform(-14, 14, (len(COLOURS), 2))).astype(np.float32)
+    image = draw_dots(points, COLOURS, 48, 52)
+    state = np.full(len(points), VISIBLE, np.uint8)
+    state[list(unlabelled)] = UNLABELLED
+    points[list(unlabelled)] = np.nan
+    return Sample(
+        image, points, state, np.array([24, 24], np.float32), 40.0, 20.0, f"image{row}", "0", row
+    )  # fmt: skip
+
+
+class Dots(Dataset):
+    """Images of coloured dots, made in memory; ``unlabelled`` are columns that nobody marked."""
+
+    def __init__(self, *, people=32, unlabelled=()):
+        self.people = people
+        self.unlabelled = tuple(unlabelled)
+
+    @property
+    def skeleton(self):
+        return FIGURE
+
+    @property
+    def label(self):
+        return "dots"
+
+    @property
+    def parts(self):
+        return ("train", "valid")
+
+    @property
+    def normaliser(self):
+        return "half the crop's side"
+
+    @property
+    def default_metric(self):
+        return "pck"
+
+    def samples(self, part):
+        random = np.random.default_rng(self.parts.index(part))
+        return [dots_sample(row, random, self.unlabelled) for row in range(self.people)]
+
+    def fingerprint(self, part):
+        return hashlib.sha256(f"{part} {self.people} {self.unlabelled}".encode()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def figure():
+    """The skeleton of the dots."""
+    return FIGURE
+
+
+@pytest.fixture(scope="session")
+def dots():
+    """The class of the data set of dots."""
+    return Dots
+
+
+@pytest.fixture(scope="session")
+def paint():
+    """The function that draws dots."""
+    return draw_dots
+
+
+@pytest.fixture(scope="session")
+def narrow():
+    """Newell's hourglass, 8 channels wide and one halving deep: takes multiples of 8 px."""
+    return StackedHourglass(channels=8, depth=1, modules=1)
+
+
+@pytest.fixture(scope="session")
+def make_codec():
+    """Heatmap codec with some of its options set."""
+    return lambda **options: GaussianHeatmap(**GaussianHeatmap.Config(**options).model_dump())
+
+
+@pytest.fixture(scope="session")
+def codec(make_codec):
+    """Gaussians of one heatmap pixel, learned by cross-entropy: quick."""
+    return make_codec(sigma=1.0, loss="cross_entropy")
+
+
+@pytest.fixture(scope="session")
+def dots_store(tmp_path_factory):
+    """part -> 32 prepared people of 32 px, with the margin of the default augmentation."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("stores")))
+        far = reach(Augmentation())
+        return {part: prepare(Dots(), part, resolution=32, reach=far) for part in ("train", "valid")}

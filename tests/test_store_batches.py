@@ -1,0 +1,436 @@
+"""The prepared store and the batches made from it."""
+
+import hashlib
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from kpcore.cache import cache_dir
+from kpcore.config import Augmentation
+from kpcore.data import store as store_module
+from kpcore.data.batches import Batch, TrainingStream, evaluation_batches, input_affine
+from kpcore.data.geometry import AS_IS, Draw, apply, compose, draw_augmentation, invert, reach, warp
+from kpcore.data.store import prepare, store_bytes, store_key, stored_points, stored_side
+from kpcore.errors import KpError
+from kpcore.samples import Sample
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+
+WHITE = (255, 255, 255)
+
+
+def person(image, centre, side, points=None, row=0):
+    points = np.full((6, 2), np.nan, np.float32) if points is None else np.asarray(points, np.float32)
+    state = np.where(np.isnan(points[:, 0]), UNLABELLED, VISIBLE).astype(np.uint8)
+    return Sample(image, points, state, np.array(centre, np.float32), side, 10.0, f"image{row}", "0", row)
+
+
+@pytest.fixture
+def given(dots):
+    """A data set of these samples in every part."""
+
+    def make(*samples):
+        data = dots()
+        data.samples = lambda part: samples
+        data.fingerprint = lambda part: hashlib.sha256(repr([one.row for one in samples]).encode()).hexdigest()
+        return data
+
+    return make
+
+
+@pytest.fixture
+def on_disk(tmp_path, given, paint):
+    """Three people in two image files."""
+    for name in ("a", "b"):
+        pixels = paint([(20.0, 16.0)], [(250, 120, 10)], 40, 50)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    return given(
+        person(tmp_path / "a.png", (20, 16), 30.0, row=0),
+        person(tmp_path / "b.png", (20, 16), 30.0, row=1),
+        person(tmp_path / "a.png", (20, 16), 20.0, row=2),
+    )
+
+
+def stores():
+    return sorted(path.name for path in (cache_dir() / "stores").iterdir())
+
+
+# The store
+
+
+def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
+    decoded = []
+    real = store_module.decode_image
+    monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
+    seen = []
+    first = prepare(
+        on_disk, "train", resolution=32, reach=1.25, progress=lambda done, total: seen.append((done, total))
+    )
+    assert sorted(decoded) == ["a.png", "b.png"]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    on_disk.samples = None  # not even listed again
+    second = prepare(on_disk, "train", resolution=32, reach=1.25)
+    assert sorted(decoded) == ["a.png", "b.png"]
+    assert np.array_equal(first.crops, second.crops)
+    assert np.array_equal(first.affines, second.affines)
+
+
+def test_what_changes_the_crops_changes_the_key(dots):
+    keys = {
+        store_key(dots(), "train", 32, 1.5),
+        store_key(dots(), "valid", 32, 1.5),
+        store_key(dots(), "train", 64, 1.5),
+        store_key(dots(), "train", 32, 1.6),
+        store_key(dots(people=5), "train", 32, 1.5),
+    }
+    assert len(keys) == 5
+    assert store_key(dots(), "train", 32, 1.5) in keys
+
+
+def test_people_keep_the_order_of_the_annotation(on_disk):
+    store = prepare(on_disk, "train", resolution=32, reach=1.0)
+    assert len(store) == 3
+    assert store.people.rows.tolist() == [0, 1, 2]
+    assert store.people.image_ids == ("image0", "image1", "image2")
+    # The third shares the first's image, but is nearer.
+    assert np.array_equal(store.crops[0], store.crops[1])
+    assert not np.array_equal(store.crops[0], store.crops[2])
+
+
+def test_colours_are_rgb(on_disk):
+    store = prepare(on_disk, "train", resolution=32, reach=1.0)
+    red, green, blue = store.crops[0].reshape(-1, 3).max(0)
+    assert red > green > blue > 0
+
+
+def test_crops_are_memory_mapped_and_cannot_be_written(on_disk):
+    crops = prepare(on_disk, "train", resolution=32, reach=1.0).crops
+    assert isinstance(crops, np.memmap)
+    assert not crops.flags.writeable
+    assert crops.shape == (3, stored_side(32, 1.0), stored_side(32, 1.0), 3)
+    assert store_bytes(3, 32, 1.0) == crops.nbytes
+
+
+def centroid(image):
+    weights = image.astype(np.float64).sum(2)
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    return np.array([(weights * columns).sum(), (weights * rows).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize("side", [23.0, 64.0, 100.5, 333.3])
+@pytest.mark.parametrize("far", [1.0, 1.7])
+def test_affines_are_exact(given, paint, side, far):
+    """A dot of the source appears at its stored point, whether the crop was enlarged or shrunk."""
+    at = np.array([170.3 + side / 9, 140.8 - side / 7])
+    image = paint([at], [WHITE], 300, 340, sigma=side / 25)
+    points = np.full((6, 2), np.nan)
+    points[1] = at
+    store = prepare(given(person(image, (170.3, 140.8), side, points)), "train", resolution=64, reach=far)
+    np.testing.assert_allclose(centroid(store.crops[0]), stored_points(store, 0)[1], atol=0.1)
+    # The same through the batch: as the network sees it.
+    (batch,) = evaluation_batches(store, [0], 1)
+    np.testing.assert_allclose(centroid(batch.images[0].numpy()), batch.points[0, 1], atol=0.1)
+
+
+@pytest.mark.parametrize("side", [7.0, 40.0, 260.4])
+def test_the_margin_holds_what_augmentation_can_reach(given, side):
+    """In a white image no augmented crop shows anything black, whatever was drawn."""
+    image = np.full((900, 900, 3), 255, np.uint8)
+    augmentation = Augmentation(scale=(0.75, 1.25), rotation=45, translation=0.1)
+    sample = person(image, (450.25, 449.6), side)
+    store = prepare(given(sample), "train", resolution=32, reach=reach(augmentation))
+    extreme = [
+        Draw(scale=1.25, rotation=rotation, flip=flip, shift=(x, y))
+        for rotation in (-45, 0, 20, 45)
+        for flip in (False, True)
+        for x in (-0.1, 0.1)
+        for y in (-0.1, 0.1)
+    ]
+    for draw in [*extreme, *(draw_augmentation(0, 0, index, augmentation) for index in range(20))]:
+        affine = compose(input_affine(store, 0, draw), invert(store.affines[0]))
+        assert warp(store.crops[0], affine, 32).min() == 255, draw
+
+
+def test_outside_the_image_is_black(given):
+    white = np.full((60, 60, 3), 255, np.uint8)
+    store = prepare(given(person(white, (0, 0), 40.0)), "train", resolution=32, reach=1.5)
+    at = apply(store.affines[0], np.array([[-1.0, -1.0], [1.0, 1.0]]))
+    (x0, y0), (x1, y1) = np.floor(at[0]).astype(int), np.ceil(at[1]).astype(int)
+    assert (store.crops[0][:y0] == 0).all()
+    assert (store.crops[0][:, :x0] == 0).all()
+    assert (store.crops[0][y1:, x1:] == 255).all()
+
+
+@pytest.mark.parametrize("centre", [(-500, 20), (20, 5000), (1e6, -1e6)])
+def test_a_crop_that_misses_the_image_is_black(given, centre):
+    white = np.full((60, 60, 3), 255, np.uint8)
+    store = prepare(given(person(white, centre, 40.0)), "train", resolution=32, reach=1.0)
+    assert not store.crops.any()
+
+
+def test_a_margin_far_beyond_the_image_is_black(given):
+    white = np.full((30, 30, 3), 255, np.uint8)
+    far = reach(Augmentation(scale=(0.5, 9.5), rotation=180, translation=0.5))
+    store = prepare(given(person(white, (14.5, 14.5), 30.0)), "train", resolution=32, reach=far)
+    middle = store.crops.shape[1] // 2
+    assert store.crops.shape[1] >= 32 * far
+    assert (store.crops[0, middle - 14 : middle + 14, middle - 14 : middle + 14] == 255).all()
+    assert int((store.crops[0] > 0).all(2).sum()) == pytest.approx(32**2, rel=0.1)
+
+
+def test_a_crop_that_would_fill_the_memory_is_refused_with_its_row(given):
+    image = np.zeros((30, 30, 3), np.uint8)
+    with pytest.raises(KpError, match="image7, row 7: its crop is 38750 px wide"):
+        prepare(given(person(image, (15, 15), 20_000.0, row=7)), "train", resolution=32, reach=60 / 32)
+
+
+def test_a_crop_of_the_networks_own_size_keeps_every_pixel(given):
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    store = prepare(given(person(image, (19.5, 20.5), 32.0)), "train", resolution=32, reach=1.0)
+    (batch,) = evaluation_batches(store, [0], 1)
+    assert np.array_equal(batch.images[0].numpy(), image[5:37, 4:36])
+
+
+def test_a_part_without_people_is_refused(given):
+    with pytest.raises(KpError, match="dots, part 'train': no people"):
+        prepare(given(), "train", resolution=32, reach=1.0)
+
+
+def test_what_a_crash_left_is_replaced(on_disk):
+    key = store_key(on_disk, "train", 32, 1.0)
+    folder = cache_dir() / "stores"
+    folder.mkdir(parents=True)
+    (folder / f"{key}.partial").write_bytes(b"half a store")
+    store = prepare(on_disk, "train", resolution=32, reach=1.0)
+    assert store.crops.any()
+    assert f"{key}.partial" not in stores()
+    assert f"{key}.h5" in stores()
+
+
+def test_a_damaged_image_is_named_and_leaves_no_store(on_disk, tmp_path):
+    good = (tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(good[: len(good) // 2])
+    with pytest.raises(KpError, match=r"b\.png: image is truncated"):
+        prepare(on_disk, "train", resolution=32, reach=1.0)
+    assert [name for name in stores() if not name.endswith(".lock")] == []
+    (tmp_path / "b.png").write_bytes(good)
+    assert len(prepare(on_disk, "train", resolution=32, reach=1.0)) == 3
+
+
+def test_a_full_disk_is_said_in_one_line(on_disk, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(h5py, "File", full)
+    with pytest.raises(KpError, match="No space left on device"):
+        prepare(on_disk, "train", resolution=32, reach=1.0)
+    assert not any(name.endswith(".h5") for name in stores())
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1000])
+def test_a_damaged_store_is_named(on_disk, keep):
+    prepare(on_disk, "train", resolution=32, reach=1.0)
+    path = cache_dir() / "stores" / f"{store_key(on_disk, 'train', 32, 1.0)}.h5"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(KpError, match=r"\.h5: .*delete it"):
+        prepare(on_disk, "train", resolution=32, reach=1.0)
+
+
+# Batches
+
+
+def stream(store, people=range(32), seed=0, batch_size=5, **augmentation):
+    return TrainingStream(store, people, Augmentation(**augmentation), seed=seed, batch_size=batch_size)
+
+
+STILL = {"scale": (1.0, 1.0), "rotation": 0.0, "flip": 0.0}
+
+
+def same(one, other):
+    tensors = all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("images", "points", "state"))
+    colour = one.colour is other.colour is None or torch.equal(one.colour, other.colour)
+    return tensors and colour and one.rows.tolist() == other.rows.tolist()
+
+
+@pytest.fixture
+def train(dots_store):
+    return dots_store["train"]
+
+
+def test_a_batch_is_a_function_of_seed_and_iteration(train):
+    asked = [40, 0, 7, 3, 40]
+    batches = [stream(train, colour=0.1).batch(iteration) for iteration in asked]
+    one = stream(train, colour=0.1)
+    assert all(same(batch, one.batch(iteration)) for batch, iteration in zip(batches, asked, strict=True))
+    assert not same(one.batch(0), one.batch(1))
+    assert not same(one.batch(0), stream(train, seed=1, colour=0.1).batch(0))
+
+
+def test_a_batch_does_not_depend_on_threads(train):
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        alone = stream(train).batch(2)
+        cv2.setNumThreads(4)
+        assert same(stream(train).batch(2), alone)
+    finally:
+        cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize(("start", "count"), [(3, 2), (0, 12), (5, 0)])
+def test_iterating_yields_the_batches_from_there_on(train, start, count):
+    made = list(stream(train).iterate(start, count))
+    assert len(made) == count
+    assert all(same(batch, stream(train).batch(start + place)) for place, batch in enumerate(made))
+
+
+def test_iterating_can_be_left_early(train):
+    batches = stream(train).iterate(0, 10**9)
+    next(batches)
+    batches.close()
+
+
+def test_an_error_in_the_background_is_raised_in_front(train):
+    broken = stream(train, people=[0, 10**6], batch_size=2)
+    with pytest.raises(IndexError):
+        list(broken.iterate(0, 1))
+
+
+@pytest.mark.parametrize("batch_size", [4, 5, 7, 25])
+def test_every_pass_sees_every_person_once(train, batch_size):
+    people = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
+    one = stream(train, people=people, batch_size=batch_size, **STILL)
+    rows = np.concatenate([one.batch(iteration).rows for iteration in range(13)])
+    passes = [rows[first : first + 10].tolist() for first in range(0, len(rows) - 9, 10)]
+    assert all(sorted(one_pass) == people for one_pass in passes)
+    assert len({tuple(one_pass) for one_pass in passes}) == len(passes)
+
+
+def test_a_person_is_drawn_anew_in_every_pass(train):
+    one = stream(train, people=[4], batch_size=1)
+    points = {tuple(one.batch(iteration).points.flatten().tolist()) for iteration in range(5)}
+    assert len(points) == 5
+
+
+def points_by_row(batches):
+    return {int(row): points for batch in batches for row, points in zip(batch.rows, batch.points, strict=True)}
+
+
+def test_what_a_person_draws_does_not_depend_on_the_batch_size(train):
+    small = points_by_row(stream(train, batch_size=4).batch(iteration) for iteration in range(8))
+    large = points_by_row(stream(train, batch_size=8).batch(iteration) for iteration in range(4))
+    assert small.keys() == large.keys() == set(range(32))
+    assert all(torch.equal(small[row], large[row]) for row in small)
+
+
+def test_flip_mirrors_pixels_points_and_states(train, figure):
+    people = list(range(6))
+    (plain,) = evaluation_batches(train, people, 6)
+    flipped = stream(train, people=people, batch_size=6, scale=(1.0, 1.0), rotation=0.0, flip=1.0).batch(0)
+    back = np.argsort(flipped.rows)
+    difference = flipped.images[back].int() - plain.images.flip(2).int()
+    assert difference.abs().max() <= 1
+    swapped = [figure.names.index(figure[name].mirror or name) for name in figure.names]
+    expected = plain.points[:, swapped].clone()
+    expected[..., 0] = 31 - expected[..., 0]
+    torch.testing.assert_close(flipped.points[back], expected, atol=1e-4, rtol=0)
+
+
+def test_flip_takes_the_state_along(given, figure):
+    image = np.zeros((40, 40, 3), np.uint8)
+    points = np.full((6, 2), 20.0)
+    points[figure.names.index("l_foot")] = np.nan
+    sample = person(image, (20, 20), 40.0, points)
+    sample.state[figure.names.index("r_hand")] = HIDDEN
+    store = prepare(given(sample), "train", resolution=32, reach=1.0)
+    batch = stream(store, people=[0], batch_size=1, scale=(1.0, 1.0), rotation=0.0, flip=1.0).batch(0)
+    states = dict(zip(figure.names, batch.state[0].tolist(), strict=True))
+    assert states["l_hand"] == HIDDEN
+    assert states["r_hand"] == VISIBLE
+    assert states["r_foot"] == UNLABELLED
+    assert states["l_foot"] == VISIBLE
+    assert store.people.state[0].tolist() == sample.state.tolist()  # the store itself is left alone
+
+
+def test_points_are_finite_where_nobody_marked_any(given, figure):
+    points = np.full((6, 2), np.nan)
+    points[1] = (20, 20)
+    store = prepare(
+        given(person(np.zeros((40, 40, 3), np.uint8), (20, 20), 40.0, points)), "train", resolution=32, reach=2
+    )
+    batch = stream(store, people=[0], batch_size=3).batch(0)
+    assert torch.isfinite(batch.points).all()
+    unlabelled = batch.state == UNLABELLED
+    assert unlabelled.sum() == 15
+    assert (batch.points[unlabelled] == 0).all()
+    assert batch.points.dtype == torch.float32
+
+
+def test_augmented_points_follow_the_pixels(given, paint):
+    at = np.array([52.7, 44.1])
+    points = np.full((6, 2), np.nan)
+    points[1] = at  # the head has no mirror partner
+    image = paint([at], [WHITE], 100, 100)
+    strong = {"scale": (0.8, 1.2), "rotation": 40.0, "flip": 0.5, "translation": 0.1}
+    far = reach(Augmentation(**strong))
+    store = prepare(given(person(image, (50, 50), 60.0, points)), "train", resolution=64, reach=far)
+    batch = stream(store, people=[0], batch_size=16, **strong).batch(0)
+    for pixels, truth in zip(batch.images.numpy(), batch.points[:, 1].numpy(), strict=True):
+        np.testing.assert_allclose(centroid(pixels), truth, atol=0.15)
+
+
+def test_evaluation_batches_come_in_order_as_they_are(dots_store):
+    store = dots_store["valid"]
+    people = [5, 0, 31, 7, 8, 9, 30]
+    batches = list(evaluation_batches(store, people, 3))
+    assert [batch.rows.tolist() for batch in batches] == [[5, 0, 31], [7, 8, 9], [30]]
+    for batch in batches:
+        assert batch.colour is None
+        for place, row in enumerate(batch.rows):
+            expected = apply(input_affine(store, row, AS_IS), store.people.points[row])
+            np.testing.assert_allclose(batch.points[place], expected, atol=1e-4)
+    assert list(evaluation_batches(store, [], 3)) == []
+
+
+def test_colour_factors_are_drawn_a_person_and_channel(train):
+    batch = stream(train, colour=0.3, batch_size=8).batch(0)
+    assert batch.colour.shape == (8, 3)
+    assert len(set(batch.colour.flatten().tolist())) == 24
+    assert ((batch.colour - 1).abs() <= 0.3).all()
+    assert stream(train).batch(0).colour is None
+
+
+def small_batch(colour=None):
+    images = torch.arange(2 * 4 * 4 * 3, dtype=torch.uint8).view(2, 4, 4, 3) * 2
+    nothing = torch.zeros(2, 1, 2), torch.zeros(2, 1, dtype=torch.uint8), np.arange(2)
+    return Batch(images, colour, *nothing)
+
+
+CPU = torch.device("cpu")
+
+
+def test_input_is_in_zero_to_one_and_channels_last():
+    batch = small_batch()
+    x = batch.input(CPU, (0, 0, 0), (1, 1, 1))
+    assert x.dtype == torch.float32
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(x, batch.images.permute(0, 3, 1, 2) / 255)
+
+
+def test_input_takes_the_mean_and_divides_by_the_deviation():
+    batch = small_batch()
+    x = batch.input(CPU, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
+    expected = (batch.images / 255 - torch.tensor([0.1, 0.2, 0.3])) / torch.tensor([0.5, 1.0, 2.0])
+    torch.testing.assert_close(x, expected.permute(0, 3, 1, 2))
+    assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_input_multiplies_colours_and_clips():
+    colour = torch.tensor([[1.0, 1.0, 1.0], [0.5, 2.0, 1.0]])
+    batch = small_batch(colour)
+    x = batch.input(CPU, (0, 0, 0), (1, 1, 1))
+    expected = (batch.images / 255 * colour[:, None, None]).clamp(0, 1)
+    torch.testing.assert_close(x, expected.permute(0, 3, 1, 2))
+    assert batch.images.equal(small_batch().images)
