@@ -1,6 +1,6 @@
 """Keypoints, skeletons, keypoint sets and keypoint splits.
 
-Everything is addressed by name. Order, columns and flip permutations are derived; an index never appears in a user's file.
+Everything is addressed by name. Order, columns and flip permutations are derived; no index appears in a user's file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Skeleton:
     """All keypoints of a data set, in the order of its annotation, and the edges that draw it.
 
     Raises:
-        KpError: a name occurs twice, a mirror partner does not exist or does not point back, an edge has an unknown end.
+        KpError: a name occurs twice, a mirror partner does not exist or does not point back, an edge's end is unknown.
     """
 
     name: str

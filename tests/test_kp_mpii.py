@@ -346,7 +346,7 @@ def test_mat_takes_its_validation_people_from_a_list(root, name):
     valid = [sample.person_id for sample in dataset.samples("valid")]
     assert valid == (["2/0", "2/1"] if name.endswith(".txt") else ["2/0"])
     assert len(dataset.samples("train")) + len(valid) == 5
-    assert dataset.label == "MPII, list newell"
+    assert (dataset.label, dataset.list_name) == ("MPII", "newell")
 
 
 def test_a_list_of_strangers_is_refused_or_told(root):
@@ -365,7 +365,7 @@ def test_mat_without_a_list_holds_out_whole_images_and_says_so(root):
     dataset = open_mpii(root, held_out=0.5)
     train, valid = ({s.image_id for s in dataset.samples(part)} for part in ("train", "valid"))
     assert train and valid and not train & valid and train | valid == set(IMAGES)
-    assert dataset.label == "MPII, list 0.5 of the images held out by name hash"
+    assert dataset.list_name == "0.5 of the images held out by name hash"
     assert "needs dataset.valid_list" in refused(lambda: open_mpii(root, list="newell"))
 
 
@@ -373,7 +373,7 @@ def test_list_hrnet_leaves_other_people_of_validation_images_out(root):
     write_newell(root / "annot")
     assert len(open_mpii(root).samples("train")) == 4
     dataset = open_mpii(root, list="hrnet")
-    assert len(dataset.samples("train")) == 3 and dataset.label == "MPII, list hrnet"
+    assert len(dataset.samples("train")) == 3 and dataset.list_name == "hrnet"
     assert notes(dataset, "train")["other people of validation images left out of train (list hrnet)"] == 1
     leak = [f for f in check_part(open_mpii(root), "train", decode=False) if f.what.startswith("images also in")]
     assert [finding.count for finding in leak] == [1]

@@ -14,11 +14,12 @@ from kpcore.cli.app import outcome
 from kpcore.config import read_toml
 from kpcore.errors import KpError
 from kpcore.study import protocol
+from kpcore.study.executors import Processes
 from kpcore.study.jobs import plan_jobs
 from kpcore.study.results import Results
 from kpcore.study.setup import open_study
 from kpcore.training.device import choose_device
-from kpcore.training.loop import Training
+from kpcore.training.loop import JobError, Training
 from kpcore.weights import fingerprint, load_weights
 
 STUDY = """
@@ -105,7 +106,7 @@ def study(tmp_path, monkeypatch):
 
 
 def run(study: Path, data: Path, *more: str) -> int:
-    return outcome(["run", str(study), "--set", f"dataset.root={data}", *more])
+    return outcome(["run", str(study), "--set", f"dataset.root={data}", "--jobs", "1", *more])
 
 
 def results(folder: Path = Path("runs/tiny")) -> Results:
@@ -141,7 +142,7 @@ def test_the_resolved_study_is_written_and_runs_from_the_cache(study, data, monk
     assert run(study, data) == 0
     first = Path("runs/tiny/results.json").read_bytes()
     monkeypatch.setattr(Training, "run", no_training)
-    assert outcome(["run", "runs/tiny/study.toml", "--out", "again"]) == 0
+    assert outcome(["run", "runs/tiny/study.toml", "--out", "again", "--jobs", "1"]) == 0
     assert Path("again/results.json").read_bytes() == first
 
 
@@ -220,10 +221,8 @@ def test_a_failed_source_takes_only_its_dependants_with_it(study, data, monkeypa
 
     def train(job, *rest):
         if job.name == "d-source-0":
-            raise protocol_error("the loss is nan in epoch 1; lower training.optimizer.learning_rate")
+            raise JobError("the loss is nan in epoch 1; lower training.optimizer.learning_rate")
         return real(job, *rest)
-
-    from kpcore.training.loop import JobError as protocol_error
 
     monkeypatch.setattr(protocol, "train", train)
     assert run(study, data, "--set", 'split.splits=["d"]') == 1
@@ -252,6 +251,37 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(study, data, monkeypatch
     monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "whole"))
     assert run(study, data, "--set", 'split.splits=["d"]', "--out", "whole") == 0
     assert Path("whole/results.json").read_bytes() == resumed
+
+
+def test_jobs_at_once_give_the_same_results_as_one_after_another(study, data, monkeypatch, tmp_path):
+    assert run(study, data, "--set", 'split.splits=["d"]') == 0
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "other"))
+    both = ["run", str(study), "--set", f"dataset.root={data}", "--set", 'split.splits=["d"]', "--jobs", "2"]
+    assert outcome([*both, "--out", "both"]) == 0
+    assert Path("both/results.json").read_bytes() == Path("runs/tiny/results.json").read_bytes()
+
+
+class Quiet:
+    """An observer of jobs that has nothing to say."""
+
+    def iteration(self, job, done, total): ...
+    def epoch(self, job, record): ...
+
+
+def test_a_process_that_dies_fails_its_job_and_is_replaced(study, data):
+    opened = open_study(study, None, [f"dataset.root={data}", 'split.splits=["d"]'])
+    device = choose_device("cpu", "fp32", 1)
+    plan = plan_jobs(opened, device)
+    with Processes(opened, device, plan, 1, Quiet()) as processes:
+        processes.start(plan.jobs[0])
+        (worker,) = processes.busy.values()
+        worker.process.kill()
+        job, state = processes.wait()
+        assert job is plan.jobs[0]
+        assert state.status == "failed"
+        assert "its process died (exit code -9)" in state.reason
+        assert len(processes.idle) == 1
+        assert processes.idle[0].process.is_alive()
 
 
 def test_held_out_people_of_train_choose_the_epoch(study, data):
@@ -293,7 +323,7 @@ def test_threads_precision_and_seed_are_in_the_key_but_the_file_s_spelling_is_no
         (['split.splits=["e"]'], "unknown split 'e'"),
         (["backbone.stages=[4, 2]"], "a source network is larger than the network it goes into"),
         (["backbone.stages=[2, 2]"], ""),
-        (["training.resolution=30"], "training.resolution = 30: backbone 'hourglass' takes multiples of 8 pixels"),
+        (["training.resolution=36"], "training.resolution = 36: backbone 'hourglass' takes multiples of 8 pixels"),
         (["modes.frozn.norm=true"], "[modes.frozn] is not in study.modes; did you mean 'frozen'?"),
         (['training.precision="fp16"'], "needs a GPU"),
         (
@@ -353,7 +383,7 @@ def test_a_damaged_image_is_found_before_training(study, data, tmp_path, capfd):
 
 def test_a_wrong_profile_shows_before_it_is_asked_for(study, data):
     study.write_text(STUDY + "\n[profiles.typo.training]\nepoch = 3\n")
-    with pytest.raises(KpError, match=r"profiles\.typo: training\.epoch: unknown key 'epoch'; did you mean 'epochs'"):
+    with pytest.raises(KpError, match=r"profiles\.typo\.training\.epoch: unknown key 'epoch'; did you mean 'epochs'"):
         open_study(study, None, [f"dataset.root={data}"])
 
 

@@ -1,4 +1,4 @@
-"""Codec: points to targets, targets to loss, predictions to points. It owns the mapping between input and heatmap pixels."""
+"""Codec: points to targets, targets to loss, predictions to points. It maps between input and heatmap pixels."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class ComponentConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Component(ABC):
+class Component(ABC):  # noqa: B024 - abstract methods are the interfaces' own
     """Base of the six interfaces.
 
     The core builds a component by ``cls(**{field: value of each field of a validated cls.Config})``, so the

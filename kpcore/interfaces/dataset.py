@@ -48,7 +48,7 @@ class Dataset(Component):
     @property
     @abstractmethod
     def label(self) -> str:
-        """What results call this data, with the name of the list ("MPII, list newell"); "sample data" where it is."""
+        """What results call this data, with the name of the list ("MPII"); the core marks sample data itself."""
 
     @property
     def list_name(self) -> str:

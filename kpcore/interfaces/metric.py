@@ -35,7 +35,7 @@ class Metric(Component):
 
     @abstractmethod
     def values(self, predicted: Float64Array, people: People) -> Float64Array:
-        """Return (N, K) values, NaN where a keypoint is not counted; predicted: (N, K, D) source pixels, NaN = missing."""
+        """Return (N, K) values, NaN where not counted; predicted: (N, K, D) source pixels, NaN = missing."""
 
     @abstractmethod
     def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:

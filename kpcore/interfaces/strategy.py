@@ -1,4 +1,4 @@
-"""TransferStrategy: says what a step of a split needs, how its network is laid out, and where each tensor comes from."""
+"""TransferStrategy: what a step of a split needs, how its network is laid out, where each tensor comes from."""
 
 from __future__ import annotations
 

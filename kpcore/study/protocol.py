@@ -111,7 +111,7 @@ def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -
 
 def place(network: Network, device: torch.device) -> Network:
     """Move a network to its device, in channels-last memory."""
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listener) -> Outcome:
@@ -165,7 +165,7 @@ def save(
         part=group.store.part,
         label=shop.study.label,
     )
-    save_weights(folder / "weights.safetensors", grown.network, {"job": job.key, "name": job.name})
+    save_weights(folder / "weights.safetensors", grown.network, {"job": job.key})
     (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in outcome.history))
     write_json(folder / "plan.json", {**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
     write_json(folder / "timing.json", outcome.seconds)

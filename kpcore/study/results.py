@@ -157,8 +157,8 @@ class Row(Strict):
 class Results(Strict):
     """The whole of ``results.json``.
 
-    ``preset`` is the profile's name, or what a plain file calls itself ("paper"). The order of ``splits``, of ``modes`` and of
-    each split's ``columns`` is that of every table. ``validation_convention`` names the metric of the training curves.
+    ``preset`` is the profile's name, or what a plain file calls itself ("paper"). Every table has the order of ``splits``,
+    ``modes`` and each split's ``columns``. ``validation_convention`` names the metric of the training curves.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)

@@ -1,4 +1,4 @@
-"""Runs a study on this machine: job after job, each once, whatever fails named and left behind."""
+"""Runs a study on this machine: every job once, sources first, whatever fails named and left behind."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Scores
 from kpcore.registry import registry
 from kpcore.samples import People
+from kpcore.study.executors import Events, Executor, InProcess, Processes, State, doomed, ready
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.jobs import Row as PlannedRow
-from kpcore.study.protocol import RESULT, is_done, job_folder, run_job, write_json
-from kpcore.study.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo, Status
+from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
+from kpcore.study.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.study.setup import Study
 from kpcore.study.workshop import Workshop, open_workshop
 from kpcore.training.device import Device
-from kpcore.training.loop import JobError
 
 
-class Watcher(Protocol):
+class Watcher(Events, Protocol):
     """What watches a study: the terminal's display, or a test."""
 
     def preparing(self, done: int, total: int) -> None:
@@ -35,27 +35,12 @@ class Watcher(Protocol):
     def job_started(self, job: Job) -> None:
         """A job starts."""
 
-    def iteration(self, done: int, total: int) -> None:
-        """``done`` of at most ``total`` iterations of the job are behind."""
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """An epoch of the job ended; ``record`` is its line of history.jsonl."""
-
     def job_finished(self, job: Job, state: State) -> None:
         """A job ended, well or not."""
 
 
-@dataclass(frozen=True)
-class State:
-    """How a job stands; ``cached`` says that it was done before."""
-
-    status: Status
-    reason: str = ""
-    cached: bool = False
-
-
-def run_study(study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher) -> Results:
-    """Run what is missing and write the study's folder; a failed job takes only its dependants with it.
+def run_study(study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher, jobs: int = 1) -> Results:
+    """Run what is missing, ``jobs`` at once, and write the study's folder; a failed job stops only its dependants.
 
     Raises:
         KpError: the data cannot be prepared.
@@ -63,7 +48,7 @@ def run_study(study: Study, plan: JobPlan, device: Device, folder: Path, watcher
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.toml").write_text(to_toml(study.config.model_dump(mode="json", exclude_none=True)))
     runner = _Runner(study, plan, device, folder, watcher)
-    runner.run()
+    runner.run(jobs)
     return runner.write()
 
 
@@ -78,38 +63,49 @@ class _Runner:
         self.scores: dict[str, Scores] = {}
         self.truth: People | None = None
 
-    def run(self) -> None:
-        """Run every job, sources first; results.json is up to date after each."""
-        missing = any(not is_done(job.key) for job in self.plan.jobs)
-        shop = open_workshop(self.study, self.device, self.watcher.preparing) if missing else None
+    def run(self, jobs: int) -> None:
+        """Run every job that is not in the cache, sources first; results.json is up to date after each."""
+        missing = [job for job in self.plan.jobs if not is_done(job.key)]
         for job in self.plan.jobs:
-            self.states[job.key] = state = self._state(job, shop)
+            if job not in missing:
+                self._ended(job, State("done", cached=True))
+        if missing:
+            shop = open_workshop(self.study, self.device, self.watcher.preparing)
+            with self._executor(shop, min(jobs, len(missing))) as executor:
+                self._schedule(missing, executor)
+
+    def _executor(self, shop: Workshop, jobs: int) -> Executor:
+        events = _Hooked(self.watcher)
+        if jobs == 1:
+            return InProcess(shop, events)
+        return Processes(self.study, self.device, self.plan, jobs, events)
+
+    def _schedule(self, waiting: list[Job], executor: Executor) -> None:
+        running = 0
+        while waiting or running:
+            while (lost := doomed(waiting, self.states)) is not None:
+                waiting.remove(lost[0])
+                self._ended(lost[0], State("failed", f"its source {lost[1].name} failed"))
+            while running < executor.slots and (job := ready(waiting, self.states)) is not None:
+                waiting.remove(job)
+                running += 1
+                self.watcher.job_started(job)
+                registry().notify("kp_job_started", job={**about(job), "settings": job.settings})
+                executor.start(job)
+            if running:
+                job, state = executor.wait()
+                running -= 1
+                self._ended(job, state)
+
+    def _ended(self, job: Job, state: State) -> None:
+        self.states[job.key] = state
+        if state.status == "done":
             link(self.folder / "jobs" / job.name, job_folder(job.key))
-            self.watcher.job_finished(job, state)
+        self.watcher.job_finished(job, state)
+        if not state.cached:
+            result = {"status": state.status, "reason": state.reason, "folder": str(job_folder(job.key))}
+            registry().notify("kp_job_finished", job=about(job), result=result)
             self.write()
-
-    def _state(self, job: Job, shop: Workshop | None) -> State:
-        if is_done(job.key):
-            return State("done", cached=True)
-        broken = next((source for source in job.sources if self.states[source.key].status == "failed"), None)
-        if broken is not None:
-            return State("failed", f"its source {broken.name} failed")
-        assert shop is not None  # opened because this job was missing
-        self.watcher.job_started(job)
-        about = {"key": job.key, "name": job.name, "split": job.split.name, "seed": job.seed}
-        registry().notify("kp_job_started", job={**about, "settings": job.settings})
-        state = self._attempt(job, shop)
-        registry().notify("kp_job_finished", job=about, result={"status": state.status, "reason": state.reason})
-        return state
-
-    def _attempt(self, job: Job, shop: Workshop) -> State:
-        try:
-            run_job(job, shop, _Both(job, self.watcher))
-        except (JobError, KpError) as error:
-            return State("failed", str(error))
-        except torch.OutOfMemoryError as error:
-            return State("failed", f"out of memory on {self.device.torch}; lower training.batch_size: {error}")
-        return State("done")
 
     def write(self) -> Results:
         """Write results.json and timing.json as they stand."""
@@ -132,9 +128,9 @@ class _Runner:
         return results
 
     def _data(self) -> DataInfo:
-        dataset = self.study.dataset
-        people = {part: len(dataset.samples(part)) for part in ("train", "valid")}
-        return DataInfo(label=self.study.label, list=dataset.list_name, people=people, sample=self.study.sample)
+        study = self.study
+        people = {part: len(study.dataset.samples(part)) for part in ("train", "valid")}
+        return DataInfo(label=study.label, list=study.list_name, people=people, sample=study.sample)
 
     def _job(self, job: Job) -> JobInfo:
         state = self.states.get(job.key, State("pending"))
@@ -183,18 +179,23 @@ class _Runner:
 
 
 @dataclass(frozen=True)
-class _Both:
-    """A job's listener: the watcher, and the plugins' hooks."""
+class _Hooked:
+    """A study's events: for the watcher, and for the plugins' hooks."""
 
-    job: Job
     watcher: Watcher
 
-    def iteration(self, done: int, total: int) -> None:
-        self.watcher.iteration(done, total)
+    def iteration(self, job: Job, done: int, total: int) -> None:
+        self.watcher.iteration(job, done, total)
 
-    def epoch(self, record: dict[str, Any]) -> None:
-        self.watcher.epoch(record)
-        registry().notify("kp_epoch_ended", job={"key": self.job.key, "name": self.job.name}, record=record)
+    def epoch(self, job: Job, record: dict[str, Any]) -> None:
+        self.watcher.epoch(job, record)
+        registry().notify("kp_epoch_ended", job=about(job), record=record)
+
+
+def about(job: Job) -> dict[str, Any]:
+    """Return what hooks are told of a job."""
+    mode = job.mode.name if job.mode else ""
+    return {"key": job.key, "name": job.name, "split": job.split.name, "mode": mode, "seed": job.seed}
 
 
 def link(place: Path, target: Path) -> None:

@@ -59,7 +59,7 @@ class Study:
         file: the study file's path, for messages.
         preset: what results call the settings: the profile's name, or what the file calls itself.
         sample: whether the data is synthetic; everything printed and written then says so.
-        label: what results call the data.
+        label: what results call the data; ``list_name`` the published list that is read.
         metric: final score; ``validation`` is read after every epoch.
         recipes: how backbone, codec and validation metric were asked for.
     """
@@ -69,6 +69,7 @@ class Study:
     preset: str
     sample: bool
     label: str
+    list_name: str
     dataset: Dataset
     splits: tuple[KeypointSplit, ...]
     backbone: Backbone
@@ -113,8 +114,18 @@ def open_study(file: Path, profile: str | None = None, sets: Sequence[str] = (),
         notice(_sample_notice(config, known))
         profile = SAMPLE
         config = resolve(file, profile, sets)
-    dataset, sample = open_dataset(config, known, str(file), notice)
-    study = _assemble(config, known, str(file), dataset, preset_name(config, profile, sets), sample)
+    return build_study(config, str(file), preset_name(config, profile, sets), notice)
+
+
+def build_study(config: StudyConfig, file: str, preset: str, notice: Notice) -> Study:
+    """Build a study's components from its resolved settings and check all of it.
+
+    Raises:
+        KpError: with file and key, for anything that is wrong.
+    """
+    known = registry()
+    dataset, sample = open_dataset(config, known, file, notice)
+    study = _assemble(config, known, file, dataset, preset, sample)
     check_study(study)
     return study
 
@@ -198,7 +209,8 @@ def _assemble(config: StudyConfig, known: Registry, where: str, dataset: Dataset
         file=where,
         preset=preset,
         sample=sample,
-        label=f"sample data ({dataset.label})" if sample else dataset.label,
+        label=f"sample data (synthetic, in the layout of {dataset.label})" if sample else dataset.label,
+        list_name="" if sample else dataset.list_name,
         dataset=dataset,
         splits=tuple(rule.splits(dataset.skeleton)),
         backbone=build("backbone", config.backbone, "backbone"),

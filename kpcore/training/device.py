@@ -13,6 +13,8 @@ from torch.amp.grad_scaler import GradScaler
 from kpcore.errors import KpError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+MOST_JOBS = 4
+"""Jobs at once on a CPU where nobody says how many; each needs its own memory."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -74,3 +76,18 @@ def choose_device(name: str | None, precision: Precision, threads: int | None) -
     if precision == "fp16" and wanted == "cpu":
         raise KpError("training.precision = 'fp16': needs a GPU; use 'bf16' or 'fp32' on the CPU")
     return Device(torch.device(wanted), precision, threads or cores())
+
+
+def share_cores(name: str | None, precision: Precision, threads: int | None, jobs: int | None) -> tuple[int, Device]:
+    """Return how many jobs to run at once and the device of each.
+
+    Small networks gain little from a second thread, so on a CPU each core takes a job, up to :data:`MOST_JOBS`; a GPU
+    takes one. What ``threads`` or ``jobs`` ask for is kept.
+
+    Raises:
+        KpError: as :func:`choose_device`.
+    """
+    device = choose_device(name, precision, threads)
+    if jobs is None:
+        jobs = max(1, min(MOST_JOBS, cores() // (threads or 1))) if device.torch.type == "cpu" else 1
+    return jobs, choose_device(name, precision, threads or max(1, cores() // jobs))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from kpcore.config import TrainingTable
 from kpcore.data.batches import Batch, TrainingStream
+from kpcore.data.geometry import generator
 from kpcore.network import Network
 from kpcore.training.schedule import LearningRate, Progress
 from kpcore.training.step import Learner, Stepper
@@ -64,6 +66,11 @@ def epoch_iterations(settings: TrainingTable, people: int) -> int:
     return settings.iterations_per_epoch or max(1, people // settings.batch_size)
 
 
+def noise_seed(seed: int, epoch: int) -> int:
+    """Return torch's seed for an epoch: noise inside a network (dropout) is drawn anew in each, the same after a kill."""
+    return int(generator(seed, epoch, 0, 2).integers(2**63))
+
+
 @dataclass
 class Outcome:
     """How a training ended."""
@@ -106,7 +113,7 @@ class Training:
         """Train to the end; the network is left with the weights that ``training.keep`` asks for.
 
         Raises:
-            JobError: the loss is not finite.
+            JobError: the loss is not finite, or the checkpoint is damaged.
         """
         if self.checkpoint.exists():
             self._resume()
@@ -155,6 +162,7 @@ class Training:
         """Train one epoch and return its mean loss; the device is read from once, at the end."""
         count = self.task.epoch_iterations
         first = epoch * count
+        torch.manual_seed(noise_seed(self.task.stream.seed, epoch))
         total = torch.zeros((), device=self.task.learner.device.torch)
         self.stepper.start_epoch(epoch)
         for done, batch in enumerate(self._timed(self.task.stream.iterate(first, count)), 1):
@@ -184,14 +192,13 @@ class Training:
                 "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
                 "history": self.history,
                 "seconds": self.seconds,
-                "random": torch.get_rng_state(),
             },
             partial,
         )
         partial.replace(self.checkpoint)
 
     def _resume(self) -> None:
-        saved = torch.load(self.checkpoint, map_location=self.task.learner.device.torch, weights_only=True)
+        saved = self._load()
         self.history = saved["history"]
         self.stepper.restore(saved["stepper"], len(self.history))
         self.task.learner.network.load_state_dict(saved["network"])
@@ -199,4 +206,15 @@ class Training:
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
         self.seconds = saved["seconds"]
-        torch.set_rng_state(saved["random"].cpu())
+
+    def _load(self) -> dict[str, Any]:
+        """Read the checkpoint; only tensors and plain values are unpickled."""
+        try:
+            saved: dict[str, Any] = torch.load(
+                self.checkpoint, map_location=self.task.learner.device.torch, weights_only=True
+            )
+        except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+            raise JobError(
+                f"{self.checkpoint}: damaged checkpoint ({type(error).__name__}); delete it, and the job starts anew"
+            ) from error
+        return saved

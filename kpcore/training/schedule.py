@@ -61,7 +61,10 @@ class LearningRate:
         return 1.0
 
     def epoch_ended(self, improved: bool) -> None:
-        """Plateau: drop the rate after ``patience`` epochs without improvement (paper, section 3.3)."""
+        """Plateau: drop the rate at the first epoch after ``patience`` epochs without improvement that has none either.
+
+        Paper, section 3.3; the count is that of torch's ``ReduceLROnPlateau``.
+        """
         self.waited = 0 if improved else self.waited + 1
         if self.schedule.name == "plateau" and self.waited > self.schedule.patience:
             self.dropped += 1

@@ -95,7 +95,7 @@ class Stepper:
         if learner.plan.extra_loss is not None:
             loss = loss + learner.plan.extra_loss(outputs, step, learner.network, learner.teacher)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()

@@ -35,6 +35,8 @@ class Mpii(Dataset):
 
     root_variable: ClassVar[str] = "KP_MPII_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    default_skeleton: ClassVar[Skeleton | None] = MPII
+    """MPII's 16 joints, known without its files."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "mpii"``."""
@@ -81,8 +83,13 @@ class Mpii(Dataset):
 
     @property
     def label(self) -> str:
-        """Data set and train list."""
-        return f"MPII, list {self._list or self._source.list_name}"
+        """The data set's name."""
+        return "MPII"
+
+    @property
+    def list_name(self) -> str:
+        """Which train list is read; train lists of MPII differ by 3,679 people."""
+        return self._list or self._source.list_name
 
     @property
     def parts(self) -> tuple[str, ...]:
