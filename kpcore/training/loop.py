@@ -67,7 +67,7 @@ def epoch_iterations(settings: TrainingTable, people: int) -> int:
 
 
 def noise_seed(seed: int, epoch: int) -> int:
-    """Return torch's seed for an epoch: noise inside a network (dropout) is drawn anew in each, the same after a kill."""
+    """Return torch's seed for an epoch, so that noise inside a network (dropout) is the same after a kill."""
     return int(generator(seed, epoch, 0, 2).integers(2**63))
 
 

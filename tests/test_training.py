@@ -1,0 +1,615 @@
+"""The training loop: it learns, repeats itself bit by bit, and goes on after a kill as if nothing had happened."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kpcore.config import Augmentation, Optimizer, Schedule, TrainingTable
+from kpcore.data.batches import TrainingStream
+from kpcore.data.store import prepare
+from kpcore.errors import KpError
+from kpcore.interfaces import Backbone
+from kpcore.network import build_network, describe
+from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
+from kpcore.training.device import Device, available, choose_device
+from kpcore.training.evaluate import Evaluator
+from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations
+from kpcore.training.schedule import LearningRate, Progress, one_cycle
+from kpcore.training.step import Learner, StepBatch, Stepper, make_optimizer, select_channels, supervised_loss
+from kpcore.weights import fingerprint
+
+CPU = Device(torch.device("cpu"), "fp32", 1)
+NEAR = 5.0
+"""Pixels of 52 x 48 within which a predicted dot counts as found."""
+
+
+class Quiet:
+    """A listener that remembers."""
+
+    def __init__(self):
+        self.records = []
+        self.iterations = []
+
+    def iteration(self, done, total):
+        self.iterations.append((done, total))
+
+    def epoch(self, record):
+        self.records.append(record)
+
+
+class KilledError(Exception):
+    pass
+
+
+class KillAfter(Quiet):
+    """Dies in the first iteration after this many epochs: what the checkpoint then holds is all that is left."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def iteration(self, done, total):
+        super().iteration(done, total)
+        if len(self.records) == self.epochs:
+            raise KilledError
+
+
+def settings(**changes):
+    quick = {
+        "resolution": 32,
+        "batch_size": 8,
+        "epochs": 4,
+        "early_stopping": False,
+        "optimizer": Optimizer(learning_rate=3e-3),
+        "augmentation": Augmentation(rotation=10.0),
+    }
+    return TrainingTable(**{**quick, **changes})
+
+
+@pytest.fixture
+def layout(figure):
+    return Layout((figure.select(["hand", "head"]), figure.select(["hip", "hand"])))
+
+
+@pytest.fixture
+def learner(narrow, codec, layout):
+    """A learner on a fresh network; keywords are the plan's."""
+
+    def make(seed=0, layout=layout, backbone=narrow, codec=codec, device=CPU, teacher=None, **plan):
+        network = build_network(backbone, codec, layout, seed=seed, resolution=32)
+        origins = fresh_origins(describe(backbone, codec, layout))
+        plan = TransferPlan(origins, **{"supervision": layout.heads, **plan})
+        return Learner(network.to(memory_format=torch.channels_last), plan, teacher, backbone, codec, device)
+
+    return make
+
+
+def found(store, learner):
+    """A validation: the share of dots that are found within NEAR pixels, in percent."""
+    people = range(len(store))
+
+    def value(network):
+        predicted, _ = Evaluator(learner.backbone, learner.codec, CPU, 16).predict(
+            network, store, people, flip_test=False
+        )
+        truth = store.people.select(network.layout.heads[-1].indices).points
+        return float(np.mean(np.linalg.norm(predicted - truth, axis=-1) < NEAR) * 100)
+
+    return value
+
+
+@pytest.fixture
+def task(dots_store):
+    def make(learner, seed=0, validate=None, higher_is_better=True, **changes):
+        table = settings(**changes)
+        stream = TrainingStream(
+            dots_store["train"], range(32), table.augmentation, seed=seed, batch_size=table.batch_size
+        )
+        return Task(learner, stream, table, validate or found(dots_store["valid"], learner), higher_is_better)
+
+    return make
+
+
+def weights(task):
+    return fingerprint(task.learner.network.state_dict())
+
+
+@pytest.fixture
+def first_batch(task, learner):
+    """(B of) the first batch as the loss sees it."""
+    batch = task(learner()).stream.batch(0)
+    return StepBatch(batch.input(CPU.torch, (0, 0, 0), (1, 1, 1)), batch.points, batch.state)
+
+
+# Learning and repeating
+
+
+def test_the_loss_falls_and_the_validation_rises(learner, task, tmp_path):
+    listener = Quiet()
+    outcome = Training(task(learner(), epochs=12), tmp_path).run(listener)
+    losses = [record["loss"] for record in outcome.history]
+    values = [record["validation"] for record in outcome.history]
+    assert losses[-1] < 0.9 * losses[0]
+    assert max(values) > values[0] + 10
+    assert outcome.best == max(values)
+    assert outcome.best_epoch == values.index(max(values)) + 1
+    assert listener.records == outcome.history
+
+
+def test_the_history_counts_epochs_and_iterations(learner, task, tmp_path):
+    listener = Quiet()
+    outcome = Training(task(learner(), epochs=2, validate=lambda _: 1.0), tmp_path).run(listener)
+    assert [record["epoch"] for record in outcome.history] == [1, 2]
+    assert [record["iterations"] for record in outcome.history] == [4, 8]
+    assert listener.iterations == [(done, 8) for done in range(1, 9)]
+    assert (outcome.epochs, outcome.iterations) == (2, 8)
+    assert outcome.seconds.keys() == {"training", "validation", "waiting_for_data"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "people", "batch_size", "iterations"),
+    [(None, 32, 8, 4), (None, 33, 8, 4), (None, 3, 8, 1), (7, 32, 8, 7)],
+)
+def test_an_epoch_is_one_pass_unless_set(wanted, people, batch_size, iterations):
+    assert epoch_iterations(settings(iterations_per_epoch=wanted, batch_size=batch_size), people) == iterations
+
+
+def test_two_runs_are_bit_identical_and_another_seed_differs(learner, task, tmp_path):
+    runs = []
+    for place, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        torch.manual_seed(place)  # what came before in this process must not matter
+        one = task(learner(seed=seed), seed=seed, epochs=2)
+        runs.append((Training(one, folder).run(Quiet()).history, weights(one)))
+    assert runs[0] == runs[1]
+    assert runs[2][1] != runs[0][1]
+    assert runs[2][0] != runs[0][0]
+
+
+def test_the_seed_of_the_data_alone_changes_the_result(learner, task, tmp_path):
+    results = set()
+    for seed in (0, 1):
+        one = task(learner(seed=0), seed=seed, epochs=1)
+        (tmp_path / str(seed)).mkdir()
+        Training(one, tmp_path / str(seed)).run(Quiet())
+        results.add(weights(one))
+    assert len(results) == 2
+
+
+THAWING = {
+    "frozen": frozenset({"stem", "stage0", "head0"}),
+    "thaws": (Thaw(1, ("stage0",)), Thaw(3, ("stem", "head0"))),
+    "learning_rates": {"stem": 0.1, "stage1": 2.0},
+}
+RECIPES = {
+    "rmsprop, plateau": (
+        {"schedule": Schedule(name="plateau", patience=0), "min_improvement": 50.0},
+        {},
+    ),
+    "adamw, onecycle": (
+        {
+            "optimizer": Optimizer(name="adamw", learning_rate=1e-3, weight_decay=0.01),
+            "schedule": Schedule(name="onecycle"),
+        },
+        {},
+    ),
+    "thaws, factors": ({}, THAWING),
+    "adamw, thaws, last": ({"optimizer": Optimizer(name="adamw", weight_decay=0.1), "keep": "last"}, THAWING),
+}
+
+
+def folders(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    return [tmp_path / name for name in names]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_killed_training_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
+    changes, plan = RECIPES[recipe]
+    whole, cut = folders(tmp_path, "whole", "cut")
+    uninterrupted = task(learner(**plan), epochs=5, **changes)
+    expected = Training(uninterrupted, whole).run(Quiet())
+    for epochs, seed in ((0, 0), (2, 0), (1, 9)):  # seed 9: with a checkpoint the fresh network's weights do not matter
+        with pytest.raises(KilledError):
+            Training(task(learner(seed=seed, **plan), epochs=5, **changes), cut).run(KillAfter(epochs))
+    resumed = task(learner(seed=9, **plan), epochs=5, **changes)
+    outcome = Training(resumed, cut).run(Quiet())
+    assert outcome.history == expected.history
+    assert (outcome.best, outcome.best_epoch) == (expected.best, expected.best_epoch)
+    assert weights(resumed) == weights(uninterrupted)
+
+
+class Dropping(Backbone):
+    """A backbone with noise of its own."""
+
+    stride = 4
+    channels = 8
+
+    def __init__(self):
+        pass
+
+    def check_size(self, height, width):
+        return None
+
+    def stem(self):
+        return nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU(), nn.Dropout(0.5))
+
+    def stage(self, index):
+        return nn.Conv2d(8, 8, 3, padding=1)
+
+
+def test_noise_inside_the_network_depends_on_the_seed_and_survives_a_kill(learner, task, tmp_path):
+    whole, cut = folders(tmp_path, "whole", "cut")
+    torch.manual_seed(1)
+    uninterrupted = task(learner(backbone=Dropping()), epochs=3)
+    Training(uninterrupted, whole).run(Quiet())
+    torch.manual_seed(2)
+    with pytest.raises(KilledError):
+        Training(task(learner(backbone=Dropping()), epochs=3), cut).run(KillAfter(1))
+    torch.manual_seed(3)
+    resumed = task(learner(backbone=Dropping()), epochs=3)
+    Training(resumed, cut).run(Quiet())
+    assert weights(resumed) == weights(uninterrupted)
+
+
+def test_a_finished_training_is_not_trained_again(learner, task, tmp_path):
+    first = task(learner(), epochs=2)
+    outcome = Training(first, tmp_path).run(Quiet())
+    again, listener = task(learner(seed=5), epochs=2), Quiet()
+    assert Training(again, tmp_path).run(listener).history == outcome.history
+    assert listener.iterations == []
+    assert weights(again) == weights(first)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 half a file"])
+def test_a_damaged_checkpoint_is_named(learner, task, tmp_path, content):
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(JobError, match=r"checkpoint\.pt: .*delete it"):
+        Training(task(learner()), tmp_path).run(Quiet())
+
+
+# Stopping, keeping, schedules
+
+
+def sequence(values):
+    """A validation that returns these, one after the other, and remembers the weights that it saw."""
+    following, seen = iter(values), []
+
+    def value(network):
+        seen.append(fingerprint(network.state_dict()))
+        return next(following)
+
+    return value, seen
+
+
+def test_early_stopping_counts_epochs_without_improvement(learner, task, tmp_path):
+    value, _ = sequence([1.0, 3.0, 2.0, 3.0, 3.0, 9.0])
+    outcome = Training(task(learner(), validate=value, epochs=6, early_stopping=3), tmp_path).run(Quiet())
+    assert outcome.epochs == 5
+    assert (outcome.best, outcome.best_epoch) == (3.0, 2)
+
+
+def test_early_stopping_minds_the_direction(learner, task, tmp_path):
+    value, _ = sequence([5.0, 4.0, 4.5, 4.5, 1.0])
+    one = task(learner(), validate=value, higher_is_better=False, epochs=5, early_stopping=2)
+    outcome = Training(one, tmp_path).run(Quiet())
+    assert outcome.epochs == 4
+    assert (outcome.best, outcome.best_epoch) == (4.0, 2)
+
+
+@pytest.mark.parametrize(("keep", "place"), [("best", 1), ("last", 3)])
+def test_the_weights_kept_are_those_of_the_epoch_asked_for(learner, task, tmp_path, keep, place):
+    value, seen = sequence([1.0, 3.0, 2.0, 2.0])
+    one = task(learner(), validate=value, epochs=4, keep=keep)
+    Training(one, tmp_path).run(Quiet())
+    assert len(set(seen)) == 4
+    assert weights(one) == seen[place]
+
+
+def test_where_nothing_could_be_validated_the_last_weights_are_kept(learner, task, tmp_path):
+    value, seen = sequence([math.nan, math.nan])
+    one = task(learner(), validate=value, epochs=2)
+    outcome = Training(one, tmp_path).run(Quiet())
+    assert [record["validation"] for record in outcome.history] == [None, None]
+    assert (outcome.best, outcome.best_epoch) == (None, 0)
+    assert weights(one) == seen[-1]
+
+
+def test_progress_never_takes_nan_for_the_best():
+    progress = Progress(higher_is_better=True, min_improvement=0.5)
+    values = [math.nan, 1.0, math.nan, 1.5, 1.6, 0.0]
+    assert [progress.record(epoch, value) for epoch, value in enumerate(values, 1)] == [
+        False, True, False, False, True, False,
+    ]  # fmt: skip
+    assert (progress.best, progress.best_epoch, progress.stale) == (1.6, 5, 1)
+
+
+def test_a_value_as_good_as_the_best_is_no_improvement():
+    progress = Progress(higher_is_better=False, min_improvement=0.0)
+    assert [progress.record(epoch, value) for epoch, value in enumerate([2.0, 2.0, 1.0], 1)] == [True, False, True]
+
+
+@pytest.mark.parametrize("patience", [0, 1, 2, 5])
+def test_plateau_drops_as_torchs_own_does(patience):
+    values = [1, 2, 2, 2, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 0, 0]
+    (weight,) = [nn.Parameter(torch.zeros(1))]
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode="max", factor=0.2, patience=patience, threshold=0.0, threshold_mode="abs", eps=0
+    )
+    rate, progress = LearningRate(Schedule(patience=patience), 100), Progress(True, 0.0)
+    for epoch, value in enumerate(values, 1):
+        theirs.step(value)
+        rate.epoch_ended(progress.record(epoch, float(value)))
+        assert rate.factor(0) == pytest.approx(optimizer.param_groups[0]["lr"]), epoch
+    assert rate.dropped > 0
+
+
+def test_plateau_divides_the_learning_rate_by_five_in_the_history(learner, task, tmp_path):
+    value, _ = sequence([3.0, 2.0, 2.0, 2.0, 2.0])
+    schedule = Schedule(name="plateau", patience=1)
+    outcome = Training(task(learner(), validate=value, epochs=5, schedule=schedule), tmp_path).run(Quiet())
+    rates = [record["learning_rate"] for record in outcome.history]
+    assert rates == pytest.approx([3e-3, 3e-3, 3e-3, 3e-3 / 5, 3e-3 / 5])
+
+
+@pytest.mark.parametrize(
+    ("share", "warmup", "factor"),
+    [
+        (0.0, 0.3, 1 / 25),
+        (0.15, 0.3, (1 + 1 / 25) / 2),
+        (0.3, 0.3, 1.0),
+        (0.65, 0.3, (1 + 1 / 2500) / 2),
+        (1.0, 0.3, 1 / 2500),
+        (0.1, 0.2, 0.52),
+        (0.05, 0.2, 1 / 25 + 24 / 25 * (1 - math.sqrt(0.5)) / 2),
+    ],
+)
+def test_one_cycle_rises_and_falls_by_cosines(share, warmup, factor):
+    assert one_cycle(share, warmup) == pytest.approx(factor)
+
+
+def test_one_cycle_ends_with_the_last_iteration():
+    rate = LearningRate(Schedule(name="onecycle", warmup=0.25), 40)
+    factors = [rate.factor(iteration) for iteration in range(40)]
+    assert max(factors) == factors[9] == pytest.approx(1.0)
+    assert factors[-1] == min(factors) == pytest.approx(1 / 2500)
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[9:] == sorted(factors[9:], reverse=True)
+
+
+def test_a_constant_rate_is_constant():
+    rate = LearningRate(Schedule(name="constant"), 10)
+    for _ in range(20):
+        rate.epoch_ended(False)
+    assert {rate.factor(iteration) for iteration in range(10)} == {1.0}
+
+
+def test_a_loss_that_is_no_number_ends_the_job(learner, task, tmp_path):
+    def broken(outputs, batch, network, teacher):
+        return outputs[0].sum() * math.nan
+
+    with pytest.raises(JobError, match=r"the loss is nan in epoch 1; lower training\.optimizer\.learning_rate"):
+        Training(task(learner(extra_loss=broken)), tmp_path).run(Quiet())
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+# The step
+
+
+def forward(one, batch):
+    one.network.train()
+    return one.network(batch.images)
+
+
+def test_the_loss_is_the_sum_over_the_supervised_stages(learner, layout, first_batch):
+    both, last = learner(), learner(supervision=(None, layout.heads[1]))
+    first = learner(supervision=(layout.heads[0], None))
+    losses = [
+        float(supervised_loss(forward(one, first_batch), first_batch, one).detach()) for one in (both, first, last)
+    ]
+    assert losses[0] == pytest.approx(losses[1] + losses[2])
+    assert min(losses) > 0
+
+
+def test_a_stage_without_supervision_takes_no_loss(learner, layout, first_batch):
+    one = learner(supervision=(layout.heads[0], None))
+    supervised_loss(forward(one, first_batch), first_batch, one).backward()
+    touched = {name.partition(".")[0] for name, value in one.network.named_parameters() if value.grad is not None}
+    assert touched == {"stem", "stage0", "head0"}
+
+
+def test_a_stage_can_learn_some_of_its_heads_keypoints(learner, layout, figure, codec, first_batch):
+    # The head is hip, r_hand, l_hand; the other order shows whether channels are found by name.
+    one = learner(supervision=(None, figure.select(["l_hand", "hip"])))
+    outputs = forward(one, first_batch)
+    loss = supervised_loss(outputs, first_batch, one)
+    columns = [figure.names.index("l_hand"), figure.names.index("hip")]
+    targets = codec.encode(first_batch.points[:, columns], first_batch.state[:, columns], (8, 8), 4)
+    assert float(loss.detach()) == pytest.approx(float(codec.loss(outputs[1][:, [2, 0]], targets).detach()))
+    loss.backward()
+    reached = one.network.head1.weight.grad.abs().sum((1, 2, 3)) > 0
+    assert reached.tolist() == [True, False, True]
+
+
+def test_a_heads_channels_are_selected_by_name(figure, codec):
+    head = figure.select(["hip", "hand", "head"])
+    output = torch.arange(4.0).view(1, 4, 1, 1)
+    assert select_channels(output, head, figure.select(["head", "r_hand"]), codec).flatten().tolist() == [3, 1]
+    assert select_channels(output, head, head, codec) is output
+
+
+@pytest.mark.parametrize("options", [{"loss": "cross_entropy"}, {"loss": "mse"}, {"loss": "mse", "unlabelled": "zero"}])
+def test_unlabelled_points_give_no_gradient_unless_they_count_as_zero(
+    learner, make_codec, figure, first_batch, options
+):
+    one = learner(codec=make_codec(**options))
+    state = first_batch.state.clone()
+    state[:, figure.names.index("r_hand")] = 0
+    batch = StepBatch(first_batch.images, first_batch.points, state)
+    supervised_loss(forward(one, batch), batch, one).backward()
+    reached = one.network.head1.weight.grad.abs().sum((1, 2, 3)) > 0
+    assert reached.tolist() == [True, options.get("unlabelled") == "zero", True]  # hip, r_hand, l_hand
+
+
+def names_of(optimizer, network):
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in held}
+
+
+def test_frozen_parameters_are_not_in_the_optimiser_until_they_thaw(learner):
+    one = learner(frozen=frozenset({"stem", "stage0"}), thaws=(Thaw(2, ("stem",)),))
+    stepper = Stepper(one, Optimizer())
+    everything = {name for name, _ in one.network.named_parameters()}
+    held = []
+    for epoch in range(4):
+        stepper.start_epoch(epoch)
+        held.append(everything - names_of(stepper.optimizer, one.network))
+    units = [{name.partition(".")[0] for name in left_out} for left_out in held]
+    assert units == [{"stem", "stage0"}, {"stem", "stage0"}, {"stage0"}, {"stage0"}]
+    parameters = [parameter for group in stepper.optimizer.param_groups for parameter in group["params"]]
+    assert len({id(parameter) for parameter in parameters}) == len(parameters)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adamw"])
+def test_weights_decay_and_biases_and_norms_do_not(learner, name):
+    one = learner()
+    optimizer = make_optimizer(one.network, one.plan, Optimizer(name=name, weight_decay=0.5))
+    decaying = {
+        id(parameter) for group in optimizer.param_groups if group["weight_decay"] for parameter in group["params"]
+    }
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0, 0.5}
+    for parameter in one.network.parameters():
+        assert (id(parameter) in decaying) == (parameter.ndim > 1)
+
+
+def test_a_unit_learns_at_its_own_rate(learner):
+    one = learner(learning_rates={"stem": 0.1, "head1": 3.0})
+    stepper = Stepper(one, Optimizer(learning_rate=0.01))
+    stepper.set_rate(0.5)
+    rates = {id(parameter): group["lr"] for group in stepper.optimizer.param_groups for parameter in group["params"]}
+    by_unit = {name.partition(".")[0]: rates[id(parameter)] for name, parameter in one.network.named_parameters()}
+    assert by_unit == pytest.approx(
+        {"stem": 5e-4, "stage0": 5e-3, "head0": 5e-3, "junction0": 5e-3, "stage1": 5e-3, "head1": 1.5e-2}
+    )
+
+
+def test_a_plan_that_freezes_everything_is_refused(learner, narrow, codec, layout):
+    everything = frozenset(describe(narrow, codec, layout).units)
+    with pytest.raises(KpError, match="every unit is frozen"):
+        Stepper(learner(frozen=everything), Optimizer())
+
+
+def test_an_extra_loss_sees_the_teacher_and_is_added(learner, task):
+    seen = []
+
+    def extra(outputs, batch, network, teacher):
+        seen.append((len(outputs), tuple(batch.images.shape), network, teacher))
+        return 7 + 0 * outputs[0].sum()
+
+    teacher = learner(seed=4).network
+    plain, distilled = learner(), learner(teacher=teacher, extra_loss=extra)
+    batch = task(plain).stream.batch(0)
+    losses = []
+    for one in (plain, distilled):
+        stepper = Stepper(one, Optimizer())
+        stepper.start_epoch(0)
+        losses.append(float(stepper.step(batch)))
+    assert losses[1] == pytest.approx(losses[0] + 7)
+    assert seen == [(2, (8, 3, 32, 32), distilled.network, teacher)]
+
+
+# The device
+
+
+def test_bf16_trains_on_the_cpu_and_keeps_weights_in_float32(learner, task, tmp_path):
+    one = task(learner(device=Device(torch.device("cpu"), "bf16", 1)), epochs=1, validate=lambda _: 0.0)
+    with one.learner.device.autocast():
+        assert one.learner.network(torch.rand(1, 3, 32, 32))[0].dtype == torch.bfloat16
+    before = weights(one)
+    outcome = Training(one, tmp_path).run(Quiet())
+    assert math.isfinite(outcome.history[0]["loss"])
+    assert weights(one) != before
+    assert {value.dtype for value in one.learner.network.parameters()} == {torch.float32}
+
+
+def test_fp16_is_refused_on_the_cpu():
+    with pytest.raises(KpError, match=r"training\.precision = 'fp16': needs a GPU"):
+        choose_device("cpu", "fp16", None)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "CPU0"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(name):
+    with pytest.raises(KpError, match=rf"--device {name}: not on this machine; cpu.* exist"):
+        choose_device(name, "fp32", None)
+
+
+def test_a_device_takes_the_threads_asked_for():
+    assert choose_device("cpu", "bf16", 3) == Device(torch.device("cpu"), "bf16", 3)
+    assert choose_device("cpu", "fp32", None).threads >= 1
+    assert available()[0] == "cpu"
+
+
+# Predicting
+
+
+class Bright(nn.Module):
+    """A network whose every channel is the input's brightness at a quarter of its size."""
+
+    def __init__(self, layout):
+        super().__init__()
+        self.layout = layout
+
+    def forward(self, images):
+        bright = nn.functional.avg_pool2d(images.mean(1, keepdim=True), 4)
+        return [bright.expand(-1, len(head), -1, -1) for head in self.layout.heads]
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_predictions_are_in_source_pixels_in_the_order_asked_for(
+    dots, paint, make_codec, narrow, figure, flip_test, tmp_path
+):
+    places = [(60.0, 71.5), (85.2, 64.0), (70.7, 90.1)]
+
+    class OneDot(dots):
+        def samples(self, part):
+            plain = super().samples(part)[: len(places)]
+            images = [paint([at], [(255, 255, 255)], 140, 160, sigma=8.0) for at in places]
+            centre = np.array([75, 75], np.float32)
+            return [
+                type(old)(image, old.points, old.state, centre, 100.0, 1.0, old.image_id, "0", row)
+                for row, (old, image) in enumerate(zip(plain, images, strict=True))
+            ]
+
+    store = prepare(OneDot(people=4, unlabelled=(0,)), "train", resolution=64, reach=1.0)
+    codec = make_codec(sigma=1.3, decode="dark")
+    network = Bright(Layout((figure.select(["hip"]), figure.select(["head", "hand"]))))
+    done = []
+    points, confidence = Evaluator(narrow, codec, CPU, 2).predict(
+        network, store, [2, 0, 1], flip_test=flip_test, progress=lambda *count: done.append(count)
+    )
+    assert points.shape == (3, 3, 2)
+    assert confidence.shape == (3, 3)
+    for person, at in zip(points, [places[2], places[0], places[1]], strict=True):
+        np.testing.assert_allclose(person, [at] * 3, atol=0.5)
+    assert done == [(2, 3), (3, 3)]
+    assert not network.training
+
+
+def test_unmirroring_swaps_partners_and_columns(narrow, codec, figure):
+    evaluator = Evaluator(narrow, codec, CPU, 2)
+    keypoints = figure.select(["l_hand", "head", "r_hand"])
+    prediction = torch.arange(6.0).view(1, 3, 1, 2)
+    back = evaluator.unmirror(prediction, keypoints)
+    assert back.flatten().tolist() == [5, 4, 3, 2, 1, 0]
+    assert torch.equal(evaluator.unmirror(back, keypoints), prediction)
+
+
+def test_a_flip_test_of_half_a_pair_is_refused(narrow, codec, figure):
+    with pytest.raises(KpError, match="without its mirror partner"):
+        Evaluator(narrow, codec, CPU, 2).unmirror(torch.zeros(1, 2, 1, 1), figure.select(["l_hand", "head"]))
