@@ -108,13 +108,24 @@ def open_study(file: Path, profile: str | None = None, sets: Sequence[str] = (),
     Raises:
         KpError: with file and key, for anything that is wrong.
     """
+    config, profile = settle(file, profile, sets, notice)
+    return build_study(config, str(file), preset_name(config, profile, sets), notice)
+
+
+def settle(
+    file: Path, profile: str | None, sets: Sequence[str], notice: Notice
+) -> tuple[StudyConfig, str | None]:  # fmt: skip
+    """Resolve a study, with its profile ``sample`` where no data is configured and the file wants it so.
+
+    Returns:
+        The settings, and the profile that was taken.
+    """
     config = resolve(file, profile, sets)
     known = registry()
     if profile is None and _nothing_configured(config, known) and config.dataset.when_missing == "sample":
         notice(_sample_notice(config, known))
-        profile = SAMPLE
-        config = resolve(file, profile, sets)
-    return build_study(config, str(file), preset_name(config, profile, sets), notice)
+        return resolve(file, SAMPLE, sets), SAMPLE
+    return config, profile
 
 
 def build_study(config: StudyConfig, file: str, preset: str, notice: Notice) -> Study:
@@ -170,6 +181,11 @@ def open_dataset(config: StudyConfig, known: Registry, where: str, notice: Notic
     return dataset, table.generate is not None
 
 
+def data_label(dataset: Dataset, sample: bool) -> str:
+    """Return what results call the data."""
+    return f"sample data (synthetic, in the layout of {dataset.label})" if sample else dataset.label
+
+
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice) -> Path:
     """Return the folder of the generated data, written to the cache once."""
     maker: Generator = known.build("generator", table.name, table.options, where=where)
@@ -209,7 +225,7 @@ def _assemble(config: StudyConfig, known: Registry, where: str, dataset: Dataset
         file=where,
         preset=preset,
         sample=sample,
-        label=f"sample data (synthetic, in the layout of {dataset.label})" if sample else dataset.label,
+        label=data_label(dataset, sample),
         list_name="" if sample else dataset.list_name,
         dataset=dataset,
         splits=tuple(rule.splits(dataset.skeleton)),

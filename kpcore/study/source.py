@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
-from kpcore.study.setup import SAMPLE, Notice, open_dataset, resolve
+from kpcore.study.setup import Notice, data_label, open_dataset, resolve, settle
 
 
 @dataclass(frozen=True)
@@ -118,26 +117,10 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
         raise KpError(f"{file}: a study file names its own data set; drop --dataset {request.dataset}")
     sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
     sets += [f"dataset.root='{request.root}'"] if request.root else []
-    config = settle(file, request.profile, sets, known, notice)
+    config, _ = settle(file, request.profile, sets, notice)
     dataset, sample = open_dataset(config, known, str(file), notice)
-    label = f"sample data ({dataset.label})" if sample else dataset.label
     splits = tuple(_rule(config, known, file).splits(dataset.skeleton))
-    return Opened(config.dataset.name, label, dataset, splits, config.training.augmentation)
-
-
-def settle(file: Path, profile: str | None, sets: Sequence[str], known: Registry, notice: Notice) -> StudyConfig:
-    """Resolve a study; where no data is configured and the file wants it so, with its profile for sample data."""
-    config = resolve(file, profile, sets)
-    if profile is None and config.dataset.when_missing == "sample" and not _has_data(config, known, file):
-        notice(f"No {config.dataset.name} root is configured: this is the profile '{SAMPLE}', synthetic sample data.")
-        return resolve(file, SAMPLE, sets)
-    return config
-
-
-def _has_data(config: StudyConfig, known: Registry, file: Path) -> bool:
-    table = config.dataset
-    variable = known.component("dataset", table.name, where=f"{file}: dataset.name").root_variable
-    return "root" in table.options or table.generate is not None or bool(variable and os.environ.get(variable))
+    return Opened(config.dataset.name, data_label(dataset, sample), dataset, splits, config.training.augmentation)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:
