@@ -23,7 +23,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class KeypointAxis:
-    """Says that an axis of a tensor is laid out by keypoints: ``keypoints[i]`` owns ``width`` entries from i * width."""
+    """An axis of a tensor that is laid out by keypoints: ``keypoints[i]`` owns ``width`` entries from i * width."""
 
     axis: int
     keypoints: tuple[str, ...]

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -100,6 +101,28 @@ def failure(failed: Sequence[JobInfo]) -> str:
     """Return one line on what failed."""
     first = failed[0]
     return f"{len(failed)} of the study's jobs failed; {first.name}: {first.reason}"
+
+
+class Bar:
+    """A progress bar that shows when it is first told something, and goes when it is left."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self.progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self.title = title
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are behind."""
+        if self.task is None:
+            self.progress.start()
+            self.task = self.progress.add_task(self.title)
+        self.progress.update(self.task, completed=done, total=total)
 
 
 @dataclass

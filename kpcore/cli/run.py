@@ -36,7 +36,8 @@ def run(
     from kpcore.training.device import share_cores
 
     console = Console()
-    study = open_study(config, profile, sets or [], notice=lambda text: console.print(text, style="yellow"))
+    with display.Bar(console, "Writing sample data") as bar:
+        study = open_study(config, profile, sets or [], lambda text: console.print(text, style="yellow"), bar)
     settings = study.config.training
     at_once, where = share_cores(device, settings.precision, settings.threads, jobs)
     plan_of_jobs = plan_jobs(study, where)

@@ -20,7 +20,7 @@ from kpcore.tensors import UNLABELLED, Float64Array
 
 FAR = 3.0
 """Crop sides from the crop's centre beyond which a labelled keypoint deserves a look."""
-ABSURD = 100.0
+ABSURD = 20.0
 """Crop sides beyond which a coordinate can be no pixel of the same picture."""
 LARGEST_SIDE = 50_000.0
 """Pixels: a crop side beyond this would fill the memory, and no photograph is as large."""

@@ -157,7 +157,7 @@ class Row(Strict):
 class Results(Strict):
     """The whole of ``results.json``.
 
-    ``preset`` is the profile's name, or what a plain file calls itself ("paper"). Every table has the order of ``splits``,
+    ``preset`` is the profile's name, or what a plain file calls itself ("paper"). Tables have the order of ``splits``,
     ``modes`` and each split's ``columns``. ``validation_convention`` names the metric of the training curves.
     """
 

@@ -152,4 +152,4 @@ def head_identity(table: Table) -> tuple[Finding, ...]:
     expected = HEAD_PER_SCALE * table.scales
     odd = np.abs(table.head_sizes - expected) > 0.01 * np.abs(expected)
     examples = [f"{table.images[i]}, row {table.rows[i]}" for i in np.flatnonzero(odd)]
-    return counted("note", "head size differs from 25 x raw scale by more than 1 %", examples)
+    return counted("note", "head size over 1 % off 25 x raw scale: derived, not measured on a head box", examples)
