@@ -187,7 +187,7 @@ def test_the_paper_is_not_compared_with_something_else(changes, reason):
     assert f"not comparable: {reason}" in latex(results)
     assert f"not comparable: {reason}" in printed(results)
     table = grids(results)[0]
-    assert dict(zip(table.header, table.rows[0], strict=True))["vs paper"] == "not comparable"
+    assert dict(zip(table.header, table.rows[0], strict=True))["vs paper"] == "–"
     compared = [line for line in parsed(csv_table(results)) if line["paper"] and line["status"] == "done"]
     assert compared
     assert all(line["difference"] == "" and line["note"] == f"not comparable: {reason}" for line in compared)

@@ -92,17 +92,11 @@ def _comparisons(results: Results, split: SplitInfo) -> dict[str, Cell]:
     columns: dict[str, Cell] = {}
     if split.reference:
         columns["Paper avg"] = lambda mode: one_decimal(split.reference.get(mode, {}).get(AVERAGE))
-        columns["vs paper"] = lambda mode: _versus_paper(results, split, mode)
+        columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode))
     if _has_baseline(results):
         columns[f"vs {BASELINE}"] = lambda mode: difference(to_baseline(results, split.name, mode))
     columns["Seeds"] = lambda mode: _seeds(results, split.name, mode)
     return columns
-
-
-def _versus_paper(results: Results, split: SplitInfo, mode: str) -> str:
-    if obstacle(results, split) and mode in split.reference:
-        return "not comparable"
-    return difference(to_reference(results, split, mode))
 
 
 def _has_baseline(results: Results) -> bool:
