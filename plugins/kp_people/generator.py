@@ -1,0 +1,106 @@
+"""The generator ``people``: images and annotation in Newell's MPII layout, with 3D ground truth beside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from kp_people.layout import Row, write_annotation, write_truth
+from kp_people.scene import Difficulty, Person, draw_scene
+from kpcore.errors import KpError
+from kpcore.interfaces import ComponentConfig, Generator
+
+PARTS = ("train", "valid")
+_PAIRED = 0.2
+"""Share of images with two annotated people."""
+_BYSTANDER = 0.15
+"""Share of images with a further person whom nobody annotated."""
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One image to be drawn: its part, its number within the part, and how many people are annotated in it."""
+
+    part: str
+    number: int
+    annotated: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.part}{self.number:06d}.jpg"
+
+
+class PeopleGenerator(Generator):
+    """Synthetic people, rendered from an articulated body; Args: as the fields of ``Config``."""
+
+    class Config(ComponentConfig):
+        """``[dataset.generate] name = "people"``."""
+
+        people: int = Field(default=800, ge=1, description="annotated people to train on")
+        valid: int = Field(default=200, ge=1, description="annotated people to score on; no image is in both parts")
+        seed: int = Field(default=0, ge=0, description="other seeds draw other people")
+        size: int = Field(default=128, ge=48, le=1024, description="pixels of an image's shorter side")
+        occlusion: float = Field(default=0.3, ge=0, le=1, description="share of people with something before them")
+        clutter: float = Field(default=0.5, ge=0, le=1, description="how much lies about behind them")
+
+    def __init__(self, *, people: int, valid: int, seed: int, size: int, occlusion: float, clutter: float) -> None:
+        self.people = {"train": people, "valid": valid}
+        self.seed = seed
+        self.difficulty = Difficulty(size, occlusion, clutter)
+
+    @property
+    def version(self) -> str:
+        """The drawing's own version, and OpenCV's, which draws and compresses."""
+        return f"1, opencv {cv2.__version__}"
+
+    def write(self, folder: Path, progress: Callable[[int, int], None]) -> None:
+        """Write ``images/``, ``annot/{train,valid}.h5`` and ``annot/people3d.h5``.
+
+        Every image is drawn from its own random numbers, so neither threads nor the number of people change it.
+        """
+        (folder / "images").mkdir()
+        (folder / "annot").mkdir()
+        total, done = sum(self.people.values()), 0
+        truth: dict[str, list[Person]] = {}
+        for part in PARTS:
+            rows: list[Row] = []
+            for order, people in self._draw(part, folder / "images"):
+                rows.extend(Row(order.name, place, person) for place, person in enumerate(people))
+                done += len(people)
+                progress(done, total)
+            write_annotation(folder / "annot" / f"{part}.h5", rows)
+            truth[part] = [row.person for row in rows]
+        write_truth(folder / "annot" / "people3d.h5", truth)
+
+    def _draw(self, part: str, images: Path) -> Iterator[tuple[_Order, list[Person]]]:
+        """Draw and write a part's images; yield them in order."""
+
+        def work(order: _Order) -> tuple[_Order, list[Person]]:
+            random = self._random(part, order.number, 1)
+            image, people = draw_scene(random, self.difficulty, order.annotated, bool(random.random() < _BYSTANDER))
+            if not cv2.imwrite(str(images / order.name), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
+                raise KpError(f"{images / order.name}: cannot be written; is the disk full?")
+            return order, people
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(work, self._orders(part))
+
+    def _orders(self, part: str) -> Iterator[_Order]:
+        left, number = self.people[part], 0
+        while left:
+            annotated = 2 if left > 1 and self._random(part, number, 0).random() < _PAIRED else 1
+            yield _Order(part, number, annotated)
+            left, number = left - annotated, number + 1
+
+    def _random(self, part: str, number: int, what: int) -> np.random.Generator:
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([self.seed, PARTS.index(part), number, what]))
+        )
