@@ -64,7 +64,7 @@ class DataInfo(Strict):
     def extent(self) -> str:
         """List and number of people a part, in words."""
         people = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
-        return f"list {self.list}; people: {people}"
+        return f"list {self.list}; people: {people}" if self.list else f"people: {people}"
 
 
 class SplitInfo(Strict):

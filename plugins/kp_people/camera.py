@@ -35,10 +35,10 @@ class Camera:
         return np.asarray(points @ self.rotation.T / self.mm_per_px + self.root)
 
 
-def draw_rotation(rng: np.random.Generator, pitch: float, roll: float) -> Float64Array:
-    """Draw which way a person stands: any yaw, mostly upright, one in twelve leaning far; seen at this angle."""
+def draw_rotation(rng: np.random.Generator, pitch: float, roll: float, turn: float) -> Float64Array:
+    """Draw which way a person stands: facing us within ``turn`` degrees, mostly upright, one in twelve leaning far."""
     lean = 38.0 if rng.random() < 1 / 12 else 6.0
-    stance = turn_z(rng.normal(0.0, lean)) @ turn_x(rng.normal(0.0, lean / 2)) @ turn_y(rng.uniform(-180.0, 180.0))
+    stance = turn_z(rng.normal(0.0, lean)) @ turn_x(rng.normal(0.0, lean / 2)) @ turn_y(rng.uniform(-turn, turn))
     return np.asarray(FACING @ turn_z(roll) @ turn_x(pitch) @ stance)
 
 

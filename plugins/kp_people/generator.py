@@ -48,13 +48,16 @@ class PeopleGenerator(Generator):
         valid: int = Field(default=200, ge=1, description="annotated people to score on; no image is in both parts")
         seed: int = Field(default=0, ge=0, description="other seeds draw other people")
         size: int = Field(default=128, ge=48, le=1024, description="pixels of an image's shorter side")
+        turn: float = Field(default=180.0, ge=0, le=180, description="people face the camera within this many degrees")
         occlusion: float = Field(default=0.3, ge=0, le=1, description="share of people with something before them")
         clutter: float = Field(default=0.5, ge=0, le=1, description="how much lies about behind them")
 
-    def __init__(self, *, people: int, valid: int, seed: int, size: int, occlusion: float, clutter: float) -> None:
+    def __init__(
+        self, *, people: int, valid: int, seed: int, size: int, turn: float, occlusion: float, clutter: float
+    ) -> None:
         self.people = {"train": people, "valid": valid}
         self.seed = seed
-        self.difficulty = Difficulty(size, occlusion, clutter)
+        self.difficulty = Difficulty(size, turn, occlusion, clutter)
 
     @property
     def version(self) -> str:

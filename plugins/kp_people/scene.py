@@ -27,9 +27,17 @@ _FLESH = np.array([FLESH.get(name, FLESH.get(group, 0.0)) for name, group in zip
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard images are: size of the shorter side in px, shares of hidden people and of clutter in [0, 1]."""
+    """How hard images are.
+
+    Args:
+        size: pixels of the shorter side.
+        turn: people face the camera within this many degrees; 180 is any way.
+        occlusion: share of people with something before them.
+        clutter: how much lies about, in [0, 1].
+    """
 
     size: int
+    turn: float
     occlusion: float
     clutter: float
 
@@ -84,7 +92,7 @@ def draw_scene(
     """
     count = annotated + int(bystander)
     height, width = _frame(rng, difficulty.size, count)
-    people = _cast(rng, height, width, count)
+    people = _cast(rng, height, width, count, difficulty.turn)
     light = _light(rng)
     canvas = Canvas(draw_backdrop(rng, height, width, difficulty.clutter))
     for person in sorted(people, key=lambda person: -float(person.camera.root[2])):
@@ -104,14 +112,14 @@ def _frame(rng: np.random.Generator, size: int, count: int) -> tuple[int, int]:
     return size, int(size * rng.uniform(1.0, 1.3))
 
 
-def _cast(rng: np.random.Generator, height: int, width: int, count: int) -> list[_Placed]:
+def _cast(rng: np.random.Generator, height: int, width: int, count: int, turn: float) -> list[_Placed]:
     """Draw people and place them side by side, each at its own distance."""
     pitch, roll = draw_view(rng)
     middles = width * (np.arange(count) + 0.5) / count
     depths = rng.permutation(count) * _DISTANCE_MM
     people = []
     for middle, depth in zip(middles, depths, strict=True):
-        rotation = draw_rotation(rng, pitch, roll)
+        rotation = draw_rotation(rng, pitch, roll, turn)
         person = _fit(rng, _Placed(draw_figure(rng), Camera(rotation, 10.0, np.zeros(3))), height, width / count)
         people.append(_place(rng, person, (float(middle), height / 2), depth, height))
     return people
