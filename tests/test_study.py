@@ -2,6 +2,12 @@
 
 import hashlib
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -369,8 +375,6 @@ def test_root_and_generate_together_are_refused(study, data, capfd):
 
 
 def test_a_damaged_image_is_found_before_training(study, data, tmp_path, capfd):
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(data, broken)
     path = broken / "images" / "train3.png"
@@ -393,3 +397,33 @@ def test_a_profile_names_the_preset(study, data):
     assert run(study, data, "--set", "training.epochs=1", "--set", 'split.splits=["d"]', "--out", "set") == 0
     assert results(Path("set")).preset == "own, changed: training.epochs"
     assert read_toml(Path("runs/tiny/study.toml"))["training"]["epochs"] == 1
+
+
+def test_workers_do_not_outlive_a_killed_study(study, data):
+    sets = ["--set", f"dataset.root={data}", "--set", 'split.splits=["d"]', "--set", "training.epochs=100000"]
+    sets += ["--set", "training.early_stopping=false", "--jobs", "2"]
+    main = subprocess.Popen(
+        [sys.executable, "-m", "kpcore", "run", str(study), *sets],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list((cache_dir() / "jobs").glob("*/checkpoint.pt")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        main.kill()
+        main.wait()
+        while alive(main.pid) and time.monotonic() < deadline + 10:
+            time.sleep(0.2)
+        assert not alive(main.pid)
+    finally:
+        if alive(main.pid):
+            os.killpg(main.pid, signal.SIGKILL)
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -6,8 +6,10 @@ Small networks gain little from a second thread, so on a CPU several jobs of one
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
@@ -196,6 +198,7 @@ class _Sender:
 def _serve(order: Order, inbox: Any, outbox: Any) -> None:
     """Run jobs as they come. An interrupt is for the process that shows the study; it ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     torch.set_num_threads(order.device.threads)
     study = build_study(order.config, order.file, order.preset, notice=lambda _: None)
     jobs = {job.key: job for job in plan_jobs(study, order.device).jobs}
@@ -204,6 +207,14 @@ def _serve(order: Order, inbox: Any, outbox: Any) -> None:
     while True:
         key = inbox.get()
         outbox.put(("ended", key, attempt(jobs[key], shop, sender)))
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that shows the study is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def ready(waiting: Sequence[Job], states: dict[str, State]) -> Job | None:
