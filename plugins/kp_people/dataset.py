@@ -108,11 +108,20 @@ class PeopleDataset(Dataset):
         )
 
     def fingerprint(self, part: str) -> str:
-        """Return a digest of the annotation's bytes; the generator's images follow from the same numbers."""
+        """Return a digest of the annotation's bytes and the images' names and sizes."""
         digest = hashlib.sha256(f"people {self._dims} {part}".encode())
         for path in (self._annotation(part), self._truth):
             digest.update(path.read_bytes())
+        for name in sorted({sample.image_id for sample in self.samples(part)}):
+            digest.update(f"{name} {self._image_size(name)}".encode())
         return digest.hexdigest()
+
+    def _image_size(self, name: str) -> int:
+        path = self._root / "images" / name
+        try:
+            return path.stat().st_size
+        except OSError:
+            raise KpError(f"{path}: annotated, but not there; generate the people again") from None
 
     @property
     def _truth(self) -> Path:

@@ -62,7 +62,7 @@ class PeopleGenerator(Generator):
     @property
     def version(self) -> str:
         """The drawing's own version, and OpenCV's, which draws and compresses."""
-        return f"1, opencv {cv2.__version__}"
+        return f"2, opencv {cv2.__version__}"
 
     def write(self, folder: Path, progress: Callable[[int, int], None]) -> None:
         """Write ``images/``, ``annot/{train,valid}.h5`` and ``annot/people3d.h5``.

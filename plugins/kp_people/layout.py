@@ -43,7 +43,7 @@ def write_annotation(path: Path, rows: Sequence[Row]) -> None:
     points = np.array([row.person.points[:, :2] for row in rows]) + 1
     diagonals = np.array([head_diagonal(row.person) for row in rows])
     with h5py.File(path, "w") as file:
-        file.create_dataset("imgname", data=[row.image.encode() for row in rows])
+        file["imgname"] = np.array([row.image.encode() for row in rows])  # fixed length, as theirs
         file["part"] = np.where(labelled[..., None], points, 0.0)
         file["center"] = np.array([crop_centre(row.person) for row in rows]) + 1
         file["scale"] = CROP_HEADS * diagonals / 200

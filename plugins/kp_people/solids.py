@@ -94,9 +94,9 @@ def strike(solid: Solid, camera: Camera, columns: FloatArray, rows: FloatArray, 
     extra = grow * camera.mm_per_px
     start, end, length = solid.start + extra, solid.end + extra, solid.length
     near = _cone(rays, length, start, end) if abs(length) > abs(start - end) else None
-    travel = _sphere(rays, 0.0, start)
+    travel = np.minimum(_sphere(rays, 0.0, start), _sphere(rays, length, end))
     if near is not None:
-        travel = np.minimum(np.minimum(travel, near), _sphere(rays, length, end))
+        travel = np.minimum(travel, near)
     x, y, z = (
         origin + np.where(np.isfinite(travel), travel, 0) * step
         for origin, step in zip(rays.start, rays.direction, strict=True)
@@ -129,11 +129,11 @@ def _sphere(rays: _Rays, along: float, radius: float) -> FloatArray:
 
 
 def _cone(rays: _Rays, length: float, start: float, end: float) -> FloatArray | None:
-    """Travel to the cone between the spheres; None where the view is down its axis and only a sphere shows."""
+    """Travel to the cone between the spheres; None where rays run along its flank: its equation has no square then."""
     taper, m0 = start - end, length**2
     d2, m2 = m0 - taper**2, length * float(rays.direction[1])
     k2 = d2 * rays.m4 - m2**2
-    if k2 <= _EPS * m0 * rays.m4:
+    if abs(k2) <= _EPS * m0 * rays.m4:
         return None
     m1 = np.float32(length) * rays.start[1]
     k1 = np.float32(d2) * rays.m3 - m1 * np.float32(m2) + np.float32(m2 * taper * start)
@@ -158,8 +158,8 @@ def _normal(
 def _axis_point(y: FloatArray, length: float, start: float, taper: float) -> FloatArray | float:
     """Local y of the sphere's centre that a surface point belongs to."""
     d2 = length**2 - taper**2
-    if d2 <= 0:
-        return 0.0
+    if d2 <= 0:  # one sphere holds the other
+        return 0.0 if taper >= 0 else length
     share = np.clip((y * np.float32(length) - np.float32(start * taper)) / np.float32(d2), 0, 1)
     return np.asarray(share * np.float32(length), np.float32)
 
