@@ -131,19 +131,23 @@ class Augmentation(Strict):
 class Optimizer(Strict):
     """``[training.optimizer]``."""
 
-    name: Literal["rmsprop", "adamw"] = "rmsprop"
-    learning_rate: float = Field(default=2.5e-4, gt=0)
+    name: Literal["rmsprop", "adamw"] = Field(default="rmsprop", description="the paper: RMSprop")
+    learning_rate: float = Field(default=2.5e-4, gt=0, description="at most; the schedule lowers it")
     alpha: float = Field(default=0.99, ge=0, lt=1, description="RMSprop: decay of the squared gradient's mean")
-    eps: float = Field(default=1e-8, gt=0)
+    eps: float = Field(default=1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW: decoupled; RMSprop: added to the gradient")
 
 
 class Schedule(Strict):
     """``[training.schedule]``."""
 
-    name: Literal["plateau", "onecycle", "constant"] = "plateau"
+    name: Literal["plateau", "onecycle", "constant"] = Field(default="plateau", description="the paper: plateau")
     factor: float = Field(default=0.2, gt=0, lt=1, description="plateau: the learning rate times this (paper: / 5)")
-    patience: int = Field(default=5, ge=0, description="plateau: epochs without improvement before that")
+    patience: int = Field(
+        default=5,
+        ge=0,
+        description="plateau: this many epochs in a row without improvement are let pass; the next one drops the rate",
+    )
     warmup: float = Field(default=0.1, gt=0, lt=1, description="onecycle: share of the steps in which the rate rises")
 
 
@@ -151,7 +155,7 @@ class TrainingTable(Strict):
     """``[training]``: one job's loop. The defaults are the paper's, but for the length of an epoch (8,000)."""
 
     resolution: int = Field(default=256, ge=32, le=1024, description="side of the network's square input, pixels")
-    batch_size: int = Field(default=6, ge=1)
+    batch_size: int = Field(default=6, ge=1, description="people a step")
     epochs: int = Field(default=200, ge=1, description="at most")
     iterations_per_epoch: int | None = Field(default=None, ge=1, description="one pass over the people where absent")
     early_stopping: Literal[False] | Annotated[int, Field(ge=1)] = Field(
@@ -163,7 +167,9 @@ class TrainingTable(Strict):
     )
     held_out: float = Field(default=0.1, gt=0, lt=0.5, description="that share, by a hash of the image's name")
     keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights are the result")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="of the network's arithmetic; weights stay fp32, fp16 needs a GPU"
+    )
     threads: int | None = Field(
         default=None, ge=1, description="torch threads of one job; jobs at once share the cores where absent"
     )
@@ -178,7 +184,7 @@ class ValidationTable(ComponentTable):
     people: int | None = Field(
         default=None, ge=1, description="score this many people, evenly spread; all where absent"
     )
-    flip_test: bool = False
+    flip_test: bool = Field(default=False, description="average with the prediction on the mirrored image")
 
 
 class MetricTable(ComponentTable):
@@ -193,7 +199,7 @@ class EvaluationTable(Strict):
     metric: MetricTable = MetricTable()
     validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
     flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, description="people at once; the flip test doubles them")
 
 
 class StudyConfig(Strict):

@@ -1,0 +1,126 @@
+"""Writes the reference pages that follow from the code: ``python docs/generate.py``; ``--check`` only compares.
+
+The study file's keys come from the pydantic models and every plugin's Config, the commands from their own --help.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from kpcore.catalogue import options
+from kpcore.config import (
+    Augmentation,
+    BackboneTable,
+    CodecTable,
+    DatasetTable,
+    EvaluationTable,
+    MetricTable,
+    ModeTable,
+    Optimizer,
+    Schedule,
+    SplitTable,
+    StudyTable,
+    TrainingTable,
+    ValidationTable,
+)
+from kpcore.registry import KINDS, registry
+
+REFERENCE = Path(__file__).parent / "reference"
+TABLES: dict[str, type[BaseModel]] = {
+    "study": StudyTable,
+    "dataset": DatasetTable,
+    "split": SplitTable,
+    "backbone": BackboneTable,
+    "codec": CodecTable,
+    "modes.NAME": ModeTable,
+    "training": TrainingTable,
+    "training.augmentation": Augmentation,
+    "training.optimizer": Optimizer,
+    "training.schedule": Schedule,
+    "evaluation": EvaluationTable,
+    "evaluation.metric": MetricTable,
+    "evaluation.validation": ValidationTable,
+}
+NESTED = {"augmentation", "optimizer", "schedule", "metric", "validation", "generate"}
+COMMANDS = (
+    "run", "eval", "data info", "data check", "data show", "splits list", "splits show", "plugins list", "plugins info",
+    "config print", "config schema", "doctor", "cache ls", "cache gc",
+)  # fmt: skip
+
+
+def rows(model: type[BaseModel]) -> Iterator[str]:
+    """Yield a table's header and one row a key."""
+    yield "| key | value | default | what it does |"
+    yield "|---|---|---|---|"
+    for option in options(model):
+        if option.name not in NESTED:
+            cells = (
+                f"`{option.name}`",
+                option.type,
+                f"`{option.default}`" if option.default else "",
+                option.description,
+            )
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def study_files() -> str:
+    """Return the page on study files."""
+    lines = [
+        "# Study files",
+        "",
+        "Generated from the code by `python docs/generate.py`. A study file is flat TOML: the tables below, and",
+        "`[profiles.NAME]` overlays of the same keys. `--set key.key=value` sets one key. An unknown key is an error with",
+        "the nearest name.",
+        "The keys of a component's table beside `name` are those of the component, further below.",
+        "",
+    ]
+    for name, model in TABLES.items():
+        lines += [f"## [{name}]", "", *rows(model), ""]
+    lines += ["# Components", ""]
+    known = registry()
+    for kind in KINDS:
+        for name in known.names(kind):
+            found = known.component(kind, name)
+            table = list(rows(found.Config))
+            lines += [f"## {kind} `{name}`", "", *(table if len(table) > 2 else ["No options."]), ""]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """Return the page on commands: each one's own help, 100 columns wide."""
+    lines = ["# Commands", "", "Generated from `kp COMMAND --help` by `python docs/generate.py`.", ""]
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    for command in COMMANDS:
+        call = [sys.executable, "-m", "kpcore", *command.split(), "--help"]
+        text = subprocess.run(call, capture_output=True, text=True, check=True, env=environment).stdout
+        body = "\n".join(line.rstrip() for line in text.strip().splitlines())
+        lines += [f"## kp {command}", "", "```text", body, "```", ""]
+    return "\n".join(lines)
+
+
+def main(check: bool) -> int:
+    """Write the pages, or tell which are out of date; return the exit code."""
+    pages = {"study-files.md": study_files(), "commands.md": commands()}
+    stale = [name for name, text in pages.items() if not is_current(REFERENCE / name, text)]
+    if not check:
+        for name in stale:
+            (REFERENCE / name).write_text(pages[name], encoding="utf-8")
+        return 0
+    for name in stale:
+        print(f"docs/reference/{name} is out of date: run python docs/generate.py")
+    return 1 if stale else 0
+
+
+def is_current(path: Path, text: str) -> bool:
+    """Whether the file holds this text."""
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
