@@ -60,12 +60,8 @@ def rows(model: type[BaseModel]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for option in options(model):
         if option.name not in NESTED:
-            cells = (
-                f"`{option.name}`",
-                option.type,
-                f"`{option.default}`" if option.default else "",
-                option.description,
-            )
+            default = f"`{option.default}`" if option.default else ""
+            cells = (f"`{option.name}`", option.type, default, option.description)
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -75,7 +71,7 @@ def study_files() -> str:
         "# Study files",
         "",
         "Generated from the code by `python docs/generate.py`. A study file is flat TOML: the tables below, and",
-        "`[profiles.NAME]` overlays of the same keys. `--set key.key=value` sets one key. An unknown key is an error with",
+        "`[profiles.NAME]` overlays of the same keys. `--set key.key=value` sets one key. An unknown key is an error, with"
         "the nearest name.",
         "The keys of a component's table beside `name` are those of the component, further below.",
         "",
