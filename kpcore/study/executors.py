@@ -83,6 +83,8 @@ def attempt(job: Job, shop: Workshop, events: Events) -> State:
         return State("failed", str(error))
     except torch.OutOfMemoryError:
         return State("failed", f"out of memory on {shop.device.torch}; lower training.batch_size")
+    except OSError as error:
+        return State("failed", f"{error.filename or 'the cache'}: {error.strerror or error}; is the disk full?")
     return State("done")
 
 
