@@ -197,7 +197,7 @@ def open_dataset(
 
 def data_label(dataset: Dataset, sample: bool) -> str:
     """Return what results call the data."""
-    return f"sample data (synthetic, in the layout of {dataset.label})" if sample else dataset.label
+    return f"sample data ({dataset.label} layout)" if sample else dataset.label
 
 
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:
