@@ -83,7 +83,7 @@ def test_the_data_sets_own_findings_come_first(image):
     [
         ({"points": np.array([[np.nan, 1], [2, 3]], np.float32)}, "no number"),
         ({"points": np.array([[4, 1], [2, np.inf]], np.float32)}, "no number"),
-        ({"points": np.array([[4, 1], [2, 1e5]], np.float32)}, "100 crop sides"),
+        ({"points": np.array([[4, 1], [2, 1e5]], np.float32)}, "20 crop sides"),
         ({"centre": np.array([np.nan, 1], np.float32)}, "crop centre"),
         ({"side": 0.0}, "crop side"),
         ({"side": -3.0}, "crop side"),
@@ -113,10 +113,10 @@ def test_a_far_keypoint_is_a_warning(image):
     assert the(found(Made(train=[far])), "truncated: 1 labelled").count == 1
 
 
-def test_repeated_people_are_a_warning_that_names_the_repetition(image):
+def test_a_duplicated_row_is_an_error_that_names_the_repetition(image):
     again = dataclasses.replace(person(image), row=5)
-    finding = the(found(Made(train=[person(image), person(image, 1), again])), "the same person again")
-    assert (finding.level, finding.count) == ("warning", 1) and "row 5" in finding.what
+    finding = the(found(Made(train=[person(image), person(image, 1), again])), "duplicated row")
+    assert (finding.level, finding.count) == ("error", 1) and "row 5" in finding.what
 
 
 def test_people_without_labels_and_empty_parts(image):

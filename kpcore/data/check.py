@@ -169,7 +169,7 @@ def label_findings(part: Part) -> list[Finding]:
     """Repeated rows, people without any label, and how many keypoints are missing."""
     missing = int((~part.labelled).sum())
     share = missing / part.labelled.size
-    found = part.finding("warning", "the same person again: equal image, crop centre and points", _repeated(part))
+    found = part.finding("error", "duplicated row: equal image, crop centre and points", _repeated(part))
     found += part.finding("warning", "person without a labelled keypoint", ~_any(part.labelled))
     if missing:
         found.append(Finding("note", f"keypoints not labelled, {share:.1%} of {part.labelled.size:,}", missing))
