@@ -1,0 +1,110 @@
+"""Named keypoints in ``train.csv`` and ``valid.csv``: an image a row, two columns a keypoint."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from kp_example_csv.table import Row, keypoint_names, read
+from kpcore.cache import content_key
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.samples import Sample
+from kpcore.tensors import UNLABELLED, VISIBLE
+
+OTHER = {"left": "right", "right": "left"}
+
+
+class CsvPoints(Dataset):
+    """Images with named points. The skeleton is what the header of ``train.csv`` says."""
+
+    class Config(ComponentConfig):
+        """``[dataset] name = "csv"``."""
+
+        root: str = Field(description="folder with images/, train.csv and valid.csv")
+        margin: float = Field(default=1.5, ge=1, description="crop side over the longer side of the box of the points")
+        normaliser: tuple[str, str] | None = Field(
+            default=None, description="two keypoints whose distance divides errors; the crop side does where absent"
+        )
+
+    def __init__(self, *, root: str, margin: float, normaliser: tuple[str, str] | None) -> None:
+        self._root, self._margin, self._pair = Path(root).expanduser(), margin, normaliser
+        self._header, _ = read(self._file("train"))
+        names = keypoint_names(self._header, self._file("train"))
+        self._skeleton = Skeleton("csv", tuple(keypoint(name, names) for name in names))
+        self._ends = [self._skeleton.index(name) for name in normaliser or ()]
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self._skeleton
+
+    @property
+    def label(self) -> str:
+        return f"CSV {self._root.resolve().name}"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return ("train", "valid")
+
+    @property
+    def normaliser(self) -> str:
+        return f"distance from {self._pair[0]} to {self._pair[1]}" if self._pair else "crop side"
+
+    @property
+    def default_metric(self) -> str:
+        return "pck"
+
+    def samples(self, part: str) -> Sequence[Sample]:
+        found = [self._sample(number, row) for number, row in enumerate(self._rows(part))]
+        return [sample for sample in found if sample is not None]
+
+    def findings(self, part: str) -> Sequence[Finding]:
+        missing = len(self._rows(part)) - len(self.samples(part))
+        return [Finding("note", "rows left out: no box of points, or no normaliser", missing)] if missing else []
+
+    def fingerprint(self, part: str) -> str:
+        files = [hashlib.sha256(self._file(name).read_bytes()).hexdigest() for name in ("train", part)]
+        images = {sample.image_id: self._image(sample.image_id) for sample in self.samples(part)}
+        sizes = [[name, path.stat().st_size if path.is_file() else None] for name, path in sorted(images.items())]
+        return content_key({"files": files, "images": sizes, "margin": self._margin, "normaliser": self._pair})
+
+    def _file(self, part: str) -> Path:
+        if part not in self.parts:
+            raise unknown("part", part, self.parts, where=str(self._root))
+        return self._root / f"{part}.csv"
+
+    def _image(self, name: str) -> Path:
+        return self._root / "images" / name
+
+    def _rows(self, part: str) -> list[Row]:
+        header, rows = read(self._file(part))
+        if header != self._header:
+            raise KpError(f"{self._file(part)}: its columns are not those of train.csv; give both files the same")
+        return rows
+
+    def _sample(self, number: int, row: Row) -> Sample | None:
+        points = np.array([row.point(name) for name in self._skeleton.names], np.float32)  # (K, 2)
+        labelled = ~np.isnan(points).any(1)
+        if not labelled.any():
+            return None
+        low, high = points[labelled].min(0), points[labelled].max(0)
+        side = self._margin * float((high - low).max())
+        length = math.dist(*points[self._ends].tolist()) if self._pair else side
+        if not (side > 0 and length > 0):  # NaN where an end of the normaliser is not labelled
+            return None
+        state = np.where(labelled, VISIBLE, UNLABELLED).astype(np.uint8)
+        name = row.cells["image"]
+        return Sample(self._image(name), points, state, (low + high) / 2, side, length, name, str(number), number)
+
+
+def keypoint(name: str, names: list[str]) -> Keypoint:
+    """Return one keypoint; left_NAME and right_NAME mirror each other, and NAME is their group."""
+    side, _, group = name.partition("_")
+    mirror = f"{OTHER.get(side)}_{group}"
+    return Keypoint(name, mirror, group) if mirror in names else Keypoint(name)
