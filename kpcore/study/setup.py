@@ -120,20 +120,19 @@ def open_study(
     Raises:
         KpError: with file and key, for anything that is wrong.
     """
-    config, profile = settle(file, profile, sets, notice)
+    config, profile = settle(file, profile, sets, registry(), notice)
     return build_study(config, str(file), preset_name(config, profile, sets), notice, progress)
 
 
 def settle(
-    file: Path, profile: str | None, sets: Sequence[str], notice: Notice
-) -> tuple[StudyConfig, str | None]:  # fmt: skip
+    file: Path, profile: str | None, sets: Sequence[str], known: Registry, notice: Notice
+) -> tuple[StudyConfig, str | None]:
     """Resolve a study, with its profile ``sample`` where no data is configured and the file wants it so.
 
     Returns:
         The settings, and the profile that was taken.
     """
     config = resolve(file, profile, sets)
-    known = registry()
     if profile is None and _nothing_configured(config, known) and config.dataset.when_missing == "sample":
         notice(_sample_notice(config, known))
         return resolve(file, SAMPLE, sets), SAMPLE

@@ -117,7 +117,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
         raise KpError(f"{file}: a study file names its own data set; drop --dataset {request.dataset}")
     sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
     sets += [f"dataset.root='{request.root}'"] if request.root else []
-    config, _ = settle(file, request.profile, sets, notice)
+    config, _ = settle(file, request.profile, sets, known, notice)
     dataset, sample = open_dataset(config, known, str(file), notice)
     splits = tuple(_rule(config, known, file).splits(dataset.skeleton))
     return Opened(config.dataset.name, data_label(dataset, sample), dataset, splits, config.training.augmentation)
