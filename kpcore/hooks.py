@@ -74,4 +74,4 @@ def kp_epoch_ended(job: Mapping[str, Any], record: Mapping[str, Any]) -> None:
 
 @hookspec
 def kp_job_finished(job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """A job ended; ``result`` holds status, scores and the folder of its files."""
+    """A job ended; ``result`` holds status, reason and the folder of its files."""
