@@ -131,8 +131,14 @@ class Augmentation(Strict):
 class Optimizer(Strict):
     """``[training.optimizer]``."""
 
-    name: Literal["rmsprop", "adamw"] = Field(default="rmsprop", description="the paper: RMSprop")
+    name: Literal["rmsprop", "adamw", "muon"] = Field(
+        default="rmsprop", description="the paper: RMSprop; muon: for short trainings, AdamW for what is no matrix"
+    )
     learning_rate: float = Field(default=2.5e-4, gt=0, description="at most; the schedule lowers it")
+    other_learning_rate: float = Field(
+        default=4e-3, gt=0, description="Muon: of biases, norms, heads and the first convolution"
+    )
+    momentum: float = Field(default=0.95, ge=0, lt=1, description="Muon")
     alpha: float = Field(default=0.99, ge=0, lt=1, description="RMSprop: decay of the squared gradient's mean")
     eps: float = Field(default=1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW: decoupled; RMSprop: added to the gradient")
@@ -167,8 +173,18 @@ class TrainingTable(Strict):
     )
     held_out: float = Field(default=0.1, gt=0, lt=0.5, description="that share, by a hash of the image's name")
     keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights are the result")
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="of the network's arithmetic; weights stay fp32, fp16 needs a GPU"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="fp32",
+        description="of the network's arithmetic; weights stay fp32; auto: bf16 where the chip has it; fp16: GPUs only",
+    )
+    compile: Literal["off", "blocks", "network", "graphs"] = Field(
+        default="off",
+        description="torch.compile: the backbone's repeated blocks, the whole network, or that as CUDA graphs (few"
+        " launches for small batches); costs half a minute a job once, needs a C++ compiler",
+    )
+    crops: Literal["raw", "jpeg"] = Field(
+        default="raw",
+        description="how prepared crops are kept: raw pixels, or JPEG (a sixth of the disk, slower to read)",
     )
     threads: int | None = Field(
         default=None, ge=1, description="torch threads of one job; jobs at once share the cores where absent"

@@ -15,7 +15,7 @@ from kp_hourglass.hourglass import StackedHourglass
 
 from kpcore.config import Augmentation
 from kpcore.data.geometry import reach
-from kpcore.data.store import prepare
+from kpcore.data.store import Cut, prepare
 from kpcore.interfaces import Dataset
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
@@ -162,4 +162,4 @@ def dots_store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("stores")))
         far = reach(Augmentation())
-        return {part: prepare(Dots(), part, resolution=32, reach=far) for part in ("train", "valid")}
+        return {part: prepare(Dots(), part, Cut(32, far)) for part in ("train", "valid")}

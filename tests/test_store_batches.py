@@ -13,7 +13,8 @@ from kpcore.config import Augmentation
 from kpcore.data import store as store_module
 from kpcore.data.batches import Batch, TrainingStream, evaluation_batches, input_affine
 from kpcore.data.geometry import AS_IS, Draw, apply, compose, draw_augmentation, invert, reach, warp
-from kpcore.data.store import prepare, store_bytes, store_key, stored_points, stored_side
+from kpcore.data.sampling import CpuSampler, Warped
+from kpcore.data.store import Cut, prepare, store_key, stored_points
 from kpcore.errors import KpError
 from kpcore.samples import Sample
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
@@ -65,13 +66,11 @@ def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
     real = store_module.decode_image
     monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
     seen = []
-    first = prepare(
-        on_disk, "train", resolution=32, reach=1.25, progress=lambda done, total: seen.append((done, total))
-    )
+    first = prepare(on_disk, "train", Cut(32, 1.25), progress=lambda done, total: seen.append((done, total)))
     assert sorted(decoded) == ["a.png", "b.png"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
     on_disk.samples = None  # not even listed again
-    second = prepare(on_disk, "train", resolution=32, reach=1.25)
+    second = prepare(on_disk, "train", Cut(32, 1.25))
     assert sorted(decoded) == ["a.png", "b.png"]
     assert np.array_equal(first.crops, second.crops)
     assert np.array_equal(first.affines, second.affines)
@@ -79,18 +78,19 @@ def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
 
 def test_what_changes_the_crops_changes_the_key(dots):
     keys = {
-        store_key(dots(), "train", 32, 1.5),
-        store_key(dots(), "valid", 32, 1.5),
-        store_key(dots(), "train", 64, 1.5),
-        store_key(dots(), "train", 32, 1.6),
-        store_key(dots(people=5), "train", 32, 1.5),
+        store_key(dots(), "train", Cut(32, 1.5)),
+        store_key(dots(), "valid", Cut(32, 1.5)),
+        store_key(dots(), "train", Cut(64, 1.5)),
+        store_key(dots(), "train", Cut(32, 1.6)),
+        store_key(dots(), "train", Cut(32, 1.5, "jpeg")),
+        store_key(dots(people=5), "train", Cut(32, 1.5)),
     }
-    assert len(keys) == 5
-    assert store_key(dots(), "train", 32, 1.5) in keys
+    assert len(keys) == 6
+    assert store_key(dots(), "train", Cut(32, 1.5)) in keys
 
 
 def test_people_keep_the_order_of_the_annotation(on_disk):
-    store = prepare(on_disk, "train", resolution=32, reach=1.0)
+    store = prepare(on_disk, "train", Cut(32, 1.0))
     assert len(store) == 3
     assert store.people.rows.tolist() == [0, 1, 2]
     assert store.people.image_ids == ("image0", "image1", "image2")
@@ -100,17 +100,18 @@ def test_people_keep_the_order_of_the_annotation(on_disk):
 
 
 def test_colours_are_rgb(on_disk):
-    store = prepare(on_disk, "train", resolution=32, reach=1.0)
+    store = prepare(on_disk, "train", Cut(32, 1.0))
     red, green, blue = store.crops[0].reshape(-1, 3).max(0)
     assert red > green > blue > 0
 
 
 def test_crops_are_memory_mapped_and_cannot_be_written(on_disk):
-    crops = prepare(on_disk, "train", resolution=32, reach=1.0).crops
+    crops = prepare(on_disk, "train", Cut(32, 1.0)).crops
     assert isinstance(crops, np.memmap)
     assert not crops.flags.writeable
-    assert crops.shape == (3, stored_side(32, 1.0), stored_side(32, 1.0), 3)
-    assert store_bytes(3, 32, 1.0) == crops.nbytes
+    how = Cut(32, 1.0)
+    assert crops.shape == (3, how.side, how.side, 3)
+    assert how.size(3) == crops.nbytes
 
 
 def centroid(image):
@@ -127,11 +128,11 @@ def test_affines_are_exact(given, paint, side, far):
     image = paint([at], [WHITE], 300, 340, sigma=side / 25)
     points = np.full((6, 2), np.nan)
     points[1] = at
-    store = prepare(given(person(image, (170.3, 140.8), side, points)), "train", resolution=64, reach=far)
+    store = prepare(given(person(image, (170.3, 140.8), side, points)), "train", Cut(64, far))
     np.testing.assert_allclose(centroid(store.crops[0]), stored_points(store, 0)[1], atol=0.1)
     # The same through the batch: as the network sees it.
-    (batch,) = evaluation_batches(store, [0], 1)
-    np.testing.assert_allclose(centroid(batch.images[0].numpy()), batch.points[0, 1], atol=0.1)
+    (batch,) = evaluation_batches(CpuSampler(store), [0], 1)
+    np.testing.assert_allclose(centroid(batch.images.pixels[0].numpy()), batch.points[0, 1], atol=0.1)
 
 
 @pytest.mark.parametrize("side", [7.0, 40.0, 260.4])
@@ -140,7 +141,7 @@ def test_the_margin_holds_what_augmentation_can_reach(given, side):
     image = np.full((900, 900, 3), 255, np.uint8)
     augmentation = Augmentation(scale=(0.75, 1.25), rotation=45, translation=0.1)
     sample = person(image, (450.25, 449.6), side)
-    store = prepare(given(sample), "train", resolution=32, reach=reach(augmentation))
+    store = prepare(given(sample), "train", Cut(32, reach(augmentation)))
     extreme = [
         Draw(scale=1.25, rotation=rotation, flip=flip, shift=(x, y))
         for rotation in (-45, 0, 20, 45)
@@ -155,7 +156,7 @@ def test_the_margin_holds_what_augmentation_can_reach(given, side):
 
 def test_outside_the_image_is_black(given):
     white = np.full((60, 60, 3), 255, np.uint8)
-    store = prepare(given(person(white, (0, 0), 40.0)), "train", resolution=32, reach=1.5)
+    store = prepare(given(person(white, (0, 0), 40.0)), "train", Cut(32, 1.5))
     at = apply(store.affines[0], np.array([[-1.0, -1.0], [1.0, 1.0]]))
     (x0, y0), (x1, y1) = np.floor(at[0]).astype(int), np.ceil(at[1]).astype(int)
     assert (store.crops[0][:y0] == 0).all()
@@ -166,14 +167,14 @@ def test_outside_the_image_is_black(given):
 @pytest.mark.parametrize("centre", [(-500, 20), (20, 5000), (1e6, -1e6)])
 def test_a_crop_that_misses_the_image_is_black(given, centre):
     white = np.full((60, 60, 3), 255, np.uint8)
-    store = prepare(given(person(white, centre, 40.0)), "train", resolution=32, reach=1.0)
+    store = prepare(given(person(white, centre, 40.0)), "train", Cut(32, 1.0))
     assert not store.crops.any()
 
 
 def test_a_margin_far_beyond_the_image_is_black(given):
     white = np.full((30, 30, 3), 255, np.uint8)
     far = reach(Augmentation(scale=(0.5, 9.5), rotation=180, translation=0.5))
-    store = prepare(given(person(white, (14.5, 14.5), 30.0)), "train", resolution=32, reach=far)
+    store = prepare(given(person(white, (14.5, 14.5), 30.0)), "train", Cut(32, far))
     middle = store.crops.shape[1] // 2
     assert store.crops.shape[1] >= 32 * far
     assert (store.crops[0, middle - 14 : middle + 14, middle - 14 : middle + 14] == 255).all()
@@ -183,27 +184,27 @@ def test_a_margin_far_beyond_the_image_is_black(given):
 def test_a_crop_that_would_fill_the_memory_is_refused_with_its_row(given):
     image = np.zeros((30, 30, 3), np.uint8)
     with pytest.raises(KpError, match="image7, row 7: its crop is 38750 px wide"):
-        prepare(given(person(image, (15, 15), 20_000.0, row=7)), "train", resolution=32, reach=60 / 32)
+        prepare(given(person(image, (15, 15), 20_000.0, row=7)), "train", Cut(32, 60 / 32))
 
 
 def test_a_crop_of_the_networks_own_size_keeps_every_pixel(given):
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    store = prepare(given(person(image, (19.5, 20.5), 32.0)), "train", resolution=32, reach=1.0)
-    (batch,) = evaluation_batches(store, [0], 1)
-    assert np.array_equal(batch.images[0].numpy(), image[5:37, 4:36])
+    store = prepare(given(person(image, (19.5, 20.5), 32.0)), "train", Cut(32, 1.0))
+    (batch,) = evaluation_batches(CpuSampler(store), [0], 1)
+    assert np.array_equal(batch.images.pixels[0].numpy(), image[5:37, 4:36])
 
 
 def test_a_part_without_people_is_refused(given):
     with pytest.raises(KpError, match="dots, part 'train': no people"):
-        prepare(given(), "train", resolution=32, reach=1.0)
+        prepare(given(), "train", Cut(32, 1.0))
 
 
 def test_what_a_crash_left_is_replaced(on_disk):
-    key = store_key(on_disk, "train", 32, 1.0)
+    key = store_key(on_disk, "train", Cut(32, 1.0))
     folder = cache_dir() / "stores"
     folder.mkdir(parents=True)
     (folder / f"{key}.partial").write_bytes(b"half a store")
-    store = prepare(on_disk, "train", resolution=32, reach=1.0)
+    store = prepare(on_disk, "train", Cut(32, 1.0))
     assert store.crops.any()
     assert f"{key}.partial" not in stores()
     assert f"{key}.h5" in stores()
@@ -213,10 +214,10 @@ def test_a_damaged_image_is_named_and_leaves_no_store(on_disk, tmp_path):
     good = (tmp_path / "b.png").read_bytes()
     (tmp_path / "b.png").write_bytes(good[: len(good) // 2])
     with pytest.raises(KpError, match=r"b\.png: image is truncated"):
-        prepare(on_disk, "train", resolution=32, reach=1.0)
+        prepare(on_disk, "train", Cut(32, 1.0))
     assert [name for name in stores() if not name.endswith(".lock")] == []
     (tmp_path / "b.png").write_bytes(good)
-    assert len(prepare(on_disk, "train", resolution=32, reach=1.0)) == 3
+    assert len(prepare(on_disk, "train", Cut(32, 1.0))) == 3
 
 
 def test_a_full_disk_is_said_in_one_line(on_disk, monkeypatch):
@@ -225,31 +226,32 @@ def test_a_full_disk_is_said_in_one_line(on_disk, monkeypatch):
 
     monkeypatch.setattr(h5py, "File", full)
     with pytest.raises(KpError, match="No space left on device"):
-        prepare(on_disk, "train", resolution=32, reach=1.0)
+        prepare(on_disk, "train", Cut(32, 1.0))
     assert not any(name.endswith(".h5") for name in stores())
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1000])
 def test_a_damaged_store_is_named(on_disk, keep):
-    prepare(on_disk, "train", resolution=32, reach=1.0)
-    path = cache_dir() / "stores" / f"{store_key(on_disk, 'train', 32, 1.0)}.h5"
+    prepare(on_disk, "train", Cut(32, 1.0))
+    path = cache_dir() / "stores" / f"{store_key(on_disk, 'train', Cut(32, 1.0))}.h5"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(KpError, match=r"\.h5: .*delete it"):
-        prepare(on_disk, "train", resolution=32, reach=1.0)
+        prepare(on_disk, "train", Cut(32, 1.0))
 
 
 # Batches
 
 
 def stream(store, people=range(32), seed=0, batch_size=5, **augmentation):
-    return TrainingStream(store, people, Augmentation(**augmentation), seed=seed, batch_size=batch_size)
+    return TrainingStream(CpuSampler(store), people, Augmentation(**augmentation), seed=seed, batch_size=batch_size)
 
 
 STILL = {"scale": (1.0, 1.0), "rotation": 0.0, "flip": 0.0}
 
 
 def same(one, other):
-    tensors = all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("images", "points", "state"))
+    tensors = all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("points", "state"))
+    tensors = tensors and torch.equal(one.images.pixels, other.images.pixels)
     colour = one.colour is other.colour is None or torch.equal(one.colour, other.colour)
     return tensors and colour and one.rows.tolist() == other.rows.tolist()
 
@@ -327,10 +329,10 @@ def test_what_a_person_draws_does_not_depend_on_the_batch_size(train):
 
 def test_flip_mirrors_pixels_points_and_states(train, figure):
     people = list(range(6))
-    (plain,) = evaluation_batches(train, people, 6)
+    (plain,) = evaluation_batches(CpuSampler(train), people, 6)
     flipped = stream(train, people=people, batch_size=6, scale=(1.0, 1.0), rotation=0.0, flip=1.0).batch(0)
     back = np.argsort(flipped.rows)
-    difference = flipped.images[back].int() - plain.images.flip(2).int()
+    difference = flipped.images.pixels[back].int() - plain.images.pixels.flip(2).int()
     assert difference.abs().max() <= 1
     swapped = [figure.names.index(figure[name].mirror or name) for name in figure.names]
     expected = plain.points[:, swapped].clone()
@@ -344,7 +346,7 @@ def test_flip_takes_the_state_along(given, figure):
     points[figure.names.index("l_foot")] = np.nan
     sample = person(image, (20, 20), 40.0, points)
     sample.state[figure.names.index("r_hand")] = HIDDEN
-    store = prepare(given(sample), "train", resolution=32, reach=1.0)
+    store = prepare(given(sample), "train", Cut(32, 1.0))
     batch = stream(store, people=[0], batch_size=1, scale=(1.0, 1.0), rotation=0.0, flip=1.0).batch(0)
     states = dict(zip(figure.names, batch.state[0].tolist(), strict=True))
     assert states["l_hand"] == HIDDEN
@@ -357,9 +359,7 @@ def test_flip_takes_the_state_along(given, figure):
 def test_points_are_finite_where_nobody_marked_any(given, figure):
     points = np.full((6, 2), np.nan)
     points[1] = (20, 20)
-    store = prepare(
-        given(person(np.zeros((40, 40, 3), np.uint8), (20, 20), 40.0, points)), "train", resolution=32, reach=2
-    )
+    store = prepare(given(person(np.zeros((40, 40, 3), np.uint8), (20, 20), 40.0, points)), "train", Cut(32, 2))
     batch = stream(store, people=[0], batch_size=3).batch(0)
     assert torch.isfinite(batch.points).all()
     unlabelled = batch.state == UNLABELLED
@@ -375,23 +375,23 @@ def test_augmented_points_follow_the_pixels(given, paint):
     image = paint([at], [WHITE], 100, 100)
     strong = {"scale": (0.8, 1.2), "rotation": 40.0, "flip": 0.5, "translation": 0.1}
     far = reach(Augmentation(**strong))
-    store = prepare(given(person(image, (50, 50), 60.0, points)), "train", resolution=64, reach=far)
+    store = prepare(given(person(image, (50, 50), 60.0, points)), "train", Cut(64, far))
     batch = stream(store, people=[0], batch_size=16, **strong).batch(0)
-    for pixels, truth in zip(batch.images.numpy(), batch.points[:, 1].numpy(), strict=True):
+    for pixels, truth in zip(batch.images.pixels.numpy(), batch.points[:, 1].numpy(), strict=True):
         np.testing.assert_allclose(centroid(pixels), truth, atol=0.15)
 
 
 def test_evaluation_batches_come_in_order_as_they_are(dots_store):
     store = dots_store["valid"]
     people = [5, 0, 31, 7, 8, 9, 30]
-    batches = list(evaluation_batches(store, people, 3))
+    batches = list(evaluation_batches(CpuSampler(store), people, 3))
     assert [batch.rows.tolist() for batch in batches] == [[5, 0, 31], [7, 8, 9], [30]]
     for batch in batches:
         assert batch.colour is None
         for place, row in enumerate(batch.rows):
             expected = apply(input_affine(store, row, AS_IS), store.people.points[row])
             np.testing.assert_allclose(batch.points[place], expected, atol=1e-4)
-    assert list(evaluation_batches(store, [], 3)) == []
+    assert list(evaluation_batches(CpuSampler(store), [], 3)) == []
 
 
 def test_colour_factors_are_drawn_a_person_and_channel(train):
@@ -405,7 +405,7 @@ def test_colour_factors_are_drawn_a_person_and_channel(train):
 def small_batch(colour=None):
     images = torch.arange(2 * 4 * 4 * 3, dtype=torch.uint8).view(2, 4, 4, 3) * 2
     nothing = torch.zeros(2, 1, 2), torch.zeros(2, 1, dtype=torch.uint8), np.arange(2)
-    return Batch(images, colour, *nothing)
+    return Batch(Warped(images), colour, *nothing)
 
 
 CPU = torch.device("cpu")
@@ -416,13 +416,13 @@ def test_input_is_in_zero_to_one_and_channels_last():
     x = batch.input(CPU, (0, 0, 0), (1, 1, 1))
     assert x.dtype == torch.float32
     assert x.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(x, batch.images.permute(0, 3, 1, 2) / 255)
+    torch.testing.assert_close(x, batch.images.pixels.permute(0, 3, 1, 2) / 255)
 
 
 def test_input_takes_the_mean_and_divides_by_the_deviation():
     batch = small_batch()
     x = batch.input(CPU, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
-    expected = (batch.images / 255 - torch.tensor([0.1, 0.2, 0.3])) / torch.tensor([0.5, 1.0, 2.0])
+    expected = (batch.images.pixels / 255 - torch.tensor([0.1, 0.2, 0.3])) / torch.tensor([0.5, 1.0, 2.0])
     torch.testing.assert_close(x, expected.permute(0, 3, 1, 2))
     assert x.is_contiguous(memory_format=torch.channels_last)
 
@@ -431,6 +431,6 @@ def test_input_multiplies_colours_and_clips():
     colour = torch.tensor([[1.0, 1.0, 1.0], [0.5, 2.0, 1.0]])
     batch = small_batch(colour)
     x = batch.input(CPU, (0, 0, 0), (1, 1, 1))
-    expected = (batch.images / 255 * colour[:, None, None]).clamp(0, 1)
+    expected = (batch.images.pixels / 255 * colour[:, None, None]).clamp(0, 1)
     torch.testing.assert_close(x, expected.permute(0, 3, 1, 2))
-    assert batch.images.equal(small_batch().images)
+    assert batch.images.pixels.equal(small_batch().images.pixels)

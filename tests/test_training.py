@@ -9,7 +9,8 @@ from torch import nn
 
 from kpcore.config import Augmentation, Optimizer, Schedule, TrainingTable
 from kpcore.data.batches import TrainingStream
-from kpcore.data.store import prepare
+from kpcore.data.sampling import CpuSampler
+from kpcore.data.store import Cut, prepare
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone
 from kpcore.network import build_network, describe
@@ -93,7 +94,7 @@ def found(store, learner):
 
     def value(network):
         predicted, _ = Evaluator(learner.backbone, learner.codec, CPU, 16).predict(
-            network, store, people, flip_test=False
+            network, CpuSampler(store), people, flip_test=False
         )
         truth = store.people.take(people).select(network.layout.heads[-1].indices).points
         return float(np.mean(np.linalg.norm(predicted - truth, axis=-1) < NEAR) * 100)
@@ -106,7 +107,7 @@ def task(dots_store):
     def make(learner, seed=0, validate=None, higher_is_better=True, **changes):
         table = settings(**changes)
         stream = TrainingStream(
-            dots_store["train"], range(32), table.augmentation, seed=seed, batch_size=table.batch_size
+            CpuSampler(dots_store["train"]), range(32), table.augmentation, seed=seed, batch_size=table.batch_size
         )
         return Task(learner, stream, table, validate or found(dots_store["valid"], learner), higher_is_better)
 
@@ -482,10 +483,10 @@ def test_frozen_parameters_are_not_in_the_optimiser_until_they_thaw(learner):
     assert len({id(parameter) for parameter in parameters}) == len(parameters)
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "adamw"])
+@pytest.mark.parametrize("name", ["rmsprop", "adamw", "muon"])
 def test_weights_decay_and_biases_and_norms_do_not(learner, name):
     one = learner()
-    optimizer = make_optimizer(one.network, one.plan, Optimizer(name=name, weight_decay=0.5))
+    optimizer = make_optimizer(one.network, one.plan, Optimizer(name=name, weight_decay=0.5), CPU)
     decaying = {
         id(parameter) for group in optimizer.param_groups if group["weight_decay"] for parameter in group["params"]
     }
@@ -592,12 +593,12 @@ def test_predictions_are_in_source_pixels_in_the_order_asked_for(
                 for row, (old, image) in enumerate(zip(plain, images, strict=True))
             ]
 
-    store = prepare(OneDot(people=4, unlabelled=(0,)), "train", resolution=64, reach=1.0)
+    store = prepare(OneDot(people=4, unlabelled=(0,)), "train", Cut(64, 1.0))
     codec = make_codec(sigma=1.3, decode="dark")
     network = Bright(Layout((figure.select(["hip"]), figure.select(["head", "hand"]))))
     done = []
     points, confidence = Evaluator(narrow, codec, CPU, 2).predict(
-        network, store, [2, 0, 1], flip_test=flip_test, progress=lambda *count: done.append(count)
+        network, CpuSampler(store), [2, 0, 1], flip_test=flip_test, progress=lambda *count: done.append(count)
     )
     assert points.shape == (3, 3, 2)
     assert confidence.shape == (3, 3)

@@ -11,6 +11,7 @@ from torch import nn
 
 from kpcore.config import Augmentation, Optimizer
 from kpcore.data.batches import TrainingStream
+from kpcore.data.sampling import CpuSampler
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Step
 from kpcore.network import Network, build_network, describe
@@ -267,7 +268,7 @@ def train(network, narrow, codec, layout, dots_store):
             frozen=FROZEN_UNITS,
             frozen_norm=frozen_norm,
         )
-        stream = TrainingStream(dots_store["train"], range(32), Augmentation(), seed=0, batch_size=4)
+        stream = TrainingStream(CpuSampler(dots_store["train"]), range(32), Augmentation(), seed=0, batch_size=4)
         stepper = Stepper(
             Learner(network, plan, None, narrow, codec, Device(torch.device("cpu"), "fp32", 1)), optimizer
         )
@@ -282,7 +283,7 @@ def train(network, narrow, codec, layout, dots_store):
     return run
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "adamw"])
+@pytest.mark.parametrize("name", ["rmsprop", "adamw", "muon"])
 def test_frozen_units_do_not_move_under_weight_decay_and_momentum(train, name):
     before, after = train(Optimizer(name=name, learning_rate=0.01, weight_decay=0.1))
     assert after[0] == before[0]

@@ -7,13 +7,14 @@ pure function of (seed, pass, index), so that workers, devices and interruptions
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 
 from kpcore.config import Augmentation
-from kpcore.tensors import Float64Array, ImageArray
+from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
 
 @dataclass(frozen=True)
@@ -38,27 +39,68 @@ class Draw:
 AS_IS = Draw()
 
 
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The draws of B people, one array a field of :class:`Draw`.
+
+    Args:
+        scale: (B,).
+        rotation: (B,) degrees.
+        flip: (B,) bool.
+        colour: (B, 3).
+        shift: (B, 2).
+    """
+
+    scale: Float64Array
+    rotation: Float64Array
+    flip: AnyArray
+    colour: Float64Array
+    shift: Float64Array
+
+    @classmethod
+    def of(cls, draws: Sequence[Draw]) -> Draws:
+        """Put single draws together."""
+        return cls(*(np.array([getattr(draw, field.name) for draw in draws]) for field in fields(Draw)))
+
+    def __getitem__(self, place: int) -> Draw:
+        """Return the draw of one person."""
+        red, green, blue = self.colour[place].tolist()
+        x, y = self.shift[place].tolist()
+        scale, rotation, flip = float(self.scale[place]), float(self.rotation[place]), bool(self.flip[place])
+        return Draw(scale, rotation, flip, (red, green, blue), (x, y))
+
+
 def generator(*key: int) -> np.random.Generator:
     """Return a generator that depends on nothing but these integers."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([value & 0xFFFFFFFF for value in key])))
 
 
-def draw_augmentation(seed: int, epoch: int, index: int, augmentation: Augmentation) -> Draw:
-    """Draw for person ``index`` in pass ``epoch`` over the data (paper, section 3.3: uniform scale and rotation)."""
-    random = generator(seed, epoch, index, 1)
-    scale, rotation, flip, x, y, *colour = random.random(8).tolist()
+def uniform_draws(seed: int, epoch: int, people: int, first: int = 0) -> Float64Array:
+    """Return (people, 8) uniform numbers for a pass over the data, from person ``first`` on.
+
+    A person's row depends on (seed, pass, person) alone.
+    """
+    random = generator(seed, epoch, 0, 1)
+    random.bit_generator.advance(2 * first)  # type: ignore[attr-defined]  # a block of Philox is four numbers
+    return random.random((people, 8))
+
+
+def augment(uniform: Float64Array, augmentation: Augmentation) -> Draws:
+    """Turn (B, 8) uniform numbers into draws (paper, section 3.3: uniform scale and rotation)."""
     low, high = augmentation.scale
-    return Draw(
-        scale=low + (high - low) * scale,
-        rotation=augmentation.rotation * (2 * rotation - 1),
-        flip=bool(flip < augmentation.flip),
-        colour=(
-            1 + augmentation.colour * (2 * colour[0] - 1),
-            1 + augmentation.colour * (2 * colour[1] - 1),
-            1 + augmentation.colour * (2 * colour[2] - 1),
-        ),
-        shift=(augmentation.translation * (2 * x - 1), augmentation.translation * (2 * y - 1)),
+    centred = 2 * uniform - 1
+    return Draws(
+        scale=low + (high - low) * uniform[:, 0],
+        rotation=augmentation.rotation * centred[:, 1],
+        flip=uniform[:, 2] < augmentation.flip,
+        colour=1 + augmentation.colour * centred[:, 5:],
+        shift=augmentation.translation * centred[:, 3:5],
     )
+
+
+def draw_augmentation(seed: int, epoch: int, index: int, augmentation: Augmentation) -> Draw:
+    """Draw for person ``index`` in pass ``epoch`` over the data."""
+    return augment(uniform_draws(seed, epoch, 1, first=index), augmentation)[0]
 
 
 def order(seed: int, epoch: int, people: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -73,16 +115,18 @@ def reach(augmentation: Augmentation) -> float:
 
 
 def crop_affine(
-    centre: Float64Array | tuple[float, float],
-    side: float,
+    centre: AnyArray | tuple[float, float],
+    side: AnyArray | float,
     size: int,
     *,
-    scale: float = 1.0,
-    rotation: float = 0.0,
-    flip: bool = False,
-    shift: tuple[float, float] = (0.0, 0.0),
+    scale: AnyArray | float = 1.0,
+    rotation: AnyArray | float = 0.0,
+    flip: AnyArray | bool = False,
+    shift: AnyArray | tuple[float, float] = (0.0, 0.0),
 ) -> Float64Array:
     """Return the (2, 3) map from source pixels to the pixels of a crop of ``size`` x ``size``.
+
+    For B people at once every argument but ``size`` has a leading axis of B, and so has the result.
 
     Args:
         centre: (x, y) source pixels that land in the crop's middle, (size - 1) / 2.
@@ -93,41 +137,60 @@ def crop_affine(
         flip: mirror left and right, after the rotation.
         shift: of the crop's middle, as a share of its side.
     """
+    side = np.asarray(side, np.float64)
     factor = size / (side * scale)
-    angle = math.radians(rotation)
-    cos, sin = factor * math.cos(angle), factor * math.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]], np.float64)
-    if flip:
-        linear[0] = -linear[0]
-    middle = np.asarray(centre, np.float64) + side * np.asarray(shift, np.float64)
-    return np.column_stack([linear, (size - 1) / 2 - linear @ middle])
+    angle = np.radians(rotation)
+    cos, sin = factor * np.cos(angle), factor * np.sin(angle)
+    mirror = np.where(flip, -1.0, 1.0)
+    linear = np.stack([np.stack([mirror * cos, -mirror * sin], -1), np.stack([sin, cos], -1)], -2)  # (..., 2, 2)
+    middle = np.asarray(centre, np.float64) + side[..., None] * np.asarray(shift, np.float64)
+    return _affine(linear, (size - 1) / 2 - _times(linear, middle))
 
 
 def apply(affine: Float64Array, points: Float64Array) -> Float64Array:
-    """Map points (..., D); z is scaled as lengths are."""
-    mapped = points[..., :2] @ affine[:, :2].T + affine[:, 2]
+    """Map points (..., D) with one affine, or (B, K, D) with one a person, (B, 2, 3); z is scaled as lengths are."""
+    offset = affine[..., 2] if affine.ndim == 2 else affine[..., None, :, 2]
+    mapped = points[..., :2] @ np.swapaxes(affine[..., :2], -1, -2) + offset
     if points.shape[-1] == 2:
         return mapped
-    return np.concatenate([mapped, points[..., 2:] * length_factor(affine)], axis=-1)
+    factor = length_factor(affine) if affine.ndim == 2 else length_factor(affine)[..., None, None]
+    return np.concatenate([mapped, points[..., 2:] * factor], axis=-1)
 
 
-def length_factor(affine: Float64Array) -> float:
-    """Factor on lengths."""
-    return float(math.sqrt(abs(np.linalg.det(affine[:, :2]))))
+def length_factor(affine: Float64Array) -> Float64Array:
+    """Factor on lengths, (...)."""
+    factor: Float64Array = np.sqrt(np.abs(np.linalg.det(affine[..., :2])))
+    return factor
 
 
 def invert(affine: Float64Array) -> Float64Array:
-    """Return the map back."""
-    linear = np.linalg.inv(affine[:, :2])
-    return np.column_stack([linear, -linear @ affine[:, 2]])
+    """Return the map back; (..., 2, 3)."""
+    linear: Float64Array = np.linalg.inv(affine[..., :2]).astype(np.float64)
+    return _affine(linear, -_times(linear, affine[..., 2]))
 
 
 def compose(outer: Float64Array, inner: Float64Array) -> Float64Array:
-    """Return the map that does ``inner`` first, then ``outer``."""
-    linear = outer[:, :2] @ inner[:, :2]
-    return np.column_stack([linear, outer[:, :2] @ inner[:, 2] + outer[:, 2]])
+    """Return the map that does ``inner`` first, then ``outer``; (..., 2, 3)."""
+    linear = outer[..., :2]
+    return _affine(linear @ inner[..., :2], _times(linear, inner[..., 2]) + outer[..., 2])
 
 
-def warp(image: ImageArray, affine: Float64Array, size: int) -> ImageArray:
-    """Return the (size, size, 3) crop, bilinear; zero where the image does not reach (FACTS: zero padding)."""
-    return np.asarray(cv2.warpAffine(image, affine, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+def _affine(linear: Float64Array, offset: Float64Array) -> Float64Array:
+    return np.concatenate([linear, offset[..., None]], axis=-1)
+
+
+def _times(linear: Float64Array, vector: Float64Array) -> Float64Array:
+    return (linear @ vector[..., None])[..., 0]
+
+
+def warp(image: ImageArray, affine: Float64Array, size: int, out: ImageArray | None = None) -> ImageArray:
+    """Return the (size, size, 3) crop, bilinear; zero where the image does not reach (FACTS: zero padding).
+
+    Args:
+        image: (H, W, 3) uint8.
+        affine: (2, 3) image pixels to crop pixels.
+        size: crop pixels along its side.
+        out: where to write it, contiguous.
+    """
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, invert(affine), (size, size), dst=out, flags=flags), np.uint8)

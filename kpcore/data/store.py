@@ -1,16 +1,18 @@
 """The prepared store: each person's crop, decoded once, with the margin that augmentation can reach.
 
-One HDF5 file per (fingerprint, part, resolution, reach), found by its content key and shared by every job and study.
-Crops lie in one contiguous block that is memory-mapped for reading, so memory does not grow with the data set.
+One HDF5 file per (fingerprint, part, resolution, reach, kind of crops), found by its content key and shared by every
+job, process and study. Crops lie in one contiguous block that is memory-mapped for reading, so memory does not grow
+with the data set.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,17 @@ import numpy as np
 from filelock import FileLock
 
 from kpcore.cache import cache_dir, content_key
+from kpcore.cores import cores
+from kpcore.data.crops import JPEG_SHARE, Crops, Kind, Writer, read_crops, writer
 from kpcore.data.geometry import apply
 from kpcore.data.images import decode_image
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset
 from kpcore.keypoints import Skeleton
 from kpcore.samples import People, Sample
-from kpcore.tensors import Float64Array, ImageArray
+from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same samples would give another store."""
 
 LARGEST_WINDOW = 20_000
@@ -48,7 +52,7 @@ class Store:
         part: name of the part.
         skeleton: of the points.
         resolution: crop pixels along the nominal crop's side; the stored crop is ``crops.shape[1]``, margin included.
-        crops: (N, S, S, 3) uint8 RGB, memory-mapped.
+        crops: (N, S, S, 3) uint8 RGB, memory-mapped; decoded when read where they are kept as JPEG.
         affines: (N, 2, 3) source pixels to stored crop pixels.
         people: truth in source pixels, in the annotation file's order.
     """
@@ -58,7 +62,7 @@ class Store:
     part: str
     skeleton: Skeleton
     resolution: int
-    crops: ImageArray
+    crops: Crops
     affines: Float64Array
     centres: Float64Array  # (N, 2) source pixels
     people: People
@@ -67,143 +71,213 @@ class Store:
         return len(self.people)
 
 
-def store_key(dataset: Dataset, part: str, resolution: int, reach: float) -> str:
+@dataclass(frozen=True)
+class Cut:
+    """How a part is cut into crops.
+
+    Args:
+        resolution: crop pixels along the nominal crop's side.
+        reach: how far the stored crop goes beyond it, as a factor.
+        kind: how crops are kept.
+    """
+
+    resolution: int
+    reach: float
+    kind: Kind = "raw"
+
+    @property
+    def side(self) -> int:
+        """The stored crop's side: the reach, plus a pixel on each side for interpolation, even."""
+        side = math.ceil(self.resolution * self.reach) + 2
+        return side + side % 2
+
+    def size(self, people: int) -> int:
+        """Return the bytes of that many crops; for JPEG about."""
+        raw = people * self.side**2 * 3
+        return raw if self.kind == "raw" else int(raw * JPEG_SHARE)
+
+
+def store_key(dataset: Dataset, part: str, how: Cut) -> str:
     """Return the content key of a store."""
     return content_key(
         {
             "format": FORMAT,
             "data": dataset.fingerprint(part),
             "part": part,
-            "resolution": resolution,
-            "reach": round(reach, 6),
+            "resolution": how.resolution,
+            "reach": round(how.reach, 6),
+            "crops": how.kind,
         }
     )
 
 
-def store_bytes(people: int, resolution: int, reach: float) -> int:
-    """Return the size of a store's crops."""
-    return people * stored_side(resolution, reach) ** 2 * 3
+def store_path(dataset: Dataset, part: str, how: Cut) -> Path:
+    """Return where a store lies, or will."""
+    return cache_dir() / "stores" / f"{store_key(dataset, part, how)}.h5"
 
 
-def stored_side(resolution: int, reach: float) -> int:
-    """Return the stored crop's side: the reach, plus a pixel on each side for interpolation, even."""
-    side = math.ceil(resolution * reach) + 2
-    return side + side % 2
-
-
-def prepare(dataset: Dataset, part: str, *, resolution: int, reach: float, progress: Progress | None = None) -> Store:
-    """Return the store of a part, making it first where it is not in the cache.
+def prepare(dataset: Dataset, part: str, how: Cut, progress: Progress | None = None) -> Store:
+    """Return the store of a part, making it first where it is not in the cache; a killed preparation is gone on with.
 
     Raises:
-        KpError: an image is missing or damaged (with its path), the disk is full, or the store in the cache is damaged.
+        KpError: an image is missing or damaged (with its path), the disk is or would be full, or the store in the cache
+            is damaged.
     """
-    key = store_key(dataset, part, resolution, reach)
-    path = cache_dir() / "stores" / f"{key}.h5"
+    path = store_path(dataset, part, how)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
-                _make(path, dataset, part, resolution, reach, progress)
+                _make(path, dataset, part, how, progress)
     except OSError as error:
         raise KpError(f"{path}: cannot write the prepared crops: {error}; free the disk or set KP_CACHE_DIR") from error
     try:
-        return _open(path, key, dataset, part, resolution)
+        return _open(path, dataset, part, how.resolution)
     except (OSError, KeyError, ValueError) as error:
         raise KpError(f"{path}: prepared crops are damaged: {error}; delete it, and it is made anew") from error
 
 
-def _make(
-    path: Path, dataset: Dataset, part: str, resolution: int, reach: float, progress: Progress | None
-) -> None:  # fmt: skip
+def _make(path: Path, dataset: Dataset, part: str, how: Cut, progress: Progress | None) -> None:
     samples = dataset.samples(part)
     if not samples:
         raise KpError(f"{dataset.label}, part '{part}': no people; check the annotation with 'kp data check'")
-    partial = path.with_suffix(".partial")
-    try:
-        _write(partial, samples, resolution, reach, progress)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    about = {"title": f"{dataset.label}, {part}, {len(samples)} people at {resolution} px"}
+    about = {"title": f"{dataset.label}, {part}, {len(samples)} people at {how.resolution} px, {how.kind}"}
     path.with_suffix(".json").write_text(json.dumps(about))
+    _require_space(path, how.size(len(samples)))
+    affines = np.stack([window(sample, how).affine for sample in samples])
+    target = writer(how.kind, path, len(samples), how.side, lambda file: _fill(file, samples, affines))
+    try:
+        _write(target, samples, how, progress)
+        target.finish()
+    except (KpError, OSError):  # what a kill leaves is gone on with; what an error leaves is not worth keeping
+        target.discard()
+        path.with_suffix(".json").unlink(missing_ok=True)
+        raise
 
 
-def _write(path: Path, samples: Sequence[Sample], resolution: int, reach: float, progress: Progress | None) -> None:
-    side = stored_side(resolution, reach)
+def _require_space(path: Path, needed: int) -> None:
+    partial = path.with_suffix(".partial")
+    have = shutil.disk_usage(path.parent).free + (partial.stat().st_blocks * 512 if partial.exists() else 0)
+    if needed > have:
+        raise KpError(
+            f"{path.parent}: the prepared crops take {needed / 1e9:.1f} GB, {have / 1e9:.1f} GB are free; free disk,"
+            " set KP_CACHE_DIR, or keep them as JPEG (training.crops = 'jpeg')"
+        )
+
+
+def _fill(file: h5py.File, samples: Sequence[Sample], affines: Float64Array) -> None:
+    """Write everything but the crops."""
     people = People.of(samples)
     text = h5py.string_dtype()
-    with h5py.File(path, "w") as file:
-        crops = file.create_dataset("crops", (len(samples), side, side, 3), np.uint8)
-        affines = np.empty((len(samples), 2, 3))
-        for done, (index, crop, affine) in enumerate(_crops(samples, side, resolution), 1):
-            crops[index] = crop
-            affines[index] = affine
-            if progress is not None:
-                progress(done, len(samples))
-        file["affines"] = affines
-        file["centres"] = np.stack([sample.centre for sample in samples]).astype(np.float64)
-        for name in ("points", "state", "normaliser", "side", "rows", "mm_per_px"):
-            file[name] = getattr(people, name)
-        file.create_dataset("image_ids", data=list(people.image_ids), dtype=text)
-        file.create_dataset("person_ids", data=list(people.person_ids), dtype=text)
+    file["affines"] = affines
+    file["centres"] = np.stack([sample.centre for sample in samples]).astype(np.float64)
+    for name in ("points", "state", "normaliser", "side", "rows", "mm_per_px"):
+        file[name] = getattr(people, name)
+    file.create_dataset("image_ids", data=list(people.image_ids), dtype=text)
+    file.create_dataset("person_ids", data=list(people.person_ids), dtype=text)
 
 
-def _crops(samples: Sequence[Sample], side: int, resolution: int) -> Any:
-    """Yield (index, crop, affine) with each image decoded once, by a few threads."""
+def _write(target: Writer, samples: Sequence[Sample], how: Cut, progress: Progress | None) -> None:
+    missing = target.missing()
+    done = len(samples) - len(missing)
+    for row, encoded in _crops(target, samples, missing, how):
+        target.put(row, encoded)
+        done += 1
+        if progress is not None:
+            progress(done, len(samples))
+
+
+def _crops(target: Writer, samples: Sequence[Sample], rows: Sequence[int], how: Cut) -> Iterator[tuple[int, AnyArray]]:
+    """Yield (row, encoded crop) with each image decoded once, by a thread a core."""
     by_image: dict[Any, list[int]] = defaultdict(list)
-    for index, sample in enumerate(samples):
-        by_image[sample.image if isinstance(sample.image, Path) else index].append(index)
+    for row in rows:
+        image = samples[row].image
+        by_image[image if isinstance(image, Path) else row].append(row)
 
-    def work(indices: list[int]) -> list[tuple[int, ImageArray, Float64Array]]:
-        image = samples[indices[0]].image
+    def work(same: list[int]) -> list[tuple[int, AnyArray]]:
+        image = samples[same[0]].image
         pixels = decode_image(image) if isinstance(image, Path) else image
-        return [(index, *cut(pixels, samples[index], side, resolution)) for index in indices]
+        return [(row, target.encode(cut(pixels, samples[row], how))) for row in same]
 
-    groups = list(by_image.values())
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(groups), 64):  # bounded, so that memory does not grow with the data set
-            for crops in pool.map(work, groups[start : start + 64]):
-                yield from crops
+    cv2.setNumThreads(1)  # the threads here share the cores already
+    waiting: deque[Future[list[tuple[int, AnyArray]]]] = deque()
+    with ThreadPoolExecutor(cores()) as pool:
+        try:
+            for same in by_image.values():
+                waiting.append(pool.submit(work, same))
+                if len(waiting) > 4 * cores():  # bounded, so that memory does not grow with the data set
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def cut(image: ImageArray, sample: Sample, side: int, resolution: int) -> tuple[ImageArray, Float64Array]:
-    """Cut a crop with its margin; return it and the exact (2, 3) map from source pixels to its pixels.
+@dataclass(frozen=True)
+class Window:
+    """What is cut out of an image for one person.
 
-    Shrinking averages areas, so that the stored crop is free of aliasing; outside the image it is zero.
+    Args:
+        left, top: its first pixel; may lie outside the image.
+        span: its side, whole source pixels.
+        side: of the stored crop that it becomes.
+    """
+
+    left: int
+    top: int
+    span: int
+    side: int
+
+    @property
+    def affine(self) -> Float64Array:
+        """The exact (2, 3) map from source pixels to the stored crop's."""
+        factor = self.side / self.span
+        x, y = ((0.5 - first) * factor - 0.5 for first in (self.left, self.top))
+        return np.array([[factor, 0.0, x], [0.0, factor, y]])
+
+
+def window(sample: Sample, how: Cut) -> Window:
+    """Return what is cut out for a person.
 
     Raises:
         KpError: the crop is too large to be cut.
     """
-    span = _span(sample, side, resolution)
-    left, top = (int(np.floor(value - (span - 1) / 2 + 0.5)) for value in sample.centre)
-    height, width = image.shape[:2]
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + span, width), min(top + span, height)
-    window = np.zeros((span, span, 3), np.uint8)
-    if x1 > x0 and y1 > y0:
-        window[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
-    how = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
-    factor = side / span
-    offset = (0.5 - np.array([left, top])) * factor - 0.5
-    affine = np.array([[factor, 0.0, offset[0]], [0.0, factor, offset[1]]])
-    return np.asarray(cv2.resize(window, (side, side), interpolation=how), np.uint8), affine
-
-
-def _span(sample: Sample, side: int, resolution: int) -> int:
-    """Return the side of the cut window, whole source pixels."""
-    exact = sample.side * side / resolution
+    exact = sample.side * how.side / how.resolution
     if exact > LARGEST_WINDOW:
         raise KpError(
             f"{sample.image_id}, row {sample.row}: its crop is {exact:.0f} px wide with the margin, at most"
             f" {LARGEST_WINDOW} can be cut; check the person's scale, or lower training.augmentation"
         )
     # Where a crop is enlarged, a source pixel is more than the stored margin: the rounding of place and size needs one.
-    return max(2, round(exact) if exact >= side else math.ceil(exact) + 1)
+    span = max(2, round(exact) if exact >= how.side else math.ceil(exact) + 1)
+    left, top = (int(np.floor(value - (span - 1) / 2 + 0.5)) for value in sample.centre)
+    return Window(left, top, span, how.side)
 
 
-def _open(path: Path, key: str, dataset: Dataset, part: str, resolution: int) -> Store:
+def cut(image: ImageArray, sample: Sample, how: Cut) -> ImageArray:
+    """Cut a crop with its margin, (S, S, 3).
+
+    Shrinking averages areas, so that the stored crop is free of aliasing; outside the image it is zero.
+
+    Raises:
+        KpError: the crop is too large to be cut.
+    """
+    what = window(sample, how)
+    height, width = image.shape[:2]
+    x0, y0 = max(what.left, 0), max(what.top, 0)
+    x1, y1 = min(what.left + what.span, width), min(what.top + what.span, height)
+    if (x0, y0, x1, y1) == (what.left, what.top, what.left + what.span, what.top + what.span):
+        pixels = image[y0:y1, x0:x1]
+    else:
+        pixels = np.zeros((what.span, what.span, 3), np.uint8)
+        if x1 > x0 and y1 > y0:
+            pixels[y0 - what.top : y1 - what.top, x0 - what.left : x1 - what.left] = image[y0:y1, x0:x1]
+    shrink = cv2.INTER_AREA if what.span > what.side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (what.side, what.side), interpolation=shrink), np.uint8)
+
+
+def _open(path: Path, dataset: Dataset, part: str, resolution: int) -> Store:
     with h5py.File(path, "r") as file:
-        crops = file["crops"]
-        mapped = np.memmap(path, np.uint8, "r", offset=crops.id.get_offset(), shape=crops.shape)
         people = People(
             points=file["points"][()], state=file["state"][()],
             normaliser=file["normaliser"][()], side=file["side"][()],
@@ -211,15 +285,15 @@ def _open(path: Path, key: str, dataset: Dataset, part: str, resolution: int) ->
             rows=file["rows"][()], mm_per_px=file["mm_per_px"][()],
         )  # fmt: skip
         return Store(
-            key,
-            dataset.label,
-            part,
-            dataset.skeleton,
-            resolution,
-            mapped,
-            file["affines"][()],
-            file["centres"][()],
-            people,
+            key=path.stem,
+            label=dataset.label,
+            part=part,
+            skeleton=dataset.skeleton,
+            resolution=resolution,
+            crops=read_crops(path, file),
+            affines=file["affines"][()],
+            centres=file["centres"][()],
+            people=people,
         )
 
 

@@ -56,6 +56,11 @@ class Backbone(Component):
     def stage(self, index: int) -> nn.Module:
         """Return a new stage, (B, channels, h, w) -> (B, channels, h, w); the head's and the junction's features."""
 
+    @property
+    def blocks(self) -> tuple[type[nn.Module], ...]:
+        """Classes of the modules that the network repeats: what ``training.compile = "blocks"`` compiles."""
+        return ()
+
     def pretrained(self) -> Mapping[str, Tensor]:
         """Weights that this backbone brings from a file, by target name ("stem.conv1.weight"); empty where none."""
         return {}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from kpcore.data.batches import Batch
+from kpcore.data.sampling import Warped
 from kpcore.network import build_network, describe, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan
 from kpcore.study.jobs import Job, JobPlan
@@ -92,7 +93,9 @@ def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> flo
     torch.set_num_threads(device.threads)
     network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
     teacher = place(network, device.torch) if plan.teacher else None
-    learner = Learner(place(network, device.torch), plan, teacher, study.backbone, study.codec, device)
+    learner = Learner(
+        place(network, device.torch), plan, teacher, study.backbone, study.codec, device, settings.compile
+    )
     stepper = Stepper(learner, settings.optimizer)
     stepper.start_epoch(0)
     batch = random_batch(settings.batch_size, settings.resolution, study)
@@ -112,4 +115,6 @@ def random_batch(size: int, resolution: int, study: Study) -> Batch:
     images = random.integers(0, 256, (size, resolution, resolution, 3), np.uint8)
     points = random.uniform(0, resolution, (size, len(skeleton.names), skeleton.dims)).astype(np.float32)
     state = np.full((size, len(skeleton.names)), VISIBLE, np.uint8)
-    return Batch(torch.from_numpy(images), None, torch.from_numpy(points), torch.from_numpy(state), np.arange(size))
+    return Batch(
+        Warped(torch.from_numpy(images)), None, torch.from_numpy(points), torch.from_numpy(state), np.arange(size)
+    )

@@ -16,7 +16,7 @@ from kpcore.plans import Layout
 from kpcore.study.setup import Mode, Study
 from kpcore.training.device import Device
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever equal settings would give another result or other files."""
 
 
@@ -143,7 +143,7 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "skeleton": list(study.dataset.skeleton.names),
         "backbone": study.recipes["backbone"].record(),
         "codec": study.recipes["codec"].record(),
-        "training": config.training.model_dump(mode="json", exclude={"threads"}),
+        "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
         "validation": {
             **study.recipes["validation"].record(),
             "people": validation.people if validation else None,

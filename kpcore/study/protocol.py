@@ -118,10 +118,22 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
     """Train the job's network on its step's keypoints."""
     settings = shop.study.config.training
     stream = TrainingStream(
-        shop.training.store, shop.training.people, settings.augmentation, seed=job.seed, batch_size=settings.batch_size
+        shop.training.sampler,
+        shop.training.people,
+        settings.augmentation,
+        seed=job.seed,
+        batch_size=settings.batch_size,
     )
     task = Task(
-        learner=Learner(grown.network, grown.plan, grown.teacher, shop.study.backbone, shop.study.codec, shop.device),
+        learner=Learner(
+            grown.network,
+            grown.plan,
+            grown.teacher,
+            shop.study.backbone,
+            shop.study.codec,
+            shop.device,
+            settings.compile,
+        ),
         stream=stream,
         settings=settings,
         validate=lambda network: validation_value(job, shop, network),
@@ -135,7 +147,7 @@ def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     validation = shop.study.config.evaluation.validation
     flip_test = validation.flip_test if validation else shop.study.config.evaluation.flip_test
     group = shop.validation
-    predicted, _ = shop.evaluator.predict(network, group.store, group.people, flip_test=flip_test)
+    predicted, _ = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
     keypoints = network.layout.heads[-1]
     people = group.store.people.take(group.people).select(keypoints.indices)
     metric = shop.study.validation
@@ -154,7 +166,7 @@ def save(
     group: Group = shop.scored
     evaluation = shop.study.config.evaluation
     points, confidence = shop.evaluator.predict(
-        grown.network, group.store, group.people, flip_test=evaluation.flip_test
+        grown.network, group.sampler, group.people, flip_test=evaluation.flip_test
     )
     write_predictions(
         folder / "predictions.h5",

@@ -8,20 +8,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kpcore.config import TrainingTable
 from kpcore.data.geometry import reach
-from kpcore.data.store import Progress, Store, prepare
+from kpcore.data.sampling import Sampler, make_sampler
+from kpcore.data.store import Cut, Progress, Store, prepare
 from kpcore.errors import KpError
 from kpcore.study.setup import Study
 from kpcore.training.device import Device
 from kpcore.training.evaluate import Evaluator
+from kpcore.training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """Some people of a store, by their places in it."""
 
-    store: Store
+    sampler: Sampler
     people: Sequence[int]
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.sampler.store
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +56,19 @@ def open_workshop(study: Study, device: Device, progress: Progress | None = None
     Raises:
         KpError: an image cannot be read, or a part is too small to be divided or to fill a batch.
     """
+    if device.torch.type == "cpu":
+        keep_freed_memory()
     config = study.config
     settings = config.training
-    far = reach(settings.augmentation)
-    train = prepare(study.dataset, "train", resolution=settings.resolution, reach=far, progress=progress)
-    valid = prepare(study.dataset, "valid", resolution=settings.resolution, reach=1.0, progress=progress)
-    everyone = Group(valid, range(len(valid)))
+    train, valid = (
+        make_sampler(prepare(study.dataset, part, how, progress), device.torch) for part, how in cuts(settings).items()
+    )
+    everyone = Group(valid, range(len(valid.store)))
     wanted = config.evaluation.validation.people if config.evaluation.validation else None
     if settings.select_on == "valid":
-        training, validation = Group(train, range(len(train))), Group(valid, spread(range(len(valid)), wanted))
+        training, validation = Group(train, range(len(train.store))), Group(valid, spread(everyone.people, wanted))
     else:
-        kept, held = hold_out(train, settings.held_out)
+        kept, held = hold_out(train.store, settings.held_out)
         training, validation = Group(train, kept), Group(train, spread(held, wanted))
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
@@ -67,6 +77,14 @@ def open_workshop(study: Study, device: Device, progress: Progress | None = None
         )
     evaluator = Evaluator(study.backbone, study.codec, device, config.evaluation.batch_size)
     return Workshop(study, device, evaluator, training, validation, everyone)
+
+
+def cuts(settings: TrainingTable) -> dict[str, Cut]:
+    """Return how each part is cut: with the margin that augmentation can reach, or none where nothing is augmented."""
+    return {
+        "train": Cut(settings.resolution, reach(settings.augmentation), settings.crops),
+        "valid": Cut(settings.resolution, 1.0, settings.crops),
+    }
 
 
 def spread(people: Sequence[int], wanted: int | None) -> list[int]:

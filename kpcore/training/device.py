@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch.amp.grad_scaler import GradScaler
 
+from kpcore.cores import cores
 from kpcore.errors import KpError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Asked = Literal["auto", "fp32", "bf16", "fp16"]
 MOST_JOBS = 4
 """Jobs at once on a CPU where nobody says how many; each needs its own memory."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -50,11 +52,6 @@ class Device:
             torch.mps.synchronize()
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def available() -> list[str]:
     """Names of the devices of this machine."""
     found = ["cpu"]
@@ -62,7 +59,7 @@ def available() -> list[str]:
     return [*found, "mps"] if torch.backends.mps.is_available() else found
 
 
-def choose_device(name: str | None, precision: Precision, threads: int | None) -> Device:
+def choose_device(name: str | None, precision: Asked, threads: int | None) -> Device:
     """Return the named device; without a name CUDA where there is one, then MPS, then the CPU.
 
     Raises:
@@ -75,10 +72,26 @@ def choose_device(name: str | None, precision: Precision, threads: int | None) -
         raise KpError(f"--device {name}: not on this machine; {', '.join(exist)} exist")
     if precision == "fp16" and wanted == "cpu":
         raise KpError("training.precision = 'fp16': needs a GPU; use 'bf16' or 'fp32' on the CPU")
-    return Device(torch.device(wanted), precision, threads or cores())
+    device = torch.device(wanted)
+    return Device(device, best_precision(device) if precision == "auto" else precision, threads or cores())
 
 
-def share_cores(name: str | None, precision: Precision, threads: int | None, jobs: int | None) -> tuple[int, Device]:
+def best_precision(device: torch.device) -> Precision:
+    """Return bf16 where the chip multiplies it natively, else fp32."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and any(probe() for probe in _cpu_probes())
+    return "bf16" if native else "fp32"
+
+
+def _cpu_probes() -> list[Callable[[], bool]]:
+    """Return torch's own questions to the processor: AMX or AVX512 with bf16. They are not public in every version."""
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return [getattr(torch.cpu, name) for name in names if hasattr(torch.cpu, name)]
+
+
+def share_cores(name: str | None, precision: Asked, threads: int | None, jobs: int | None) -> tuple[int, Device]:
     """Return how many jobs to run at once and the device of each.
 
     Small networks gain little from a second thread, so on a CPU each core takes a job, up to :data:`MOST_JOBS`; a GPU

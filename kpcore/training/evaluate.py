@@ -11,11 +11,12 @@ from torch import Tensor
 
 from kpcore.data.batches import evaluation_batches, input_affine
 from kpcore.data.geometry import apply, invert
-from kpcore.data.store import Store
+from kpcore.data.sampling import Sampler
 from kpcore.interfaces import Backbone, Codec
 from kpcore.keypoints import KeypointSet
 from kpcore.network import Network
 from kpcore.tensors import Float64Array
+from kpcore.training.compiling import uncompiled
 from kpcore.training.device import Device
 
 
@@ -28,11 +29,10 @@ class Evaluator:
     device: Device
     batch_size: int
 
-    @torch.no_grad()
     def predict(
         self,
         network: Network,
-        store: Store,
+        sampler: Sampler,
         people: Sequence[int],
         *,
         flip_test: bool,
@@ -47,13 +47,12 @@ class Evaluator:
         network.eval()
         keypoints = network.layout.heads[-1]
         points, confidences = [], []
-        for batch in evaluation_batches(store, people, self.batch_size):
+        for batch in evaluation_batches(sampler, people, self.batch_size):
             images = batch.input(self.device.torch, self.backbone.mean, self.backbone.std)
             prediction = self._forward(network, images, keypoints, flip_test)
             decoded, confidence = self.codec.decode(prediction, self.backbone.stride)
             there = decoded.cpu().double().numpy()
-            back = [invert(input_affine(store, int(row))) for row in batch.rows]
-            points.append(np.stack([apply(affine, person) for affine, person in zip(back, there, strict=True)]))
+            points.append(apply(invert(input_affine(sampler.store, batch.rows)), there))
             confidences.append(confidence.cpu().double().numpy())
             if progress is not None:
                 progress(sum(len(chunk) for chunk in points), len(people))
@@ -62,7 +61,7 @@ class Evaluator:
     def _forward(self, network: Network, images: Tensor, keypoints: KeypointSet, flip_test: bool) -> Tensor:
         """Return the last prediction in float32; with the flip test, image and mirror go through as one batch."""
         doubled = torch.cat([images, images.flip(3)]) if flip_test else images
-        with self.device.autocast():
+        with uncompiled(), torch.no_grad(), self.device.autocast():
             prediction: Tensor = network(doubled.contiguous(memory_format=torch.channels_last))[-1].float()
         if not flip_test:
             return prediction

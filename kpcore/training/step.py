@@ -17,7 +17,9 @@ from kpcore.interfaces.codec import Targets
 from kpcore.keypoints import KeypointSet
 from kpcore.network import Network
 from kpcore.plans import TransferPlan
+from kpcore.training.compiling import Compile, compile_network, start_step
 from kpcore.training.device import Device
+from kpcore.training.muon import Muon, is_matrix
 from kpcore.weights import freeze, set_training
 
 
@@ -47,6 +49,7 @@ class Learner:
         backbone: for mean, std and stride.
         codec: targets and loss.
         device: where it runs.
+        compile: how torch.compile is used.
     """
 
     network: Network
@@ -55,6 +58,7 @@ class Learner:
     backbone: Backbone
     codec: Codec
     device: Device
+    compile: Compile = "off"
 
 
 class Stepper:
@@ -64,8 +68,9 @@ class Stepper:
         self.learner = learner
         self.settings = settings
         self.frozen = freeze(learner.plan, learner.network)
-        self.optimizer = make_optimizer(learner.network, learner.plan, settings)
+        self.optimizer = make_optimizer(learner.network, learner.plan, settings, learner.device)
         self.scaler = learner.device.scaler()
+        compile_network(learner.network, learner.backbone, learner.compile, learner.device.torch)
 
     def start_epoch(self, epoch: int) -> None:
         """Thaw what the plan thaws at this epoch (counted from 0), and go into training mode."""
@@ -76,9 +81,9 @@ class Stepper:
         set_training(network, self.frozen, plan.frozen_norm)
 
     def set_rate(self, factor: float) -> None:
-        """Set the learning rate to this factor of the settings' own, times each unit's."""
+        """Set every learning rate to this factor of its own."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * factor * group["factor"]
+            group["lr"] = factor * group["rate"]
 
     def step(self, batch: Batch) -> Tensor:
         """Train on one batch; return its loss, still on the device."""
@@ -89,6 +94,7 @@ class Stepper:
             batch.points.to(device, non_blocking=True),
             batch.state.to(device, non_blocking=True),
         )
+        start_step(learner.compile)
         with learner.device.autocast():
             outputs = learner.network(step.images)
         loss = supervised_loss(outputs, step, learner)
@@ -146,19 +152,38 @@ def parameter_groups(
     """Return the optimiser's groups of these units: weights decay, biases and norms do not."""
     groups = []
     for unit in units:
-        parameters = [p for p in network.get_submodule(unit).parameters() if p.requires_grad]
         factor = plan.learning_rates.get(unit, 1.0)
-        for decay, chosen in (
-            (settings.weight_decay, [p for p in parameters if p.ndim > 1]),
-            (0.0, [p for p in parameters if p.ndim <= 1]),
-        ):
-            if chosen:
-                rate = settings.learning_rate * factor
-                groups.append({"params": chosen, "weight_decay": decay, "factor": factor, "lr": rate})
+        for kind, chosen in kinds(unit, network, settings).items():
+            rate = (
+                settings.other_learning_rate if settings.name == "muon" and kind != "matrix" else settings.learning_rate
+            )
+            groups.append(
+                {
+                    "params": chosen,
+                    "weight_decay": settings.weight_decay if kind != "vector" else 0.0,
+                    "matrices": settings.name == "muon" and kind == "matrix",
+                    "rate": rate * factor,
+                    "lr": rate * factor,
+                }
+            )
     return groups
 
 
-def make_optimizer(network: Network, plan: TransferPlan, settings: Optimizer) -> torch.optim.Optimizer:
+def kinds(unit: str, network: Network, settings: Optimizer) -> dict[str, list[nn.Parameter]]:
+    """Return what trains of a unit by kind: ``matrix`` (Muon's), ``weight`` and ``vector`` (biases, norms)."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for parameter in network.get_submodule(unit).parameters():
+        if parameter.requires_grad:
+            kind = "vector" if parameter.ndim <= 1 else "matrix" if is_matrix(unit, parameter) else "weight"
+            if settings.name != "muon" and kind == "matrix":
+                kind = "weight"
+            found.setdefault(kind, []).append(parameter)
+    return found
+
+
+def make_optimizer(
+    network: Network, plan: TransferPlan, settings: Optimizer, device: Device
+) -> torch.optim.Optimizer:  # fmt: skip
     """Return the optimiser over what trains at first; frozen units are left out of it altogether.
 
     Raises:
@@ -168,11 +193,9 @@ def make_optimizer(network: Network, plan: TransferPlan, settings: Optimizer) ->
     groups = parameter_groups(network, plan, settings, names)
     if not groups:
         raise KpError("transfer plan: every unit is frozen, nothing would train; leave at least one unit free")
+    if settings.name == "muon":
+        dtype = torch.float32 if device.precision == "fp32" else torch.bfloat16
+        return Muon(groups, momentum=settings.momentum, eps=settings.eps, dtype=dtype)
     if settings.name == "adamw":
-        return torch.optim.AdamW(groups, eps=settings.eps, fused=supports_fused(network))
+        return torch.optim.AdamW(groups, eps=settings.eps, fused=device.torch.type in ("cpu", "cuda"))
     return torch.optim.RMSprop(groups, alpha=settings.alpha, eps=settings.eps, foreach=True)
-
-
-def supports_fused(network: nn.Module) -> bool:
-    """Whether torch's fused optimisers run where the network is."""
-    return next(network.parameters()).device.type in ("cpu", "cuda")

@@ -88,6 +88,11 @@ class StackedHourglass(Backbone):
         """Width of the features."""
         return self._channels
 
+    @property
+    def blocks(self) -> tuple[type[nn.Module], ...]:
+        """The residual module."""
+        return (Residual,)
+
     def check_size(self, height: int, width: int) -> str | None:
         """Take multiples of 4 x 2**depth."""
         unit = self.stride * 2**self.depth
