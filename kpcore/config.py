@@ -184,7 +184,7 @@ class TrainingTable(Strict):
     )
     crops: Literal["raw", "jpeg"] = Field(
         default="raw",
-        description="how prepared crops are kept: raw pixels, or JPEG (a sixth of the disk, slower to read)",
+        description="how prepared crops are kept: raw pixels, or JPEG (a tenth of the disk, slower to read)",
     )
     threads: int | None = Field(
         default=None, ge=1, description="torch threads of one job; jobs at once share the cores where absent"

@@ -10,6 +10,7 @@ import torch
 
 from kpcore.cache import cache_dir
 from kpcore.config import Augmentation
+from kpcore.data import crops as crops_module
 from kpcore.data import store as store_module
 from kpcore.data.batches import Batch, TrainingStream, evaluation_batches, input_affine
 from kpcore.data.geometry import AS_IS, Draw, apply, compose, draw_augmentation, invert, reach, warp
@@ -434,3 +435,70 @@ def test_input_multiplies_colours_and_clips():
     expected = (batch.images.pixels / 255 * colour[:, None, None]).clamp(0, 1)
     torch.testing.assert_close(x, expected.permute(0, 3, 1, 2))
     assert batch.images.pixels.equal(small_batch().images.pixels)
+
+
+# Killed and gone on with
+
+
+class Killed(BaseException):
+    """A kill is no Exception: nothing tidies up after it."""
+
+
+def killed_after(data, how, people, monkeypatch):
+    """Prepare until that many people are written, with every one of them noted at once; return what is decoded then."""
+    monkeypatch.setattr(crops_module, "SAFE_EVERY", -1.0)
+
+    def kill(done, total):
+        if done == people:
+            raise Killed
+
+    with pytest.raises(Killed):
+        prepare(data, "train", how, kill)
+    decoded = []
+    real = store_module.decode_image
+    monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
+    return decoded
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_a_killed_preparation_goes_on_where_it_was(on_disk, kind, monkeypatch):
+    how = Cut(32, 1.25, kind)
+    decoded = killed_after(on_disk, how, 2, monkeypatch)  # both people of a.png
+    seen = []
+    store = prepare(on_disk, "train", how, lambda done, total: seen.append((done, total)))
+    assert decoded == ["b.png"]
+    assert seen == [(3, 3)]
+    whole = [store.crops[row].copy() for row in range(3)]
+    (cache_dir() / "stores" / f"{store.key}.h5").unlink()
+    again = prepare(on_disk, "train", how)
+    assert all(np.array_equal(again.crops[row], whole[row]) for row in range(3))
+    assert not [name for name in stores() if name.endswith((".partial", ".done", ".whole"))]
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_what_a_kill_damaged_is_made_anew(on_disk, kind, monkeypatch):
+    how = Cut(32, 1.25, kind)
+    decoded = killed_after(on_disk, how, 2, monkeypatch)
+    partial = cache_dir() / "stores" / f"{store_key(on_disk, 'train', how)}.partial"
+    partial.write_bytes(partial.read_bytes()[:5])
+    store = prepare(on_disk, "train", how)
+    assert sorted(decoded) == ["a.png", "b.png"]
+    assert all(store.crops[row].any() for row in range(3))
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_written(on_disk, monkeypatch):
+    usage = type("Usage", (), {"free": 3 * Cut(32, 1.0).side ** 2 * 3 - 1})
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(KpError, match=r"take 0\.0 GB, 0\.0 GB are free.*training\.crops = 'jpeg'"):
+        prepare(on_disk, "train", Cut(32, 1.0))
+    usage.free += 1
+    assert len(prepare(on_disk, "train", Cut(32, 1.0))) == 3
+
+
+def test_a_damaged_jpeg_crop_is_named(on_disk):
+    store = prepare(on_disk, "train", Cut(32, 1.0, "jpeg"))
+    path = cache_dir() / "stores" / f"{store.key}.h5"
+    with h5py.File(path, "r+") as file:
+        file["crops"][:] = 0
+    with pytest.raises(KpError, match="prepared crop 1 is damaged"):
+        prepare(on_disk, "train", Cut(32, 1.0, "jpeg")).crops[1]

@@ -21,6 +21,7 @@ COMMANDS = {
     "splits": "kpcore.cli.splits:app",
     "plugins": "kpcore.cli.plugins:app",
     "config": "kpcore.cli.config:app",
+    "bench": "kpcore.cli.bench:bench",
     "cache": "kpcore.cli.cache:app",
     "doctor": "kpcore.cli.doctor:doctor",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kpcore.cli.group import Group
-from kpcore.cli.output import number, print_json, print_lines, print_table
+from kpcore.cli.output import number, print_json, print_lines, print_table, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +106,46 @@ def show(
     print_lines([f"{out}: {len(chosen)} people of {opened.label}, part {part}{named}"])
 
 
+@app.command("prepare")
+def prepare(
+    config: Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.", show_default=False)],
+    profile: Profile = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A key of the study. Repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decode every image once and keep the crops a study needs; goes on where it was stopped."""
+    from kpcore.data.store import prepare as make
+    from kpcore.errors import KpError
+    from kpcore.study.setup import open_study
+    from kpcore.study.workshop import wanted_stores
+
+    if config.is_dir():
+        raise KpError(f"{config}: is a folder; a study file is needed, since it says how large crops are")
+    study = open_study(config, profile, sets or [], lambda text: typer.echo(text, err=True))
+    done = []
+    for wanted in wanted_stores(study):
+        there = wanted.path.exists()
+        if not there:
+            typer.echo(f"{wanted.part}: {wanted.people:,} people, {size(wanted.size)}", err=True)
+        started = time.perf_counter()
+        with progress(f"preparing {wanted.part}") as step:
+            make(study.dataset, wanted.part, wanted.how, step)
+        seconds = None if there else time.perf_counter() - started
+        done.append(
+            {
+                "part": wanted.part, "people": wanted.people, "resolution": wanted.how.resolution,
+                "side": wanted.how.side, "crops": wanted.how.kind, "bytes": wanted.size, "prepared": not there,
+                "seconds": seconds, "path": str(wanted.path),
+            }
+        )  # fmt: skip
+    if as_json:
+        print_json({"label": study.label, "stores": done})
+    else:
+        print_stores(study.label, done)
+
+
 def open_data(
     source: Path | None, dataset: str | None, root: Path | None, profile: str | None, sets: list[str] | None
 ) -> Opened:
@@ -168,6 +209,21 @@ def mean_percent(shares: dict[str, float]) -> str:
 def spread(quantiles: Sequence[float]) -> str:
     """Return quantiles in a cell."""
     return " / ".join(number(value, 0) for value in quantiles) or "-"
+
+
+def print_stores(label: str, stores: Sequence[dict[str, Any]]) -> None:
+    """Print a table of prepared stores."""
+    heads = ["people", "px", "with margin", "size", "seconds", "people/s"]
+    rows = [
+        [
+            store["part"], f"{store['people']:,}", store["resolution"], store["side"], size(store["bytes"]),
+            "was there" if store["seconds"] is None else number(store["seconds"]),
+            "" if store["seconds"] is None else number(store["people"] / store["seconds"], 0),
+        ]
+        for store in stores
+    ]  # fmt: skip
+    print_lines([label])
+    print_table(["part", *heads], rows, right=heads)
 
 
 def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from kpcore.tensors import AnyArray, ImageArray
 
 Kind = Literal["raw", "jpeg"]
 JPEG_QUALITY = 95
-JPEG_SHARE = 0.16
+JPEG_SHARE = 0.1
 """Bytes of a JPEG crop as a share of the raw one's: measured on crops of MPII at 256 pixels, margin included."""
 SAFE_EVERY = 2.0
 """Seconds between two notes of what is safely on disk: what a kill costs at most."""
@@ -59,7 +59,7 @@ class JpegCrops:
         pixels = cv2.imdecode(self._data[offset : offset + length], cv2.IMREAD_COLOR)
         if pixels is None or pixels.shape != self.shape[1:]:
             raise KpError(
-                f"crop {row} of the prepared crops is damaged; remove them with 'kp cache gc', they are made anew"
+                f"prepared crop {row} is damaged; remove its store with 'kp cache gc --stores', it is made anew"
             )
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -91,6 +91,9 @@ class Writer(Protocol):
 
     def discard(self) -> None:
         """Leave nothing behind."""
+
+    def close(self) -> None:
+        """Let go of files."""
 
 
 def writer(kind: Kind, path: Path, people: int, side: int, fill: Fill) -> Writer:
@@ -187,6 +190,9 @@ class RawWriter:
         self.partial.unlink(missing_ok=True)
         self.path.with_suffix(".done").unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Nothing is open: what is mapped goes with this object."""
+
 
 class JpegWriter:
     """JPEG crops appended to one file, and copied into the HDF5 file at the end."""
@@ -242,6 +248,10 @@ class JpegWriter:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self.stream.close()
+        self.close()
         for suffix in (".partial", ".done", ".whole"):
             self.path.with_suffix(suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file that is appended to."""
+        self.stream.close()

@@ -183,14 +183,20 @@ def _times(linear: Float64Array, vector: Float64Array) -> Float64Array:
     return (linear @ vector[..., None])[..., 0]
 
 
-def warp(image: ImageArray, affine: Float64Array, size: int, out: ImageArray | None = None) -> ImageArray:
-    """Return the (size, size, 3) crop, bilinear; zero where the image does not reach (FACTS: zero padding).
+def warp(image: ImageArray, affine: Float64Array, size: int) -> ImageArray:
+    """Return the (size, size, 3) crop, bilinear; zero where the image does not reach (Newell's zero padding).
 
     Args:
         image: (H, W, 3) uint8.
         affine: (2, 3) image pixels to crop pixels.
         size: crop pixels along its side.
-        out: where to write it, contiguous.
     """
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(image, invert(affine), (size, size), dst=out, flags=flags), np.uint8)
+    crop: ImageArray = np.empty((size, size, 3), np.uint8)
+    warp_into(crop, image, invert(affine))
+    return crop
+
+
+def warp_into(crop: ImageArray, image: ImageArray, inverse: Float64Array) -> None:
+    """Fill a crop as :func:`warp` does; ``inverse`` maps crop pixels to image pixels."""
+    size = (crop.shape[1], crop.shape[0])
+    cv2.warpAffine(image, inverse, size, dst=crop, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)

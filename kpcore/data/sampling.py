@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kpcore.data.crops import JpegCrops
-from kpcore.data.geometry import invert, warp
+from kpcore.data.geometry import invert, warp_into
 from kpcore.data.store import Store
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
@@ -100,8 +100,8 @@ class CpuSampler:
     def sample(self, rows: AnyArray, affines: Float64Array, size: int) -> Warped:
         """Warp person by person."""
         images: ImageArray = np.empty((len(rows), size, size, 3), np.uint8)
-        for row, affine, image in zip(rows.tolist(), affines, images, strict=True):
-            warp(self.store.crops[row], affine, size, out=image)
+        for row, inverse, image in zip(rows.tolist(), invert(affines), images, strict=True):
+            warp_into(image, self.store.crops[row], inverse)
         return Warped(torch.from_numpy(images))
 
 

@@ -141,9 +141,22 @@ def _make(path: Path, dataset: Dataset, part: str, how: Cut, progress: Progress 
     samples = dataset.samples(part)
     if not samples:
         raise KpError(f"{dataset.label}, part '{part}': no people; check the annotation with 'kp data check'")
+    _require_space(path, how.size(len(samples)))
     about = {"title": f"{dataset.label}, {part}, {len(samples)} people at {how.resolution} px, {how.kind}"}
     path.with_suffix(".json").write_text(json.dumps(about))
-    _require_space(path, how.size(len(samples)))
+    try:
+        write_store(path, samples, how, progress)
+    except (KpError, OSError):
+        path.with_suffix(".json").unlink(missing_ok=True)
+        raise
+
+
+def write_store(path: Path, samples: Sequence[Sample], how: Cut, progress: Progress | None = None) -> None:
+    """Write the store of these samples, or go on with writing it.
+
+    Raises:
+        KpError: an image cannot be read; then nothing is left behind.
+    """
     affines = np.stack([window(sample, how).affine for sample in samples])
     target = writer(how.kind, path, len(samples), how.side, lambda file: _fill(file, samples, affines))
     try:
@@ -151,8 +164,9 @@ def _make(path: Path, dataset: Dataset, part: str, how: Cut, progress: Progress 
         target.finish()
     except (KpError, OSError):  # what a kill leaves is gone on with; what an error leaves is not worth keeping
         target.discard()
-        path.with_suffix(".json").unlink(missing_ok=True)
         raise
+    finally:
+        target.close()
 
 
 def _require_space(path: Path, needed: int) -> None:

@@ -91,13 +91,7 @@ def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> flo
     """Return the seconds of one training step, on random images."""
     settings = study.config.training
     torch.set_num_threads(device.threads)
-    network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
-    teacher = place(network, device.torch) if plan.teacher else None
-    learner = Learner(
-        place(network, device.torch), plan, teacher, study.backbone, study.codec, device, settings.compile
-    )
-    stepper = Stepper(learner, settings.optimizer)
-    stepper.start_epoch(0)
+    stepper = new_stepper(study, job, plan, device)
     batch = random_batch(settings.batch_size, settings.resolution, study)
     stepper.step(batch)
     device.synchronize()
@@ -106,6 +100,18 @@ def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> flo
         stepper.step(batch)
     device.synchronize()
     return (time.perf_counter() - started) / TIMED_STEPS
+
+
+def new_stepper(study: Study, job: Job, plan: TransferPlan, device: Device) -> Stepper:
+    """Return what takes a job's training steps, with initial weights: enough to time them."""
+    settings = study.config.training
+    network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
+    place(network, device.torch)
+    teacher = network if plan.teacher else None
+    learner = Learner(network, plan, teacher, study.backbone, study.codec, device, settings.compile)
+    stepper = Stepper(learner, settings.optimizer)
+    stepper.start_epoch(0)
+    return stepper
 
 
 def random_batch(size: int, resolution: int, study: Study) -> Batch:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from kpcore.config import TrainingTable
 from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
-from kpcore.data.store import Cut, Progress, Store, prepare
+from kpcore.data.store import Cut, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
 from kpcore.study.setup import Study
 from kpcore.training.device import Device
@@ -85,6 +86,37 @@ def cuts(settings: TrainingTable) -> dict[str, Cut]:
         "train": Cut(settings.resolution, reach(settings.augmentation), settings.crops),
         "valid": Cut(settings.resolution, 1.0, settings.crops),
     }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A store that a study needs.
+
+    Args:
+        part: of the data set.
+        how: it is cut.
+        people: in it.
+        path: where it lies, or will.
+    """
+
+    part: str
+    how: Cut
+    people: int
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of its crops: what there is, or what there will be."""
+        return self.path.stat().st_size if self.path.exists() else self.how.size(self.people)
+
+
+def wanted_stores(study: Study) -> list[Wanted]:
+    """Return the stores that a study needs, in the order in which they are prepared."""
+    dataset = study.dataset
+    return [
+        Wanted(part, how, len(dataset.samples(part)), store_path(dataset, part, how))
+        for part, how in cuts(study.config.training).items()
+    ]
 
 
 def spread(people: Sequence[int], wanted: int | None) -> list[int]:

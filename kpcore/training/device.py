@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +11,11 @@ import torch
 from torch.amp.grad_scaler import GradScaler
 
 from kpcore.cores import cores
-from kpcore.errors import KpError
+from kpcore.errors import KpError, unknown
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Asked = Literal["auto", "fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 MOST_JOBS = 4
 """Jobs at once on a CPU where nobody says how many; each needs its own memory."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -74,6 +75,18 @@ def choose_device(name: str | None, precision: Asked, threads: int | None) -> De
         raise KpError("training.precision = 'fp16': needs a GPU; use 'bf16' or 'fp32' on the CPU")
     device = torch.device(wanted)
     return Device(device, best_precision(device) if precision == "auto" else precision, threads or cores())
+
+
+def choose_precisions(name: str | None, wanted: Sequence[str]) -> tuple[Precision, ...]:
+    """Return precisions that the named device computes in.
+
+    Raises:
+        KpError: there is no such precision, or the device does not compute in it.
+    """
+    for precision in wanted:
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS, where="--precision")
+    return tuple(choose_device(name, precision, None).precision for precision in PRECISIONS if precision in wanted)
 
 
 def best_precision(device: torch.device) -> Precision:

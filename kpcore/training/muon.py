@@ -88,7 +88,9 @@ class Muon(torch.optim.Optimizer):
 
     def _average(self, parameter: Tensor, name: str) -> Tensor:
         state: dict[str, Tensor] = self.state[parameter]
-        return state.setdefault(name, torch.zeros_like(parameter)) if name not in state else state[name]
+        if name not in state:
+            state[name] = torch.zeros_like(parameter)
+        return state[name]
 
 
 def gradients_of(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -110,4 +112,5 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
     for _ in range(STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return (x if wide else x.mT).float().contiguous()
+    result: Tensor = (x if wide else x.mT).float().contiguous()
+    return result
