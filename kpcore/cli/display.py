@@ -13,12 +13,15 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
+from kpcore.cache import cache_dir
+from kpcore.cli.output import size
 from kpcore.study.estimate import Cost, estimate
 from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.protocol import is_done, job_folder
 from kpcore.study.results import HistoryRecord, JobInfo, read_history
 from kpcore.study.setup import Study
+from kpcore.study.workshop import wanted_stores
 from kpcore.training.device import Device
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -37,6 +40,9 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
         f" {done} in the cache), {jobs} at once on {device.torch}, {device.precision}, {threads(device)} each",
         highlight=False,
     )
+    if missing := [store for store in wanted_stores(study) if not store.path.exists()]:
+        people, needed = sum(store.people for store in missing), sum(store.size for store in missing)
+        console.print(f"Crops to prepare: {people:,} people, {size(needed)} in {cache_dir()}", highlight=False)
 
 
 def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:

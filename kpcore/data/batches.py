@@ -48,15 +48,17 @@ class Batch:
 
     def input(self, device: torch.device, mean: Sequence[float], std: Sequence[float]) -> Tensor:
         """Return (B, 3, H, W) float32 in channels-last memory: [0, 1], colour factors, minus mean, over std."""
-        pixels = self.images.on(device).permute(0, 3, 1, 2)
+        pixels = self.images.on(device).float().contiguous()  # (B, H, W, 3), a copy of its own
         if self.colour is None:
-            x = pixels * torch.tensor(1 / 255, device=device)
-        else:
-            x = (pixels * (self.colour.to(device, non_blocking=True) / 255)[:, :, None, None]).clamp_(0, 1)
+            pixels.mul_(1 / 255)
+        else:  # by whole rows: a last axis of three is three times as slow
+            factors = (self.colour.to(device, non_blocking=True) / 255).repeat(1, pixels.shape[2])
+            pixels.flatten(2).mul_(factors[:, None]).clamp_(0, 1)
+        x = pixels.permute(0, 3, 1, 2)
         if any(mean) or any(value != 1 for value in std):
             shape = (1, 3, 1, 1)
             x = x.sub_(x.new_tensor(mean).view(shape)).div_(x.new_tensor(std).view(shape))
-        return x.contiguous(memory_format=torch.channels_last)
+        return x
 
 
 class TrainingStream:

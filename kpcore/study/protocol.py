@@ -180,7 +180,7 @@ def save(
     save_weights(folder / "weights.safetensors", grown.network, {"job": job.key})
     (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in outcome.history))
     write_json(folder / "plan.json", {**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
-    write_json(folder / "timing.json", outcome.seconds)
+    write_json(folder / "timing.json", {**outcome.seconds, "at_epoch": outcome.at_epoch})
     write_json(
         folder / RESULT,
         {

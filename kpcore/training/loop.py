@@ -79,6 +79,8 @@ class Outcome:
     best_epoch: int
     best: float | None
     seconds: dict[str, float] = field(default_factory=dict)
+    at_epoch: list[float] = field(default_factory=list)
+    """Seconds of training, validation left out, when each epoch had ended."""
 
     @property
     def epochs(self) -> int:
@@ -103,6 +105,7 @@ class Training:
         self.progress = Progress(task.higher_is_better, task.settings.min_improvement)
         self.best_state: dict[str, Tensor] = {}
         self.seconds = {"training": 0.0, "validation": 0.0, "waiting_for_data": 0.0}
+        self.at_epoch: list[float] = []
 
     @property
     def checkpoint(self) -> Path:
@@ -122,7 +125,7 @@ class Training:
             self._save()
         if self.task.settings.keep == "best" and self.best_state:
             self.task.learner.network.load_state_dict(self.best_state)
-        return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds)
+        return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds, self.at_epoch)
 
     def _finished(self) -> bool:
         settings = self.task.settings
@@ -137,6 +140,7 @@ class Training:
         trained = time.perf_counter()
         value = self.task.validate(self.task.learner.network)
         self.seconds["training"] += trained - started
+        self.at_epoch.append(self.seconds["training"])
         self.seconds["validation"] += time.perf_counter() - trained
         listener.epoch(self._record(epoch, loss, value))
 
@@ -192,6 +196,7 @@ class Training:
                 "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
                 "history": self.history,
                 "seconds": self.seconds,
+                "at_epoch": self.at_epoch,
             },
             partial,
         )
@@ -205,7 +210,7 @@ class Training:
         self.best_state = saved["best"]
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
-        self.seconds = saved["seconds"]
+        self.seconds, self.at_epoch = saved["seconds"], saved["at_epoch"]
 
     def _load(self) -> dict[str, Any]:
         """Read the checkpoint; only tensors and plain values are unpickled."""
