@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kpcore.data.crops import JpegCrops
 from kpcore.data.geometry import invert, warp_into
 from kpcore.data.store import Store
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
@@ -117,7 +116,7 @@ class DeviceSampler:
     def __init__(self, store: Store, device: torch.device, *, resident: bool) -> None:
         self.store = store
         self.pinned = device.type == "cuda"
-        self.crops = torch.from_numpy(np.array(store.crops)).to(device) if resident else None
+        self.crops = _moved(store, device) if resident else None
 
     def sample(self, rows: AnyArray, affines: Float64Array, size: int) -> Unwarped:
         """Collect what the device needs."""
@@ -131,9 +130,18 @@ class DeviceSampler:
         return tensor.pin_memory() if self.pinned else tensor
 
 
+def _moved(store: Store, device: torch.device) -> Tensor:
+    """Copy a store to the device piece by piece, so that the host never holds all of it."""
+    crops = torch.empty(store.crops.shape, dtype=torch.uint8, device=device)
+    for first in range(0, len(store), 256):
+        some = [store.crops[row] for row in range(first, min(first + 256, len(store)))]
+        crops[first : first + len(some)] = torch.from_numpy(np.stack(some))
+    return crops
+
+
 def fits(store: Store, device: torch.device) -> bool:
-    """Whether a store may live on the device; one of JPEG crops may not."""
-    if device.type != "cuda" or isinstance(store.crops, JpegCrops):
+    """Whether a store may live on the device."""
+    if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return int(np.prod(store.crops.shape)) <= RESIDENT_SHARE * free
