@@ -154,6 +154,7 @@ class Schedule(Strict):
         ge=0,
         description="plateau: this many epochs in a row without improvement are let pass; the next one drops the rate",
     )
+    fall: Literal["cosine", "linear"] = Field(default="cosine", description="onecycle: how the rate falls to its end")
     warmup: float = Field(default=0.1, gt=0, lt=1, description="onecycle: share of the steps in which the rate rises")
 
 

@@ -381,6 +381,13 @@ def test_one_cycle_rises_and_falls_by_cosines(share, warmup, factor):
     assert one_cycle(share, warmup) == pytest.approx(factor)
 
 
+@pytest.mark.parametrize(("share", "factor"), [(0.2, 1.0), (0.4, 0.75), (0.6, 0.5), (1.0, 0.0)])
+def test_one_cycle_can_fall_straight(share, factor):
+    assert one_cycle(share, 0.2, "linear") == pytest.approx(1 / 2500 + (1 - 1 / 2500) * factor)
+    rate = LearningRate(Schedule(name="onecycle", warmup=0.2, fall="linear"), 10)
+    assert rate.factor(5) == pytest.approx(one_cycle(0.6, 0.2, "linear"))
+
+
 def test_one_cycle_ends_with_the_last_iteration():
     rate = LearningRate(Schedule(name="onecycle", warmup=0.25), 40)
     factors = [rate.factor(iteration) for iteration in range(40)]

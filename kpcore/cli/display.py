@@ -41,8 +41,8 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
         highlight=False,
     )
     if missing := [store for store in wanted_stores(study) if not store.path.exists()]:
-        people, needed = sum(store.people for store in missing), sum(store.size for store in missing)
-        console.print(f"Crops to prepare: {people:,} people, {size(needed)} in {cache_dir()}", highlight=False)
+        count, needed = sum(store.people for store in missing), sum(store.size for store in missing)
+        console.print(f"Crops to prepare: {count:,} people, {size(needed)} in {cache_dir()}", highlight=False)
 
 
 def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kpcore.config import Schedule
 
@@ -57,7 +57,7 @@ class LearningRate:
         if self.schedule.name == "plateau":
             return float(self.schedule.factor**self.dropped)
         if self.schedule.name == "onecycle":
-            return one_cycle((iteration + 1) / self.iterations, self.schedule.warmup)
+            return one_cycle((iteration + 1) / self.iterations, self.schedule.warmup, self.schedule.fall)
         return 1.0
 
     def epoch_ended(self, improved: bool) -> None:
@@ -79,12 +79,13 @@ class LearningRate:
         self.dropped, self.waited = int(state["dropped"]), int(state["waited"])
 
 
-def one_cycle(share: float, warmup: float) -> float:
-    """Cosine from 1/25 up to 1 in the first ``warmup`` of the run, cosine down to 1/2500 in the rest.
+def one_cycle(share: float, warmup: float, fall: Literal["cosine", "linear"] = "cosine") -> float:
+    """Cosine from 1/25 up to 1 in the first ``warmup`` of the run, cosine or straight down to 1/2500 in the rest.
 
     Smith & Topin, "Super-Convergence" (2019), with one phase up and one down; ``share`` in (0, 1].
     """
     start, end = 1 / 25, 1 / 2500
     if share < warmup:
         return start + (1 - start) * (1 - math.cos(math.pi * share / warmup)) / 2
-    return end + (1 - end) * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup))) / 2
+    left = (share - warmup) / (1 - warmup)
+    return end + (1 - end) * (1 - left if fall == "linear" else (1 + math.cos(math.pi * left)) / 2)
