@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+FUSED = ("cpu", "cuda")
+"""Devices on which torch has one kernel for AdamW; several hundred small tensors one by one cost more than it."""
 STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration (Jordan et al.): singular values end within about 0.7 to 1.2."""
@@ -66,6 +68,8 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_add_(same, shaped, alpha=-group["lr"] * scale)
 
     def _others(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        if not parameters:
+            return
         for parameter in parameters:
             if "step" not in self.state[parameter]:
                 self.state[parameter]["step"] = torch.zeros((), device=parameter.device)
@@ -76,7 +80,7 @@ class Muon(torch.optim.Optimizer):
             [self._average(parameter, "square") for parameter in parameters],
             [],
             [self.state[parameter]["step"] for parameter in parameters],
-            foreach=True,
+            fused=parameters[0].device.type in FUSED,
             amsgrad=False,
             beta1=0.9,
             beta2=0.999,
@@ -111,6 +115,6 @@ def orthogonal(matrices: Tensor, dtype: torch.dtype) -> Tensor:
     a, b, c = COEFFICIENTS
     for _ in range(STEPS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     result: Tensor = (x if wide else x.mT).float().contiguous()
     return result
