@@ -427,3 +427,10 @@ def alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_metric_that_does_not_fit_the_keypoints_is_said_before_training(study, data):
+    """Otherwise every job would train an epoch and fail."""
+    sets = [f"dataset.root={data}", "evaluation.metric.convention=mpii-unweighted"]
+    with pytest.raises(KpError, match=r"evaluation\.metric: split 'a', S2: .*needs keypoints that are not scored"):
+        open_study(study, None, sets, lambda _: None)

@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from kpcore.cache import cache_dir, content_key
@@ -17,8 +18,10 @@ from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, 
 from kpcore.data.check import require_usable
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
-from kpcore.keypoints import KeypointSplit
+from kpcore.keypoints import KeypointSplit, default_columns
 from kpcore.registry import Registry, registry
+from kpcore.samples import People
+from kpcore.tensors import VISIBLE
 
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
@@ -281,6 +284,26 @@ def check_study(study: Study) -> None:
             exist = ", ".join(dataset.parts)
             raise KpError(f"{study.file}: data set '{config.dataset.name}' has no part '{part}' ({exist} exist)")
     require_usable(dataset, ("train", "valid"))
+    for split in study.splits:
+        _check_metrics(study, split)
+
+
+def _check_metrics(study: Study, split: KeypointSplit) -> None:
+    """Score one made-up person, so that a metric that does not fit the keypoints says so before anything is trained."""
+    first = People.of(study.dataset.samples("valid")[:1])
+    person = replace(first, points=np.zeros_like(first.points), state=np.full_like(first.state, VISIBLE))
+    last = len(split.steps) - 1
+    trained = {last} | {need.step for mode in study.modes for need in mode.strategy.needs(split, last)}
+    validation = "evaluation.validation" if study.config.evaluation.validation else "evaluation.metric"
+    for metric, key, steps in ((study.metric, "evaluation.metric", {last}), (study.validation, validation, trained)):
+        for step in sorted(steps):
+            keypoints = split.steps[step].keypoints
+            columns = split.columns if step == last else default_columns(keypoints)
+            people = person.select(keypoints.indices)
+            try:
+                metric.reduce(metric.values(people.points, people), people, keypoints, columns)
+            except KpError as error:
+                raise KpError(f"{study.file}: {key}: split '{split.name}', S{step + 1}: {error}") from error
 
 
 def _size_problem(study: Study) -> str:
