@@ -262,12 +262,13 @@ def read_toml(path: Path) -> Toml:
 
 
 def overlay(base: Toml, top: Toml) -> Toml:
-    """Return ``base`` with the keys of ``top``; tables merge, but a table whose ``name`` changes starts anew."""
+    """Return ``base`` with the keys of ``top``; tables merge, but one that names another component starts anew."""
     merged = dict(base)
     for key, value in top.items():
         old = merged.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
-            renamed = "name" in value and "name" in old and value["name"] != old["name"]
+            named = key != "study" and "name" in value and "name" in old  # a study's name names no component
+            renamed = named and value["name"] != old["name"]
             merged[key] = dict(value) if renamed else overlay(old, value)
         else:
             merged[key] = value

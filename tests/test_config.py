@@ -209,3 +209,9 @@ def test_the_examples_read_back_as_they_are_printed(path):
     config = validate(StudyConfig, assemble(read_toml(path), profile=None, sets=[], where=path.name), where=path.name)
     again = tomllib.loads(to_toml(config.model_dump(mode="json")))
     assert validate(StudyConfig, again, where="printed") == config
+
+
+def test_a_profile_that_renames_the_study_keeps_its_other_keys():
+    base = {"study": {"name": "one", "modes": ["random"]}, "codec": {"name": "a", "sigma": 2}}
+    top = {"study": {"name": "two"}, "codec": {"name": "b"}}
+    assert overlay(base, top) == {"study": {"name": "two", "modes": ["random"]}, "codec": {"name": "b"}}
