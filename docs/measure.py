@@ -27,9 +27,9 @@ from kpcore.data.sampling import CpuSampler
 from kpcore.data.store import prepare
 from kpcore.interfaces import Dataset
 from kpcore.samples import Sample
-from kpcore.study.bench import kinds
 from kpcore.study.estimate import job_plan, new_stepper, random_batch
 from kpcore.study.setup import Study, open_study
+from kpcore.study.timing import kinds
 from kpcore.study.workshop import cuts
 from kpcore.training.device import Device, choose_device
 from kpcore.training.memory import keep_freed_memory

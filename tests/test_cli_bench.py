@@ -6,7 +6,7 @@ import pytest
 
 from kpcore.cache import cache_dir
 from kpcore.cli import app as kp
-from kpcore.study import bench
+from kpcore.study import bench, timing
 
 STUDY = """
 study = { name = "tiny", modes = ["transfer", "frozen"] }
@@ -81,7 +81,7 @@ def test_a_run_says_what_it_will_prepare(study, tmp_path, capsys):
 
 def test_bench_measures_every_part(study, capsys, monkeypatch):
     # In this process: fresh ones cost seconds each.
-    monkeypatch.setattr(bench, "time_steps", lambda requests: [bench.measure(request) for request in requests])
+    monkeypatch.setattr(bench, "time_steps", lambda requests: [timing.measure(request) for request in requests])
     monkeypatch.setattr(bench, "start_up", lambda: {"kp --help": 0.1})
     quick = ["--rounds", "1", "--steps", "1"]
     code, out, err = run(capsys, "bench", study, "--vs-naive", "--jobs", "2", "--json", "--precision", "fp32", *quick)
