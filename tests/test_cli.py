@@ -63,7 +63,7 @@ def kp_splits():
         def __init__(self, *, how, times):
             pass
 
-        def splits(self, skeleton):
+        def splits(self, skeleton, others):
             return []
 
     return {"halves": Halves}

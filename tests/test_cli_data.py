@@ -90,7 +90,8 @@ class Near(Metric):
     convention = property(lambda self: f"near {self.kind}")
     higher_is_better = property(lambda self: True)
 
-    def values(self, predicted, people):
+    def values(self, predicted, people, keypoints):
+        people = people.select(keypoints.indices)
         distance = np.linalg.norm(predicted - people.points, axis=-1) / people.normaliser[:, None]
         return np.where(people.state == 0, np.nan, np.where(np.isnan(distance), np.inf, distance))
 
@@ -115,7 +116,7 @@ class Bare(Near):
 class Halves(Split):
     "Upper and lower."
 
-    def splits(self, skeleton):
+    def splits(self, skeleton, others):
         upper, lower = skeleton.select(["eye", "nose"]), skeleton.select(["nose", "chin"])
         return [
             KeypointSplit("down", (Step(upper), Step(lower)), reference={"transfer": {"nose": 90.0, "average": 80.5}}),
@@ -132,7 +133,7 @@ class Needy(Split):
     def __init__(self, *, times):
         self.times = times
 
-    def splits(self, skeleton):
+    def splits(self, skeleton, others):
         return [KeypointSplit("down", (Step(skeleton.select(["eye"])), Step(skeleton.select(["chin"]))))] * self.times
 
 

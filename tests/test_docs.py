@@ -136,7 +136,7 @@ def test_every_kind_of_component_has_an_example_to_look_at():
 
 
 def test_the_example_of_a_split_adds_group_after_group(figure):
-    (split,) = example("Growing")(groups=["head", "hand", "hip"]).splits(figure)
+    (split,) = example("Growing")(groups=["head", "hand", "hip"]).splits(figure, {})
     sets = [step.keypoints.names for step in split.steps]
     assert sets == [("head",), ("head", "r_hand", "l_hand"), ("head", "r_hand", "l_hand", "hip")]
 
@@ -162,11 +162,11 @@ def test_the_example_of_a_codec_reads_back_what_it_draws_and_learns():
 def test_the_example_of_a_metric_counts_what_is_labelled(dots, figure):
     people = People.of(dots(people=4, unlabelled=(3,)).samples("valid"))
     metric, keypoints = example("MeanError")(), figure.all()
-    values = metric.values(people.points + np.array([3.0, 4.0]), people)
+    values = metric.values(people.points + np.array([3.0, 4.0]), people, keypoints)
     scores = metric.reduce(values, people, keypoints, default_columns(keypoints))
     assert scores.columns == pytest.approx({"hand": 5, "head": 5, "hip": np.nan, "foot": 5}, nan_ok=True)
     assert scores.average == pytest.approx(5)
-    nothing = metric.values(np.full_like(people.points, np.nan), people)
+    nothing = metric.values(np.full_like(people.points, np.nan), people, keypoints)
     assert metric.reduce(nothing, people, keypoints, default_columns(keypoints)).average == np.inf
 
 

@@ -55,17 +55,17 @@ def build(kind, **options):
 
 
 def paper(name):
-    (split,) = PaperSplits(splits=[name]).splits(MPII)
+    (split,) = PaperSplits(splits=[name]).splits(MPII, {})
     return split
 
 
 def explicit(**table):
-    (split,) = build("explicit", sets={"mine": table}).splits(MPII)
+    (split,) = build("explicit", sets={"mine": table}).splits(MPII, {})
     return split
 
 
 def random(**options):
-    return build("random", **options).splits(MPII)
+    return build("random", **options).splits(MPII, {})
 
 
 # --- the paper's ------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def test_over_13_cells_transfer_beats_random_in_8_loses_in_4_ties_in_1():
 
 
 def test_paper_defaults_to_the_four_rows():
-    assert [split.name for split in build("kptransfer").splits(MPII)] == ["a", "b", "c", "d"]
+    assert [split.name for split in build("kptransfer").splits(MPII, {})] == ["a", "b", "c", "d"]
 
 
 def test_unknown_split_names_the_key_and_the_nearest():
@@ -162,14 +162,14 @@ def test_a_split_named_twice_is_refused():
 def test_a_skeleton_without_the_names_is_told_which_are_missing():
     partial = Skeleton("cut", tuple(p for p in MPII.keypoints if p.name not in ("pelvis", "thorax")))
     with pytest.raises(KpError, match=r"split 'a'.*'cut' does not have: pelvis, thorax"):
-        PaperSplits(splits=["a"]).splits(partial)
+        PaperSplits(splits=["a"]).splits(partial, {})
 
 
 @given(st.permutations(MPII.keypoints))
 def test_paper_sets_follow_any_skeletons_order(keypoints):
     other = Skeleton("other", tuple(keypoints))
     for mine, split in zip(
-        PaperSplits(splits=list(TABLE_1)).splits(MPII), PaperSplits(splits=list(TABLE_1)).splits(other), strict=True
+        PaperSplits(splits=list(TABLE_1)).splits(MPII, {}), PaperSplits(splits=list(TABLE_1)).splits(other, {}), strict=True
     ):
         assert set(mine.target.names) == set(split.target.names)
         assert list(split.target.indices) == sorted(split.target.indices)
@@ -233,7 +233,7 @@ def test_explicit_errors_name_the_key(table, message):
 
 
 def test_every_group_is_left_out_once_by_default():
-    splits = build("groups").splits(MPII)
+    splits = build("groups").splits(MPII, {})
     assert [split.name for split in splits] == [f"without_{group}" for group in MPII.groups]
     for split, members in zip(splits, MPII.groups.values(), strict=True):
         assert split.target.names == members
@@ -241,7 +241,7 @@ def test_every_group_is_left_out_once_by_default():
 
 
 def test_named_groups_are_left_out_of_a_chosen_pool():
-    (split,) = build("groups", groups=["wrist", "elbow", "knee"], leave_out=[["knee", "wrist"]]).splits(MPII)
+    (split,) = build("groups", groups=["wrist", "elbow", "knee"], leave_out=[["knee", "wrist"]]).splits(MPII, {})
     assert split.name == "without_knee_wrist"
     assert split.source.names == ("r_elbow", "l_elbow")
     assert split.target.names == ("r_knee", "l_knee", "r_wrist", "l_wrist")
@@ -258,7 +258,7 @@ def test_named_groups_are_left_out_of_a_chosen_pool():
 )
 def test_leave_out_errors_name_the_key(options, message):
     with pytest.raises(KpError, match=message):
-        build("groups", **options).splits(MPII)
+        build("groups", **options).splits(MPII, {})
 
 
 # --- random -----------------------------------------------------------------------------------------------------------
@@ -286,13 +286,13 @@ def test_random_splits_depend_on_the_seed_and_keep_the_first_ones():
 
 
 def test_random_splits_are_all_different_up_to_the_last_possible():
-    splits = build("random", count=12, source=1, target=1).splits(FACE)
+    splits = build("random", count=12, source=1, target=1).splits(FACE, {})
     pairs = {(split.source.names, split.target.names) for split in splits}
     assert len(pairs) == 12 == math.perm(4, 2)
     with pytest.raises(KpError, match=r"13 random splits .* allow 12"):
-        build("random", count=13, source=1, target=1).splits(FACE)
+        build("random", count=13, source=1, target=1).splits(FACE, {})
     with pytest.raises(KpError, match="allow 0"):
-        build("random", source=9, target=9).splits(FACE)
+        build("random", source=9, target=9).splits(FACE, {})
 
 
 def test_mirror_pairs_of_different_groups_stay_together():

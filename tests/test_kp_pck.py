@@ -72,7 +72,7 @@ def build(name="pckh", **options):
 
 def score(predicted, truth, keypoints=EVERY, columns=None, name="pckh", **options):
     metric = build(name, **options)
-    values = metric.values(predicted, truth)
+    values = metric.values(predicted, truth, keypoints)
     return metric.reduce(values, truth, keypoints, default_columns(keypoints) if columns is None else columns)
 
 
@@ -82,7 +82,7 @@ def score(predicted, truth, keypoints=EVERY, columns=None, name="pckh", **option
 def test_values_are_errors_in_head_sizes():
     truth = people(1)
     predicted = truth.points + np.array([3 * HEAD, -4 * HEAD])
-    np.testing.assert_array_equal(build().values(predicted, truth), np.full((1, 16), 5.0))
+    np.testing.assert_array_equal(build().values(predicted, truth, EVERY), np.full((1, 16), 5.0))
 
 
 def test_unlabelled_is_nan_missing_is_infinite_and_hidden_counts():
@@ -92,7 +92,7 @@ def test_unlabelled_is_nan_missing_is_infinite_and_hidden_counts():
     predicted = truth.points.copy()
     predicted[0, MPII.index("l_wrist"), 1] = np.nan
     predicted[0, MPII.index("r_knee")] = 7.0  # a prediction that nobody can judge
-    values = dict(zip(MPII.names, build().values(predicted, truth)[0], strict=True))
+    values = dict(zip(MPII.names, build().values(predicted, truth, EVERY)[0], strict=True))
     assert math.isnan(values.pop("r_knee"))
     assert values.pop("l_wrist") == math.inf
     assert set(values.values()) == {0.0}
@@ -107,7 +107,7 @@ def test_labels_above_the_frame_count():
 def test_a_third_dimension_is_left_out():
     truth = people(2)
     deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.zeros((2, 16, 1))], -1)})
-    np.testing.assert_array_equal(build().values(deep.points + np.array([0, 0, 99]), deep), np.zeros((2, 16)))
+    np.testing.assert_array_equal(build().values(deep.points + np.array([0, 0, 99]), deep, EVERY), np.zeros((2, 16)))
 
 
 @pytest.mark.parametrize("length", [0.0, -1.0, np.nan, np.inf])

@@ -19,7 +19,7 @@ GOOD = """
         class Halves(Split):
             '''Halves of a skeleton.'''
 
-            def splits(self, skeleton):
+            def splits(self, skeleton, others):
                 return []
 
         return {"halves": Halves}
@@ -61,7 +61,7 @@ def test_a_good_plugin_is_used_and_told_where_it_comes_from(installed):
     assert known.supplies(plugin) == {"split": ["halves"]}
     assert known.component("split", "halves").__name__ == "Halves"
     assert known.provider("split", "halves") is plugin
-    assert known.build("split", "halves", {}, where="x").splits(None) == []
+    assert known.build("split", "halves", {}, where="x").splits(None, {}) == []
 
 
 BROKEN = {
@@ -123,7 +123,7 @@ CONSTRUCTOR = """
             def __init__(self, *, {parameter}):
                 pass
 
-            def splits(self, skeleton):
+            def splits(self, skeleton, others):
                 return []
 
         return {{"odd": Odd}}

@@ -1,6 +1,7 @@
 """The training loop: it learns, repeats itself bit by bit, and goes on after a kill as if nothing had happened."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,7 +123,10 @@ def weights(task):
 def first_batch(task, learner):
     """(B of) the first batch as the loss sees it."""
     batch = task(learner()).stream.batch(0)
-    return StepBatch(batch.input(CPU.torch, (0, 0, 0), (1, 1, 1)), batch.points, batch.state)
+    one = learner()
+    return StepBatch(
+        batch.input(CPU.torch, (0, 0, 0), (1, 1, 1)), batch.points, batch.state, one.codec, one.backbone.stride
+    )
 
 
 # Learning and repeating
@@ -465,7 +469,7 @@ def test_unlabelled_points_give_no_gradient_unless_they_count_as_zero(
     one = learner(codec=make_codec(**options))
     state = first_batch.state.clone()
     state[:, figure.names.index("r_hand")] = 0
-    batch = StepBatch(first_batch.images, first_batch.points, state)
+    batch = replace(first_batch, state=state)
     supervised_loss(forward(one, batch), batch, one).backward()
     reached = one.network.head1.weight.grad.abs().sum((1, 2, 3)) > 0
     assert reached.tolist() == [True, options.get("unlabelled") == "zero", True]  # hip, r_hand, l_hand

@@ -34,6 +34,7 @@ class Predictions:
         rows: (N,) rows in the annotation file; None where the file does not say.
         image_ids: N names of images, to be compared with the data set's; None where the file does not say.
         part: the part that was predicted; "" where the file does not say.
+        confidence: (N, K), larger is surer; None where the file has none.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Predictions:
     rows: AnyArray | None = None
     image_ids: tuple[str, ...] | None = None
     part: str = ""
+    confidence: Float64Array | None = None
 
     def with_origin(self, origin: int | None) -> Predictions:
         """Return the same with this origin, where one is given."""
@@ -114,6 +116,7 @@ def _read(path: Path, file: h5py.File) -> Predictions:
         rows=_rows(path, file, len(points)),
         image_ids=_image_ids(path, file, len(points)),
         part=_part(path, file),
+        confidence=_confidence(path, file, points.shape[:2]),
     )
 
 
@@ -174,6 +177,15 @@ def _origin(path: Path, file: h5py.File) -> int | None:
 
 def _part(path: Path, file: h5py.File) -> str:
     return "".join(_texts(path, "attribute 'part'", file.attrs["part"])) if "part" in file.attrs else ""
+
+
+def _confidence(path: Path, file: h5py.File, expected: tuple[int, ...]) -> Float64Array | None:
+    if "confidence" not in file:
+        return None
+    values = _array(path, file, "confidence").astype(np.float64)
+    if values.shape != expected:
+        raise KpError(f"{path}: 'confidence' is {values.shape}; it must be {expected}, one number a keypoint of 'preds'")
+    return np.where(np.isfinite(values), values, 0.0)
 
 
 def _rows(path: Path, file: h5py.File, expected: int) -> AnyArray | None:

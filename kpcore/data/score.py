@@ -42,20 +42,24 @@ class Aligned:
         points: (N, K, D) source pixels, 0-based, NaN = missing.
         keypoints: the set along K, in the skeleton's order.
         samples: the N people.
+        confidence: (N, K); None where the predictions carry none.
     """
 
     points: Float64Array
     keypoints: KeypointSet
     samples: Sequence[Sample]
+    confidence: Float64Array | None = None
 
-    def only(self, keypoints: KeypointSet, where: str) -> Float64Array:
-        """Return the points of these keypoints; raises KpError where one was not predicted."""
+    def only(self, keypoints: KeypointSet, where: str) -> Aligned:
+        """Return the same of these keypoints; raises KpError where one was not predicted."""
         for name in keypoints.names:
             if name not in self.keypoints:
                 raise KpError(
                     f"{where}: holds no keypoint '{name}', which is scored ({', '.join(self.keypoints.names)} exist)"
                 )
-        return self.points[:, list(self.keypoints.places(keypoints.names))]
+        places = list(self.keypoints.places(keypoints.names))
+        surer = None if self.confidence is None else self.confidence[:, places]
+        return Aligned(self.points[:, places], keypoints, self.samples, surer)
 
 
 def score(
@@ -77,15 +81,14 @@ def score(
     aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.origin)
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
-    predicted = aligned.only(keypoints, str(predictions.path))
-    people = People.of(aligned.samples).select(keypoints.indices)
-    values = metric.values(predicted, people)
-    if split is None and averages_columns(metric, values, people, keypoints):
+    chosen = aligned.only(keypoints, str(predictions.path))
+    people = People.of(aligned.samples)
+    if split is None and averages_columns(metric, metric.values(chosen.points, people, keypoints), people, keypoints):
         raise KpError(
             f"'{metric.convention}' averages the columns of a split; give --split (see 'kp splits list'), or a"
             " --convention with columns of its own"
         )
-    scores = metric.reduce(values, people, keypoints, columns)
+    scores = metric.score(chosen.points, chosen.confidence, people, keypoints, columns)
     return Result(
         data=dataset.label, part=part, people=len(people), people_of_part=len(samples), convention=metric.convention,
         columns=scores.columns, average=scores.average,
@@ -126,9 +129,11 @@ def align(
     places, people = _people(predictions, samples)
     keypoints = _keypoints(predictions, skeleton)
     names = predictions.keypoints or skeleton.names
-    points = predictions.points[places][:, [names.index(name) for name in keypoints.names]]
+    order = [names.index(name) for name in keypoints.names]
+    points = predictions.points[places][:, order]
     points[..., :2] -= origin if predictions.origin is None else predictions.origin
-    return Aligned(points, keypoints, people)
+    surer = None if predictions.confidence is None else predictions.confidence[places][:, order]
+    return Aligned(points, keypoints, people, surer)
 
 
 def _keypoints(predictions: Predictions, skeleton: Skeleton) -> KeypointSet:

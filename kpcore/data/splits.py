@@ -39,7 +39,7 @@ def rule_splits(known: Registry, rule: str, options: Mapping[str, object], skele
     """Return what one rule gives; a rule that fails, in whatever way, gives its reason and does not stop others."""
     try:
         built = known.build("split", rule, options, where="split")
-        return RuleSplits(rule, tuple(built.splits(skeleton)))
+        return RuleSplits(rule, tuple(built.splits(skeleton, {})))
     except Exception as error:
         return RuleSplits(rule, reason=one_line(error))
 

@@ -1,4 +1,9 @@
-"""Metric: one value a person and keypoint, and the reduction of many to columns and an average."""
+"""Metric: one value a person and keypoint, and the reduction of many to columns and an average.
+
+Everywhere ``people`` is the truth of all keypoints of the data set, in its skeleton's order, and ``keypoints`` is the set
+that was predicted, of the same skeleton: so a metric can measure lengths between keypoints that are not scored (the eye
+corners, where the jaw is), and finds its own truth by ``people.select(keypoints.indices)``.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +39,17 @@ class Metric(Component):
         """Direction of improvement."""
 
     @abstractmethod
-    def values(self, predicted: Float64Array, people: People) -> Float64Array:
-        """Return (N, K) values, NaN where not counted; predicted: (N, K, D) source pixels, NaN = missing."""
+    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+        """Return (N, K) values, NaN where not counted.
+
+        Args:
+            predicted: (N, K, D) source pixels, NaN = missing.
+            people: the truth, N people with all keypoints of the skeleton.
+            keypoints: the set along K.
+
+        Raises:
+            KpError: what the metric measures by is not labelled; with image and row.
+        """
 
     @abstractmethod
     def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
@@ -43,10 +57,33 @@ class Metric(Component):
 
         Args:
             values: as returned by ``values`` for the same people.
-            people: the same people, whose keypoint axis is ``keypoints``.
-            keypoints: the set along the keypoint axis.
+            people: the same people, with all keypoints of the skeleton.
+            keypoints: the set along the values' keypoint axis.
             columns: the split's columns; a convention with fixed columns of its own may ignore them.
 
         Raises:
             KpError: the convention needs keypoints that are not in the set.
         """
+
+    def score(
+        self,
+        predicted: Float64Array,
+        confidence: Float64Array | None,
+        people: People,
+        keypoints: KeypointSet,
+        columns: Sequence[Column],
+    ) -> Scores:
+        """Score predictions: by default ``reduce`` of ``values``.
+
+        A metric that needs more than one value a person and keypoint (average precision matches and ranks the people of
+        an image) does its own work here.
+
+        Args:
+            predicted: (N, K, D) source pixels, NaN = missing.
+            confidence: (N, K), larger is surer; None where the predictions carry none.
+            people: as for ``values``.
+            keypoints: the set along K.
+            columns: the split's columns.
+        """
+        del confidence
+        return self.reduce(self.values(predicted, people, keypoints), people, keypoints, columns)

@@ -147,11 +147,10 @@ def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     validation = shop.study.config.evaluation.validation
     flip_test = validation.flip_test if validation else shop.study.config.evaluation.flip_test
     group = shop.validation
-    predicted, _ = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
+    points, confidence = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
     keypoints = network.layout.heads[-1]
-    people = group.store.people.take(group.people).select(keypoints.indices)
-    metric = shop.study.validation
-    return metric.reduce(metric.values(predicted, people), people, keypoints, job.columns).average
+    people = group.store.people.take(group.people)
+    return shop.study.validation.score(points, confidence, people, keypoints, job.columns).average
 
 
 def frozen_hash(grown: Grown) -> str | None:

@@ -170,11 +170,10 @@ class _Runner:
             if self.truth is None:
                 self.truth = People.of(self.study.dataset.samples("valid"))
             keypoints = row.job.layout.heads[-1]
-            predicted = read_predictions(job_folder(row.job.key) / "predictions.h5").points
-            people = self.truth.select(keypoints.indices)
-            metric = self.study.metric
-            values = metric.values(predicted, people)
-            self.scores[row.job.key] = metric.reduce(values, people, keypoints, row.split.columns)
+            found = read_predictions(job_folder(row.job.key) / "predictions.h5")
+            self.scores[row.job.key] = self.study.metric.score(
+                found.points, found.confidence, self.truth, keypoints, row.split.columns
+            )
         return self.scores[row.job.key]
 
 

@@ -244,7 +244,7 @@ def _assemble(config: StudyConfig, known: Registry, where: str, dataset: Dataset
         label=data_label(dataset, sample),
         list_name="" if sample else dataset.list_name,
         dataset=dataset,
-        splits=tuple(rule.splits(dataset.skeleton)),
+        splits=tuple(rule.splits(dataset.skeleton, {})),
         backbone=build("backbone", config.backbone, "backbone"),
         codec=build("codec", config.codec, "codec"),
         metric=build("metric", config.evaluation.metric, "evaluation.metric"),
@@ -299,9 +299,9 @@ def _check_metrics(study: Study, split: KeypointSplit) -> None:
         for step in sorted(steps):
             keypoints = split.steps[step].keypoints
             columns = split.columns if step == last else default_columns(keypoints)
-            people = person.select(keypoints.indices)
+            predicted = person.points[:, list(keypoints.indices)]
             try:
-                metric.reduce(metric.values(people.points, people), people, keypoints, columns)
+                metric.reduce(metric.values(predicted, person, keypoints), person, keypoints, columns)
             except KpError as error:
                 raise KpError(f"{study.file}: {key}: split '{split.name}', S{step + 1}: {error}") from error
 

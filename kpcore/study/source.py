@@ -119,7 +119,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     sets += [f"dataset.root='{request.root}'"] if request.root else []
     config, _ = settle(file, request.profile, sets, known, notice)
     dataset, sample = open_dataset(config, known, str(file), notice)
-    splits = tuple(_rule(config, known, file).splits(dataset.skeleton))
+    splits = tuple(_rule(config, known, file).splits(dataset.skeleton, {}))
     return Opened(config.dataset.name, data_label(dataset, sample), dataset, splits, config.training.augmentation)
 
 
@@ -142,7 +142,7 @@ def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits
     if file is None:
         return {name: plain_splits(known, skeleton) for name, skeleton in known_skeletons(known).items()}
     config = resolve(file, None, ())
-    splits = tuple(_rule(config, known, file).splits(_skeleton(config, known, file)))
+    splits = tuple(_rule(config, known, file).splits(_skeleton(config, known, file), {}))
     return {config.dataset.name: [RuleSplits(config.split.name, splits)]}
 
 

@@ -31,11 +31,15 @@ class StepBatch:
         images: (B, 3, H, W) network input.
         points: (B, K, D) float32 input pixels, all keypoints of the skeleton.
         state: (B, K) uint8.
+        codec: of the study: encodes, decodes and compares.
+        stride: input pixels per prediction pixel.
     """
 
     images: Tensor
     points: Tensor
     state: Tensor
+    codec: Codec
+    stride: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,8 @@ class Stepper:
             batch.input(device, learner.backbone.mean, learner.backbone.std),
             batch.points.to(device, non_blocking=True),
             batch.state.to(device, non_blocking=True),
+            learner.codec,
+            learner.backbone.stride,
         )
         start_step(learner.compile)
         with learner.device.autocast():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count as count_from
 from math import comb
 
@@ -46,8 +46,9 @@ class RandomSplits(Split):
         self._target = target
         self._seed = seed
 
-    def splits(self, skeleton: Skeleton) -> Sequence[KeypointSplit]:
+    def splits(self, skeleton: Skeleton, others: Mapping[str, Skeleton]) -> Sequence[KeypointSplit]:
         """Return the splits; raises KpError where the skeleton has too few groups for so many different ones."""
+        del others  # a rule within one data set
         units = mirror_units(skeleton)
         self._check(units, skeleton)
         found: dict[tuple[frozenset[Unit], frozenset[Unit]], KeypointSplit] = {}

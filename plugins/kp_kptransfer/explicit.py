@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -40,7 +40,7 @@ class ExplicitSplits(Split):
     def __init__(self, *, sets: dict[str, Steps]) -> None:
         self._sets = sets
 
-    def splits(self, skeleton: Skeleton) -> Sequence[KeypointSplit]:
+    def splits(self, skeleton: Skeleton, others: Mapping[str, Skeleton]) -> Sequence[KeypointSplit]:
         """Return the splits in the file's order, each set in the skeleton's order.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -37,8 +37,9 @@ class LeaveGroupsOut(Split):
         self._groups = groups
         self._leave_out = leave_out
 
-    def splits(self, skeleton: Skeleton) -> Sequence[KeypointSplit]:
+    def splits(self, skeleton: Skeleton, others: Mapping[str, Skeleton]) -> Sequence[KeypointSplit]:
         """Return the splits; raises KpError for a group that does not take part, or where none is left for S1."""
+        del others  # a rule within one data set
         pool = list(skeleton.groups) if self._groups is None else self._groups
         _check(pool, skeleton.groups, "split.groups")
         chosen = [[group] for group in pool] if self._leave_out is None else self._leave_out

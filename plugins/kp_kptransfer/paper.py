@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -114,8 +114,9 @@ class PaperSplits(Split):
             raise KpError(f"split.splits: {', '.join(splits)} names a split twice; name each once")
         self._names = splits
 
-    def splits(self, skeleton: Skeleton) -> Sequence[KeypointSplit]:
+    def splits(self, skeleton: Skeleton, others: Mapping[str, Skeleton]) -> Sequence[KeypointSplit]:
         """Return the splits; raises KpError naming the keypoints that the skeleton lacks."""
+        del others  # a rule within one data set
         return [_split(name, skeleton) for name in self._names]
 
 

@@ -60,14 +60,14 @@ class Pck(Metric):
         """Yes."""
         return True
 
-    def values(self, predicted: Float64Array, people: People) -> Float64Array:
+    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) errors in those lengths: NaN where unlabelled, infinite where no prediction was made.
 
         Raises:
             KpError: a person with labels has no positive length.
         """
         lengths = people.side if self._normaliser == "crop" else people.normaliser
-        return relative_distances(predicted, people, lengths)
+        return relative_distances(predicted, people.select(keypoints.indices), lengths)
 
     def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
         """Reduce (N, K) values to percentages.

@@ -90,13 +90,13 @@ class Pckh(Metric):
         """Yes."""
         return True
 
-    def values(self, predicted: Float64Array, people: People) -> Float64Array:
+    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) errors in head sizes: NaN where unlabelled, infinite where no prediction was made.
 
         Raises:
             KpError: a person with labels has no positive normaliser.
         """
-        return relative_distances(predicted, people, people.normaliser)
+        return relative_distances(predicted, people.select(keypoints.indices), people.normaliser)
 
     def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
         """Reduce (N, K) values to percentages; the mpii conventions have columns of their own.

@@ -1,0 +1,1 @@
+"""COCO keypoints: the data set and OKS average precision."""

@@ -1,0 +1,1 @@
+"""DeepLabCut projects, and synthetic mice in their layout."""

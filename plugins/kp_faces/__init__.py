@@ -1,0 +1,1 @@
+"""Facial landmarks: readers of published layouts, and synthetic faces."""

@@ -1,0 +1,1 @@
+"""Human3.6M: frames and annotations in common layouts."""

@@ -1,0 +1,1 @@
+"""Mean per-joint position error in millimetres."""

@@ -1,0 +1,1 @@
+"""Any timm network with features as a backbone."""

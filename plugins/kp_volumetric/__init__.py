@@ -1,0 +1,1 @@
+"""Volumetric heatmaps with soft-argmax, for 3D keypoints."""
