@@ -227,11 +227,12 @@ def test_mpii_counts_14_and_16_keypoints():
 
 def test_pelvis_and_thorax_may_be_absent_except_in_mpii_all():
     kept = MPII.select(FOURTEEN)
-    truth = people(1, kept)
+    truth = people(1)
+    right = truth.points[:, list(kept.indices)]
     for convention in CONVENTIONS[:3]:
-        assert score(truth.points, truth, kept, convention=convention).average == 100
+        assert score(right, truth, kept, convention=convention).average == 100
     with pytest.raises(KpError, match=r"'mpii-all' needs .*: pelvis, thorax; .*convention = \"kptransfer\""):
-        score(truth.points, truth, kept, convention="mpii-all")
+        score(right, truth, kept, convention="mpii-all")
 
 
 def test_conventions_do_not_depend_on_the_order_of_the_keypoints():
@@ -240,16 +241,16 @@ def test_conventions_do_not_depend_on_the_order_of_the_keypoints():
     for convention in CONVENTIONS:
         columns = default_columns(EVERY)
         there = score(predicted, truth, columns=columns, convention=convention)
-        back = score(predicted[:, ::-1], truth.select(range(15, -1, -1)), order, columns, convention=convention)
+        back = score(predicted[:, ::-1], truth, order, columns, convention=convention)
         assert back.average == pytest.approx(there.average)
         assert back.columns == pytest.approx(there.columns)
 
 
 def test_a_column_over_keypoints_that_are_not_scored_is_an_error():
     knees = MPII.select(["knee"])
-    truth = people(1, knees)
+    truth = people(1)
     with pytest.raises(KpError, match="a column counts r_hip, which is not among"):
-        score(truth.points, truth, knees, (Column("hip", ("r_hip", "r_knee")),))
+        score(truth.points[:, list(knees.indices)], truth, knees, (Column("hip", ("r_hip", "r_knee")),))
 
 
 @given(st.lists(st.floats(0, 2), min_size=16, max_size=16), st.floats(0.01, 2), st.floats(0.01, 2))
@@ -281,9 +282,9 @@ def test_pck_can_divide_by_the_samples_own_length():
 
 def test_pck_averages_keypoints_of_its_groups_that_are_scored():
     kept = MPII.select(["knee", "wrist", "head_top"])
-    truth = people(2, kept)
-    truth.state[:, kept.names.index("l_wrist")] = UNLABELLED
-    predicted = truth.points.copy()
+    truth = people(2)
+    truth.state[:, MPII.index("l_wrist")] = UNLABELLED
+    predicted = truth.points[:, list(kept.indices)]
     predicted[0, kept.names.index("r_wrist")] += SIDE
     groups = ["ankle", "knee", "hip", "wrist", "elbow"]
     scores = score(predicted, truth, kept, name="pck", groups=groups)
@@ -298,9 +299,9 @@ def test_pck_averages_keypoints_of_its_groups_that_are_scored():
 )
 def test_pck_groups_that_cannot_be_averaged(groups, message):
     knees = MPII.select(["knee"])
-    truth = people(1, knees)
+    truth = people(1)
     with pytest.raises(KpError, match=message):
-        score(truth.points, truth, knees, name="pck", groups=groups)
+        score(truth.points[:, list(knees.indices)], truth, knees, name="pck", groups=groups)
 
 
 # --- names and settings -----------------------------------------------------------------------------------------------
