@@ -1,11 +1,15 @@
-"""What the modes share: a trained network becomes the first stages of a bigger one."""
+"""What the modes share: a trained network becomes the first stages of a bigger one, and keypoints meet by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from kpcore.errors import KpError
+from kpcore.keypoints import KeypointSet, Skeleton
 from kpcore.plans import NEW, NetworkSpec, Origin, TensorSpec
+
+Grown = tuple[dict[str, Origin], tuple[tuple[int, str], ...]]
+"""(origins, dropped) of a plan with one source."""
 
 
 def new_stages(before: int, after: int, mode: str) -> int:
@@ -22,26 +26,39 @@ def new_stages(before: int, after: int, mode: str) -> int:
     return after - before
 
 
-def grow(
-    target: NetworkSpec, source: NetworkSpec, renew: Callable[[TensorSpec], bool]
-) -> tuple[dict[str, Origin], tuple[tuple[int, str], ...]]:
+def grow(target: NetworkSpec, source: NetworkSpec, renew: Callable[[TensorSpec], bool]) -> Grown:
     """Return (origins, dropped): every tensor that the source has too is carried over, except what ``renew`` picks.
 
     A tensor laid out by other keypoints than in the source is sliced by the names that both have; with none in common
     it is new.
     """
-    origins = {name: _origin(name, spec, source, renew) for name, spec in target.tensors.items()}
+    origins = {
+        name: NEW if renew(spec) else by_keypoint(spec, source, name) if name in source.tensors else NEW
+        for name, spec in target.tensors.items()
+    }
     taken = {origin.tensor for origin in origins.values() if origin.kind in ("loaded", "sliced")}
     return origins, tuple((0, name) for name in source.tensors if name not in taken)
 
 
-def _origin(name: str, spec: TensorSpec, source: NetworkSpec, renew: Callable[[TensorSpec], bool]) -> Origin:
-    there = source.tensors.get(name)
-    if there is None or renew(spec):
-        return NEW
-    if spec.keypoint_axis == there.keypoint_axis:
-        return Origin("loaded", tensor=name)
-    here_names = spec.keypoint_axis.keypoints if spec.keypoint_axis else ()
-    there_names = there.keypoint_axis.keypoints if there.keypoint_axis else ()
-    shared = tuple(keypoint for keypoint in here_names if keypoint in there_names)
-    return Origin("sliced", tensor=name, keypoints=shared) if shared else NEW
+def grow_reset(target: NetworkSpec, source: NetworkSpec) -> Grown:
+    """As :func:`grow`; heads and the prediction branches of junctions are renewed: what belongs to keypoints."""
+    return grow(target, source, lambda spec: spec.unit.startswith("head") or spec.part == "predictions")
+
+
+def by_keypoint(spec: TensorSpec, source: NetworkSpec, tensor: str) -> Origin:
+    """Return the origin of a tensor that comes from that one of the source: whole, sliced by name, or new."""
+    here, there = spec.keypoint_axis, source.tensors[tensor].keypoint_axis
+    if here == there:
+        return Origin("loaded", tensor=tensor)
+    known = there.keypoints if there else ()
+    shared = tuple(keypoint for keypoint in (here.keypoints if here else ()) if keypoint in known)
+    return Origin("sliced", tensor=tensor, keypoints=shared) if shared else NEW
+
+
+def on_skeleton(keypoints: KeypointSet, skeleton: Skeleton) -> KeypointSet | None:
+    """Return the keypoints that a skeleton has too, as a set on it; None where it has none.
+
+    A step of another data set brings keypoints of another skeleton; labels are found by the step's own.
+    """
+    names = tuple(name for name in keypoints.names if name in skeleton.names)
+    return KeypointSet(skeleton, names) if names else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from kp_modes.growth import grow, new_stages
+from kp_modes.growth import grow, grow_reset, new_stages, on_skeleton
 from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
@@ -20,7 +20,8 @@ class Transfer(TransferStrategy):
     """Carry the source's stages over, add stages, train all of them.
 
     Args:
-        supervision: ``s2``: every stage learns S2; ``s1``: the carried stages keep their heads and learn S1 on.
+        supervision: ``s2``: every stage learns S2; ``s1``: the carried stages keep their heads and learn S1 on, as far
+            as this step's skeleton names it where S1 is of another data set.
         heads: with ``s2``, the carried stages' heads: ``reset`` renews them and the prediction branch of the junctions
             between carried stages; ``by_name`` keeps what belongs to keypoints of both sets.
     """
@@ -60,10 +61,10 @@ class Transfer(TransferStrategy):
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
     ) -> TransferPlan:
         """All of the source is loaded but its heads (where reset); nothing is frozen; every stage is supervised."""
-        renewed = self.supervision == "s2" and self.heads == "reset"
-        origins, dropped = grow(
-            target,
-            sources[0],
-            renew=lambda spec: renewed and (spec.unit.startswith("head") or spec.part == "predictions"),
-        )
-        return TransferPlan(origins, supervision=target.layout.heads, dropped=dropped)
+        if self.supervision == "s2" and self.heads == "reset":
+            origins, dropped = grow_reset(target, sources[0])
+        else:
+            origins, dropped = grow(target, sources[0], renew=lambda _: False)
+        skeleton = split.steps[step].keypoints.skeleton
+        supervision = tuple(on_skeleton(head, skeleton) for head in target.layout.heads)
+        return TransferPlan(origins, supervision=supervision, dropped=dropped)

@@ -1,0 +1,70 @@
+"""Gradual unfreezing: what is new trains first; what was loaded joins in, stage after stage, from the last to the stem.
+
+Source: Howard, Ruder, "Universal Language Model Fine-tuning for Text Classification" (ACL 2018), section 3.3: "We first
+unfreeze the last layer [...]. We then unfreeze the next lower frozen layer and repeat"; theirs takes an epoch a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_lowercase
+
+from pydantic import Field
+
+from kp_modes.growth import grow_reset
+from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.keypoints import KeypointSplit
+from kpcore.plans import Layout, NetworkSpec, Thaw, TransferPlan
+
+
+class Gradual(TransferStrategy):
+    """Carry the source's stages over as ``transfer`` does (heads reset), frozen at first.
+
+    A unit with anything new in it trains from the start; in a frozen one BatchNorm keeps its statistics. Early stopping
+    does not wait for the last stage to thaw: give it patience.
+
+    Args:
+        every: epochs from one thaw to the next.
+    """
+
+    class Config(ComponentConfig):
+        """Options."""
+
+        every: int = Field(default=1, ge=1, description="epochs from one thaw to the next")
+
+    def __init__(self, *, every: int) -> None:
+        self.every = every
+
+    @property
+    def summary(self) -> str:
+        """What tables call it."""
+        return "Gradual unfreezing"
+
+    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
+        """The network of the step before."""
+        return [Need(step - 1)]
+
+    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
+        """The step's set on every stage."""
+        return Layout((split.steps[step].keypoints,) * stages[step])
+
+    def plan(
+        self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
+    ) -> TransferPlan:
+        """All of the source is loaded but its heads, and frozen until its turn comes; S2 is supervised everywhere."""
+        origins, dropped = grow_reset(target, sources[0])
+        moving = {spec.unit for name, spec in target.tensors.items() if origins[name].kind == "new"}
+        frozen = [unit for unit in target.units if unit not in moving]
+        places = sorted({place_of(unit) for unit in frozen}, reverse=True)
+        thaws = tuple(
+            Thaw(self.every * turn, tuple(unit for unit in frozen if place_of(unit) == place))
+            for turn, place in enumerate(places, 1)
+        )
+        return TransferPlan(
+            origins, supervision=target.layout.heads, frozen=frozenset(frozen), dropped=dropped, thaws=thaws
+        )  # fmt: skip
+
+
+def place_of(unit: str) -> int:
+    """Return the stage that a unit belongs to; -1 for the stem, before all stages."""
+    return -1 if unit == "stem" else int(unit.lstrip(ascii_lowercase))
