@@ -62,14 +62,23 @@ class StudyTable(Strict):
         return values
 
 
-class DatasetTable(ComponentTable):
-    """``[dataset]``: where the people come from."""
+class OtherDatasetTable(ComponentTable):
+    """``[datasets.NAME]``: another data set, for the steps of a split that name it."""
 
-    when_missing: Literal["error", "sample"] = Field(
-        default="error", description="what to do where no root is configured: stop, or run the profile 'sample'"
+    aliases: dict[str, str] = Field(
+        default={}, description="its name of a keypoint = the study's; data sets meet by these names alone"
     )
     generate: ComponentTable | None = Field(
         default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"
+    )
+
+
+class DatasetTable(OtherDatasetTable):
+    """``[dataset]``: where the people come from."""
+
+    when_missing: Literal["error", "sample"] = Field(
+        default="error",
+        description="what to do where no data set's root is configured: stop, or run the profile 'sample'",
     )
 
 
@@ -207,7 +216,7 @@ class ValidationTable(ComponentTable):
 class MetricTable(ComponentTable):
     """``[evaluation.metric]``: the final score."""
 
-    name: str = Field(default="pckh", description="the metric, as its plugin names it")
+    name: str = Field(default="", description="the metric, as its plugin names it; the data set's own where absent")
 
 
 class EvaluationTable(Strict):
@@ -224,6 +233,7 @@ class StudyConfig(Strict):
 
     study: StudyTable = StudyTable()
     dataset: DatasetTable
+    datasets: dict[Annotated[str, Field(min_length=1)], OtherDatasetTable] = {}
     split: SplitTable
     backbone: BackboneTable
     codec: CodecTable

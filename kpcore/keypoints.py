@@ -228,6 +228,23 @@ class KeypointSplit:
         used = {name for step in self.steps for name in step.keypoints.names}
         return tuple(name for name in self.target.skeleton.names if name not in used)
 
+    @property
+    def crosses(self) -> bool:
+        """Whether its steps come from more than one data set."""
+        return len({step.dataset for step in self.steps}) > 1
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """Keypoints of earlier sets that the last step's data set does not have under this name."""
+        earlier = dict.fromkeys(name for step in self.steps[:-1] for name in step.keypoints.names)
+        return tuple(name for name in earlier if name not in self.target.skeleton.names)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Keypoints of the last set that no earlier step's data set has under this name."""
+        known = {name for step in self.steps[:-1] for name in step.keypoints.skeleton.names}
+        return tuple(name for name in self.target.names if name not in known)
+
 
 def default_columns(keypoints: KeypointSet) -> tuple[Column, ...]:
     """One column a group, over the group's keypoints that are in the set."""

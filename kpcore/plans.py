@@ -124,6 +124,11 @@ class TransferPlan:
     extra_loss: ExtraLoss | None = None
     teacher: bool = False
 
+    @property
+    def always_frozen(self) -> frozenset[str]:
+        """Units that never train: frozen, and never thawed."""
+        return self.frozen - {unit for thaw in self.thaws for unit in thaw.units}
+
     def verify(self, target: NetworkSpec, sources: tuple[NetworkSpec, ...]) -> None:
         """Check that the plan names every tensor of the target once, fits its sources, and loses nothing unsaid.
 

@@ -38,10 +38,11 @@ def study_schema(known: Registry) -> Schema:
 
 def _tables(definitions: Schema) -> list[tuple[str, Schema, str]]:
     """Return kind, schema and naming key of every place where a component is named."""
-    evaluation, dataset = definitions["EvaluationTable"]["properties"], definitions["DatasetTable"]
+    evaluation = definitions["EvaluationTable"]["properties"]
+    datasets = [definitions[table] for table in ("DatasetTable", "OtherDatasetTable")]
     return [
-        ("dataset", dataset, "name"),
-        ("generator", dataset["properties"]["generate"], "name"),
+        *(("dataset", dataset, "name") for dataset in datasets),
+        *(("generator", dataset["properties"]["generate"], "name") for dataset in datasets),
         ("split", definitions["SplitTable"], "name"),
         ("backbone", definitions["BackboneTable"], "name"),
         ("codec", definitions["CodecTable"], "name"),

@@ -18,7 +18,7 @@ from rich.console import Console
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.report.curves import DPI, curve, curves_csv, curves_png, figure_size, write_curves
-from kpcore.report.grid import difference, grids, one_decimal
+from kpcore.report.grid import difference, figure, grids
 from kpcore.report.latex import escape
 from kpcore.report.summary import Estimate, to_baseline
 from kpcore.report.tables import csv_table, latex, markdown, print_tables, write_tables
@@ -367,8 +367,8 @@ def test_a_split_is_taken_down_by_name():
 
 
 def test_signs_are_of_what_is_printed():
-    assert [difference(value) for value in (0.04, -0.04, 0.06, -1.25, None)] == ["0.0", "0.0", "+0.1", "−1.2", "–"]
-    assert [one_decimal(value) for value in (83.94, None)] == ["83.9", "–"]
+    assert [difference(value, 1) for value in (0.04, -0.04, 0.06, -1.25, None)] == ["0.0", "0.0", "+0.1", "−1.2", "–"]
+    assert [figure(value, 1) for value in (83.94, None)] == ["83.9", "–"]
 
 
 def test_an_estimate_leaves_out_what_is_absent():

@@ -84,7 +84,15 @@ def learner(narrow, codec, layout):
         network = build_network(backbone, codec, layout, seed=seed, resolution=32)
         origins = fresh_origins(describe(backbone, codec, layout))
         plan = TransferPlan(origins, **{"supervision": layout.heads, **plan})
-        return Learner(network.to(memory_format=torch.channels_last), plan, teacher, backbone, codec, device)
+        return Learner(
+            network.to(memory_format=torch.channels_last),
+            plan,
+            teacher,
+            backbone,
+            codec,
+            layout.heads[0].skeleton,
+            device,
+        )
 
     return make
 

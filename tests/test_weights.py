@@ -270,7 +270,10 @@ def train(network, narrow, codec, layout, dots_store):
         )
         stream = TrainingStream(CpuSampler(dots_store["train"]), range(32), Augmentation(), seed=0, batch_size=4)
         stepper = Stepper(
-            Learner(network, plan, None, narrow, codec, Device(torch.device("cpu"), "fp32", 1)), optimizer
+            Learner(
+                network, plan, None, narrow, codec, layout.heads[0].skeleton, Device(torch.device("cpu"), "fp32", 1)
+            ),
+            optimizer,
         )
         rest = {name for name, _ in network.units()} - FROZEN_UNITS
         before = fingerprint(network.state_dict(), FROZEN_UNITS), fingerprint(network.state_dict(), rest)

@@ -128,22 +128,22 @@ def prepare(
     for wanted in wanted_stores(study):
         there = wanted.path.exists()
         if not there:
-            typer.echo(f"{wanted.part}: {wanted.people:,} people, {size(wanted.size)}", err=True)
+            typer.echo(f"{wanted.data.label}, {wanted.part}: {wanted.people:,} people, {size(wanted.size)}", err=True)
         started = time.perf_counter()
         with progress(f"preparing {wanted.part}") as step:
-            make(study.dataset, wanted.part, wanted.how, step)
+            make(wanted.data.dataset, wanted.part, wanted.how, step)
         seconds = None if there else time.perf_counter() - started
         done.append(
             {
-                "part": wanted.part, "people": wanted.people, "resolution": wanted.how.resolution,
-                "side": wanted.how.side, "crops": wanted.how.kind, "bytes": wanted.size, "prepared": not there,
+                "data": wanted.data.label, "part": wanted.part, "people": wanted.people,
+                "resolution": wanted.how.resolution, "side": wanted.how.side, "crops": wanted.how.kind, "bytes": wanted.size, "prepared": not there,
                 "seconds": seconds, "path": str(wanted.path),
             }
         )  # fmt: skip
     if as_json:
         print_json({"label": study.label, "stores": done})
     else:
-        print_stores(study.label, done)
+        print_stores(done)
 
 
 def open_data(
@@ -191,7 +191,7 @@ def print_info(opened: Opened, summaries: Sequence[Summary]) -> None:
         [s.part, f"{s.people:,}", f"{s.images:,}", mean_percent(s.labelled), spread(s.side), spread(s.normaliser)]
         for s in summaries
     ]
-    print_table(["part", *heads], rows, right=heads)
+    print_table(["data", "part", *heads], rows, right=heads)
     print_lines(["", f"Crop side and normaliser ({dataset.normaliser}): 5%, median and 95% of the people.", ""])
     parts = [summary.part for summary in summaries if summary.people]
     keypoints = [
@@ -211,19 +211,19 @@ def spread(quantiles: Sequence[float]) -> str:
     return " / ".join(number(value, 0) for value in quantiles) or "-"
 
 
-def print_stores(label: str, stores: Sequence[dict[str, Any]]) -> None:
+def print_stores(stores: Sequence[dict[str, Any]]) -> None:
     """Print a table of prepared stores."""
     heads = ["people", "px", "with margin", "size", "seconds", "people/s"]
     rows = [
         [
-            store["part"], f"{store['people']:,}", store["resolution"], store["side"], size(store["bytes"]),
+            store["data"], store["part"], f"{store['people']:,}", store["resolution"], store["side"],
+            size(store["bytes"]),
             "was there" if store["seconds"] is None else number(store["seconds"]),
             "" if store["seconds"] is None else number(store["people"] / store["seconds"], 0),
         ]
         for store in stores
     ]  # fmt: skip
-    print_lines([label])
-    print_table(["part", *heads], rows, right=heads)
+    print_table(["data", "part", *heads], rows, right=heads)
 
 
 def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kpcore.cache import cache_dir
-from kpcore.cli.output import size
+from kpcore.cli.output import meeting, size
+from kpcore.study.data import StudyData
 from kpcore.study.estimate import Cost, estimate
 from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
@@ -29,11 +30,13 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 def print_header(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
     """Say what is about to be run, on what data."""
-    people = ", ".join(f"{len(study.dataset.samples(part)):,} {part}" for part in ("train", "valid"))
     done = sum(is_done(job.key) for job in plan.jobs)
     name = study.config.study.name
-    listed = f", list {study.list_name}" if study.list_name else ""
-    console.print(f"[bold]{name}[/bold]  {study.label}{listed}; {people}; preset {study.preset}", highlight=False)
+    data = " + ".join(described(one) for one in study.data.values())
+    console.print(f"[bold]{name}[/bold]  {data}; preset {study.preset}", highlight=False)
+    for split in study.splits:
+        for line in meeting(split):
+            console.print(f"Split {split.name}: {line}", highlight=False)
     console.print(
         f"{len(plan.rows)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
         f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
@@ -43,6 +46,15 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     if missing := [store for store in wanted_stores(study) if not store.path.exists()]:
         count, needed = sum(store.people for store in missing), sum(store.size for store in missing)
         console.print(f"Crops to prepare: {count:,} people, {size(needed)} in {cache_dir()}", highlight=False)
+
+
+def described(data: StudyData) -> str:
+    """Return what one data set is, in words."""
+    name = f"{data.name}: " if data.name else ""
+    listed = f", list {data.list_name}" if data.list_name else ""
+    people = ", ".join(f"{data.people(part):,} {part}" for part in ("train", "valid"))
+    left_out = f" ({len(data.left_out)} left out)" if data.left_out else ""
+    return f"{name}{data.label}{listed}; {people}{left_out}"
 
 
 def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
@@ -73,9 +85,8 @@ def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jo
 
 def timed(console: Console, study: Study, plan: JobPlan, device: Device) -> list[Cost]:
     """Measure the cost of every job, with a note that it takes a moment."""
-    people = len(study.dataset.samples("train"))
     with console.status("Timing a few training steps of each kind of job ..."):
-        return estimate(study, plan, device, people)
+        return estimate(study, plan, device)
 
 
 def threads(device: Device) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kpcore.keypoints import KeypointSplit
+
 UNWRAPPED = 240
 """Width where the output is no terminal: a pipe or a file wants one line a row."""
 
@@ -57,6 +59,19 @@ def print_lines(lines: Iterable[str]) -> None:
     out = console()
     for line in lines:
         out.print(line)
+
+
+def meeting(split: KeypointSplit) -> list[str]:
+    """Return lines on how the data sets of a split meet by name; none where there is only one."""
+    if not split.crosses:
+        return []
+    steps = " -> ".join(step.dataset or "own data set" for step in split.steps)
+    lines = [f"{steps}, {len(split.overlap)} of {len(split.target)} keypoints in both by name"]
+    if split.extra:
+        lines.append(f"only in an earlier step's data set: {', '.join(split.extra)}")
+    if split.missing:
+        lines.append(f"in no earlier step's data set: {', '.join(split.missing)}")
+    return lines
 
 
 def size(count: int) -> str:

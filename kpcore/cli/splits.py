@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kpcore.cli.group import Group
-from kpcore.cli.output import number, print_json, print_lines, print_table
+from kpcore.cli.output import meeting, number, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from kpcore.keypoints import KeypointSplit
@@ -70,6 +70,9 @@ def record(split: KeypointSplit) -> dict[str, Any]:
     return {
         "name": split.name,
         "steps": [list(step.keypoints.names) for step in split.steps],
+        "datasets": [step.dataset for step in split.steps],
+        "extra": list(split.extra) if split.crosses else [],
+        "missing": list(split.missing) if split.crosses else [],
         "overlap": list(split.overlap),
         "unused": list(split.unused),
         "columns": {column.name: list(column.keypoints) for column in split.columns},
@@ -100,6 +103,7 @@ def print_split(split: KeypointSplit, dataset: str) -> None:
         ),
         ("overlap", ", ".join(split.overlap) or "none"),
         ("unused", ", ".join(split.unused) or "none"),
+        *(("across", line) for line in meeting(split)),
     ]
     print_table(["", "keypoints"], rows, title=f"split '{split.name}' on the skeleton of '{dataset}'")
     columns = [

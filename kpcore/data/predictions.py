@@ -184,7 +184,9 @@ def _confidence(path: Path, file: h5py.File, expected: tuple[int, ...]) -> Float
         return None
     values = _array(path, file, "confidence").astype(np.float64)
     if values.shape != expected:
-        raise KpError(f"{path}: 'confidence' is {values.shape}; it must be {expected}, one number a keypoint of 'preds'")
+        raise KpError(
+            f"{path}: 'confidence' is {values.shape}; it must be {expected}, one number a keypoint of 'preds'"
+        )
     return np.where(np.isfinite(values), values, 0.0)
 
 

@@ -1,8 +1,8 @@
 """Metric: one value a person and keypoint, and the reduction of many to columns and an average.
 
-Everywhere ``people`` is the truth of all keypoints of the data set, in its skeleton's order, and ``keypoints`` is the set
-that was predicted, of the same skeleton: so a metric can measure lengths between keypoints that are not scored (the eye
-corners, where the jaw is), and finds its own truth by ``people.select(keypoints.indices)``.
+Everywhere ``people`` is the truth of all keypoints of the data set, in its skeleton's order, and ``keypoints`` is the
+set that was predicted, of the same skeleton: so a metric can measure lengths between keypoints that are not scored (the
+eye corners, where the jaw is), and finds its own truth by ``people.select(keypoints.indices)``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kpcore.report.summary import BASELINE, Estimate, columns_of, estimate, obstacle, to_baseline, to_reference
@@ -11,6 +11,9 @@ from kpcore.study.results import AVERAGE, Results, SplitInfo
 
 NOTHING = "–"
 """Stands in a cell that has no figure."""
+
+MEAN_SHAPE = "Mean shape (no network)"
+"""Names the row of what the mean shape of the training people scores."""
 
 Cell = Callable[[str], str]
 """Mode name -> the text of its cell."""
@@ -46,7 +49,10 @@ def grid(results: Results, split: SplitInfo) -> Grid:
         title=f"Split {split.name}: {headline(results)}",
         sets=_sets(split),
         header=tuple(columns),
-        rows=tuple(tuple(cell(mode.name) for cell in columns.values()) for mode in results.modes),
+        rows=(
+            *(tuple(cell(mode.name) for cell in columns.values()) for mode in results.modes),
+            *_mean_shape(results, split, columns),
+        ),
         notes=tuple(_notes(results, split)),
         scores=len(scores),
     )
@@ -55,6 +61,7 @@ def grid(results: Results, split: SplitInfo) -> Grid:
 def headline(results: Results) -> str:
     """What the figures are: data set, list, people, convention and preset, in one line."""
     convention = " and ".join(results.conventions) or "nothing scored yet"
+    convention += "" if results.higher_is_better else " (lower is better)"
     return f"{results.data.description}; {convention}; {preset_in_words(results)}"
 
 
@@ -63,40 +70,55 @@ def preset_in_words(results: Results) -> str:
     return f"preset {results.preset}"
 
 
-def one_decimal(value: float | None) -> str:
+def decimals(results: Results) -> int:
+    """How many decimals tables print: one, as the paper; two of errors, as is usual."""
+    return 1 if results.higher_is_better else 2
+
+
+def figure(value: float | None, digits: int) -> str:
     """A figure as tables print it."""
-    return NOTHING if value is None else f"{value:.1f}".replace("-", "−")
+    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
-def difference(value: float | None) -> str:
+def difference(value: float | None, digits: int) -> str:
     """A signed figure; what rounds to nothing has no sign."""
     if value is None:
         return NOTHING
-    return "0.0" if round(value, 1) == 0 else f"{value:+.1f}".replace("-", "−")
+    return figure(0.0, digits) if round(value, digits) == 0 else f"{value:+.{digits}f}".replace("-", "−")
 
 
-def mean_and_spread(found: Estimate) -> str:
+def mean_and_spread(found: Estimate, digits: int) -> str:
     """Mean ± sample standard deviation; the mean alone where there is one seed."""
-    spread = "" if found.spread is None else f" ± {found.spread:.1f}"
-    return one_decimal(found.mean) + spread
+    spread = "" if found.spread is None else f" ± {found.spread:.{digits}f}"
+    return figure(found.mean, digits) + spread
 
 
 def _scores(results: Results, split: SplitInfo) -> dict[str, Cell]:
     def cell(column: str) -> Cell:
-        return lambda mode: mean_and_spread(estimate(results, split.name, mode, column))
+        return lambda mode: mean_and_spread(estimate(results, split.name, mode, column), decimals(results))
 
     return {**{name: cell(name) for name in columns_of(results, split)}, "Average": cell(AVERAGE)}
 
 
 def _comparisons(results: Results, split: SplitInfo) -> dict[str, Cell]:
     columns: dict[str, Cell] = {}
+    digits = decimals(results)
     if split.reference:
-        columns["Paper avg"] = lambda mode: one_decimal(split.reference.get(mode, {}).get(AVERAGE))
-        columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode))
+        columns["Paper avg"] = lambda mode: figure(split.reference.get(mode, {}).get(AVERAGE), digits)
+        columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode), digits)
     if _has_baseline(results):
-        columns[f"vs {BASELINE}"] = lambda mode: difference(to_baseline(results, split.name, mode))
+        columns[f"vs {BASELINE}"] = lambda mode: difference(to_baseline(results, split.name, mode), digits)
     columns["Seeds"] = lambda mode: _seeds(results, split.name, mode)
     return columns
+
+
+def _mean_shape(results: Results, split: SplitInfo, columns: Iterable[str]) -> list[tuple[str, ...]]:
+    """The row of the mean shape, where it was scored."""
+    if not split.mean_shape:
+        return []
+    names = {**{name: name for name in columns_of(results, split)}, "Average": AVERAGE}
+    cells = [figure(split.mean_shape.get(names.get(column, "")), decimals(results)) for column in columns]
+    return [(MEAN_SHAPE, *cells[1:])]
 
 
 def _has_baseline(results: Results) -> bool:
@@ -111,7 +133,11 @@ def _seeds(results: Results, split: str, mode: str) -> str:
 
 
 def _sets(split: SplitInfo) -> tuple[str, ...]:
-    lines = [f"S{number}: {', '.join(names)}" for number, names in enumerate(split.steps, 1)]
+    lines = [f"S{number}{_from(split, number)}: {', '.join(names)}" for number, names in enumerate(split.steps, 1)]
+    if split.extra:
+        lines.append(f"Unknown to the last data set: {', '.join(split.extra)}")
+    if split.missing:
+        lines.append(f"Unknown to the earlier data sets: {', '.join(split.missing)}")
     if split.overlap:
         lines.append(f"In both: {', '.join(split.overlap)}")
     if split.unused:
@@ -119,8 +145,34 @@ def _sets(split: SplitInfo) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _from(split: SplitInfo, number: int) -> str:
+    """Which data set a step's people are from, where there are several."""
+    return f" (from {split.datasets[number - 1] or 'own data'})" if split.datasets else ""
+
+
 def _notes(results: Results, split: SplitInfo) -> list[str]:
-    return [*_reference_note(results, split), *_seed_notes(results, split.name), *_unfinished(results, split.name)]
+    return [
+        *_reference_note(results, split),
+        *_retained(results, split),
+        *_seed_notes(results, split.name),
+        *_unfinished(results, split.name),
+    ]
+
+
+def _retained(results: Results, split: SplitInfo) -> list[str]:
+    """One line for every mode and earlier step whose keypoints its networks still predict."""
+    digits = decimals(results)
+    notes = []
+    for mode in results.modes:
+        kept = [one for row in results.rows_of(split.name, mode.name) for one in row.retained]
+        for step in sorted({one.step for one in kept}):
+            found = [one for one in kept if one.step == step]
+            now, before = (Estimate.of(getattr(one, name) for one in found) for name in ("average", "before"))
+            source = (
+                "" if before.mean is None else f"; the network trained on it alone {mean_and_spread(before, digits)}"
+            )
+            notes.append(f"{results.labels[mode.name]}, on S{step + 1}: {mean_and_spread(now, digits)}{source}.")
+    return notes
 
 
 def _reference_note(results: Results, split: SplitInfo) -> list[str]:

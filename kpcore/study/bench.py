@@ -60,7 +60,7 @@ def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str]
         result["prepare"] = preparing(study, bench.people)
     if "pipeline" in bench.parts:
         notice("input pipeline")
-        shop = open_workshop(study, replace(device, torch=torch.device("cpu")))
+        shop = open_workshop(study, replace(device, torch=torch.device("cpu")), [study.scored.name])
         result["pipeline"] = pipeline(shop)
     if "steps" in bench.parts:
         result["steps"] = [each.record() for each in _steps(study, order, bench, notice)]
@@ -107,7 +107,7 @@ def _run(arguments: Sequence[str]) -> float:
 
 def preparing(study: Study, people: int) -> dict[str, float]:
     """Prepare that many people of the training part in a folder that is thrown away; return people a second."""
-    samples = study.dataset.samples("train")[:people]
+    samples = study.scored.dataset.samples("train")[:people]
     with tempfile.TemporaryDirectory(prefix="kp-bench-") as folder:
         started = time.perf_counter()
         write_store(Path(folder) / "store.h5", samples, cuts(study.config.training)["train"])
@@ -118,7 +118,7 @@ def preparing(study: Study, people: int) -> dict[str, float]:
 def pipeline(shop: Workshop, seconds: float = 4.0) -> dict[str, float]:
     """Return the samples a second that one core warps, normalises and draws targets for, and its parts' shares."""
     study = shop.study
-    stream = new_stream(shop)
+    stream = new_stream(shop, study.scored.name)
     heads = study.splits[-1].steps[-1].keypoints
     cpu = torch.device("cpu")
     spent = {"batches": 0.0, "input": 0.0, "targets": 0.0}

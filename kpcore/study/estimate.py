@@ -11,6 +11,7 @@ import torch
 
 from kpcore.data.batches import Batch
 from kpcore.data.sampling import Warped
+from kpcore.keypoints import Skeleton
 from kpcore.network import build_network, describe, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan
 from kpcore.study.jobs import Job, JobPlan
@@ -50,15 +51,16 @@ class Cost:
 
 
 def estimate(
-    study: Study, plan: JobPlan, device: Device, people: int, progress: Callable[[int, int], None] | None = None
+    study: Study, plan: JobPlan, device: Device, progress: Callable[[int, int], None] | None = None
 ) -> list[Cost]:
     """Return the cost of every job; equal kinds of networks are timed once."""
     settings = study.config.training
-    iterations = epoch_iterations(settings, people) * settings.epochs
     timed: dict[tuple[object, ...], float] = {}
     costs = []
     for done, job in enumerate(plan.jobs, 1):
         spec, transfer = job_plan(study, job)
+        people = study.data[job.dataset].people("train")
+        iterations = epoch_iterations(settings, people) * settings.epochs
         trained = sum(
             int(np.prod(tensor.shape))
             for tensor in spec.tensors.values()
@@ -92,7 +94,7 @@ def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> flo
     settings = study.config.training
     torch.set_num_threads(device.threads)
     stepper = new_stepper(study, job, plan, device)
-    batch = random_batch(settings.batch_size, settings.resolution, study)
+    batch = random_batch(settings.batch_size, settings.resolution, job.keypoints.skeleton)
     stepper.step(batch)
     device.synchronize()
     started = time.perf_counter()
@@ -108,15 +110,15 @@ def new_stepper(study: Study, job: Job, plan: TransferPlan, device: Device) -> S
     network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
     place(network, device.torch)
     teacher = network if plan.teacher else None
-    learner = Learner(network, plan, teacher, study.backbone, study.codec, device, settings.compile)
+    skeleton = job.keypoints.skeleton
+    learner = Learner(network, plan, teacher, study.backbone, study.codec, skeleton, device, settings.compile)
     stepper = Stepper(learner, settings.optimizer)
     stepper.start_epoch(0)
     return stepper
 
 
-def random_batch(size: int, resolution: int, study: Study) -> Batch:
+def random_batch(size: int, resolution: int, skeleton: Skeleton) -> Batch:
     """Return a batch of noise with points all over it."""
-    skeleton = study.dataset.skeleton
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (size, resolution, resolution, 3), np.uint8)
     points = random.uniform(0, resolution, (size, len(skeleton.names), skeleton.dims)).astype(np.float32)

@@ -204,7 +204,7 @@ def _serve(order: Order, inbox: Any, outbox: Any) -> None:
     torch.set_num_threads(order.device.threads)
     study = build_study(order.config, order.file, order.preset, notice=lambda _: None)
     jobs = {job.key: job for job in plan_jobs(study, order.device).jobs}
-    shop = open_workshop(study, order.device)
+    shop = open_workshop(study, order.device, (name for job in jobs.values() for name in job.datasets))
     sender = _Sender(outbox)
     while True:
         key = inbox.get()

@@ -11,12 +11,15 @@ import cv2
 import torch
 
 from kpcore.cache import content_key
-from kpcore.keypoints import Column, KeypointSplit, default_columns
+from kpcore.errors import KpError
+from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
+from kpcore.study.data import StudyData
 from kpcore.study.setup import Mode, Study
 from kpcore.training.device import Device
+from kpcore.weights import fingerprint
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever equal settings would give another result or other files."""
 
 
@@ -49,11 +52,41 @@ class Job:
     final: bool
 
     @property
+    def dataset(self) -> str:
+        """The data set that it is trained and scored on, as the split's step names it."""
+        return self.split.steps[self.step].dataset
+
+    @property
+    def keypoints(self) -> KeypointSet:
+        """What it is trained on and scored by: its step's set. The last head may predict more."""
+        return self.split.steps[self.step].keypoints
+
+    @property
+    def retained(self) -> dict[int, KeypointSet]:
+        """Earlier steps whose keypoints the last head still predicts: step -> those of them that its data set knows.
+
+        What its data set does not know cannot be learned from it, and is not asked for.
+        """
+        head, known = self.layout.heads[-1], self.keypoints.skeleton
+        found = {}
+        for step in range(self.step):
+            keypoints = self.split.steps[step].keypoints
+            names = [name for name in keypoints.names if name in known.names]
+            if names and all(name in head for name in names):
+                found[step] = keypoints.skeleton.select(names)
+        return found
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that it needs: its own, and those of the steps that it is scored on besides."""
+        return tuple(dict.fromkeys([self.dataset, *(self.split.steps[step].dataset for step in self.retained)]))
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """Columns for its validation metric: the split's own at the last step, one a group elsewhere."""
         if self.step == len(self.split.steps) - 1:
             return self.split.columns
-        return default_columns(self.split.steps[self.step].keypoints)
+        return default_columns(self.keypoints)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +133,7 @@ class _Planner:
         self.study = study
         self.jobs: dict[str, Job] = {}
         self.common = common_settings(study, device)
+        self.data = {name: data_settings(data) for name, data in study.data.items()}
 
     def job(self, split: KeypointSplit, mode: Mode | None, step: int, seed: int) -> Job:
         """Return the job of this step, after those that it needs."""
@@ -115,9 +149,27 @@ class _Planner:
         label = mode.name if mode else "source"
         name = f"{split.name}-{label}-{seed}" if final or not mode else f"{split.name}-{label}-step{step}-{seed}"
         draft = Job("", name, split, step, mode, seed, layout, sources, {}, final)
-        settings = {**self.common, **job_settings(draft, stages)}
+        _check_layout(draft)
+        data = [self.data[dataset] for dataset in draft.datasets]
+        settings = {**self.common, "data": data, **job_settings(draft, stages)}
         key = content_key(settings)
         return self.jobs.setdefault(key, Job(key, name, split, step, mode, seed, layout, sources, settings, final))
+
+
+def _check_layout(job: Job) -> None:
+    """Check that the last head predicts what is scored; raises KpError."""
+    lost = [name for name in job.keypoints.names if name not in job.layout.heads[-1]]
+    if lost:
+        raise KpError(f"job {job.name}: the last head does not predict {', '.join(lost)}, which its step is scored on")
+
+
+def data_settings(data: StudyData) -> dict[str, Any]:
+    """Return what a data set contributes to a key: its samples and their names. What the study calls it does not."""
+    return {
+        **{part: data.dataset.fingerprint(part) for part in ("train", "valid")},
+        "skeleton": list(data.skeleton.names),
+        "left_out": list(data.left_out),
+    }
 
 
 def job_settings(job: Job, stages: Sequence[int]) -> dict[str, Any]:
@@ -139,9 +191,8 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
     validation = config.evaluation.validation
     return {
         "format": FORMAT,
-        "data": {part: study.dataset.fingerprint(part) for part in ("train", "valid")},
-        "skeleton": list(study.dataset.skeleton.names),
         "backbone": study.recipes["backbone"].record(),
+        "pretrained": fingerprint(study.backbone.pretrained()),
         "codec": study.recipes["codec"].record(),
         "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
         "validation": {

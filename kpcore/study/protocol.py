@@ -22,7 +22,7 @@ from kpcore.interfaces import TransferStrategy
 from kpcore.network import Network, build_network, describe, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
 from kpcore.study.jobs import Job
-from kpcore.study.workshop import Group, Workshop
+from kpcore.study.workshop import Workshop
 from kpcore.training.loop import Listener, Outcome, Task, Training
 from kpcore.training.step import Learner
 from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
@@ -67,7 +67,7 @@ def run_job(job: Job, shop: Workshop, listener: Listener) -> dict[str, Any]:
             grown = grow(job, shop)
             frozen_before = frozen_hash(grown)
             outcome = train(job, shop, grown, folder, listener)
-            frozen = {"units": sorted(grown.plan.frozen), "before": frozen_before, "after": frozen_hash(grown)}
+            frozen = {"units": sorted(grown.plan.always_frozen), "before": frozen_before, "after": frozen_hash(grown)}
             save(job, shop, grown, outcome, frozen, folder)
     result: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return result
@@ -117,9 +117,10 @@ def place(network: Network, device: torch.device) -> Network:
 def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listener) -> Outcome:
     """Train the job's network on its step's keypoints."""
     settings = shop.study.config.training
+    training = shop.groups[job.dataset].training
     stream = TrainingStream(
-        shop.training.sampler,
-        shop.training.people,
+        training.sampler,
+        training.people,
         settings.augmentation,
         seed=job.seed,
         batch_size=settings.batch_size,
@@ -131,6 +132,7 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
             grown.teacher,
             shop.study.backbone,
             shop.study.codec,
+            job.keypoints.skeleton,
             shop.device,
             settings.compile,
         ),
@@ -146,36 +148,26 @@ def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     """Return the average of the validation metric over the validation people."""
     validation = shop.study.config.evaluation.validation
     flip_test = validation.flip_test if validation else shop.study.config.evaluation.flip_test
-    group = shop.validation
+    group = shop.groups[job.dataset].validation
     points, confidence = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
-    keypoints = network.layout.heads[-1]
+    places = list(network.layout.heads[-1].places(job.keypoints.names))
     people = group.store.people.take(group.people)
-    return shop.study.validation.score(points, confidence, people, keypoints, job.columns).average
+    found = shop.study.validation.score(points[:, places], confidence[:, places], people, job.keypoints, job.columns)
+    return found.average
 
 
 def frozen_hash(grown: Grown) -> str | None:
-    """Return the SHA-256 of the frozen units' parameters and buffers; None where nothing is frozen."""
-    return fingerprint(grown.network.state_dict(), grown.plan.frozen) if grown.plan.frozen else None
+    """Return the SHA-256 of the parameters and buffers of units that stay frozen; None where there are none."""
+    frozen = grown.plan.always_frozen
+    return fingerprint(grown.network.state_dict(), frozen) if frozen else None
 
 
 def save(
     job: Job, shop: Workshop, grown: Grown, outcome: Outcome, frozen: Mapping[str, Any], folder: Path
 ) -> None:  # fmt: skip
     """Predict the scored people and write the job's files; ``result.json`` comes last."""
-    group: Group = shop.scored
-    evaluation = shop.study.config.evaluation
-    points, confidence = shop.evaluator.predict(
-        grown.network, group.sampler, group.people, flip_test=evaluation.flip_test
-    )
-    write_predictions(
-        folder / "predictions.h5",
-        points=points,
-        confidence=confidence,
-        keypoints=grown.network.layout.heads[-1].names,
-        people=group.store.people,
-        part=group.store.part,
-        label=shop.study.label,
-    )
+    for name in job.datasets:
+        predict(grown.network, shop, name, folder / predictions_file(job, name))
     save_weights(folder / "weights.safetensors", grown.network, {"job": job.key})
     (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in outcome.history))
     write_json(folder / "plan.json", {**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
@@ -193,6 +185,29 @@ def save(
         },
     )
     (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def predictions_file(job: Job, dataset: str) -> str:
+    """Return the name of a job's predictions on a data set: its own's, and those that it is scored on besides."""
+    others = job.datasets[1:]
+    return f"predictions-{others.index(dataset) + 1}.h5" if dataset in others else "predictions.h5"
+
+
+def predict(network: Network, shop: Workshop, dataset: str, path: Path) -> None:
+    """Predict everyone that a data set is scored on, with all keypoints of the last head, into a file."""
+    group = shop.groups[dataset].scored
+    points, confidence = shop.evaluator.predict(
+        network, group.sampler, group.people, flip_test=shop.study.config.evaluation.flip_test
+    )
+    write_predictions(
+        path,
+        points=points,
+        confidence=confidence,
+        keypoints=network.layout.heads[-1].names,
+        people=group.store.people,
+        part=group.store.part,
+        label=shop.study.data[dataset].label,
+    )
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -42,12 +42,19 @@ Score = Annotated[float | None, BeforeValidator(_score)]
 
 
 class DataInfo(Strict):
-    """Which people were trained on and scored; ``sample`` marks generated ones."""
+    """Which people were trained on and scored; ``sample`` marks generated ones.
+
+    ``step`` is what a split's steps call the data set, "" the study's own. ``left_out`` counts training people left out
+    because another data set is scored on their images. ``others`` are the data sets of earlier steps.
+    """
 
     label: str
     list: str
     people: dict[str, Count]
     sample: bool
+    step: str = ""
+    left_out: Count = 0
+    others: tuple[DataInfo, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,14 +71,18 @@ class DataInfo(Strict):
     def extent(self) -> str:
         """List and number of people a part, in words."""
         people = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
-        return f"list {self.list}; people: {people}" if self.list else f"people: {people}"
+        without = f", {self.left_out:,} left out of training" if self.left_out else ""
+        own = (f"list {self.list}; " if self.list else "") + f"people: {people}{without}"
+        return "; ".join([own, *(f"S from {other.step or 'own data'}: {other.description}" for other in self.others)])
 
 
 class SplitInfo(Strict):
     """A keypoint split as reports need it.
 
     ``reference`` holds published figures, mode -> {column or "average": value}; ``reference_convention`` says how they
-    were made, "" where that is not stated.
+    were made, "" where that is not stated. ``datasets`` names the data set of each step, where there are several;
+    ``extra`` and ``missing`` are then the keypoints that meet no partner by name. ``mean_shape`` is what the mean shape
+    of the training people scores, {column or "average": value}.
     """
 
     name: str
@@ -81,10 +92,16 @@ class SplitInfo(Strict):
     unused: tuple[str, ...] = ()
     reference: dict[str, dict[str, float]] = Field(default_factory=dict)
     reference_convention: str = ""
+    datasets: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    mean_shape: dict[str, Score] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, split: KeypointSplit, *, reference_convention: str = "") -> SplitInfo:
-        """Take down a split: its sets and columns by name, and what a paper printed for it."""
+    def of(
+        cls, split: KeypointSplit, *, reference_convention: str = "", mean_shape: Mapping[str, float] | None = None
+    ) -> SplitInfo:
+        """Take down a split: its sets and columns by name, what a paper printed for it, what the mean shape scores."""
         return cls(
             name=split.name,
             steps=tuple(step.keypoints.names for step in split.steps),
@@ -93,6 +110,10 @@ class SplitInfo(Strict):
             unused=split.unused,
             reference=split.reference,
             reference_convention=reference_convention,
+            datasets=tuple(step.dataset for step in split.steps) if split.crosses else (),
+            extra=split.extra if split.crosses else (),
+            missing=split.missing if split.crosses else (),
+            mean_shape=dict(mean_shape or {}),
         )
 
 
@@ -120,10 +141,24 @@ class JobInfo(Strict):
     reason: str = ""
 
 
+class Retained(Strict):
+    """What a network still scores on the keypoints of an earlier step (0 is S1), on that step's own data.
+
+    ``before`` is the average of the network that was trained on that step, where it is a source of this one.
+    """
+
+    step: Count
+    keypoints: tuple[str, ...]
+    columns: dict[str, Score]
+    average: Score
+    before: Score = None
+
+
 class Row(Strict):
     """The score of one split, mode and seed. Epochs count from 1; ``job`` is the key of the training that was scored.
 
-    A row that is not done has no columns; a failed one says why.
+    A row that is not done has no columns; a failed one says why. ``retained`` has an entry for every earlier step whose
+    keypoints its last head still predicts.
     """
 
     split: str
@@ -132,6 +167,7 @@ class Row(Strict):
     columns: dict[str, Score] = Field(default_factory=dict)
     average: Score = None
     convention: str = ""
+    retained: tuple[Retained, ...] = ()
     epochs: Count | None = None
     best_epoch: Count | None = None
     iterations: Count | None = None
@@ -158,7 +194,8 @@ class Results(Strict):
     """The whole of ``results.json``.
 
     ``preset`` is the profile's name, or what a plain file calls itself ("paper"). Tables have the order of ``splits``,
-    ``modes`` and each split's ``columns``. ``validation_convention`` names the metric of the training curves.
+    ``modes`` and each split's ``columns``. ``validation_convention`` names the metric of the training curves;
+    ``higher_is_better`` is the direction of the scores.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -167,6 +204,7 @@ class Results(Strict):
     study: str
     preset: str = PAPER
     data: DataInfo
+    higher_is_better: bool = True
     validation_convention: str = ""
     splits: tuple[SplitInfo, ...] = Field(min_length=1)
     modes: tuple[ModeInfo, ...] = Field(min_length=1)

@@ -11,16 +11,17 @@ from typing import Any, Protocol
 import torch
 
 from kpcore.config import to_toml
-from kpcore.data.predictions import read_predictions
 from kpcore.errors import KpError
-from kpcore.interfaces import Scores
+from kpcore.keypoints import KeypointSplit
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.study.baseline import score_mean_shape
+from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, InProcess, Processes, State, doomed, ready
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
-from kpcore.study.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
+from kpcore.study.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
+from kpcore.study.scoring import Scorer
 from kpcore.study.setup import Study
 from kpcore.study.workshop import Workshop, open_workshop
 from kpcore.training.device import Device
@@ -60,8 +61,8 @@ class _Runner:
         self.folder = folder
         self.watcher = watcher
         self.states: dict[str, State] = {}
-        self.scores: dict[str, Scores] = {}
-        self.truth: People | None = None
+        self.splits = tuple(_split_info(study, split) for split in study.splits)
+        self.scorer = Scorer(study)
 
     def run(self, jobs: int) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
@@ -70,7 +71,8 @@ class _Runner:
             if job not in missing:
                 self._ended(job, State("done", cached=True))
         if missing:
-            shop = open_workshop(self.study, self.device, self.watcher.preparing)
+            needed = [name for job in missing for name in job.datasets]
+            shop = open_workshop(self.study, self.device, needed, self.watcher.preparing)
             with self._executor(shop, min(jobs, len(missing))) as executor:
                 self._schedule(missing, executor)
 
@@ -113,10 +115,9 @@ class _Runner:
             study=self.study.config.study.name,
             preset=self.study.preset,
             data=self._data(),
+            higher_is_better=self.study.metric.higher_is_better,
             validation_convention=self.study.validation.convention,
-            splits=tuple(
-                SplitInfo.of(split, reference_convention="PCKh@0.5 kptransfer") for split in self.study.splits
-            ),
+            splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
             jobs=tuple(self._job(job) for job in self.plan.jobs),
             rows=tuple(self._row(row) for row in self.plan.rows),
@@ -128,9 +129,9 @@ class _Runner:
         return results
 
     def _data(self) -> DataInfo:
-        study = self.study
-        people = {part: len(study.dataset.samples(part)) for part in ("train", "valid")}
-        return DataInfo(label=study.label, list=study.list_name, people=people, sample=study.sample)
+        scored = self.study.scored
+        others = [about_data(one) for one in self.study.data.values() if one is not scored]
+        return about_data(scored).model_copy(update={"others": tuple(others)})
 
     def _job(self, job: Job) -> JobInfo:
         state = self.states.get(job.key, State("pending"))
@@ -155,26 +156,15 @@ class _Runner:
         if state.status != "done":
             return Row(**about)
         result = json.loads((job_folder(row.job.key) / RESULT).read_text())
-        scores = self._scores(row)
+        scores = self.scorer.final(row.job)
         return Row(
             **about,
-            columns={name: float(value) for name, value in scores.columns.items()},
-            average=float(scores.average),
+            columns={**scores.columns},
+            average=scores.average,
             convention=self.study.metric.convention,
+            retained=tuple(self.scorer.retained(row.job)),
             **{name: result[name] for name in ("epochs", "best_epoch", "iterations")},
         )
-
-    def _scores(self, row: PlannedRow) -> Scores:
-        """Score the stored predictions; so another metric or threshold needs no training."""
-        if row.job.key not in self.scores:
-            if self.truth is None:
-                self.truth = People.of(self.study.dataset.samples("valid"))
-            keypoints = row.job.layout.heads[-1]
-            found = read_predictions(job_folder(row.job.key) / "predictions.h5")
-            self.scores[row.job.key] = self.study.metric.score(
-                found.points, found.confidence, self.truth, keypoints, row.split.columns
-            )
-        return self.scores[row.job.key]
 
 
 @dataclass(frozen=True)
@@ -189,6 +179,24 @@ class _Hooked:
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
         self.watcher.epoch(job, record)
         registry().notify("kp_epoch_ended", job=about(job), record=record)
+
+
+def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
+    found = score_mean_shape(study.scored, split, study.metric)
+    shape = {**found.columns, AVERAGE: found.average}
+    return SplitInfo.of(split, reference_convention="PCKh@0.5 kptransfer", mean_shape=shape)
+
+
+def about_data(data: StudyData) -> DataInfo:
+    """Return what results say of one data set."""
+    return DataInfo(
+        label=data.label,
+        list=data.list_name,
+        people={part: data.people(part) for part in ("train", "valid")},
+        sample=data.sample,
+        step=data.name,
+        left_out=len(data.left_out),
+    )
 
 
 def about(job: Job) -> dict[str, Any]:

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
-from kpcore.cache import cache_dir, content_key
 from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, read_toml, validate
 from kpcore.data.check import require_usable
-from kpcore.errors import KpError
-from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import Backbone, Codec, Dataset, Metric, Split, TransferStrategy
 from kpcore.keypoints import KeypointSplit, default_columns
 from kpcore.registry import Registry, registry
 from kpcore.samples import People
+from kpcore.study.data import (
+    OWN,
+    Notice,
+    Progress,
+    StudyData,
+    keep_apart,
+    nothing_configured,
+    open_all,
+    sample_notice,
+    tables,
+    unseen,
+)
 from kpcore.tensors import VISIBLE
 
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
 SAME_RECIPE = ("dataset.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
-Notice = Callable[[str], None]
-Progress = Callable[[int, int], None]
-
-
-def unseen(done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +67,7 @@ class Study:
         config: the resolved settings.
         file: the study file's path, for messages.
         preset: what results call the settings: the profile's name, or what the file calls itself.
-        sample: whether the data is synthetic; everything printed and written then says so.
-        label: what results call the data; ``list_name`` the published list that is read.
+        data: the data sets that the splits' steps use, by the steps' names for them.
         metric: final score; ``validation`` is read after every epoch.
         recipes: how backbone, codec and validation metric were asked for.
     """
@@ -75,10 +75,7 @@ class Study:
     config: StudyConfig
     file: str
     preset: str
-    sample: bool
-    label: str
-    list_name: str
-    dataset: Dataset
+    data: Mapping[str, StudyData]
     splits: tuple[KeypointSplit, ...]
     backbone: Backbone
     codec: Codec
@@ -86,6 +83,21 @@ class Study:
     validation: Metric
     modes: tuple[Mode, ...]
     recipes: Mapping[str, Recipe]
+
+    @property
+    def scored(self) -> StudyData:
+        """The data set that results are scored on: that of the last steps."""
+        return self.data[self.splits[0].steps[-1].dataset]
+
+    @property
+    def label(self) -> str:
+        """What results call the data, all of it."""
+        return " + ".join(data.label for data in self.data.values())
+
+    @property
+    def sample(self) -> bool:
+        """Whether any of the data is synthetic; everything printed and written then says so."""
+        return any(data.sample for data in self.data.values())
 
 
 def resolve(file: Path, profile: str | None, sets: Sequence[str]) -> StudyConfig:
@@ -136,8 +148,8 @@ def settle(
         The settings, and the profile that was taken.
     """
     config = resolve(file, profile, sets)
-    if profile is None and _nothing_configured(config, known) and config.dataset.when_missing == "sample":
-        notice(_sample_notice(config, known))
+    if profile is None and config.dataset.when_missing == "sample" and nothing_configured(config, known):
+        notice(sample_notice(config, known))
         return resolve(file, SAMPLE, sets), SAMPLE
     return config, profile
 
@@ -149,10 +161,29 @@ def build_study(config: StudyConfig, file: str, preset: str, notice: Notice, pro
         KpError: with file and key, for anything that is wrong.
     """
     known = registry()
-    dataset, sample = open_dataset(config, known, file, notice, progress)
-    study = _assemble(config, known, file, dataset, preset, sample)
+    data = open_all(config, known, file, notice, progress)
+    config = _with_metric(config, data[OWN].dataset)
+    rule: Split = known.build("split", config.split.name, config.split.options, where=f"{file}: split")
+    splits = split_by(rule, data)
+    _check_names(file, splits, data)
+    data = keep_apart(data, (step for split in splits for step in split.steps), notice)
+    study = _assemble(config, known, file, preset, data, splits)
     check_study(study)
     return study
+
+
+def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:
+    """Return what a rule makes of a study's data sets."""
+    return tuple(rule.splits(data[OWN].skeleton, {name: one.skeleton for name, one in data.items() if name != OWN}))
+
+
+def _with_metric(config: StudyConfig, own: Dataset) -> StudyConfig:
+    """Return the settings with the final metric's name: the data set's own where the file says none."""
+    metric = config.evaluation.metric
+    if metric.name:
+        return config
+    named = metric.model_copy(update={"name": own.default_metric})
+    return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"metric": named})})
 
 
 def preset_name(config: StudyConfig, profile: str | None, sets: Sequence[str]) -> str:
@@ -164,62 +195,6 @@ def preset_name(config: StudyConfig, profile: str | None, sets: Sequence[str]) -
     return (profile or config.study.preset) + (f", changed: {', '.join(changed)}" if changed else "")
 
 
-def _root_variable(config: StudyConfig, known: Registry, where: str = "dataset.name") -> str:
-    found = known.component("dataset", config.dataset.name, where=where)
-    return str(getattr(found, "root_variable", ""))
-
-
-def _nothing_configured(config: StudyConfig, known: Registry) -> bool:
-    variable = _root_variable(config, known)
-    named = "root" in config.dataset.options or bool(variable and os.environ.get(variable))
-    return not named and config.dataset.generate is None
-
-
-def _sample_notice(config: StudyConfig, known: Registry) -> str:
-    variable = _root_variable(config, known)
-    ways = "--set dataset.root=PATH" + (f" or {variable}=PATH" if variable else "")
-    return (
-        f"No {config.dataset.name} root is configured ({ways}): running the profile 'sample' on synthetic sample data."
-    )
-
-
-def open_dataset(
-    config: StudyConfig, known: Registry, where: str, notice: Notice, progress: Progress = unseen
-) -> tuple[Dataset, bool]:
-    """Return the data set, generated first where the study says so, and whether it is sample data."""
-    table = config.dataset
-    options = table.options
-    if table.generate is not None:
-        if "root" in options:
-            raise KpError(f"{where}: dataset.root and dataset.generate are both set; drop one of them")
-        options["root"] = str(generate(table.generate, known, f"{where}: dataset.generate", notice, progress))
-    dataset: Dataset = known.build("dataset", table.name, options, where=f"{where}: dataset")
-    return dataset, table.generate is not None
-
-
-def data_label(dataset: Dataset, sample: bool) -> str:
-    """Return what results call the data."""
-    return f"sample data ({dataset.label} layout)" if sample else dataset.label
-
-
-def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:
-    """Return the folder of the generated data, written to the cache once."""
-    maker: Generator = known.build("generator", table.name, table.options, where=where)
-    key = content_key({"generator": table.name, "version": maker.version, "options": table.options})
-    folder = cache_dir() / "generated" / key
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.exists():
-            notice(f"Writing sample data ('{table.name}') to the cache ...")
-            partial = folder.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            maker.write(partial, progress)
-            partial.rename(folder)
-            folder.with_suffix(".json").write_text(json.dumps({"title": f"generated by '{table.name}'"}))
-    return folder
-
-
 def recipe(known: Registry, kind: str, name: str, options: Mapping[str, Any], where: str) -> Recipe:
     """Return how a component is asked for, with every option spelt out."""
     found = known.component(kind, name, where=f"{where}.name")
@@ -228,11 +203,13 @@ def recipe(known: Registry, kind: str, name: str, options: Mapping[str, Any], wh
     return Recipe(name, full, plugin.name, plugin.version)
 
 
-def _assemble(config: StudyConfig, known: Registry, where: str, dataset: Dataset, preset: str, sample: bool) -> Study:
+def _assemble(
+    config: StudyConfig, known: Registry, where: str, preset: str, data: Mapping[str, StudyData],
+    splits: tuple[KeypointSplit, ...],
+) -> Study:  # fmt: skip
     def build(kind: str, table: ComponentTable, key: str) -> Any:
         return known.build(kind, table.name, table.options, where=f"{where}: {key}")
 
-    rule: Split = build("split", config.split, "split")
     validation = config.evaluation.validation
     validation_table = validation or config.evaluation.metric
     validation_key = "evaluation.validation" if validation else "evaluation.metric"
@@ -240,11 +217,8 @@ def _assemble(config: StudyConfig, known: Registry, where: str, dataset: Dataset
         config=config,
         file=where,
         preset=preset,
-        sample=sample,
-        label=data_label(dataset, sample),
-        list_name="" if sample else dataset.list_name,
-        dataset=dataset,
-        splits=tuple(rule.splits(dataset.skeleton, {})),
+        data=data,
+        splits=splits,
         backbone=build("backbone", config.backbone, "backbone"),
         codec=build("codec", config.codec, "codec"),
         metric=build("metric", config.evaluation.metric, "evaluation.metric"),
@@ -273,56 +247,81 @@ def check_study(study: Study) -> None:
     Raises:
         KpError: the first thing that does not fit.
     """
-    config, dataset = study.config, study.dataset
-    for problem in (_size_problem(study), _dims_problem(study), _names_problem(study)):
-        if problem:
-            raise KpError(f"{study.file}: {problem}")
+    problem = _size_problem(study)
+    if problem:
+        raise KpError(f"{study.file}: {problem}")
+    for data in study.data.values():
+        _check_data(study, data)
     for split in study.splits:
         _check_split(study, split)
-    for part in ("train", "valid"):
-        if part not in dataset.parts:
-            exist = ", ".join(dataset.parts)
-            raise KpError(f"{study.file}: data set '{config.dataset.name}' has no part '{part}' ({exist} exist)")
-    require_usable(dataset, ("train", "valid"))
     for split in study.splits:
         _check_metrics(study, split)
 
 
+def _check_data(study: Study, data: StudyData) -> None:
+    key, table = tables(study.config)[data.name]
+    needed, given = study.codec.dims, data.skeleton.dims
+    if needed > given:
+        name = study.config.codec.name
+        raise KpError(f"{study.file}: codec: '{name}' needs {needed}D points, {key} '{table.name}' has {given}D")
+    for part in ("train", "valid"):
+        if part not in data.dataset.parts:
+            exist = ", ".join(data.dataset.parts)
+            raise KpError(f"{study.file}: {key} '{table.name}' has no part '{part}' ({exist} exist)")
+    require_usable(data.dataset, ("train", "valid"))
+
+
 def _check_metrics(study: Study, split: KeypointSplit) -> None:
     """Score one made-up person, so that a metric that does not fit the keypoints says so before anything is trained."""
-    first = People.of(study.dataset.samples("valid")[:1])
-    person = replace(first, points=np.zeros_like(first.points), state=np.full_like(first.state, VISIBLE))
     last = len(split.steps) - 1
     trained = {last} | {need.step for mode in study.modes for need in mode.strategy.needs(split, last)}
     validation = "evaluation.validation" if study.config.evaluation.validation else "evaluation.metric"
     for metric, key, steps in ((study.metric, "evaluation.metric", {last}), (study.validation, validation, trained)):
-        for step in sorted(steps):
-            keypoints = split.steps[step].keypoints
-            columns = split.columns if step == last else default_columns(keypoints)
-            predicted = person.points[:, list(keypoints.indices)]
+        for number in sorted(steps):
+            step = split.steps[number]
+            person = _made_up(study.data[step.dataset].dataset)
+            columns = split.columns if number == last else default_columns(step.keypoints)
+            predicted = person.points[:, list(step.keypoints.indices)]
+            confidence = np.ones(predicted.shape[:2])
             try:
-                metric.reduce(metric.values(predicted, person, keypoints), person, keypoints, columns)
+                metric.score(predicted, confidence, person, step.keypoints, columns)
             except KpError as error:
-                raise KpError(f"{study.file}: {key}: split '{split.name}', S{step + 1}: {error}") from error
+                raise KpError(f"{study.file}: {key}: split '{split.name}', S{number + 1}: {error}") from error
+
+
+def _made_up(dataset: Dataset) -> People:
+    """Return the first person that is scored with every keypoint labelled, each at a place of its own."""
+    first = People.of(dataset.samples("valid")[:1])
+    places = np.random.default_rng(0).uniform(0, first.side[0], first.points.shape)
+    return replace(first, points=places, state=np.full_like(first.state, VISIBLE))
+
+
+def _check_names(file: str, splits: Sequence[KeypointSplit], data: Mapping[str, StudyData]) -> None:
+    """Check that splits have names of their own, and that every data set is used and known.
+
+    Raises:
+        KpError: the first name that does not hold.
+    """
+    names = [split.name for split in splits]
+    if not names or len(set(names)) != len(names):
+        raise KpError(f"{file}: split: needs one or more splits, each named once (got {', '.join(names) or 'none'})")
+    used = {step.dataset for split in splits for step in split.steps}
+    for name in sorted(used - set(data)):
+        raise unknown("data set", name, [one for one in data if one], where=f"{file}: split")
+    for name in data:
+        if name and name not in used:
+            raise KpError(f"{file}: datasets.{name}: no step of a split names it; drop the table, or name it in a step")
+    scored = sorted({split.steps[-1].dataset for split in splits})
+    if len(scored) > 1:
+        raise KpError(
+            f"{file}: split: last steps on several data sets; one study scores one data set, make two studies"
+        )
 
 
 def _size_problem(study: Study) -> str:
     size = study.config.training.resolution
     wanted = study.backbone.check_size(size, size)
     return f"training.resolution = {size}: backbone '{study.config.backbone.name}' takes {wanted}" if wanted else ""
-
-
-def _dims_problem(study: Study) -> str:
-    needed, given = study.codec.dims, study.dataset.skeleton.dims
-    name = study.config.codec.name
-    return f"codec: '{name}' needs {needed}D points, the data set has {given}D" if needed > given else ""
-
-
-def _names_problem(study: Study) -> str:
-    names = [split.name for split in study.splits]
-    if names and len(set(names)) == len(names):
-        return ""
-    return f"split: needs one or more splits, each named once (got {', '.join(names) or 'none'})"
 
 
 def _check_split(study: Study, split: KeypointSplit) -> None:
@@ -338,7 +337,7 @@ def _check_split(study: Study, split: KeypointSplit) -> None:
             name = step.keypoints.halved[0]
             raise KpError(
                 f"{study.file}: split '{split.name}', S{number}: '{name}' is there without its mirror partner"
-                f" '{study.dataset.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirroring)})"
+                f" '{step.keypoints.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirroring)})"
             )
 
 

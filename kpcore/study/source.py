@@ -12,7 +12,8 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
-from kpcore.study.setup import Notice, data_label, open_dataset, resolve, settle
+from kpcore.study.data import OWN, Notice, open_all, open_one, renamed, tables
+from kpcore.study.setup import resolve, settle, split_by
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,12 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
     sets += [f"dataset.root='{request.root}'"] if request.root else []
     config, _ = settle(file, request.profile, sets, known, notice)
-    dataset, sample = open_dataset(config, known, str(file), notice)
-    splits = tuple(_rule(config, known, file).splits(dataset.skeleton, {}))
-    return Opened(config.dataset.name, data_label(dataset, sample), dataset, splits, config.training.augmentation)
+    data = open_all(config, known, str(file), notice)
+    own = data[OWN]
+    splits = split_by(_rule(config, known, file), data)
+    if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
+        notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
+    return Opened(config.dataset.name, own.label, own.dataset, splits, config.training.augmentation)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:
@@ -142,11 +146,20 @@ def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits
     if file is None:
         return {name: plain_splits(known, skeleton) for name, skeleton in known_skeletons(known).items()}
     config = resolve(file, None, ())
-    splits = tuple(_rule(config, known, file).splits(_skeleton(config, known, file), {}))
+    skeletons = _skeletons(config, known, file)
+    others = {name: skeleton for name, skeleton in skeletons.items() if name != OWN}
+    splits = tuple(_rule(config, known, file).splits(skeletons[OWN], others))
     return {config.dataset.name: [RuleSplits(config.split.name, splits)]}
 
 
-def _skeleton(config: StudyConfig, known: Registry, file: Path) -> Skeleton:
-    known.component("dataset", config.dataset.name, where=f"{file}: dataset.name")
-    skeleton = known_skeletons(known).get(config.dataset.name)
-    return skeleton or open_dataset(config, known, str(file), lambda text: None)[0].skeleton
+def _skeletons(config: StudyConfig, known: Registry, file: Path) -> dict[str, Skeleton]:
+    """Return the skeletons of a study's data sets; data is looked at only where a skeleton is not known without."""
+    plain = known_skeletons(known)
+    found = {}
+    for name, (key, table) in tables(config).items():
+        known.component("dataset", table.name, where=f"{file}: {key}.name")
+        if table.name in plain:
+            found[name] = renamed(plain[table.name], table.aliases, f"{file}: {key}")
+        else:
+            found[name] = open_one(name, key, table, known, str(file), lambda text: None).skeleton
+    return found

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import repeat
 from statistics import median
 from typing import Any
@@ -126,29 +125,41 @@ def measure(request: Request) -> list[StepTime]:
     order = request.order
     study = build_study(order.config, order.file, order.preset, notice=lambda _: None)
     torch.set_num_threads(order.device.threads)
-    # The naive step is spared what opening the workshop does to the allocator.
-    stream = None if request.naive else new_stream(open_workshop(study, order.device))
-    batch = naive_batch(study) if stream is None else stream.batch(0)
     known = kinds(study, order.device)
-    take = partial(_naive, batch) if request.naive else _ours
-    timers = [_Timer(take(study, known[name], order.device)) for name in request.jobs]
+    jobs = [known[name] for name in request.jobs]
+    timers = _naive_timers(study, jobs, order.device) if request.naive else _our_timers(study, jobs, order.device)
     effort = request.effort
     for timer in timers:
-        timer.warm(batch, effort.warmup)
+        timer.warm(effort.warmup)
     for number in range(effort.rounds):
         for timer in timers:
-            timer.memory(batch, effort.steps)
-            if stream is not None and request.streamed:
-                timer.stream(stream, number * effort.steps, effort.steps)
+            timer.memory(effort.steps)
+            if request.streamed:
+                timer.stream(number * effort.steps, effort.steps)
     precision = NAIVE if request.naive else order.device.precision
-    about = (precision, len(batch.rows), peak_memory(order.device))
+    about = (precision, study.config.training.batch_size, peak_memory(order.device))
     return [timer.result(name, *about) for name, timer in zip(request.jobs, timers, strict=True)]
 
 
-def naive_batch(study: Study) -> Batch:
-    """Return a batch of noise: what is in the images does not change the time."""
+def _our_timers(study: Study, jobs: Sequence[Job], device: Device) -> list[_Timer]:
+    """Return timers of the steps that a training takes, on the data of each job."""
+    shop = open_workshop(study, device, (job.dataset for job in jobs))
+    streams = {name: new_stream(shop, name) for name in shop.groups}
+    batches = {name: stream.batch(0) for name, stream in streams.items()}
+    return [_Timer(_ours(study, job, device), batches[job.dataset], streams[job.dataset]) for job in jobs]
+
+
+def _naive_timers(study: Study, jobs: Sequence[Job], device: Device) -> list[_Timer]:
+    """Return timers of naive steps, on noise: what is in the images does not change the time.
+
+    They are spared what opening the workshop does to the allocator.
+    """
     settings = study.config.training
-    return random_batch(settings.batch_size, settings.resolution, study)
+    timers = []
+    for job in jobs:
+        batch = random_batch(settings.batch_size, settings.resolution, job.keypoints.skeleton)
+        timers.append(_Timer(_naive(batch, study, job, device), batch))
+    return timers
 
 
 def peak_memory(device: Device) -> int:
@@ -164,23 +175,27 @@ class _Timer:
     """One job's steps."""
 
     step: Callable[[Batch], Tensor]
+    batch: Batch
+    streaming: TrainingStream | None = None
     in_memory: list[float] = field(default_factory=list)
     streamed: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     flop: int = 0
 
-    def warm(self, batch: Batch, steps: int) -> None:
+    def warm(self, steps: int) -> None:
         for _ in range(steps):
-            self.step(batch)
+            self.step(self.batch)
         with uncompiled(), FlopCounterMode(display=False) as counter:
-            self.step(batch)
+            self.step(self.batch)
         self.flop = int(counter.get_total_flops())
 
-    def memory(self, batch: Batch, steps: int) -> None:
-        self.in_memory.append(self._time(repeat(batch, steps), steps)[0])
+    def memory(self, steps: int) -> None:
+        self.in_memory.append(self._time(repeat(self.batch, steps), steps)[0])
 
-    def stream(self, stream: TrainingStream, first: int, steps: int) -> None:
-        batches = stream.iterate(first, steps + 1)
+    def stream(self, first: int, steps: int) -> None:
+        if self.streaming is None:
+            return
+        batches = self.streaming.iterate(first, steps + 1)
         next(batches)  # the others are made meanwhile, as in a training that runs
         seconds, waited = self._time(batches, steps)
         self.streamed.append(seconds)
@@ -242,12 +257,13 @@ def _moved(wanted: Targets, device: torch.device) -> Targets:
     return Targets(wanted.maps.to(device), wanted.weights.to(device))
 
 
-def new_stream(shop: Workshop) -> TrainingStream:
+def new_stream(shop: Workshop, dataset: str) -> TrainingStream:
     """Return the stream of a job with seed 0."""
     settings = shop.study.config.training
+    training = shop.groups[dataset].training
     return TrainingStream(
-        shop.training.sampler,
-        shop.training.people,
+        training.sampler,
+        training.people,
         settings.augmentation,
         seed=0,
         batch_size=settings.batch_size,

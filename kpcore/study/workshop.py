@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
+from kpcore.study.data import StudyData
 from kpcore.study.setup import Study
 from kpcore.training.device import Device
 from kpcore.training.evaluate import Evaluator
@@ -34,8 +35,8 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Workshop:
-    """A study with its data prepared.
+class Groups:
+    """The people of one data set.
 
     Args:
         training: who is trained on.
@@ -43,41 +44,62 @@ class Workshop:
         scored: who the result is scored on: all of the validation part.
     """
 
-    study: Study
-    device: Device
-    evaluator: Evaluator
     training: Group
     validation: Group
     scored: Group
 
 
-def open_workshop(study: Study, device: Device, progress: Progress | None = None) -> Workshop:
-    """Prepare the stores and divide the people.
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """A study with its data prepared.
+
+    Args:
+        groups: the people of each data set that was asked for, by the steps' names for it.
+    """
+
+    study: Study
+    device: Device
+    evaluator: Evaluator
+    groups: Mapping[str, Groups]
+
+
+def open_workshop(
+    study: Study, device: Device, datasets: Iterable[str], progress: Progress | None = None
+) -> Workshop:  # fmt: skip
+    """Prepare the stores of these data sets and divide their people.
 
     Raises:
         KpError: an image cannot be read, or a part is too small to be divided or to fill a batch.
     """
     if device.torch.type == "cpu":
         keep_freed_memory()
+    groups = {name: divide(study, study.data[name], device, progress) for name in dict.fromkeys(datasets)}
+    evaluator = Evaluator(study.backbone, study.codec, device, study.config.evaluation.batch_size)
+    return Workshop(study, device, evaluator, groups)
+
+
+def divide(study: Study, data: StudyData, device: Device, progress: Progress | None) -> Groups:
+    """Prepare a data set's stores and say who is trained on, validated on and scored."""
     config = study.config
     settings = config.training
     train, valid = (
-        make_sampler(prepare(study.dataset, part, how, progress), device.torch) for part, how in cuts(settings).items()
+        make_sampler(prepare(data.dataset, part, how, progress), device.torch) for part, how in cuts(settings).items()
     )
-    everyone = Group(valid, range(len(valid.store)))
+    everyone = range(len(valid.store))
     wanted = config.evaluation.validation.people if config.evaluation.validation else None
+    left_out = set(data.left_out)
+    usable = [place for place in range(len(train.store)) if place not in left_out]
     if settings.select_on == "valid":
-        training, validation = Group(train, range(len(train.store))), Group(valid, spread(everyone.people, wanted))
+        training, validation = Group(train, usable), Group(valid, spread(everyone, wanted))
     else:
-        kept, held = hold_out(train.store, settings.held_out)
+        kept, held = hold_out(train.store, usable, settings.held_out)
         training, validation = Group(train, kept), Group(train, spread(held, wanted))
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
-            f"{study.file}: {len(training.people)} people to train on and {len(validation.people)} to validate on are"
-            f" too few for training.batch_size = {settings.batch_size}"
+            f"{study.file}: {data.label}: {len(training.people)} people to train on and {len(validation.people)} to"
+            f" validate on are too few for training.batch_size = {settings.batch_size}"
         )
-    evaluator = Evaluator(study.backbone, study.codec, device, config.evaluation.batch_size)
-    return Workshop(study, device, evaluator, training, validation, everyone)
+    return Groups(training, validation, Group(valid, everyone))
 
 
 def cuts(settings: TrainingTable) -> dict[str, Cut]:
@@ -93,12 +115,14 @@ class Wanted:
     """A store that a study needs.
 
     Args:
-        part: of the data set.
+        data: the data set.
+        part: of it.
         how: it is cut.
         people: in it.
         path: where it lies, or will.
     """
 
+    data: StudyData
     part: str
     how: Cut
     people: int
@@ -112,9 +136,9 @@ class Wanted:
 
 def wanted_stores(study: Study) -> list[Wanted]:
     """Return the stores that a study needs, in the order in which they are prepared."""
-    dataset = study.dataset
     return [
-        Wanted(part, how, len(dataset.samples(part)), store_path(dataset, part, how))
+        Wanted(data, part, how, len(data.dataset.samples(part)), store_path(data.dataset, part, how))
+        for data in study.data.values()
         for part, how in cuts(study.config.training).items()
     ]
 
@@ -126,11 +150,12 @@ def spread(people: Sequence[int], wanted: int | None) -> list[int]:
     return [people[place] for place in np.linspace(0, len(people) - 1, wanted).round().astype(int)]
 
 
-def hold_out(store: Store, share: float) -> tuple[list[int], list[int]]:
-    """Divide by a hash of the image's name, so that people of one image stay together: (kept, held out)."""
+def hold_out(store: Store, people: Sequence[int], share: float) -> tuple[list[int], list[int]]:
+    """Divide people by a hash of the image's name, so that those of one image stay together: (kept, held out)."""
     kept: list[int] = []
     held: list[int] = []
-    for place, image in enumerate(store.people.image_ids):
+    for place in people:
+        image = store.people.image_ids[place]
         number = int.from_bytes(hashlib.sha256(image.encode()).digest()[:8], "big") / 2**64
         (held if number < share else kept).append(place)
     return kept, held

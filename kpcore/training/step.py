@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from kpcore.data.batches import Batch
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec
 from kpcore.interfaces.codec import Targets
-from kpcore.keypoints import KeypointSet
+from kpcore.keypoints import KeypointSet, Skeleton
 from kpcore.network import Network
 from kpcore.plans import TransferPlan
 from kpcore.training.compiling import Compile, compile_network, start_step
@@ -52,6 +53,7 @@ class Learner:
         teacher: the source network, where the plan asks for it.
         backbone: for mean, std and stride.
         codec: targets and loss.
+        skeleton: of the batches' points.
         device: where it runs.
         compile: how torch.compile is used.
     """
@@ -61,8 +63,29 @@ class Learner:
     teacher: Network | None
     backbone: Backbone
     codec: Codec
+    skeleton: Skeleton
     device: Device
     compile: Compile = "off"
+
+    @cached_property
+    def supervision(self) -> tuple[KeypointSet | None, ...]:
+        """For every stage what its loss is taken on: the plan's set, as far as the batches' data set knows the names.
+
+        Raises:
+            KpError: no stage is left with a keypoint.
+        """
+        found = tuple(wanted and self._known(wanted) for wanted in self.plan.supervision)
+        if not any(found):
+            names = ", ".join(
+                dict.fromkeys(name for wanted in self.plan.supervision if wanted for name in wanted.names)
+            )
+            raise KpError(f"transfer plan: supervised on {names}, none of which skeleton '{self.skeleton.name}' has")
+        return found
+
+    def _known(self, wanted: KeypointSet) -> KeypointSet | None:
+        """Return the same names as a set of the batches' skeleton, whose columns they are drawn from."""
+        names = [name for name in wanted.names if name in self.skeleton.names]
+        return self.skeleton.select(names) if names else None
 
 
 class Stepper:
@@ -128,7 +151,7 @@ def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, learner: Learner
     """Sum the codec's loss over the supervised stages (FACTS 2); targets are drawn once a keypoint set."""
     drawn: dict[tuple[str, ...], Targets] = {}
     losses = []
-    for output, head, wanted in zip(outputs, learner.network.layout.heads, learner.plan.supervision, strict=True):
+    for output, head, wanted in zip(outputs, learner.network.layout.heads, learner.supervision, strict=True):
         if wanted is None:
             continue
         if wanted.names not in drawn:

@@ -7,11 +7,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kp_kptransfer.selection import steps
+from kp_kptransfer.selection import ordered
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Split
-from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
+from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, Step, default_columns
 
+OWN = ""
+"""How a step names the study's own data set."""
 Names = Annotated[list[str], Field(min_length=1)]
 
 
@@ -23,6 +25,10 @@ class Steps(ComponentConfig):
         default={}, description="report columns, each over some of the last step's keypoints; its groups where absent"
     )
     average: list[str] | None = Field(default=None, description="columns that the average counts; all where absent")
+    datasets: list[str] | None = Field(
+        default=None,
+        description='data set of each step, NAME of [datasets.NAME]; "" and absent mean the study\'s own, [dataset]',
+    )
 
 
 class ExplicitSplits(Split):
@@ -44,14 +50,27 @@ class ExplicitSplits(Split):
         """Return the splits in the file's order, each set in the skeleton's order.
 
         Raises:
-            KpError: no such keypoint, group or column; one named twice; a column over keypoints that are not scored.
+            KpError: no such keypoint, group, data set or column; one named twice; a column over keypoints that are not
+                scored.
         """
-        return [_split(name, table, skeleton) for name, table in self._sets.items()]
+        skeletons = {OWN: skeleton, **others}
+        return [_split(name, table, skeletons) for name, table in self._sets.items()]
 
 
-def _split(name: str, table: Steps, skeleton: Skeleton) -> KeypointSplit:
+def _split(name: str, table: Steps, skeletons: Mapping[str, Skeleton]) -> KeypointSplit:
     where = f"split.sets.{name}"
-    sets = steps(skeleton, table.steps, where=f"{where}.steps")
+    datasets = table.datasets or [OWN] * len(table.steps)
+    if len(datasets) != len(table.steps):
+        raise KpError(
+            f"{where}.datasets: names {len(datasets)} data sets for {len(table.steps)} steps; name one a step"
+        )
+    for dataset in datasets:
+        if dataset not in skeletons:
+            raise unknown("data set", dataset, [one for one in skeletons if one], where=f"{where}.datasets")
+    sets = tuple(
+        Step(ordered(skeletons[dataset], names, where=f"{where}.steps[{place}]"), dataset)
+        for place, (dataset, names) in enumerate(zip(datasets, table.steps, strict=True))
+    )
     return KeypointSplit(name, sets, _columns(table, sets[-1].keypoints, where))
 
 

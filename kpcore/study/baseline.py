@@ -1,0 +1,49 @@
+"""What a network that never looked at an image would score: the mean shape of the people that are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kpcore.interfaces import Metric, Scores
+from kpcore.keypoints import KeypointSplit
+from kpcore.samples import People, Sample
+from kpcore.study.data import StudyData
+from kpcore.tensors import UNLABELLED, Float64Array
+
+
+def mean_shape(samples: Sequence[Sample]) -> Float64Array:
+    """Return the mean place (K, D) of every keypoint in its crop: from the crop's centre, in crop sides.
+
+    z is divided by the crop's side as x and y are. NaN where nobody has the keypoint labelled.
+    """
+    people = People.of(samples)
+    places = (people.points - centres(samples, people.points.shape[-1])) / people.side[:, None, None]
+    labelled = people.state[..., None] != UNLABELLED
+    counts = labelled.sum(axis=0)
+    total = np.where(labelled, places, 0.0).sum(axis=0)
+    return np.asarray(np.divide(total, counts, out=np.full_like(total, np.nan), where=counts > 0))
+
+
+def centres(samples: Sequence[Sample], dims: int) -> Float64Array:
+    """Return the crops' centres as (N, 1, D) points; their z is the root's, 0."""
+    flat = np.stack([sample.centre for sample in samples]).astype(np.float64)
+    return np.pad(flat, ((0, 0), (0, dims - flat.shape[1])))[:, None]
+
+
+def score_mean_shape(data: StudyData, split: KeypointSplit, metric: Metric) -> Scores:
+    """Score the mean shape, put into every scored person's crop, as a prediction of the split's last step.
+
+    Args:
+        data: the data set that the last step is on.
+        split: its last set and columns are scored.
+        metric: the study's.
+    """
+    left_out = set(data.left_out)
+    training = [one for place, one in enumerate(data.dataset.samples("train")) if place not in left_out]
+    shape = mean_shape(training)[list(split.target.indices)]
+    scored = data.dataset.samples("valid")
+    people = People.of(scored)
+    predicted = centres(scored, shape.shape[-1]) + shape * people.side[:, None, None]
+    return metric.score(predicted, np.ones(predicted.shape[:2]), people, split.target, split.columns)

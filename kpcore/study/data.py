@@ -1,0 +1,176 @@
+"""The data sets of a study: its own, and those that its splits' steps name, opened under the study's keypoint names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from kpcore.cache import cache_dir, content_key
+from kpcore.config import ComponentTable, OtherDatasetTable, StudyConfig
+from kpcore.data.leaks import leaking
+from kpcore.data.renamed import RenamedDataset, rename
+from kpcore.errors import KpError
+from kpcore.interfaces import Dataset, Generator
+from kpcore.keypoints import Skeleton, Step
+from kpcore.registry import Registry
+
+OWN = ""
+"""The name of a study's own data set, ``[dataset]``: that of a step which names none."""
+Notice = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+def unseen(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyData:
+    """One data set of a study.
+
+    Args:
+        name: NAME of ``[datasets.NAME]``, or ``OWN``.
+        dataset: open, under the study's keypoint names.
+        sample: whether it was generated; everything printed and written then says so.
+        left_out: places in the training part that are not trained on: another data set is scored on their images.
+    """
+
+    name: str
+    dataset: Dataset
+    sample: bool
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What results call the data."""
+        return data_label(self.dataset, self.sample)
+
+    @property
+    def list_name(self) -> str:
+        """The published list that is read; "" where there is only one, and for sample data."""
+        return "" if self.sample else self.dataset.list_name
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Its keypoints, as the study calls them."""
+        return self.dataset.skeleton
+
+    def people(self, part: str) -> int:
+        """How many people of a part take part."""
+        return len(self.dataset.samples(part)) - (len(self.left_out) if part == "train" else 0)
+
+
+def data_label(dataset: Dataset, sample: bool) -> str:
+    """Return what results call a data set."""
+    return f"sample data ({dataset.label} layout)" if sample else dataset.label
+
+
+def tables(config: StudyConfig) -> dict[str, tuple[str, OtherDatasetTable]]:
+    """Return the study's data sets: name -> (key in the study file, table); its own first."""
+    own: dict[str, tuple[str, OtherDatasetTable]] = {OWN: ("dataset", config.dataset)}
+    return own | {name: (f"datasets.{name}", table) for name, table in config.datasets.items()}
+
+
+def open_all(
+    config: StudyConfig, known: Registry, where: str, notice: Notice, progress: Progress = unseen
+) -> dict[str, StudyData]:
+    """Open all data sets of a study, its own first.
+
+    Raises:
+        KpError: with file and key, for the first that cannot be opened.
+    """
+    return {
+        name: open_one(name, key, table, known, where, notice, progress)
+        for name, (key, table) in tables(config).items()
+    }
+
+
+def open_one(
+    name: str, key: str, table: OtherDatasetTable, known: Registry, where: str, notice: Notice,
+    progress: Progress = unseen,
+) -> StudyData:  # fmt: skip
+    """Open the data set of one table, generated first where the study says so."""
+    place = f"{where}: {key}"
+    options = table.options
+    if table.generate is not None:
+        if "root" in options:
+            raise KpError(f"{where}: {key}.root and {key}.generate are both set; drop one of them")
+        options["root"] = str(generate(table.generate, known, f"{place}.generate", notice, progress))
+    dataset: Dataset = known.build("dataset", table.name, options, where=place)
+    if table.aliases:
+        dataset = RenamedDataset(dataset, renamed(dataset.skeleton, table.aliases, place))
+    return StudyData(name, dataset, table.generate is not None)
+
+
+def renamed(skeleton: Skeleton, aliases: Mapping[str, str], where: str) -> Skeleton:
+    """Return the skeleton under the study's names; raises KpError with the table's place in the study file."""
+    try:
+        return rename(skeleton, aliases)
+    except KpError as error:
+        raise KpError(f"{where}.{error}") from None
+
+
+def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:
+    """Return the folder of the generated data, written to the cache once."""
+    maker: Generator = known.build("generator", table.name, table.options, where=where)
+    key = content_key({"generator": table.name, "version": maker.version, "options": table.options})
+    folder = cache_dir() / "generated" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            notice(f"Writing sample data ('{table.name}') to the cache ...")
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            maker.write(partial, progress)
+            partial.rename(folder)
+            folder.with_suffix(".json").write_text(json.dumps({"title": f"generated by '{table.name}'"}))
+    return folder
+
+
+def nothing_configured(config: StudyConfig, known: Registry) -> bool:
+    """Whether no data set of the study is told where its data lies."""
+    return not any(_configured(key, table, known) for key, table in tables(config).values())
+
+
+def _configured(key: str, table: OtherDatasetTable, known: Registry) -> bool:
+    variable = _root_variable(key, table, known)
+    return "root" in table.options or bool(variable and os.environ.get(variable)) or table.generate is not None
+
+
+def _root_variable(key: str, table: OtherDatasetTable, known: Registry) -> str:
+    return str(getattr(known.component("dataset", table.name, where=f"{key}.name"), "root_variable", ""))
+
+
+def sample_notice(config: StudyConfig, known: Registry) -> str:
+    """Return what a user is told where the profile ``sample`` is run for want of data."""
+    wants = [
+        f"{table.name} root is configured (--set {key}.root=PATH"
+        + (f" or {variable}=PATH)" if (variable := _root_variable(key, table, known)) else ")")
+        for key, table in tables(config).values()
+    ]
+    return f"No {', no '.join(wants)}: running the profile 'sample' on synthetic sample data."
+
+
+def keep_apart(data: Mapping[str, StudyData], used: Iterable[Step], notice: Notice) -> dict[str, StudyData]:
+    """Return the data sets that the steps use, training images left out that another of them is scored on."""
+    names = {step.dataset for step in used}
+    chosen = {name: one for name, one in data.items() if name in names}
+    return {name: _apart(one, chosen, notice) for name, one in chosen.items()}
+
+
+def _apart(one: StudyData, data: Mapping[str, StudyData], notice: Notice) -> StudyData:
+    others = [other for other in data.values() if other is not one]
+    if not others:
+        return one
+    places = leaking(one.dataset.samples("train"), (other.dataset.samples("valid") for other in others))
+    if places:
+        scored = ", ".join(other.label for other in others)
+        notice(f"{one.label}: {len(places)} training people are left out, because {scored} is scored on their images.")
+    return replace(one, left_out=places)

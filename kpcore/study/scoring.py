@@ -1,0 +1,69 @@
+"""Scores of finished jobs, from their stored predictions: another metric or threshold needs no training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kpcore.data.predictions import Predictions, read_predictions
+from kpcore.interfaces import Scores
+from kpcore.keypoints import Column, KeypointSet, default_columns
+from kpcore.samples import People
+from kpcore.study.jobs import Job
+from kpcore.study.protocol import job_folder, predictions_file
+from kpcore.study.results import Retained
+from kpcore.study.setup import Study
+
+
+class Scorer:
+    """Scores jobs with a study's final metric; what was scored once is kept."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._truths: dict[str, People] = {}
+        self._scores: dict[tuple[str, int, tuple[Column, ...]], Scores] = {}
+
+    def final(self, job: Job) -> Scores:
+        """Score the keypoints of the job's own step."""
+        return self._score(job, job.step, job.keypoints, job.columns)
+
+    def retained(self, job: Job) -> Iterator[Retained]:
+        """Score the earlier steps whose keypoints the last head still predicts, on those steps' own data."""
+        for step, keypoints in job.retained.items():
+            columns = default_columns(keypoints)
+            scores = self._score(job, step, keypoints, columns)
+            before = _trained_on(job, step)
+            yield Retained(
+                step=step,
+                keypoints=keypoints.names,
+                columns={**scores.columns},
+                average=scores.average,
+                before=self._score(before, step, keypoints, columns).average if before else None,
+            )
+
+    def _score(self, job: Job, step: int, keypoints: KeypointSet, columns: tuple[Column, ...]) -> Scores:
+        key = (job.key, step, columns)
+        if key not in self._scores:
+            dataset = job.split.steps[step].dataset
+            found = self._read(job, dataset)
+            places = list(job.layout.heads[-1].places(keypoints.names))
+            surer = None if found.confidence is None else found.confidence[:, places]
+            truth = self._truth(dataset)
+            self._scores[key] = self._study.metric.score(found.points[:, places], surer, truth, keypoints, columns)
+        return self._scores[key]
+
+    def _read(self, job: Job, dataset: str) -> Predictions:
+        return read_predictions(job_folder(job.key) / predictions_file(job, dataset))
+
+    def _truth(self, dataset: str) -> People:
+        if dataset not in self._truths:
+            self._truths[dataset] = People.of(self._study.data[dataset].dataset.samples("valid"))
+        return self._truths[dataset]
+
+
+def _trained_on(job: Job, step: int) -> Job | None:
+    """Return the job among its sources, and theirs, that was trained on this step."""
+    for source in job.sources:
+        found = source if source.step == step else _trained_on(source, step)
+        if found is not None:
+            return found
+    return None
