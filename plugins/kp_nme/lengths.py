@@ -1,0 +1,100 @@
+"""The four lengths that landmark errors are divided by.
+
+Each takes the truth of all keypoints of the data set, so that it finds its points where they are not predicted, and
+returns one length a face in pixels, NaN where a point that it needs is not labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+
+from kpcore.errors import KpError, unknown
+from kpcore.keypoints import Skeleton
+from kpcore.samples import People
+from kpcore.tensors import UNLABELLED, Float64Array
+
+Normaliser = Literal["inter_ocular", "inter_pupil", "box", "sample"]
+CORNERS = ("r_eye_outer", "l_eye_outer")
+PUPILS = ("r_pupil", "l_pupil")
+EYE = "eye"
+
+
+class Length(Protocol):
+    """A rule that gives every face a length."""
+
+    def __call__(self, people: People, skeleton: Skeleton) -> Float64Array:
+        """Return (N,) lengths, pixels, NaN where it cannot be measured; raises KpError where it never can."""
+
+
+def inter_ocular(people: People, skeleton: Skeleton) -> Float64Array:
+    """Distance of the outer eye corners (300-W; Sagonas et al., ICCV Workshops 2013)."""
+    for name in CORNERS:
+        if name not in skeleton.names:
+            raise unknown("keypoint", name, skeleton.names, where="metric 'nme', normaliser 'inter_ocular'")
+    right, left = (_centre(people, skeleton, (name,)) for name in CORNERS)
+    return _distance(right, left)
+
+
+def inter_pupil(people: People, skeleton: Skeleton) -> Float64Array:
+    """Distance of the pupils, or where the skeleton has none, of the means of each eye's points.
+
+    With 68 points the six points around an eye stand for its pupil (Ren et al., CVPR 2014, and later work on 300-W).
+    """
+    if set(PUPILS) <= set(skeleton.names):
+        right, left = (_centre(people, skeleton, (name,)) for name in PUPILS)
+    else:
+        right, left = (_centre(people, skeleton, _eye(skeleton, side)) for side in ("r_", "l_"))
+    return _distance(right, left)
+
+
+def box(people: People, skeleton: Skeleton) -> Float64Array:
+    """Square root of width x height of the smallest upright box around the face's labelled points.
+
+    Bulat and Tzimiropoulos, ICCV 2017: "the square root of the ground truth bounding box". All labelled points of the
+    data set count, whether they are predicted or not.
+    """
+    del skeleton
+    known = (people.state != UNLABELLED)[..., None]
+    high = np.where(known, people.points[..., :2], -np.inf).max(1)
+    low = np.where(known, people.points[..., :2], np.inf).min(1)
+    sides = np.maximum(high - low, 0.0)  # -inf where a face has no labels
+    return np.asarray(np.sqrt(sides[:, 0]) * np.sqrt(sides[:, 1]))
+
+
+def sample(people: People, skeleton: Skeleton) -> Float64Array:
+    """The data set's own normaliser."""
+    del skeleton
+    return people.normaliser
+
+
+LENGTHS: Mapping[Normaliser, Length] = {
+    "inter_ocular": inter_ocular,
+    "inter_pupil": inter_pupil,
+    "box": box,
+    "sample": sample,
+}
+
+
+def _eye(skeleton: Skeleton, side: str) -> tuple[str, ...]:
+    names = tuple(name for name in skeleton.groups.get(EYE, ()) if name.startswith(side))
+    if not names:
+        raise KpError(
+            f"metric 'nme', normaliser 'inter_pupil': skeleton '{skeleton.name}' has neither {' and '.join(PUPILS)} nor"
+            f" keypoints {side}... of group '{EYE}' (groups: {', '.join(skeleton.groups)}); take normaliser = \"box\""
+        )
+    return names
+
+
+def _centre(people: People, skeleton: Skeleton, names: Sequence[str]) -> Float64Array:
+    """Return the (N, 2) mean of the points, NaN where one is not labelled: part of an eye has another centre."""
+    places = [skeleton.index(name) for name in names]
+    labelled = (people.state[:, places] != UNLABELLED).all(1)
+    centre: Float64Array = people.points[:, places, :2].mean(1)
+    return np.where(labelled[:, None], centre, np.nan)
+
+
+def _distance(one: Float64Array, other: Float64Array) -> Float64Array:
+    return np.hypot(one[:, 0] - other[:, 0], one[:, 1] - other[:, 1])

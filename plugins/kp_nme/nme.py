@@ -1,0 +1,175 @@
+"""NME: the mean error of a face's landmarks over a length of the face, and two statistics of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from kp_nme.lengths import LENGTHS, Normaliser
+from kpcore.errors import KpError
+from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.keypoints import Column, KeypointSet
+from kpcore.samples import People
+from kpcore.tensors import UNLABELLED, Float64Array
+
+Report = Literal["nme", "auc", "failure"]
+
+
+class Nme(Metric):
+    """Normalised mean error of landmarks, in percent of a length of the face.
+
+    A face's error in a column is the mean over those of the column's keypoints that are labelled, as 300-W has it
+    (Sagonas et al., Image and Vision Computing 2016): first the mean over a face's points, then over faces. The average
+    is the same over all scored keypoints at once, without those of columns that stay out of it; it is not the mean of
+    the columns. Hidden keypoints count.
+
+    ========== ================================================================== ==============
+    report     what a column holds, in percent                                    better is
+    ========== ================================================================== ==============
+    nme        mean of the faces' errors                                          lower
+    auc        area under the share of faces with an error up to x, for x from 0  higher
+               to the threshold, over the threshold; exact, without bins
+    failure    share of faces whose error is above the threshold                  lower
+    ========== ================================================================== ==============
+
+    A face without a positive length (an eye corner is not labelled) is left out. A labelled point without a prediction
+    is infinitely far: its face fails and adds no area, but a mean does not exist.
+
+    Args:
+        normaliser: the length; see :mod:`kp_nme.lengths`. Inter-pupil errors are about 1.4 times inter-ocular ones.
+        report: as above.
+        threshold: share of the length, for ``auc`` and ``failure``.
+    """
+
+    class Config(ComponentConfig):
+        """Options of a metric's table with ``name = "nme"``."""
+
+        normaliser: Normaliser = Field(
+            description="inter_ocular: distance of outer eye corners; inter_pupil: of pupils or eye centres; box: root"
+            " of the area of the labelled points' box; sample: the data set's own"
+        )
+        report: Report = Field(
+            default="nme", description="the mean error, the area under its cumulative curve, or the share of failures"
+        )
+        threshold: float = Field(
+            default=0.08, gt=0, description="share of the length at which the curve ends and above which a face fails"
+        )
+
+    def __init__(self, *, normaliser: Normaliser, report: Report, threshold: float) -> None:
+        self._normaliser = normaliser
+        self._report = report
+        self._threshold = threshold
+
+    @property
+    def convention(self) -> str:
+        """As in "nme-inter_ocular (percent)" or "nme-box AUC@0.08 (percent)"."""
+        limit = f"@{self._threshold:g}"
+        what = {"nme": "", "auc": f" AUC{limit}", "failure": f" failure rate{limit}"}[self._report]
+        return f"nme-{self._normaliser}{what} (percent)"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Only of the area."""
+        return self._report == "auc"
+
+    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+        """Return (N, K) errors in lengths of the face.
+
+        NaN where unlabelled or the face has no length; infinite where it is labelled and the prediction is missing.
+
+        Raises:
+            KpError: the skeleton lacks the normaliser's keypoints, or no face with labels has a length.
+        """
+        lengths = LENGTHS[self._normaliser](people, keypoints.skeleton)
+        usable = np.isfinite(lengths) & (lengths > 0)
+        truth = people.select(keypoints.indices)
+        labelled = truth.state != UNLABELLED
+        if labelled.any() and not labelled[usable].any():
+            raise self._no_length(people, int(np.argmax(labelled.any(1))))
+        offsets = predicted[..., :2] - truth.points[..., :2]
+        with np.errstate(over="ignore"):  # an impossible error is infinite
+            relative = np.hypot(offsets[..., 0], offsets[..., 1]) / np.where(usable, lengths, np.nan)[:, None]
+        missing = np.isnan(predicted[..., :2]).any(-1)
+        return np.where(labelled & usable[:, None], np.where(missing, np.inf, relative), np.nan)
+
+    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+        """Reduce (N, K) values to percentages.
+
+        Raises:
+            KpError: a column's keypoint is not scored, or a mean is asked for and a prediction is missing.
+        """
+        if self._report == "nme":
+            _check_predicted(values, people, keypoints)
+        scores = {column.name: self._statistic(values, keypoints, column.keypoints) for column in columns}
+        left_out = {name for column in columns if not column.in_average for name in column.keypoints}
+        counted = [name for name in keypoints.names if name not in left_out]
+        return Scores(scores, self._statistic(values, keypoints, counted))
+
+    def _statistic(self, values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> float:
+        errors = face_errors(values, keypoints, names)
+        return 100 * STATISTICS[self._report](errors, self._threshold) if errors.size else float("nan")
+
+    def _no_length(self, people: People, place: int) -> KpError:
+        return KpError(
+            f"image {people.image_ids[place]}, row {people.rows[place]}, and every other face: normaliser"
+            f" '{self._normaliser}' cannot be measured (a point that it needs is not labelled, or the length is not"
+            f" positive); take another of {', '.join(LENGTHS)}"
+        )
+
+
+def face_errors(values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> Float64Array:
+    """Return the mean error of each face over these keypoints, where it has one; faces without are left out.
+
+    Raises:
+        KpError: a name is not in the set.
+    """
+    strangers = [name for name in names if name not in keypoints]
+    if strangers:
+        raise KpError(
+            f"a column counts {', '.join(strangers)}, which is not among the keypoints that are scored"
+            f" ({', '.join(keypoints.names)}); score columns of this set"
+        )
+    chosen = values[:, list(keypoints.places(names))]
+    counted = (~np.isnan(chosen)).sum(1)
+    total = np.nansum(chosen, axis=1)
+    return np.asarray(total[counted > 0] / counted[counted > 0])
+
+
+def mean_error(errors: Float64Array, threshold: float) -> float:
+    """Return the mean; the threshold does not enter."""
+    del threshold
+    return float(errors.mean())
+
+
+def area_under_curve(errors: Float64Array, threshold: float) -> float:
+    """Return the area under the cumulative distribution of the errors from 0 to the threshold, over the threshold.
+
+    A face with error e adds the step from e on: an area of max(0, threshold - e). The mean of those is the integral.
+    """
+    return float(np.clip(1 - errors / threshold, 0, None).mean())
+
+
+def failure_rate(errors: Float64Array, threshold: float) -> float:
+    """Return the share of errors above the threshold."""
+    return float((errors > threshold).mean())
+
+
+STATISTICS: Mapping[Report, Callable[[Float64Array, float], float]] = {
+    "nme": mean_error,
+    "auc": area_under_curve,
+    "failure": failure_rate,
+}
+
+
+def _check_predicted(values: Float64Array, people: People, keypoints: KeypointSet) -> None:
+    missing = np.argwhere(np.isinf(values))
+    if missing.size:
+        face, place = missing[0]
+        raise KpError(
+            f"image {people.image_ids[face]}, row {people.rows[face]}: no prediction of labelled '"
+            f"{keypoints.names[place]}' ({len(missing)} such points), so there is no mean error; predict all, or take"
+            ' report = "auc" or "failure" of metric \'nme\''
+        )
