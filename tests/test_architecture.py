@@ -53,11 +53,19 @@ def test_every_package_is_shipped_and_every_plugin_has_an_entry_point():
     assert sorted(project["project"]["entry-points"]["kpcore"].values()) == PLUGINS
 
 
-@pytest.mark.parametrize("mode", ["transfer", "frozen", "random"])
-def test_a_mode_is_one_short_file_that_cites_the_paper(mode):
+@pytest.mark.parametrize(
+    ("mode", "source"),
+    [
+        *((mode, "Paper, section 3.2") for mode in ("transfer", "frozen", "random", "by_name")),
+        ("gradual", "Howard, Ruder"),
+        ("l2sp", "Li, Grandvalet, Davoine"),
+        ("replay", "Li, Hoiem"),
+    ],
+)
+def test_a_mode_is_one_short_file_that_cites_its_source(mode, source):
     text = (ROOT / "plugins" / "kp_modes" / f"{mode}.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 100
-    assert "Paper, section 3.2" in text
+    assert source in text
 
 
 def test_no_function_is_longer_than_a_screen():
