@@ -168,9 +168,8 @@ def test_a_skeleton_without_the_names_is_told_which_are_missing():
 @given(st.permutations(MPII.keypoints))
 def test_paper_sets_follow_any_skeletons_order(keypoints):
     other = Skeleton("other", tuple(keypoints))
-    for mine, split in zip(
-        PaperSplits(splits=list(TABLE_1)).splits(MPII, {}), PaperSplits(splits=list(TABLE_1)).splits(other, {}), strict=True
-    ):
+    rule = PaperSplits(splits=list(TABLE_1))
+    for mine, split in zip(rule.splits(MPII, {}), rule.splits(other, {}), strict=True):
         assert set(mine.target.names) == set(split.target.names)
         assert list(split.target.indices) == sorted(split.target.indices)
 

@@ -136,8 +136,8 @@ def prepare(
         done.append(
             {
                 "data": wanted.data.label, "part": wanted.part, "people": wanted.people,
-                "resolution": wanted.how.resolution, "side": wanted.how.side, "crops": wanted.how.kind, "bytes": wanted.size, "prepared": not there,
-                "seconds": seconds, "path": str(wanted.path),
+                "resolution": wanted.how.resolution, "side": wanted.how.side, "crops": wanted.how.kind,
+                "bytes": wanted.size, "prepared": not there, "seconds": seconds, "path": str(wanted.path),
             }
         )  # fmt: skip
     if as_json:

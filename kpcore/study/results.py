@@ -73,7 +73,7 @@ class DataInfo(Strict):
         people = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
         without = f", {self.left_out:,} left out of training" if self.left_out else ""
         own = (f"list {self.list}; " if self.list else "") + f"people: {people}{without}"
-        return "; ".join([own, *(f"S from {other.step or 'own data'}: {other.description}" for other in self.others)])
+        return "; ".join([own, *(f"and {other.step or 'own data'}: {other.description}" for other in self.others)])
 
 
 class SplitInfo(Strict):

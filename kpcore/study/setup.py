@@ -32,7 +32,7 @@ from kpcore.tensors import VISIBLE
 
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
-SAME_RECIPE = ("dataset.", "study.", "split.", "training.threads")
+SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
 
 

@@ -1,0 +1,332 @@
+"""S1 and S2 from different data sets: names meet, images do not, and every step is scored on its own data."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from kpcore.cli.app import outcome
+from kpcore.data.leaks import leaking
+from kpcore.data.renamed import rename
+from kpcore.errors import KpError
+from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step, default_columns
+from kpcore.network import build_network, describe
+from kpcore.plans import Layout, TransferPlan, fresh_origins
+from kpcore.registry import registry
+from kpcore.samples import People, Sample
+from kpcore.study.baseline import mean_shape, score_mean_shape
+from kpcore.study.data import StudyData
+from kpcore.study.jobs import plan_jobs
+from kpcore.study.results import Results
+from kpcore.study.setup import open_study
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+from kpcore.training.device import Device
+from kpcore.training.step import Learner
+
+CPU = Device(torch.device("cpu"), "fp32", 1)
+
+STUDY = """
+[study]
+name = "across"
+modes = ["transfer", "frozen", "random"]
+
+[dataset]
+name = "mpii"
+
+[datasets.sports]
+name = "mpii"
+aliases = { upper_neck = "neck", thorax = "chest" }
+
+[split]
+name = "explicit"
+
+[split.sets.arms_to_head]
+datasets = ["sports", ""]
+steps = [["elbow", "wrist", "neck"], ["head_top", "upper_neck", "shoulder", "elbow"]]
+
+[backbone]
+name = "hourglass"
+stages = [1, 2]
+channels = 8
+depth = 1
+
+[codec]
+name = "heatmap"
+loss = "cross_entropy"
+sigma = 1.0
+
+[training]
+resolution = 32
+batch_size = 4
+epochs = 1
+iterations_per_epoch = 2
+threads = 1
+optimizer = { name = "adamw", learning_rate = 1e-3 }
+
+[evaluation.validation]
+name = "pck"
+"""
+
+
+def write_root(root: Path, seed: int) -> Path:
+    """Dots at the joints of made-up people, in MPII's layout."""
+    random = np.random.default_rng(seed)
+    (root / "images").mkdir(parents=True)
+    (root / "annot").mkdir()
+    for part, people in (("train", 10), ("valid", 5)):
+        points = random.uniform(10, 54, (people, 16, 2)).round(1)
+        for person in range(people):
+            image = random.integers(0, 60, (64, 64, 3), np.uint8)
+            for joint, (x, y) in enumerate(points[person]):
+                cv2.circle(image, (round(x), round(y)), 2, (joint * 16, 255 - joint * 16, 128), -1)
+            cv2.imwrite(str(root / "images" / f"{part}{person}.png"), image)
+        with h5py.File(root / "annot" / f"{part}.h5", "w") as file:
+            file.create_dataset("imgname", data=[f"{part}{person}.png".encode() for person in range(people)])
+            file["part"] = points + 1  # the layout counts pixels from 1
+            file["center"] = np.full((people, 2), 32.5)
+            file["scale"] = np.full(people, 64 / 200)
+            file["visible"] = np.ones((people, 16))
+            file["normalize"] = np.full(people, 8.0)
+            file["index"] = np.arange(people)
+            file["person"] = np.zeros(people)
+    return root
+
+
+@pytest.fixture
+def roots(tmp_path):
+    return write_root(tmp_path / "own", 1), write_root(tmp_path / "sports", 2)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def sets(roots, *more):
+    return [f"dataset.root={roots[0]}", f"datasets.sports.root={roots[1]}", *more]
+
+
+def run(study, roots, *more):
+    return outcome(["run", str(study), "--jobs", "1", *(part for one in sets(roots, *more) for part in ("--set", one))])
+
+
+def results():
+    return Results.from_json(Path("runs/across/results.json").read_text())
+
+
+def planned(study, roots, *more):
+    opened = open_study(study, None, sets(roots, *more), notice=lambda _: None)
+    return plan_jobs(opened, CPU)
+
+
+def test_a_study_across_data_sets_runs_and_says_where_each_step_is_from(study, roots, capsys):
+    assert run(study, roots) == 0
+    found = results()
+    assert found.data.people == {"train": 10, "valid": 5}
+    assert [(other.step, other.people) for other in found.data.others] == [("sports", {"train": 10, "valid": 5})]
+    split = found.splits[0]
+    assert (split.datasets, split.extra, split.missing) == (("sports", ""), ("neck",), ("upper_neck",))
+    assert {row.status for row in found.rows} == {"done"}
+    shown = " ".join(capsys.readouterr().out.split())
+    for told in ("sports: MPII", "Unknown to the last data set: neck", "S1 (from sports)"):
+        assert told in shown
+
+
+def test_each_step_is_trained_and_scored_on_its_own_data_set(study, roots):
+    source, *targets = planned(study, roots).jobs
+    own, sports = (
+        open_study(study, None, sets(roots), notice=lambda _: None).data[name].dataset for name in ("", "sports")
+    )
+    assert [job.dataset for job in (source, *targets)] == ["sports", "", "", ""]
+    assert source.settings["data"][0]["train"] == sports.fingerprint("train")
+    assert {job.settings["data"][0]["valid"] for job in targets} == {own.fingerprint("valid")}
+    assert "neck" in source.settings["data"][0]["skeleton"]
+
+
+def test_what_the_study_calls_a_data_set_is_not_in_the_key(study, roots):
+    before = [job.key for job in planned(study, roots).jobs]
+    study.write_text(STUDY.replace("sports", "other"))
+    renamed = [f"dataset.root={roots[0]}", f"datasets.other.root={roots[1]}"]
+    opened = open_study(study, None, renamed, notice=lambda _: None)
+    assert [job.key for job in plan_jobs(opened, CPU).jobs] == before
+
+
+def test_an_image_that_another_data_set_is_scored_on_is_not_trained_on(study, roots):
+    own, sports = roots
+    before = [job.key for job in planned(study, roots).jobs]
+    shutil.copy(own / "images" / "valid3.png", sports / "images" / "train7.png")
+    told = []
+    opened = open_study(study, None, sets(roots), notice=told.append)
+    assert opened.data["sports"].left_out == (7,)
+    assert opened.data["sports"].people("train") == 9
+    assert opened.data[""].left_out == ()
+    assert told == ["MPII: 1 training people are left out, because MPII is scored on their images."]
+    after = [job.key for job in plan_jobs(opened, CPU).jobs]
+    assert [key for key in before if key in after] == [before[-1]]  # random sees no image of sports
+    assert run(study, roots) == 0
+    assert results().data.others[0].left_out == 1
+
+
+def test_images_are_compared_by_content(tmp_path):
+    def sample(image, row=0):
+        return Sample(image, np.zeros((1, 2)), np.zeros(1), np.zeros(2), 1.0, 1.0, str(row), "0", row)
+
+    first, same, other = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
+    first.write_bytes(b"12345")
+    same.write_bytes(b"12345")
+    other.write_bytes(b"54321")
+    array = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    training = [sample(other), sample(same), sample(array), sample(tmp_path / "missing.png"), sample(same)]
+    assert leaking(training, [[sample(first)], [sample(array.copy())]]) == (1, 2, 4)
+    assert leaking(training, [[]]) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("upper_neck =", "uper_neck =", r"datasets\.sports\.aliases: unknown keypoint 'uper_neck'.*'upper_neck'\?"),
+        ('"chest"', '"neck"', "aliases: two keypoints would be called 'neck'"),
+        ('"chest"', '"pelvis"', "aliases: 'thorax' cannot be called 'pelvis': that is another keypoint"),
+        ('["sports", ""]', '["sprots", ""]', r"head\.datasets: unknown data set 'sprots'; did you mean 'sports'"),
+        ('["sports", ""]', '["sports"]', r"head\.datasets: names 1 data sets for 2 steps; name one a step"),
+        ('"wrist", "neck"', '"wrist", "upper_neck"', r"steps\[0\]: unknown keypoint or group 'upper_neck'.*'neck'\?"),
+        ('"wrist", "neck"', '"wrist", "chset"', r"steps\[0\]: unknown keypoint or group 'chset'.*'chest'\?"),
+    ],
+)
+def test_wrong_names_are_told(study, roots, old, new, told):
+    assert STUDY.count(old) == 1
+    study.write_text(STUDY.replace(old, new))
+    with pytest.raises(KpError, match=told):
+        open_study(study, None, sets(roots), notice=lambda _: None)
+
+
+def test_a_data_set_that_no_step_names_is_told(study, roots):
+    study.write_text(STUDY.replace('["sports", ""]', '["", ""]').replace('"wrist", "neck"', '"wrist"'))
+    with pytest.raises(KpError, match=r"datasets\.sports: no step of a split names it; drop the table"):
+        open_study(study, None, sets(roots), notice=lambda _: None)
+
+
+def test_aliases_rename_mirrors_groups_and_edges():
+    skeleton = Skeleton(
+        "s",
+        (Keypoint("lw", "rw", "wrist"), Keypoint("rw", "lw", "wrist"), Keypoint("neck")),
+        (("lw", "neck"), ("rw", "neck")),
+    )
+    renamed = rename(skeleton, {"lw": "l_wrist", "rw": "r_wrist", "neck": "upper_neck"})
+    assert renamed.keypoints == (
+        Keypoint("l_wrist", "r_wrist", "wrist"), Keypoint("r_wrist", "l_wrist", "wrist"),
+        Keypoint("upper_neck", None, "upper_neck"),
+    )  # fmt: skip
+    assert renamed.edges == (("l_wrist", "upper_neck"), ("r_wrist", "upper_neck"))
+    assert rename(skeleton, {"lw": "rw", "rw": "lw"}).names == ("rw", "lw", "neck")
+
+
+def test_targets_are_drawn_by_name_from_the_batches_skeleton(narrow, make_codec, figure):
+    """A set of another skeleton is supervised where the names meet; places in that skeleton mean nothing here."""
+    other = Skeleton("other", (Keypoint("tail"), Keypoint("hip"), Keypoint("head")))
+    wanted = other.select(["tail", "hip", "head"])
+    codec = make_codec()
+    layout = Layout((wanted,))
+    network = build_network(narrow, codec, layout, seed=0, resolution=32)
+    plan = TransferPlan(fresh_origins(describe(narrow, codec, layout)), supervision=layout.heads)
+
+    def learner(skeleton):
+        return Learner(network, plan, None, narrow, codec, skeleton, CPU)
+
+    assert learner(figure).supervision[0].names == ("hip", "head")
+    assert learner(figure).supervision[0].indices == (3, 1)
+    with pytest.raises(KpError, match="supervised on tail, hip, head, none of which skeleton .else. has"):
+        _ = learner(Skeleton("else", (Keypoint("ear"),))).supervision
+
+
+def test_extra_and_missing_are_by_name():
+    def skeleton(name, *names):
+        return Skeleton(name, tuple(map(Keypoint, names)))
+
+    first, last = skeleton("first", "a", "b", "neck"), skeleton("last", "b", "c", "upper_neck")
+    split = KeypointSplit("s", (Step(first.all(), "first"), Step(last.all())))
+    assert split.crosses
+    assert (split.overlap, split.extra, split.missing) == (("b",), ("a", "neck"), ("c", "upper_neck"))
+
+
+# --- scored on both -----------------------------------------------------------------------------------------------
+
+
+def test_a_head_that_still_predicts_s1_is_scored_on_it_too(study, roots):
+    study.write_text(STUDY.replace('steps = [["elbow", "wrist", "neck"]', 'steps = [["elbow", "wrist"]').replace(
+        '"shoulder", "elbow"]]', '"shoulder", "elbow", "wrist"]]'))  # fmt: skip
+    assert run(study, roots) == 0
+    found = results()
+    by_mode = {row.mode: row.retained for row in found.rows}
+    for mode, kept in by_mode.items():
+        assert [(one.step, set(one.columns)) for one in kept] == [(0, {"elbow", "wrist"})], mode
+        assert (kept[0].before is None) == (mode == "random")
+    assert len({kept[0].before for mode, kept in by_mode.items() if mode != "random"}) == 1
+    frozen = next(row for row in found.rows if row.mode == "frozen")
+    folder = Path("runs/across/jobs/arms_to_head-frozen-0")
+    assert sorted(path.name for path in folder.glob("predictions*")) == ["predictions-1.h5", "predictions.h5"]
+    # S1 is scored on the people of sports, not of the study's own data set.
+    sports = open_study(study, None, sets(roots), notice=lambda _: None).data["sports"].dataset
+    truth = People.of(sports.samples("valid"))
+    keypoints = sports.skeleton.select(["elbow", "wrist"])
+    with h5py.File(folder / "predictions-1.h5") as file:
+        predicted = file["preds"][()]
+        places = [list(file.attrs["keypoints"]).index(name) for name in keypoints.names]
+    metric = registry().build("metric", "pckh", {}, where="test")
+
+    again = metric.score(predicted[:, places], None, truth, keypoints, default_columns(keypoints))
+    assert frozen.retained[0].average == pytest.approx(again.average, abs=1e-4)
+
+
+# --- the mean shape -----------------------------------------------------------------------------------------------
+
+
+def shaped(points, state, centre, side, row):
+    return Sample(
+        Path("none.png"), np.array(points, np.float32), np.array(state, np.uint8), np.array(centre, np.float32), side,
+        10.0, str(row), "0", row,
+    )  # fmt: skip
+
+
+def test_the_mean_shape_is_in_crop_sides_over_labelled_points():
+    nothing = [np.nan, np.nan]
+    samples = [
+        shaped([[60, 50], [50, 90]], [VISIBLE, HIDDEN], (50, 50), 100.0, 0),
+        shaped([[140, 100], nothing], [VISIBLE, UNLABELLED], (100, 100), 200.0, 1),
+    ]
+    assert mean_shape(samples) == pytest.approx(np.array([[0.15, 0.0], [0.0, 0.4]]))
+    unseen = [shaped([[1, 1], nothing], [VISIBLE, UNLABELLED], (0, 0), 10.0, 0)]
+    assert np.isnan(mean_shape(unseen)[1]).all()
+
+
+def test_the_mean_shape_of_equal_people_is_right(dots):
+    class Same(dots):
+        def samples(self, part):
+            return [super().samples("train")[0]] * 3
+
+    data = Same()
+    split = KeypointSplit("s", (Step(data.skeleton.select(["hip"])), Step(data.skeleton.select(["head", "foot"]))))
+    metric = registry().build("metric", "pckh", {}, where="test")
+    found = score_mean_shape(StudyData("", data, sample=True), split, metric)
+    assert found.average == 100
+
+
+def test_the_mean_shape_stands_in_results_and_tables(study, roots):
+    assert run(study, roots, "study.modes=['random']") == 0
+    found = results()
+    assert set(found.splits[0].mean_shape) == {"head", "neck", "shoulder", "elbow", "average"}
+    last = Path("runs/across/tables.md").read_text().split("| Mean shape")[1].splitlines()[0]
+    assert f"{found.splits[0].mean_shape['average']:.1f}" in last
+
+
+def test_the_data_set_names_the_metric_where_the_study_does_not(study, roots):
+    opened = open_study(study, None, sets(roots), notice=lambda _: None)
+    assert opened.config.evaluation.metric.name == "pckh"
+    assert opened.metric.convention.startswith("PCKh")
