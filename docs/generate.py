@@ -23,6 +23,7 @@ from kpcore.config import (
     MetricTable,
     ModeTable,
     Optimizer,
+    OtherDatasetTable,
     Schedule,
     SplitTable,
     StudyTable,
@@ -35,6 +36,7 @@ REFERENCE = Path(__file__).parent / "reference"
 TABLES: dict[str, type[BaseModel]] = {
     "study": StudyTable,
     "dataset": DatasetTable,
+    "datasets.NAME": OtherDatasetTable,
     "split": SplitTable,
     "backbone": BackboneTable,
     "codec": CodecTable,

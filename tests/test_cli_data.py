@@ -350,6 +350,7 @@ def test_eval_says_what_it_measured(evaluate, predictions):
     assert (found["average"], found["people"], found["part"], found["data"]) == (100, 3, "valid", "Faces")
     assert (found["metric"], found["convention"], found["threshold"]) == ("near", "all", 0.5)
     assert evaluate(predictions(TRUTH + 1), "--threshold", "0.25")["threshold"] == 0.25
+    assert evaluate(predictions(TRUTH + 1), "--set", "metric.threshold=0.25")["threshold"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -417,6 +418,7 @@ def test_eval_refuses_wrong_options(run, root, predictions):
     arguments = ["eval", path, "--dataset", "faces", "--root", root]
     fails_with(run(*arguments, "--split", "up"), "holds no keypoint 'r_eye', which is scored (nose, chin exist)")
     fails_with(run(*arguments, "--metric", "bare", "--threshold", "1"), "--threshold: metric 'bare' has no such option")
+    fails_with(run(*arguments, "--set", "metric.normaliser=box"), "--set metric.normaliser: metric 'near' has no such")
     fails_with(run(*arguments, "--metric", "nera"), "unknown metric 'nera'; did you mean 'near'?")
     fails_with(run(*arguments, "--part", "test"), "unknown part 'test'")
     fails_with(run(*arguments, "--split", "needy:down"), "unknown split 'needy:down'")

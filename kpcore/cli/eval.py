@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from kpcore.data.score import Result
 
 
+METRIC = "metric."
+"""Begins a ``--set`` for the metric."""
+
+
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="HDF5 with 'preds' (N, K, D).", show_default=False)],
     dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="The data set plugin.", show_default=False)],
@@ -35,7 +39,10 @@ def evaluate(
         ),
     ] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="An option of the data set; of the metric, metric.KEY. Repeatable."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -43,6 +50,7 @@ def evaluate(
 
     The file holds one row a person, in the annotation file's order, in pixels of the image.
     """
+    from kpcore.config import parse_set
     from kpcore.data.predictions import read_predictions
     from kpcore.data.score import build_metric, score
     from kpcore.data.splits import find_split
@@ -51,12 +59,14 @@ def evaluate(
 
     known = registry()
     given = read_predictions(predictions).with_origin(origin)
-    opened = open_named(known, dataset, root, sets or [])
+    of_metric = [one.removeprefix(METRIC) for one in sets or [] if one.startswith(METRIC)]
+    opened = open_named(known, dataset, root, [one for one in sets or [] if not one.startswith(METRIC)])
     (part,) = opened.parts(part)
     chosen = find_split(known, split, opened.dataset.skeleton) if split else None
-    built = build_metric(
-        known, metric or opened.dataset.default_metric, {"convention": convention, "threshold": threshold}
-    )
+    options = {"convention": convention, "threshold": threshold}
+    for one in of_metric:
+        options |= parse_set(one)
+    built = build_metric(known, metric or opened.dataset.default_metric, options)
     result = score(opened.dataset, part, given, built.metric, chosen)
     if as_json:
         print_json(

@@ -205,7 +205,8 @@ def build_metric(known: Registry, name: str, options: Mapping[str, Any]) -> Buil
     for key in given:
         if key not in config.model_fields:
             exist = ", ".join(config.model_fields) or "none"
-            raise KpError(f"--{key}: metric '{name}' has no such option; it has {exist}")
+            flag = f"--{key}" if key in ("convention", "threshold") else f"--set metric.{key}"
+            raise KpError(f"{flag}: metric '{name}' has no such option; it has {exist}")
     where = f"metric '{name}'"
     full = validate(config, given, where=where).model_dump(mode="json")
     return BuiltMetric(name, known.build("metric", name, given, where=where), full)

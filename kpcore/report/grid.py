@@ -12,7 +12,7 @@ from kpcore.study.results import AVERAGE, Results, SplitInfo
 NOTHING = "–"
 """Stands in a cell that has no figure."""
 
-MEAN_SHAPE = "Mean shape (no network)"
+MEAN_SHAPE = "Mean shape"
 """Names the row of what the mean shape of the training people scores."""
 
 Cell = Callable[[str], str]

@@ -1,0 +1,39 @@
+"""Every example's profile ``sample`` runs to its table without any data, and learned: it beats the mean shape."""
+
+from pathlib import Path
+
+import pytest
+
+from kpcore.cli.app import outcome
+from kpcore.config import read_toml
+from kpcore.study.results import Results
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+MARGINS = {
+    "mpii_hourglass": 30,  # points of PCKh
+    "lspet_to_mpii": 25,
+}
+"""Example -> by how much transfer and random beat the mean shape: points where higher is better; where lower is better,
+the share of the mean shape's error that is left at most."""
+
+
+def test_every_example_with_a_sample_profile_is_tried():
+    sampled = {path.stem for path in EXAMPLES.glob("*.toml") if "sample" in read_toml(path).get("profiles", {})}
+    assert sampled == set(MARGINS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MARGINS)
+def test_the_sample_profile_learns(name, tmp_path, monkeypatch):
+    for variable in ("KP_MPII_ROOT", "KP_LSPET_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    assert outcome(["run", str(EXAMPLES / f"{name}.toml"), "--profile", "sample", "--out", str(tmp_path / "out")]) == 0
+    found = Results.from_json((tmp_path / "out" / "results.json").read_text())
+    assert found.data.sample
+    assert {row.status for row in found.rows} == {"done"}
+    for row in found.rows:
+        shape = next(split.mean_shape["average"] for split in found.splits if split.name == row.split)
+        told = f"{row.split}, {row.mode}: {row.average} beside the mean shape's {shape}"
+        if row.mode != "frozen":
+            better = row.average - shape >= MARGINS[name] if found.higher_is_better else row.average <= MARGINS[name] * shape
+            assert better, told
