@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from kp_modes.growth import grow, new_stages
 from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
@@ -24,7 +26,9 @@ class Frozen(TransferStrategy):
     class Config(ComponentConfig):
         """Options; the first value of each is the default."""
 
-        norm: Literal["eval", "train"] = "eval"
+        norm: Literal["eval", "train"] = Field(
+            default="eval", description="BatchNorm of the frozen stages keeps the source's statistics, or moves them"
+        )
 
     def __init__(self, *, norm: Literal["eval", "train"]) -> None:
         self.norm = norm

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from kp_modes.growth import grow, grow_reset, new_stages, on_skeleton
 from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
@@ -29,8 +31,12 @@ class Transfer(TransferStrategy):
     class Config(ComponentConfig):
         """Options; the first value of each is the default."""
 
-        supervision: Literal["s2", "s1"] = "s2"
-        heads: Literal["reset", "by_name"] = "reset"
+        supervision: Literal["s2", "s1"] = Field(
+            default="s2", description="every stage learns S2, or the carried stages keep their heads and learn S1 on"
+        )
+        heads: Literal["reset", "by_name"] = Field(
+            default="reset", description="with s2, the carried stages' heads are renewed, or keep what S1 and S2 share"
+        )
 
     def __init__(self, *, supervision: Literal["s2", "s1"], heads: Literal["reset", "by_name"]) -> None:
         self.supervision = supervision
