@@ -1,0 +1,265 @@
+"""Keypoints in COCO's format (Lin et al., ECCV 2014; cocodataset.org, "Data format"), of any category."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from kp_coco.reader import Table, read
+from kp_coco.skeleton import COCO, build, without_partner
+from kpcore.cache import content_key
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.keypoints import Skeleton
+from kpcore.samples import Sample
+from kpcore.tensors import UNLABELLED, Float64Array
+
+FORMAT = 1
+"""Raised whenever the same files would give other samples."""
+CROP = 1.25
+"""Crop side over the larger side of the box, as is usual for COCO."""
+SMALLEST = 16.0
+"""Pixels: no crop is smaller."""
+MARGIN = 2.0
+"""Pixels that a crop reaches beyond a labelled keypoint outside the enlarged box, both sides together."""
+
+
+class Coco(Dataset):
+    """People, animals or things of one category, from annotation files in COCO's format.
+
+    The skeleton is the file's: names are kept, and mirror partners and groups are read off them (``left_wrist``,
+    ``L_Eye``, ``front_left_paw``). Coordinates are 0-based in the files already. Crowd regions and people without a
+    labelled keypoint are left out. The crop is a square around the box's centre, 1.25 times its larger side, wider only
+    where a labelled keypoint would be outside. The normaliser is the square root of the segment's area as the file
+    states it; where it states none, 0.53 times the box's area is taken, and a finding says so.
+
+    Args: as the fields of ``Config``.
+
+    Raises:
+        KpError: no root is given, it does not exist, or holds no such annotation, or one that is damaged.
+    """
+
+    root_variable: ClassVar[str] = "KP_COCO_ROOT"
+    """Environment variable that names the root where the configuration does not."""
+    default_skeleton: ClassVar[Skeleton | None] = COCO
+    """COCO's 17 keypoints of a person, known without its files."""
+
+    class Config(ComponentConfig):
+        """``[dataset] name = "coco"``."""
+
+        root: str | None = Field(default=None, description="folder that the paths below start from; else KP_COCO_ROOT")
+        train_annotations: str = Field(
+            default="annotations/person_keypoints_train2017.json", description="annotation file of part 'train'"
+        )
+        valid_annotations: str = Field(
+            default="annotations/person_keypoints_val2017.json", description="annotation file of part 'valid'"
+        )
+        train_images: str = Field(default="train2017", description="folder of the images of train_annotations")
+        valid_images: str = Field(default="val2017", description="folder of the images of valid_annotations")
+        category: str | None = Field(
+            default=None, description="name of the category; where absent, the only one with keypoints"
+        )
+        mirrors: dict[str, str] = Field(
+            default_factory=dict, description="mirror partners that the names do not tell, each pair once, one way"
+        )
+        held_out: float | None = Field(
+            default=None,
+            gt=0,
+            lt=1,
+            description="for data with one file: hold out this share of train_annotations' images, drawn by a hash of"
+            " their names, as part 'valid', and read no valid_annotations",
+        )
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        train_annotations: str,
+        valid_annotations: str,
+        train_images: str,
+        valid_images: str,
+        category: str | None,
+        mirrors: dict[str, str],
+        held_out: float | None,
+    ) -> None:
+        self._root = _existing_root(root)
+        self._held_out = held_out
+        self._category = category
+        self._mirrors = dict(mirrors)
+        train = (self._root / train_annotations, self._root / train_images)
+        valid = (self._root / valid_annotations, self._root / valid_images) if held_out is None else train
+        self._files = {part: paths for part, paths in (("train", train), ("valid", valid)) if paths[0].is_file()}
+        if not self._files:
+            raise _nothing_there(self._root, train[0], valid[0])
+        self._tables: dict[str, Table] = {}
+        self._samples: dict[str, tuple[Sample, ...]] = {}
+        smallest = min(self._files, key=lambda part: self._files[part][0].stat().st_size)
+        self._skeleton = self._skeleton_of(self._table(smallest), self._files[smallest][0])
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The category's keypoints, in the file's order."""
+        return self._skeleton
+
+    @property
+    def label(self) -> str:
+        """COCO where it is a person's 17 keypoints; else the category's name beside it."""
+        return "COCO" if self._skeleton.names == COCO.names else f"COCO format, {self._skeleton.name}"
+
+    @property
+    def list_name(self) -> str:
+        """How the validation images were drawn, where the files do not say."""
+        return "" if self._held_out is None else f"{self._held_out:g} of the images held out by name hash"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Those of "train" and "valid" whose file exists."""
+        return tuple(self._files)
+
+    @property
+    def normaliser(self) -> str:
+        """The scale s of OKS."""
+        return "square root of the segment's area"
+
+    @property
+    def default_metric(self) -> str:
+        """OKS."""
+        return "oks"
+
+    def samples(self, part: str) -> Sequence[Sample]:
+        """Return the part's people, read once and kept."""
+        if part not in self._samples:
+            table = self._table(part)
+            self._samples[part] = _samples(table, self._files[part][1])
+        return self._samples[part]
+
+    def fingerprint(self, part: str) -> str:
+        """Return a digest of annotation bytes, image names and sizes, and the settings that make the part."""
+        table = self._table(part)
+        file, folder = self._files[part]
+        return content_key(
+            {
+                "format": FORMAT,
+                "part": part,
+                "annotation": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "category": table.category.name,
+                "mirrors": sorted(self._mirrors.items()),
+                "held_out": self._held_out,
+                "images": [[name, _size(folder / name)] for name in sorted(set(table.images))],
+            }
+        )
+
+    def findings(self, part: str) -> Sequence[Finding]:
+        """Return what the reader left out or derived, crops that were widened, and sides without a partner."""
+        table = self._table(part)
+        _, wide = _crops(table)
+        first = np.flatnonzero(wide)[:1]
+        return (
+            *table.findings,
+            *(Finding("note", f"crop widened to hold labelled keypoints outside 1.25 x the box (first: "
+                      f"{table.images[i]}, row {table.rows[i]})", int(wide.sum())) for i in first),
+            *(Finding("warning", f"keypoint '{name}' names a side, but its partner is missing: a mirrored image would"
+                      " show it on the wrong side; set training.augmentation.flip = 0") for name in self._lonely()),
+        )  # fmt: skip
+
+    def _lonely(self) -> list[str]:
+        lonely = without_partner(self._skeleton.names)
+        return [name for name in lonely if self._skeleton[name].mirror is None]
+
+    def _table(self, part: str) -> Table:
+        if part not in self._files:
+            raise unknown("part", part, self.parts, where=str(self._root))
+        if part not in self._tables:
+            table = read(self._files[part][0], self._category, self._wanted(part))
+            self._same_category(table, self._files[part][0])
+            self._tables[part] = table
+        return self._tables[part]
+
+    def _wanted(self, part: str) -> Callable[[str], bool]:
+        share = self._held_out
+        if share is None:
+            return lambda name: True
+        return lambda name: (_drawn(name) < share) == (part == "valid")
+
+    def _same_category(self, table: Table, file: Path) -> None:
+        for part, other in self._tables.items():
+            if other.category.names != table.category.names:
+                raise KpError(
+                    f"{file}: keypoints {', '.join(table.category.names)} are not those of {self._files[part][0]}"
+                    f" ({', '.join(other.category.names)}); both parts need the same, in the same order"
+                )
+
+    def _skeleton_of(self, table: Table, file: Path) -> Skeleton:
+        names, edges = table.category.names, table.category.edges
+        title = COCO.name if names == COCO.names else table.category.name
+        return build(title, names, edges, self._mirrors, where=str(file))
+
+
+def _existing_root(root: str | None) -> Path:
+    configured = root or os.environ.get(Coco.root_variable)
+    if not configured:
+        raise KpError(
+            "dataset.root: no folder of COCO is configured; set root in [dataset], or --set dataset.root=PATH/TO/coco,"
+            f" or the environment variable {Coco.root_variable}"
+        )
+    path = Path(configured).expanduser()
+    if not path.is_dir():
+        source = "dataset.root" if root else Coco.root_variable
+        raise KpError(f"{source}: {configured} is not a folder; it should hold annotations/ and folders of images")
+    return path
+
+
+def _nothing_there(root: Path, train: Path, valid: Path) -> KpError:
+    wanted = dict.fromkeys((str(train), str(valid)))
+    there = sorted(str(path.relative_to(root)) for folder in (root, root / "annotations") for path in _json(folder))
+    hint = f"; JSON files there: {', '.join(there[:5])} (set train_annotations or valid_annotations)" if there else ""
+    return KpError(f"{root}: no annotation of COCO there: neither {' nor '.join(wanted)} exists{hint}")
+
+
+def _json(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.json") if path.is_file()]
+
+
+def _drawn(name: str) -> float:
+    """Return the image's name hashed to [0, 1)."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12
+
+
+def _size(path: Path) -> int | None:
+    """Return bytes; None where the image is missing, which the data check reports."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _centres(table: Table) -> Float64Array:
+    return table.boxes[:, :2] + table.boxes[:, 2:] / 2
+
+
+def _crops(table: Table) -> tuple[Float64Array, Float64Array]:
+    """Return (N,) crop sides, and where (N,) a labelled keypoint widened them."""
+    offsets = np.abs(table.points - _centres(table)[:, None]).max(-1)
+    furthest = np.where(table.state != UNLABELLED, offsets, 0.0).max(1, initial=0.0)
+    usual = np.maximum(CROP * table.boxes[:, 2:].max(1, initial=0.0), SMALLEST)
+    wide = 2 * furthest > usual
+    return np.where(wide, 2 * furthest + MARGIN, usual), wide
+
+
+def _samples(table: Table, images: Path) -> tuple[Sample, ...]:
+    points = np.where((table.state != UNLABELLED)[..., None], table.points, np.nan).astype(np.float32)
+    centres, (sides, _) = _centres(table).astype(np.float32), _crops(table)
+    return tuple(
+        Sample(
+            image=images / table.images[i], points=points[i], state=table.state[i], centre=centres[i],
+            side=float(sides[i]), normaliser=float(np.sqrt(table.areas[i])), image_id=table.images[i],
+            person_id=table.person_ids[i], row=int(table.rows[i]),
+        )
+        for i in range(len(table.images))
+    )  # fmt: skip

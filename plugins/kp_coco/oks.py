@@ -1,0 +1,157 @@
+"""Object keypoint similarity (COCO's measure of a pose), and average precision over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kp_coco.average_precision import FIGURES, average_precision
+from kp_coco.sigmas import sigmas_of
+from kpcore.errors import KpError
+from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.keypoints import Column, KeypointSet
+from kpcore.samples import People
+from kpcore.tensors import UNLABELLED, Float64Array
+
+Report = Literal["ap", "similarity"]
+
+
+class Oks(Metric):
+    """OKS in percent: COCO's average precision, or the mean similarity of the report columns.
+
+    The similarity of a predicted keypoint at distance d is exp(-d^2 / (2 s^2 (2 sigma)^2)), where s is the sample's
+    normaliser (for COCO the square root of the segment's area) and sigma belongs to the keypoint. The OKS of a person
+    is the mean over its labelled keypoints, hidden ones included (cocodataset.org, "Keypoint Evaluation").
+
+    =========== ============================================================ =======================================
+    report      columns                                                      average
+    =========== ============================================================ =======================================
+    ap          AP50, AP75, AP_M, AP_L, AR: pycocotools' own                 AP, over OKS thresholds 0.50:0.05:0.95
+    similarity  the split's: mean over the column's keypoints of a person,   the same over all scored keypoints but
+                then over people                                             those of columns that stay out of it
+    =========== ============================================================ =======================================
+
+    The people are given: one detection for everyone with a labelled keypoint among those that are scored, in the crop
+    of the data set ("ground-truth boxes"). So AP here is not that of a system that finds people itself. COCO's own
+    evaluation of the same detections can be a little higher: it ignores a wrong detection over a crowd region or over
+    somebody without labelled keypoints, who are not among the people here. The score of a detection is the mean
+    confidence of its keypoints; where predictions carry none, all are 1, and AP depends on the order of images. At most
+    20 people of an image count, as in COCO. AP_M and AP_L are of people of 32^2 to 96^2 and of over 96^2 square pixels.
+
+    Args:
+        report: as above.
+        sigmas: keypoint or group -> sigma, before COCO's own (which go by group: wrist, knee, ...).
+        default_sigma: of keypoints that neither names; 0.067 is the mean of COCO's 17.
+    """
+
+    class Config(ComponentConfig):
+        """Options of a metric's table with ``name = "oks"``."""
+
+        report: Report = Field(default="ap", description="average precision, or mean similarity by report column")
+        sigmas: dict[str, Annotated[float, Field(gt=0)]] = Field(
+            default_factory=dict, description="sigma by keypoint or group, where it is not COCO's"
+        )
+        default_sigma: float = Field(
+            default=0.067, gt=0, description="sigma of keypoints that are not COCO's; the mean of COCO's 17"
+        )
+
+    def __init__(self, *, report: Report, sigmas: dict[str, float], default_sigma: float) -> None:
+        self._report = report
+        self._sigmas = dict(sigmas)
+        self._default_sigma = default_sigma
+
+    @property
+    def convention(self) -> str:
+        """As in "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas COCO's, else 0.067"."""
+        precision = "OKS AP@.50:.95, ground-truth boxes of labelled people"
+        what = precision if self._report == "ap" else "mean OKS (percent)"
+        own = "".join(f"{name} {sigma:g}, " for name, sigma in sorted(self._sigmas.items()))
+        return f"{what}, sigmas {own}COCO's, else {self._default_sigma:g}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Yes."""
+        return True
+
+    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+        """Return (N, K) similarities from 0 to 1: NaN where unlabelled, 0 where no prediction was made.
+
+        Raises:
+            KpError: a person with labels has no positive normaliser, or a sigma is given for no keypoint.
+        """
+        truth = people.select(keypoints.indices)
+        labelled = truth.state != UNLABELLED
+        areas = _areas(truth)
+        variances = (2 * sigmas_of(keypoints, self._sigmas, self._default_sigma)) ** 2
+        offsets = predicted[..., :2] - truth.points[..., :2]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # far is far; without labels no area
+            exponents = (offsets**2).sum(-1) / (2 * areas[:, None] * variances)
+            similar = np.exp(-exponents)
+        return np.where(labelled, np.nan_to_num(similar), np.nan)
+
+    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+        """Reduce (N, K) similarities to means in percent, whatever is reported: precision needs the points themselves.
+
+        Raises:
+            KpError: a column's keypoint is not scored.
+        """
+        del people
+        scores = {column.name: _mean_oks(values, keypoints, column.keypoints) for column in columns}
+        left_out = {name for column in columns if not column.in_average for name in column.keypoints}
+        return Scores(scores, _mean_oks(values, keypoints, [n for n in keypoints.names if n not in left_out]))
+
+    def score(
+        self,
+        predicted: Float64Array,
+        confidence: Float64Array | None,
+        people: People,
+        keypoints: KeypointSet,
+        columns: Sequence[Column],
+    ) -> Scores:
+        """Score predictions; average precision has columns of its own.
+
+        Raises:
+            KpError: as for ``values`` and ``reduce``.
+        """
+        if self._report == "similarity":
+            return self.reduce(self.values(predicted, people, keypoints), people, keypoints, columns)
+        truth = people.select(keypoints.indices)
+        sigmas = sigmas_of(keypoints, self._sigmas, self._default_sigma)
+        found = average_precision(predicted[..., :2], confidence, truth, _areas(truth), sigmas)
+        percent = {name: 100 * found[name] for name in FIGURES}
+        average = percent.pop("AP")
+        return Scores(percent, average)
+
+
+def _areas(truth: People) -> Float64Array:
+    """Return (N,) squares of the normaliser.
+
+    Raises:
+        KpError: somebody with labels has no positive one.
+    """
+    scored = (truth.state != UNLABELLED).any(1)
+    bad = np.flatnonzero(scored & ~((truth.normaliser > 0) & np.isfinite(truth.normaliser)))
+    if bad.size:
+        first = bad[0]
+        raise KpError(
+            f"image {truth.image_ids[first]}, row {truth.rows[first]}: the scale of OKS is {truth.normaliser[first]:g}"
+            f" pixels ({bad.size} such people); mend the row's normaliser, or leave the person out"
+        )
+    return np.asarray(truth.normaliser**2)
+
+
+def _mean_oks(values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> float:
+    """Return the mean over people of the mean over these keypoints, in percent; NaN where nothing was labelled."""
+    strangers = [name for name in names if name not in keypoints]
+    if strangers:
+        raise KpError(
+            f"a column counts {', '.join(strangers)}, which is not among the keypoints that are scored"
+            f" ({', '.join(keypoints.names)}); score columns of this set"
+        )
+    chosen = values[:, list(keypoints.places(names))]
+    counted = (~np.isnan(chosen)).sum(1)
+    oks = np.nansum(chosen, axis=1)[counted > 0] / counted[counted > 0]
+    return float(100 * oks.mean()) if oks.size else float("nan")

@@ -1,0 +1,485 @@
+"""The coco data set, byte by byte as the format is documented, and every malformed variant in one line."""
+
+import json
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pycocotools.coco
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kp_coco.dataset import Coco
+from kp_coco.skeleton import COCO, mirrored
+
+from kpcore.data.check import check_part
+from kpcore.errors import KpError
+from kpcore.registry import registry
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+
+NAMES = ["nose", "left_paw", "right_paw", "tail"]
+TRIPLETS = [10, 20, 2, 30, 44, 1, 0, 0, 0, 12.5, 40, 2]
+TRAIN, VALID = "annotations/person_keypoints_train2017.json", "annotations/person_keypoints_val2017.json"
+
+
+def category(**changes):
+    return {
+        "id": 7,
+        "name": "cat",
+        "supercategory": "animal",
+        "keypoints": NAMES,
+        "skeleton": [[1, 2], [1, 3]],
+    } | changes
+
+
+def row(number, image=100, **changes):
+    """One annotation as COCO documents it: polygons, box as left, top, width, height."""
+    return {
+        "id": number, "image_id": image, "category_id": 7, "keypoints": TRIPLETS, "num_keypoints": 3, "iscrowd": 0,
+        "area": 400.0, "bbox": [8.0, 16.0, 24.0, 32.0], "segmentation": [[8, 16, 32, 16, 32, 48]],
+    } | changes  # fmt: skip
+
+
+def document(*rows, **changes):
+    images = [{"id": 100, "file_name": "a.jpg", "width": 64, "height": 64}, {"id": 101, "file_name": "b.jpg"}]
+    rows = rows or (row(1), row(2, 101))
+    return {
+        "info": {},
+        "licenses": [],
+        "images": images,
+        "annotations": list(rows),
+        "categories": [category()],
+    } | changes
+
+
+def lay(root, content, name=VALID):
+    (root / "annotations").mkdir(exist_ok=True)
+    path = root / name
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return path
+
+
+def open_coco(root, **options):
+    return registry().build("dataset", "coco", {"root": str(root), **options}, where="dataset")
+
+
+def read(root, *rows, **changes):
+    lay(root, document(*rows, **changes))
+    return open_coco(root)
+
+
+def refused(call):
+    with pytest.raises(KpError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def notes(dataset, part="valid"):
+    return {finding.what.split(" (first")[0]: finding.count for finding in dataset.findings(part)}
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_becomes_a_sample(tmp_path):
+    (sample, other) = read(tmp_path).samples("valid")
+    np.testing.assert_array_equal(sample.points, np.array([[10, 20], [30, 44], [np.nan] * 2, [12.5, 40]], np.float32))
+    assert sample.points.dtype == np.float32
+    assert sample.state.tolist() == [VISIBLE, HIDDEN, UNLABELLED, VISIBLE]
+    assert sample.centre.tolist() == [8 + 12, 16 + 16]  # 0-based already: no shift
+    assert (sample.side, sample.normaliser) == (1.25 * 32, 20.0)
+    assert (sample.image, sample.image_id) == (tmp_path / "val2017" / "a.jpg", "a.jpg")
+    assert (sample.person_id, sample.row, other.person_id, other.row) == ("1", 0, "2", 1)
+    assert open_coco(tmp_path).origin == 0
+
+
+def test_what_is_not_scored_is_left_out_and_counted(tmp_path):
+    nobody = row(4, keypoints=[9, 9, 0] * 4, num_keypoints=0)
+    runs = {"counts": [1, 2, 3], "size": [64, 64]}
+    crowd = row(5, iscrowd=1, keypoints=[0] * 12, segmentation=runs)
+    stranger = row(6, category_id=1)
+    del stranger["keypoints"]
+    boxes = {"id": 1, "name": "dog"}
+    dataset = read(tmp_path, nobody, crowd, row(7, 101), stranger, categories=[boxes, category()])
+    assert [sample.row for sample in dataset.samples("valid")] == [2]
+    assert notes(dataset) == {
+        "people without a labelled keypoint left out": 1,
+        "crowd regions (iscrowd = 1) left out": 1,
+        "annotations of other categories left out": 1,
+    }
+
+
+def test_points_of_unlabelled_keypoints_are_not_read(tmp_path):
+    keypoints = [10, 20, 2, 30, 44, 0, 1, 1, 0, 5, 5, 0]
+    (sample,) = read(tmp_path, row(1, keypoints=keypoints)).samples("valid")
+    assert np.isnan(sample.points[1:]).all()
+
+
+def test_a_crop_is_widened_only_where_a_labelled_keypoint_is_outside(tmp_path):
+    far = row(2, 101, keypoints=[20 + 50, 32, 2, *[0] * 9])
+    near = row(1, keypoints=[20 + 19.9, 32, 2, *[0] * 9])
+    dataset = read(tmp_path, near, far)
+    assert [sample.side for sample in dataset.samples("valid")] == [40, 102]
+    assert notes(dataset) == {"crop widened to hold labelled keypoints outside 1.25 x the box": 1}
+
+
+@pytest.mark.parametrize("box", [{"bbox": None}, {"bbox": [8, 16, 0, 32]}, {"bbox": [8, 16, 24, -1]}, {}])
+def test_a_box_without_size_is_that_of_the_keypoints(tmp_path, box):
+    one = row(1, **box)
+    if not box:
+        del one["bbox"]
+    dataset = read(tmp_path, one)
+    (sample,) = dataset.samples("valid")
+    assert sample.centre.tolist() == [20, 32]  # x 10 to 30, y 20 to 44
+    assert sample.side == 1.25 * 24
+    assert notes(dataset) == {"no box of positive size: the box of the labelled keypoints taken": 1}
+
+
+@pytest.mark.parametrize("area", [None, 0, -3.0, "absent"])
+def test_an_area_that_is_not_stated_is_taken_from_the_box(tmp_path, area):
+    one = row(1, area=area)
+    if area == "absent":
+        del one["area"]
+    dataset = read(tmp_path, one)
+    assert dataset.samples("valid")[0].normaliser == pytest.approx(math.sqrt(0.53 * 24 * 32))
+    assert notes(dataset) == {"no positive area: 0.53 x the box's area taken": 1}
+
+
+def test_a_single_keypoint_still_has_a_crop_and_a_scale(tmp_path):
+    one = row(1, keypoints=[30, 30, 2, *[0] * 9], bbox=None, area=None)
+    (sample,) = read(tmp_path, one).samples("valid")
+    assert sample.side == 16 and sample.normaliser > 0
+
+
+def test_ids_may_be_texts_and_images_lie_in_folders(tmp_path):
+    images = [{"id": "x", "file_name": "cam 1/a.jpg"}]
+    (sample,) = read(tmp_path, row("p", "x"), images=images).samples("valid")
+    assert sample.image == tmp_path / "val2017" / "cam 1" / "a.jpg"
+    assert (sample.image_id, sample.person_id) == ("cam 1/a.jpg", "p")
+
+
+def test_an_empty_file_has_a_skeleton_and_nobody(tmp_path):
+    dataset = read(tmp_path, annotations=[])
+    assert (dataset.samples("valid"), dataset.findings("valid"), len(dataset.skeleton.names)) == ((), (), 4)
+
+
+# --- skeletons --------------------------------------------------------------------------------------------------------
+
+
+def test_the_skeleton_is_the_files(tmp_path):
+    skeleton = read(tmp_path).skeleton
+    assert (skeleton.name, skeleton.names) == ("cat", tuple(NAMES))
+    assert skeleton.edges == (("nose", "left_paw"), ("nose", "right_paw"))
+    assert skeleton.all().flip_permutation == (0, 2, 1, 3)
+    assert skeleton.groups == {"nose": ("nose",), "paw": ("left_paw", "right_paw"), "tail": ("tail",)}
+
+
+def test_cocos_person_is_known_without_files():
+    assert len(COCO.names) == 17 and len(COCO.edges) == 19
+    pairs = [(k, other) for k, other in enumerate(COCO.all().flip_permutation) if k < other]
+    assert pairs == [(1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)]
+    assert list(COCO.groups) == ["nose", "eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
+    assert COCO.edges[0] == ("left_ankle", "left_knee")
+    assert Coco.default_skeleton is COCO
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("left_wrist", ("right_wrist", "wrist")),
+        ("R_F_Paw", ("L_F_Paw", "F_Paw")),
+        ("l-eye", ("r-eye", "eye")),
+        ("Left Ear", ("Right Ear", "Ear")),
+        ("front_left_paw", ("front_right_paw", "front_paw")),
+        ("wrist.RIGHT", ("wrist.LEFT", "wrist")),
+        ("leftWrist", ("rightWrist", "Wrist")),
+        ("nose", None), ("leftover", None), ("r", None), ("left_of_left_eye", None),
+        ("wingtip", None), ("eyelid_3", None),
+    ],
+)  # fmt: skip
+def test_the_other_side_is_read_off_the_name(name, expected):
+    assert mirrored(name) == expected
+    if expected:
+        assert mirrored(expected[0]) == (name, expected[1])
+
+
+def test_a_side_without_its_partner_is_a_warning(tmp_path):
+    names = ["nose", "left_paw", "right_ear", "tail"]
+    dataset = read(tmp_path, categories=[category(keypoints=names)])
+    assert dataset.skeleton.all().flip_permutation == (0, 1, 2, 3)
+    assert [finding.level for finding in dataset.findings("valid")] == ["warning"] * 2
+    assert "'left_paw' names a side" in dataset.findings("valid")[0].what
+
+
+def test_mirrors_can_be_told(tmp_path):
+    lay(tmp_path, document(categories=[category(keypoints=["a", "left_paw", "right_paw", "b"])]))
+    skeleton = open_coco(tmp_path, mirrors={"a": "b"}).skeleton
+    assert skeleton.all().flip_permutation == (3, 2, 1, 0)
+    assert skeleton.groups == {"a": ("a", "b"), "paw": ("left_paw", "right_paw")}
+    assert open_coco(tmp_path, mirrors={"a": "left_paw"}).skeleton.all().flip_permutation == (1, 0, 2, 3)
+    assert "unknown keypoint 'c'" in refused(lambda: open_coco(tmp_path, mirrors={"a": "c"}))
+    assert "in two pairs" in refused(lambda: open_coco(tmp_path, mirrors={"a": "b", "b": "a"}))
+    assert "in two pairs" in refused(lambda: open_coco(tmp_path, mirrors={"a": "a"}))
+
+
+@pytest.mark.parametrize("bones", [[[0, 1], [2, 3]], None, []])
+def test_edges_may_count_from_zero_or_be_absent(tmp_path, bones):
+    skeleton = read(tmp_path, categories=[category(skeleton=bones)]).skeleton
+    assert skeleton.edges == ((("nose", "left_paw"), ("right_paw", "tail")) if bones else ())
+
+
+# --- layouts and settings ---------------------------------------------------------------------------------------------
+
+
+def test_the_published_layout_needs_no_options(tmp_path):
+    lay(tmp_path, document(row(1)), TRAIN)
+    lay(tmp_path, document(row(2, 101)))
+    dataset = open_coco(tmp_path)
+    assert dataset.parts == ("train", "valid")
+    assert dataset.samples("train")[0].image == tmp_path / "train2017" / "a.jpg"
+    assert dataset.samples("valid")[0].image == tmp_path / "val2017" / "b.jpg"
+    assert (dataset.default_metric, dataset.normaliser) == ("oks", "square root of the segment's area")
+    assert dataset.label == "COCO format, cat"
+
+
+def test_files_folders_and_category_can_be_named(tmp_path):
+    dog = category(id=8, name="dog", keypoints=["x"], skeleton=[])
+    content = document(row(1), row(2, category_id=8, keypoints=[9, 9, 2]), categories=[category(), dog])
+    (tmp_path / "labels").mkdir()
+    lay(tmp_path, content, "labels/all.json")
+    places = {"valid_annotations": "labels/all.json", "valid_images": "pictures"}
+    dataset = open_coco(tmp_path, category="dog", **places)
+    assert [sample.image for sample in dataset.samples("valid")] == [tmp_path / "pictures" / "a.jpg"]
+    assert dataset.skeleton.names == ("x",)
+    assert "several categories have keypoints (cat, dog); set dataset.category" in refused(
+        lambda: open_coco(tmp_path, **places)
+    )
+    assert "unknown category with keypoints 'dgo'; did you mean 'dog'" in refused(
+        lambda: open_coco(tmp_path, category="dgo", **places)
+    )
+
+
+def test_one_file_is_divided_by_its_images(tmp_path):
+    images = [{"id": number, "file_name": f"{number}.jpg"} for number in range(200)]
+    rows = [row(number, number // 2) for number in range(400)]
+    lay(tmp_path, document(*rows, images=images), TRAIN)
+    dataset = open_coco(tmp_path, held_out=0.25)
+    train, valid = ({sample.image_id for sample in dataset.samples(part)} for part in ("train", "valid"))
+    assert not train & valid and len(train | valid) == 200
+    assert 30 < len(valid) < 70
+    assert sum(len(dataset.samples(part)) for part in ("train", "valid")) == 400
+    assert dataset.samples("valid")[0].image.parent.name == "train2017"
+    assert dataset.list_name == "0.25 of the images held out by name hash"
+
+
+def test_no_annotation_names_what_is_there(tmp_path):
+    lay(tmp_path, document(), "annotations/mine.json")
+    message = refused(lambda: open_coco(tmp_path))
+    assert TRAIN in message and VALID in message and "annotations/mine.json (set train_annotations" in message
+    assert "is not a folder" in refused(lambda: open_coco(tmp_path / "missing"))
+
+
+def test_the_root_may_come_from_the_environment(tmp_path, monkeypatch):
+    lay(tmp_path, document())
+    options = {name: field.get_default(call_default_factory=True) for name, field in Coco.Config.model_fields.items()}
+    monkeypatch.delenv("KP_COCO_ROOT", raising=False)
+    assert "KP_COCO_ROOT" in refused(lambda: Coco(**options))
+    monkeypatch.setenv("KP_COCO_ROOT", str(tmp_path))
+    assert Coco(**options).parts == ("valid",)
+    monkeypatch.setenv("KP_COCO_ROOT", str(tmp_path / "gone"))
+    assert refused(lambda: Coco(**options)).startswith("KP_COCO_ROOT: ")
+
+
+def test_both_parts_need_the_same_keypoints(tmp_path):
+    names = [*NAMES[:3], "chin"]
+    lay(tmp_path, document(*[row(number) for number in range(1, 9)], categories=[category(keypoints=names)]), TRAIN)
+    lay(tmp_path, document())
+    dataset = open_coco(tmp_path)
+    assert dataset.skeleton.names == tuple(NAMES)  # of the smaller file
+    assert "keypoints nose, left_paw, right_paw, chin are not those of" in refused(lambda: dataset.samples("train"))
+
+
+def test_an_unknown_part_is_named(tmp_path):
+    assert "unknown part 'test'" in refused(lambda: read(tmp_path).samples("test"))
+
+
+def test_the_fingerprint_changes_with_what_makes_the_samples(tmp_path):
+    prints = [read(tmp_path).fingerprint("valid"), open_coco(tmp_path).fingerprint("valid")]
+    assert prints[0] == prints[1]
+    prints[1:] = [read(tmp_path, row(1, area=401), row(2, 101)).fingerprint("valid")]
+    prints.append(open_coco(tmp_path, mirrors={"nose": "tail"}).fingerprint("valid"))
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "val2017" / "a.jpg").write_bytes(b"12")
+    prints.append(open_coco(tmp_path).fingerprint("valid"))
+    (tmp_path / "val2017" / "a.jpg").write_bytes(b"123")
+    prints.append(open_coco(tmp_path).fingerprint("valid"))
+    lay(tmp_path, document(), TRAIN)
+    prints += [open_coco(tmp_path, held_out=share).fingerprint("train") for share in (0.001, 0.002)]
+    assert len(set(prints)) == len(prints)
+
+
+# --- malformed files --------------------------------------------------------------------------------------------------
+
+HUGE = 10**400
+BAD_FILES = {
+    "empty": (b"", "cannot be read as COCO's JSON annotation"),
+    "binary": (bytes(range(256)), "cannot be read as"),
+    "truncated": (json.dumps(document()).encode()[:-40], "cannot be read as"),
+    "bomb": (b"[" * 200_000, r"cannot be read as .*Recursion"),
+    "deep": (b'{"images": ' + b'{"a":' * 100_000, r"cannot be read as"),
+    "digits": (b'{"images": [' + b"9" * 5000 + b"]}", "cannot be read as"),
+    "list": (b"[]", "holds a list; expected"),
+    "number": (b"7", "holds a int; expected"),
+    "no images": ({"annotations": [], "categories": []}, "has no 'images'"),
+    "misspelt": ({"image": [], "annotations": [], "categories": []}, "did you mean 'image'"),
+    "images object": (document(images={}), "'images': holds a dict; expected a list"),
+    "image number": (document(images=[3]), r"images\[0\]: holds a int; expected an object"),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD_FILES))
+def test_damaged_files_are_named_in_one_line(tmp_path, kind):
+    content, message = BAD_FILES[kind]
+    path = lay(tmp_path, content)
+    found = refused(lambda: open_coco(tmp_path))
+    assert found.startswith(str(path))
+    assert re.search(message, found)
+
+
+def without(key):
+    return {name: value for name, value in row(1).items() if name != key}
+
+
+BAD_ROWS = {
+    "no keypoints": (without("keypoints"), "has no 'keypoints'"),
+    "no id": (without("id"), "has no 'id'"),
+    "no category": (without("category_id"), "has no 'category_id'"),
+    "no image": (without("image_id"), "has no 'image_id'"),
+    "too few": (row(1, keypoints=TRIPLETS[:-1]), r"'keypoints': expected 12 numbers, got .* \(11 entries\)"),
+    "too many": (row(1, keypoints=[*TRIPLETS, 1, 1, 1]), "expected 12 numbers"),
+    "nested": (row(1, keypoints=[[1, 2, 2]] * 4), "expected 12 numbers"),
+    "ragged": (row(1, keypoints=[[1], *TRIPLETS[1:]]), "expected numbers, got"),
+    "text": (row(1, keypoints="1" * 12), "expected 12 numbers, got"),
+    "texts": (row(1, keypoints=["1"] * 12), "expected 12 numbers, got"),
+    "nulls": (row(1, keypoints=[None] * 12), "expected 12 numbers, got"),
+    "NaN": (row(1, keypoints=[math.nan, *TRIPLETS[1:]]), "expected finite numbers up to 1e"),
+    "infinite": (row(1, keypoints=[-math.inf, *TRIPLETS[1:]]), "expected finite numbers up to"),
+    "huge": (row(1, keypoints=[1e7, *TRIPLETS[1:]]), "expected finite numbers up to"),
+    "hugest": (row(1, keypoints=[HUGE, *TRIPLETS[1:]]), "expected"),
+    "visibility": (row(1, keypoints=[1, 2, 3, *TRIPLETS[3:]]), "a visibility of 0, 1 or 2"),
+    "half seen": (row(1, keypoints=[1, 2, 0.5, *TRIPLETS[3:]]), "a visibility of 0, 1 or 2"),
+    "box": (row(1, bbox=[1, 2, 3]), "'bbox': expected 4 numbers"),
+    "box NaN": (row(1, bbox=[1, 2, math.nan, 3]), "'bbox': expected finite numbers"),
+    "area": (row(1, area=math.inf), "'area': expected a finite number"),
+    "area text": (row(1, area="12"), "'area': expected a finite number"),
+    "area huge": (row(1, area=HUGE), "'area': expected a finite number"),
+    "crowd": (row(1, iscrowd=2), "'iscrowd': expected 0 or 1"),
+    "crowd text": (row(1, iscrowd="no"), "'iscrowd': expected 0 or 1"),
+    "id": (row(1.5), "'id': expected a whole number or a text"),
+    "id list": (row([1]), "'id': expected a whole number or a text"),
+    "stranger": (row(1, 999), "'image_id': no image has the id 999"),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD_ROWS))
+def test_damaged_rows_are_named_with_their_place(tmp_path, kind):
+    bad, message = BAD_ROWS[kind]
+    path = lay(tmp_path, document(row(50), bad))
+    found = refused(lambda: open_coco(tmp_path))
+    assert found.startswith(f"{path}, annotations[1]")
+    assert re.search(message, found)
+
+
+def images(*names):
+    return [{"id": 100 + place, "file_name": name} for place, name in enumerate(names)]
+
+
+BAD_LISTS = {
+    "annotation twice": ({"annotations": [row(1), row(1)]}, r"annotations\[1\], 'id': 1 occurs twice"),
+    "image twice": ({"images": [*images("a.jpg"), *images("b.jpg")]}, r"images\[1\], 'id': 100 occurs twice"),
+    "name twice": ({"images": images("a.jpg", "a.jpg")}, r"'file_name': 'a.jpg' occurs twice"),
+    "outside": ({"images": images("../a.jpg")}, "a file name within the folder of images"),
+    "absolute": ({"images": images("/etc/passwd")}, "a file name within the folder"),
+    "drive": ({"images": images("C:\\a.jpg")}, "a file name within the folder"),
+    "line": ({"images": images("a\n.jpg")}, "'file_name': expected a text"),
+    "surrogate": ({"images": images("\ud800.jpg")}, "'file_name': expected a text"),
+    "nameless": ({"images": images("")}, "'file_name': expected a text"),
+    "no keypoints": ({"categories": [{"id": 7, "name": "cat"}]}, "none has 'keypoints'; is it a file of boxes"),
+    "names": ({"categories": [category(keypoints=[1, 2])]}, "'keypoints': expected a list of names"),
+    "names text": ({"categories": [category(keypoints="nose")]}, "'keypoints': expected a list of names"),
+    "same names": ({"categories": [category(keypoints=["a", "a", "b", "c"])]}, "keypoint names occur twice: a"),
+    "bone": ({"categories": [category(skeleton=[[1, 5]])]}, "'skeleton': expected keypoint numbers from 1 to 4"),
+    "bone text": ({"categories": [category(skeleton=[["nose", "tail"]])]}, "'skeleton': expected a list of pairs"),
+    "bone number": ({"categories": [category(skeleton=3)]}, "'skeleton': expected a list of pairs"),
+    "category twice": ({"categories": [category(), category(name="b")]}, r"categories\[1\], 'id': 7 occurs twice"),
+    "category name": ({"categories": [category(name=None)]}, "'name': expected a text"),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD_LISTS))
+def test_damaged_lists_are_named_with_their_place(tmp_path, kind):
+    changes, message = BAD_LISTS[kind]
+    path = lay(tmp_path, document(**changes))
+    found = refused(lambda: open_coco(tmp_path))
+    assert found.startswith(str(path))
+    assert re.search(message, found)
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+KEYS = ["id", "image_id", "category_id", "keypoints", "iscrowd", "area", "bbox"]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(KEYS), JUNK)
+def test_any_junk_in_a_row_is_read_or_refused_in_one_line(tmp_path, key, junk):
+    lay(tmp_path, document(row(1, **{key: junk})))
+    try:
+        samples = open_coco(tmp_path).samples("valid")
+    except KpError as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(sample.side > 0 and sample.normaliser > 0 for sample in samples)
+
+
+# --- real data --------------------------------------------------------------------------------------------------------
+
+REAL = Path(os.environ.get("KP_REAL_DATA", "")) / "coco_mini"
+real_data = pytest.mark.skipif(
+    not os.environ.get("KP_REAL_DATA") or not REAL.is_dir(), reason="KP_REAL_DATA names no folder with coco_mini/"
+)
+
+
+@pytest.mark.real_data
+@real_data
+@pytest.mark.parametrize(("part", "people", "pictures"), [("train", 86, 28), ("valid", 68, 32)])
+def test_real_rows_are_those_that_pycocotools_counts(part, people, pictures):
+    index = pycocotools.coco.COCO(str(REAL / (TRAIN if part == "train" else VALID)))
+    wanted = {str(one["id"]): one for one in index.anns.values() if one["num_keypoints"] and not one["iscrowd"]}
+    samples = open_coco(REAL).samples(part)
+    assert len(samples) == len(wanted) == people
+    assert len({sample.image_id for sample in samples}) == pictures
+    for sample in samples:
+        one = wanted[sample.person_id]
+        triplets = np.array(one["keypoints"]).reshape(17, 3)
+        np.testing.assert_array_equal(sample.state, triplets[:, 2])
+        np.testing.assert_array_equal(sample.points[sample.state > 0], triplets[sample.state > 0, :2])
+        assert sample.normaliser**2 == pytest.approx(one["area"])
+        assert sample.image.name == index.imgs[one["image_id"]]["file_name"] and sample.image.is_file()
+        reach = np.abs(sample.points[sample.state > 0] - sample.centre).max()
+        assert reach < sample.side / 2
+
+
+@pytest.mark.real_data
+@real_data
+def test_real_data_has_no_error_or_warning():
+    dataset = open_coco(REAL)
+    assert dataset.skeleton == COCO and dataset.label == "COCO"
+    for part in dataset.parts:
+        assert {finding.level for finding in check_part(dataset, part, decode=True)} == {"note"}
