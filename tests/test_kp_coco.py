@@ -1,4 +1,4 @@
-"""The coco data set, byte by byte as the format is documented, and every malformed variant in one line."""
+"""The coco data set, byte by byte as the format is documented; malformed files in one line; OKS beside pycocotools."""
 
 import json
 import math
@@ -12,11 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_coco.dataset import Coco
+from kp_coco.sigmas import sigmas_of
 from kp_coco.skeleton import COCO, mirrored
+from pycocotools.cocoeval import COCOeval
 
 from kpcore.data.check import check_part
+from kpcore.data.score import averages_columns
 from kpcore.errors import KpError
+from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
+from kpcore.samples import People
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 NAMES = ["nose", "left_paw", "right_paw", "tail"]
@@ -448,6 +453,306 @@ def test_any_junk_in_a_row_is_read_or_refused_in_one_line(tmp_path, key, junk):
         assert all(sample.side > 0 and sample.normaliser > 0 for sample in samples)
 
 
+# --- OKS --------------------------------------------------------------------------------------------------------------
+
+SCALE = 100.0
+SIGMAS = np.array(
+    [0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89]
+)
+SIGMAS /= 10
+EVERY = COCO.all()
+
+
+def people(number, skeleton=COCO, *, scale=SCALE, image=str):
+    """People with every keypoint labelled, far from each other, one an image."""
+    random = np.random.default_rng(0)
+    joints = len(skeleton.names)
+    return People(
+        points=1000.0 * np.arange(number)[:, None, None] + random.uniform(0, 200, (number, joints, 2)),
+        state=np.full((number, joints), VISIBLE, np.uint8),
+        normaliser=np.full(number, scale),
+        side=np.full(number, 300.0),
+        image_ids=tuple(image(row) for row in range(number)),
+        person_ids=tuple(str(row) for row in range(number)),
+        rows=np.arange(number),
+        mm_per_px=np.full(number, np.nan),
+    )
+
+
+def unlabel(truth, row, *names):
+    for name in names:
+        truth.state[row, COCO.index(name)] = UNLABELLED
+        truth.points[row, COCO.index(name)] = np.nan
+
+
+def at_similarity(truth, wanted, sigmas=SIGMAS):
+    """Predictions with the wanted similarity, one number or an array that broadcasts to (N, K)."""
+    predicted = truth.points.copy()
+    predicted[..., 0] += truth.normaliser[:, None] * 2 * sigmas * np.sqrt(-2 * np.log(wanted))
+    return predicted
+
+
+def build_oks(**options):
+    return registry().build("metric", "oks", options, where="evaluation.metric")
+
+
+def score(predicted, truth, keypoints=EVERY, columns=None, confidence=None, **options):
+    columns = default_columns(keypoints) if columns is None else columns
+    return build_oks(**options).score(predicted, confidence, truth, keypoints, columns)
+
+
+def test_similarity_falls_to_exp_of_a_half_at_two_sigmas_of_the_scale():
+    truth = people(1)
+    predicted = truth.points.copy()
+    predicted[0, :, 1] += 2 * SIGMAS * SCALE
+    values = build_oks().values(predicted, truth, EVERY)
+    np.testing.assert_allclose(values, math.exp(-0.5))
+    predicted[0, 0] += [3, 4]  # the nose, 10.2 px off: 5 px and 2 x 0.026 x 100 px are not along one line
+    assert build_oks().values(predicted, truth, EVERY)[0, 0] == pytest.approx(
+        math.exp(-(3**2 + 9.2**2) / (2 * 100**2 * (2 * 0.026) ** 2))
+    )
+
+
+def test_unlabelled_is_nan_missing_is_0_and_hidden_counts():
+    truth = people(1)
+    unlabel(truth, 0, "nose")
+    truth.state[0, COCO.index("left_hip")] = HIDDEN
+    predicted = at_similarity(truth, 0.5)
+    predicted[0, COCO.index("left_knee"), 0] = np.nan
+    values = dict(zip(COCO.names, build_oks().values(predicted, truth, EVERY)[0].tolist(), strict=True))
+    assert math.isnan(values.pop("nose"))
+    assert values.pop("left_knee") == 0
+    assert list(values.values()) == pytest.approx([0.5] * 15)
+
+
+def test_mean_similarity_is_of_people_and_by_column():
+    truth = people(2)
+    unlabel(truth, 1, *(name for name in COCO.names if name not in ("nose", "left_wrist")))
+    wanted = np.full((2, 17), 0.5)
+    wanted[1, 0] = 1.0
+    scores = score(at_similarity(truth, wanted), truth, report="similarity")
+    assert scores.average == pytest.approx(100 * (0.5 + 0.75) / 2)
+    assert (scores.columns["nose"], scores.columns["wrist"]) == pytest.approx((75, 50))
+    columns = (Column("wrist", ("left_wrist", "right_wrist")), Column("nose", ("nose",), in_average=False))
+    assert score(at_similarity(truth, wanted), truth, columns=columns, report="similarity").average == pytest.approx(50)
+
+
+@pytest.mark.parametrize("report", ["ap", "similarity"])
+def test_perfect_predictions_score_100_missing_ones_0_and_nobody_nan(report):
+    truth = people(3)
+    perfect = score(truth.points.copy(), truth, report=report)
+    nothing = score(np.full_like(truth.points, np.nan), truth, report=report)
+    assert (perfect.average, nothing.average) == pytest.approx((100, 0))
+    for scores, expected in ((perfect, 100), (nothing, 0)):
+        known = {name: value for name, value in scores.columns.items() if name != "AP_M"}
+        assert known == pytest.approx(dict.fromkeys(known, expected))
+    assert report == "similarity" or (math.isnan(perfect.columns["AP_M"]) and math.isnan(nothing.columns["AP_M"]))
+    for row in range(3):
+        unlabel(truth, row, *COCO.names)
+    nobody = score(np.zeros_like(truth.points), truth, report=report)
+    assert all(math.isnan(value) for value in (nobody.average, *nobody.columns.values()))
+
+
+def test_precision_counts_thresholds_up_to_the_oks():
+    """An OKS of 0.77 passes 0.50, 0.55, ..., 0.75: six of ten."""
+    truth = people(4)
+    scores = score(at_similarity(truth, 0.77), truth)
+    assert scores.average == pytest.approx(60)
+    assert scores.columns == pytest.approx(
+        {"AP50": 100, "AP75": 100, "AP_M": math.nan, "AP_L": 60, "AR": 60}, nan_ok=True
+    )
+    small = people(4, scale=50.0)
+    assert score(at_similarity(small, 0.77), small).columns["AP_M"] == pytest.approx(60)
+
+
+def test_precision_ranks_by_mean_confidence():
+    """One of two people is right: precision is 1 at recalls 0 to 0.5, 51 of 101, if the wrong one is less sure."""
+    truth = people(2)
+    predicted = truth.points.copy()
+    predicted[1] += 500
+    for sure, expected in ((0.9, 51 / 101), (0.1, 51 / 101 / 2)):
+        confidence = np.full((2, 17), 0.5)
+        confidence[0, 0], confidence[0, 1:] = 17 * sure - 16 * 0.5, 0.5
+        scores = score(predicted, truth, confidence=confidence)
+        assert (scores.average, scores.columns["AR"]) == pytest.approx((100 * expected, 50))
+
+
+def test_confidence_of_what_is_missing_or_no_number_does_not_count():
+    truth = people(2)
+    predicted = truth.points.copy()
+    predicted[1] += 500
+    predicted[0, 3:] = np.nan
+    for row in range(2):
+        unlabel(truth, row, *COCO.names[3:])
+    confidence = np.full((2, 17), 0.5)
+    confidence[0, :3], confidence[0, 3:] = 0.6, 0.0  # mean over all would be below 0.5
+    assert score(predicted, truth, confidence=confidence).average == pytest.approx(100 * 51 / 101)
+    confidence[0, :3] = np.nan
+    assert score(predicted, truth, confidence=confidence).average == pytest.approx(100 * 51 / 101 / 2)
+
+
+def test_somebody_without_prediction_is_missed_but_a_wild_prediction_is_wrong():
+    truth = people(2)
+    confidence = np.array([[0.5], [0.9]]) * np.ones(17)
+    predicted = truth.points.copy()
+    predicted[1] = np.nan
+    assert score(predicted, truth, confidence=confidence).average == pytest.approx(100 * 51 / 101)
+    predicted[1, ::2], predicted[1, 1::2] = 1e300, -1e300
+    assert score(predicted, truth, confidence=confidence).average == pytest.approx(100 * 51 / 101 / 2)
+
+
+def test_a_missing_keypoint_has_no_similarity_in_precision():
+    truth = people(1)
+    predicted = truth.points.copy()
+    predicted[0, :4, 0] = np.nan  # OKS 13/17 = 0.765
+    assert score(predicted, truth).average == pytest.approx(60)
+
+
+def test_the_oks_of_a_set_is_over_its_keypoints():
+    truth = people(2)
+    knees = COCO.select(["knee"])
+    predicted = at_similarity(truth, 0.77)[:, list(knees.indices)]
+    assert score(predicted, truth, knees).average == pytest.approx(60)
+    assert score(predicted, truth, knees, report="similarity").columns == {"knee": pytest.approx(77)}
+    unlabel(truth, 1, "left_knee", "right_knee")  # no longer anybody who is scored
+    predicted[1] = 0
+    assert score(predicted, truth, knees).average == pytest.approx(60)
+
+
+def crowd(seed):
+    """Four images of three people who overlap, some keypoints unlabelled, predictions of all kinds."""
+    random = np.random.default_rng(seed)
+    truth = people(12, image=lambda row: f"{row % 4}.jpg")
+    truth.points[:] = random.uniform(0, 60, (12, 1, 2)) + random.uniform(0, 120, (12, 17, 2))
+    truth.normaliser[:] = random.uniform(40, 160, 12)
+    truth.state[:] = random.integers(0, 3, (12, 17))
+    truth.state[:, 0] = VISIBLE
+    truth.points[truth.state == UNLABELLED] = np.nan
+    off = random.normal(0, 1, (12, 17, 2)) * random.uniform(0, 25, (12, 1, 1))
+    return np.nan_to_num(truth.points, nan=33.0) + off, random.uniform(size=(12, 17)), truth
+
+
+def raw_evaluation(folder, predicted, confidence, truth):
+    """The same people through files of COCO's format, read and scored by pycocotools alone."""
+    images = [int(name.removesuffix(".jpg")) for name in truth.image_ids]
+    rows = [
+        {"id": 50 + row, "image_id": images[row], "category_id": 1, "iscrowd": 0, "bbox": [0, 0, 1, 1],
+         "area": truth.normaliser[row] ** 2, "num_keypoints": int((truth.state[row] > 0).sum()),
+         "keypoints": np.c_[np.nan_to_num(truth.points[row]), truth.state[row]].ravel().tolist()}
+        for row in range(len(truth))
+    ]  # fmt: skip
+    found = [
+        {"image_id": images[row], "category_id": 1, "score": confidence[row].mean(),
+         "keypoints": np.c_[predicted[row], np.ones(17)].ravel().tolist()}
+        for row in range(len(truth))
+    ]  # fmt: skip
+    content = {"images": [{"id": k} for k in range(4)], "categories": [{"id": 1}], "annotations": rows, "info": {}}
+    (folder / "truth.json").write_text(json.dumps(content))
+    (folder / "found.json").write_text(json.dumps(found))
+    return evaluated(pycocotools.coco.COCO(str(folder / "truth.json")), str(folder / "found.json"))
+
+
+def evaluated(index, found):
+    evaluation = COCOeval(index, index.loadRes(found), "keypoints")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return 100 * evaluation.stats[:6]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_agrees_with_pycocotools_on_files(tmp_path, seed):
+    predicted, confidence, truth = crowd(seed)
+    scores = score(predicted, truth, confidence=confidence)
+    expected = raw_evaluation(tmp_path, predicted, confidence, truth)
+    assert 2 < expected[0] < 95
+    np.testing.assert_allclose([scores.average, *scores.columns.values()], expected, rtol=0, atol=1e-9)
+
+
+def test_nothing_is_printed(capsys):
+    truth = people(2)
+    score(truth.points.copy(), truth)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_confidence_nobody_is_surer():
+    predicted, _, truth = crowd(1)
+    alike = score(predicted, truth, confidence=np.full((12, 17), 0.3))
+    assert score(predicted, truth) == alike
+
+
+def test_sigmas_go_by_name_then_group_then_coco_then_the_default():
+    knees = (Keypoint("r_knee", "l_knee", "knee"), Keypoint("l_knee", "r_knee", "knee"))
+    skeleton = Skeleton("mixed", (*knees, Keypoint("nose", group="face"), Keypoint("tail")))
+    every = skeleton.all()
+    np.testing.assert_array_equal(sigmas_of(every, {}, 0.067), [0.087, 0.087, 0.026, 0.067])
+    np.testing.assert_array_equal(
+        sigmas_of(every, {"knee": 0.5, "l_knee": 0.6, "face": 0.1}, 0.2), [0.5, 0.6, 0.1, 0.2]
+    )
+    np.testing.assert_allclose(sigmas_of(EVERY, {}, 9.0), SIGMAS)
+    assert pytest.approx(0.067, abs=5e-4) == SIGMAS.mean()
+    with pytest.raises(KpError, match="metric 'oks', sigmas: unknown keypoint or group 'tial'; did you mean 'tail'"):
+        sigmas_of(every, {"tial": 0.1}, 0.067)
+
+
+def test_larger_sigmas_are_more_lenient():
+    truth = people(2)
+    predicted = at_similarity(truth, 0.5)
+    scores = [score(predicted, truth, sigmas=sigmas).average for sigmas in ({}, dict.fromkeys(COCO.groups, 0.5))]
+    assert scores == [pytest.approx(10), pytest.approx(100)]
+
+
+@pytest.mark.parametrize("length", [0.0, -2.0, np.nan, np.inf])
+@pytest.mark.parametrize("report", ["ap", "similarity"])
+def test_a_labelled_person_without_a_scale_is_named(report, length):
+    truth = people(3)
+    truth.normaliser[1] = length
+    with pytest.raises(KpError, match=r"^image 1, row 1: the scale of OKS is .*\(1 such people\)"):
+        score(truth.points, truth, report=report)
+    unlabel(truth, 1, *COCO.names)
+    assert score(np.nan_to_num(truth.points), truth, report=report).average == pytest.approx(100)
+
+
+@pytest.mark.parametrize("report", ["ap", "similarity"])
+def test_no_split_is_needed_to_average(report):
+    truth = people(2)
+    metric = build_oks(report=report)
+    assert not averages_columns(metric, metric.values(truth.points, truth, EVERY), truth, EVERY)
+
+
+def test_a_column_over_keypoints_that_are_not_scored_is_an_error():
+    truth, knees = people(1), COCO.select(["knee"])
+    with pytest.raises(KpError, match="a column counts nose, which is not among"):
+        score(truth.points[:, list(knees.indices)], truth, knees, (Column("face", ("nose",)),), report="similarity")
+
+
+@pytest.mark.parametrize(
+    ("options", "convention"),
+    [
+        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas COCO's, else 0.067"),
+        ({"report": "similarity", "sigmas": {"tail": 0.1, "paw": 0.05}, "default_sigma": 0.08},
+         "mean OKS (percent), sigmas paw 0.05, tail 0.1, COCO's, else 0.08"),
+    ],
+)  # fmt: skip
+def test_results_carry_the_convention(options, convention):
+    metric = build_oks(**options)
+    assert (metric.convention, metric.higher_is_better) == (convention, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"report": "AP50"}, r"evaluation\.metric: report: "),
+        ({"sigmas": {"knee": 0}}, r"evaluation\.metric: sigmas"),
+        ({"default_sigma": -1}, r"evaluation\.metric: default_sigma: "),
+        ({"sigma": 0.1}, "unknown key 'sigma'; did you mean 'sigmas'"),
+    ],
+)
+def test_settings_errors_name_the_key(options, message):
+    with pytest.raises(KpError, match=message):
+        build_oks(**options)
+
+
 # --- real data --------------------------------------------------------------------------------------------------------
 
 REAL = Path(os.environ.get("KP_REAL_DATA", "")) / "coco_mini"
@@ -483,3 +788,31 @@ def test_real_data_has_no_error_or_warning():
     assert dataset.skeleton == COCO and dataset.label == "COCO"
     for part in dataset.parts:
         assert {finding.level for finding in check_part(dataset, part, decode=True)} == {"note"}
+
+
+def slightly_off(truth):
+    random = np.random.default_rng(0)
+    off = random.normal(0, 0.08, truth.points.shape) * truth.normaliser[:, None, None]
+    return np.nan_to_num(truth.points, nan=50.0) + off, random.uniform(size=truth.state.shape)
+
+
+@pytest.mark.real_data
+@real_data
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_real_people_are_scored_as_pycocotools_does(part):
+    """Without COCO's own regions to ignore the figures are equal; with them they can only be higher."""
+    truth = People.of(open_coco(REAL).samples(part))
+    assert score(truth.points.copy(), truth).average == pytest.approx(100)
+    predicted, confidence = slightly_off(truth)
+    scores = score(predicted, truth, confidence=confidence)
+    index = pycocotools.coco.COCO(str(REAL / (TRAIN if part == "train" else VALID)))
+    found = [
+        {"image_id": index.anns[int(name)]["image_id"], "category_id": 1, "score": confidence[row].mean(),
+         "keypoints": np.c_[predicted[row], np.ones(17)].ravel().tolist()}
+        for row, name in enumerate(truth.person_ids)
+    ]  # fmt: skip
+    with_regions = evaluated(index, found)
+    index.dataset["annotations"] = [a for a in index.dataset["annotations"] if a["num_keypoints"] and not a["iscrowd"]]
+    index.createIndex()
+    np.testing.assert_allclose([scores.average, *scores.columns.values()], evaluated(index, found), atol=1e-9)
+    assert 10 < scores.average <= with_regions[0] < 95

@@ -47,8 +47,8 @@ def average_precision(
     images = _image_numbers(truth)
     people = [_annotation(i, images[i], truth, areas[i]) for i in labelled]
     detections = [_detection(i, images[i], predicted[i], found[i], confidence) for i in labelled if found[i].any()]
-    if not detections:
-        return dict.fromkeys(FIGURES, 0.0 if people else float("nan"))
+    if not people:
+        return dict.fromkeys(FIGURES, float("nan"))
     stats = _evaluate(people, detections, sigmas)
     return {name: float("nan") if value < 0 else float(value) for name, value in zip(FIGURES, stats, strict=False)}
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from kp_coco.crops import crops, samples_of
 from kp_coco.reader import Table, read
 from kp_coco.skeleton import COCO, build, without_partner
 from kpcore.cache import content_key
@@ -18,16 +19,9 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.samples import Sample
-from kpcore.tensors import UNLABELLED, Float64Array
 
 FORMAT = 1
 """Raised whenever the same files would give other samples."""
-CROP = 1.25
-"""Crop side over the larger side of the box, as is usual for COCO."""
-SMALLEST = 16.0
-"""Pixels: no crop is smaller."""
-MARGIN = 2.0
-"""Pixels that a crop reaches beyond a labelled keypoint outside the enlarged box, both sides together."""
 
 
 class Coco(Dataset):
@@ -136,7 +130,7 @@ class Coco(Dataset):
         """Return the part's people, read once and kept."""
         if part not in self._samples:
             table = self._table(part)
-            self._samples[part] = _samples(table, self._files[part][1])
+            self._samples[part] = samples_of(table, self._files[part][1])
         return self._samples[part]
 
     def fingerprint(self, part: str) -> str:
@@ -158,7 +152,7 @@ class Coco(Dataset):
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""
         table = self._table(part)
-        _, wide = _crops(table)
+        _, wide = crops(table)
         first = np.flatnonzero(wide)[:1]
         return (
             *table.findings,
@@ -237,29 +231,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _centres(table: Table) -> Float64Array:
-    return table.boxes[:, :2] + table.boxes[:, 2:] / 2
-
-
-def _crops(table: Table) -> tuple[Float64Array, Float64Array]:
-    """Return (N,) crop sides, and where (N,) a labelled keypoint widened them."""
-    offsets = np.abs(table.points - _centres(table)[:, None]).max(-1)
-    furthest = np.where(table.state != UNLABELLED, offsets, 0.0).max(1, initial=0.0)
-    usual = np.maximum(CROP * table.boxes[:, 2:].max(1, initial=0.0), SMALLEST)
-    wide = 2 * furthest > usual
-    return np.where(wide, 2 * furthest + MARGIN, usual), wide
-
-
-def _samples(table: Table, images: Path) -> tuple[Sample, ...]:
-    points = np.where((table.state != UNLABELLED)[..., None], table.points, np.nan).astype(np.float32)
-    centres, (sides, _) = _centres(table).astype(np.float32), _crops(table)
-    return tuple(
-        Sample(
-            image=images / table.images[i], points=points[i], state=table.state[i], centre=centres[i],
-            side=float(sides[i]), normaliser=float(np.sqrt(table.areas[i])), image_id=table.images[i],
-            person_id=table.person_ids[i], row=int(table.rows[i]),
-        )
-        for i in range(len(table.images))
-    )  # fmt: skip
