@@ -6,8 +6,9 @@ executes it, prints it and stores it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kpcore.errors import KpError, nearest
@@ -72,16 +73,20 @@ class Origin:
 
     Args:
         kind: ``loaded`` whole from the source; ``sliced``: the entries of ``keypoints`` are copied by name, the others
-            are new; ``new``: as initialised from the job's seed; ``pretrained``: from the backbone's file.
+            are new or begin as their stand-ins; ``new``: as initialised from the job's seed; ``pretrained``: from the
+            backbone's file.
         source: which source network, counted as in the strategy's ``needs``.
         tensor: the tensor's name in the source.
         keypoints: for ``sliced``, the names that are copied.
+        stand_ins: for ``sliced``, (name, others): a keypoint that the source does not have begins as the mean of the
+            source's entries of these others.
     """
 
     kind: Literal["loaded", "sliced", "new", "pretrained"]
     source: int = 0
     tensor: str = ""
     keypoints: tuple[str, ...] = ()
+    stand_ins: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 NEW = Origin("new")
@@ -92,10 +97,24 @@ ExtraLoss = Callable[[list[Any], Any, Any, Any], Any]
 
 @dataclass(frozen=True)
 class Thaw:
-    """From the start of ``epoch`` (0-based) these units train too."""
+    """From the start of ``epoch`` (0-based) these units train too.
+
+    With ``share`` the epoch is the first by which that share of ``training.epochs`` is over; the core fills it in.
+    """
 
     epoch: int
     units: tuple[str, ...]
+    share: float | None = None
+
+    @classmethod
+    def after(cls, share: float, units: tuple[str, ...]) -> Thaw:
+        """Return a thaw after that share of the schedule, in [0, 1]."""
+        return cls(0, units, share)
+
+    def at(self, epochs: int) -> Thaw:
+        """Return it for a training of that many epochs at most."""
+        # What is left of a product such as 0.1 * 30 must not cost an epoch.
+        return self if self.share is None else Thaw(math.ceil(self.share * epochs - 1e-9), self.units)
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,10 @@ class TransferPlan:
     def always_frozen(self) -> frozenset[str]:
         """Units that never train: frozen, and never thawed."""
         return self.frozen - {unit for thaw in self.thaws for unit in thaw.units}
+
+    def scheduled(self, epochs: int) -> TransferPlan:
+        """Return the plan for a training of at most that many epochs: every thaw has its epoch."""
+        return replace(self, thaws=tuple(thaw.at(epochs) for thaw in self.thaws))
 
     def verify(self, target: NetworkSpec, sources: tuple[NetworkSpec, ...]) -> None:
         """Check that the plan names every tensor of the target once, fits its sources, and loses nothing unsaid.
@@ -166,6 +189,9 @@ class TransferPlan:
         for unit in named:
             if unit not in target.units:
                 raise KpError(f"transfer plan: no unit '{unit}'; the network has {', '.join(target.units)}")
+        for thaw in self.thaws:
+            if thaw.share is not None and not 0 <= thaw.share <= 1:
+                raise KpError(f"transfer plan: {', '.join(thaw.units)} thaw after a share of {thaw.share}; give 0 to 1")
         if len(self.supervision) != target.stages:
             raise KpError(
                 f"transfer plan: {len(self.supervision)} supervised stages named, the network has {target.stages}"
@@ -203,6 +229,14 @@ class TransferPlan:
         for keypoint in origin.keypoints:
             if keypoint not in here.keypoints or keypoint not in there.keypoints:
                 raise KpError(f"transfer plan: '{name}' is sliced by '{keypoint}', which is not in both networks")
+        for keypoint, others in origin.stand_ins:
+            if keypoint not in here.keypoints or keypoint in origin.keypoints:
+                raise KpError(f"transfer plan: '{name}' has stand-ins for '{keypoint}', which it copies or has not")
+            if not others or not set(others) <= set(there.keypoints):
+                raise KpError(
+                    f"transfer plan: '{name}' takes {', '.join(others) or 'nothing'} for '{keypoint}'; its source"
+                    f" '{origin.tensor}' has {', '.join(there.keypoints)}"
+                )
 
     def _verify_dropped(self, taken: set[tuple[int, str]], sources: tuple[NetworkSpec, ...]) -> None:
         everything = {(index, name) for index, spec in enumerate(sources) for name in spec.tensors}

@@ -55,11 +55,13 @@ def _of_shape(value: Tensor, target: Tensor, name: str) -> Tensor:
 def _copy_slices(target: Tensor, axis: KeypointAxis | None, origin: Origin, source: NetworkSpec, state: State) -> None:
     there = source.tensors[origin.tensor].keypoint_axis
     assert axis is not None and there is not None  # plan.verify has seen to it
-    for keypoint in origin.keypoints:
-        here_at = axis.keypoints.index(keypoint) * axis.width
-        there_at = there.keypoints.index(keypoint) * axis.width
-        copied = state[origin.tensor].narrow(there.axis, there_at, axis.width)
-        target.narrow(axis.axis, here_at, axis.width).copy_(copied)
+    for keypoint, others in (*((name, (name,)) for name in origin.keypoints), *origin.stand_ins):
+        entries = [_entry(state[origin.tensor], there, other) for other in others]
+        _entry(target, axis, keypoint).copy_(torch.stack(entries).mean(0) if len(entries) > 1 else entries[0])
+
+
+def _entry(tensor: Tensor, axis: KeypointAxis, keypoint: str) -> Tensor:
+    return tensor.narrow(axis.axis, axis.keypoints.index(keypoint) * axis.width, axis.width)
 
 
 def freeze(plan: TransferPlan, network: Network, *, epoch: int = 0) -> frozenset[str]:
@@ -141,7 +143,7 @@ def plan_table(plan: TransferPlan, spec: NetworkSpec) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for name, origin in plan.origins.items():
         unit = spec.tensors[name].unit
-        row = rows.setdefault(unit, {"unit": unit, "trains": unit not in plan.frozen})
+        row = rows.setdefault(unit, {"unit": unit, "trains": unit not in plan.always_frozen})
         row[origin.kind] = row.get(origin.kind, 0) + 1
     return list(rows.values())
 
@@ -152,9 +154,12 @@ def plan_record(plan: TransferPlan, spec: NetworkSpec) -> dict[str, Any]:
         "tensors": {
             name: {
                 "origin": origin.kind,
-                "trains": spec.tensors[name].trainable and spec.tensors[name].unit not in plan.frozen,
+                "trains": spec.tensors[name].trainable and spec.tensors[name].unit not in plan.always_frozen,
                 **({"source": origin.source, "tensor": origin.tensor} if origin.kind in ("loaded", "sliced") else {}),
                 **({"keypoints": list(origin.keypoints)} if origin.kind == "sliced" else {}),
+                **(
+                    {"stand_ins": {name: list(others) for name, others in origin.stand_ins}} if origin.stand_ins else {}
+                ),
             }
             for name, origin in plan.origins.items()
         },

@@ -453,6 +453,18 @@ def test_any_junk_in_a_row_is_read_or_refused_in_one_line(tmp_path, key, junk):
         assert all(sample.side > 0 and sample.normaliser > 0 for sample in samples)
 
 
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(["images", "annotations", "categories", "id", "name", "keypoints", "skeleton"]), JUNK)
+def test_any_junk_elsewhere_is_read_or_refused_in_one_line(tmp_path, key, junk):
+    content = document()
+    (content if key in content else content["categories"][0])[key] = junk
+    lay(tmp_path, content)
+    try:
+        assert len(open_coco(tmp_path).skeleton.names) > 0
+    except KpError as error:
+        assert "\n" not in str(error)
+
+
 # --- OKS --------------------------------------------------------------------------------------------------------------
 
 SCALE = 100.0

@@ -24,14 +24,14 @@ from kpcore.data.sampling import CpuSampler
 from kpcore.errors import KpError
 from kpcore.interfaces import Codec, Need, Targets, TransferStrategy
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
-from kpcore.network import build_network, describe
+from kpcore.network import build_network, describe, spec_of
 from kpcore.plans import Layout, Thaw
 from kpcore.registry import check_class, registry
 from kpcore.study.results import Results
 from kpcore.tensors import UNLABELLED, VISIBLE
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, StepBatch, Stepper, supervised_loss
-from kpcore.weights import execute, fingerprint
+from kpcore.weights import execute, fingerprint, plan_record
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
 CLASSES = {
@@ -51,6 +51,9 @@ VARIANTS = {
     "transfer s1": mode("transfer", supervision="s1"),
     "transfer by_name": mode("transfer", heads="by_name"),
     "by_name, new heads": mode("by_name", new_heads="new"),
+    "by_name, mirror": mode("by_name", unshared="mirror"),
+    "by_name, group": mode("by_name", unshared="group"),
+    "gradual, every": mode("gradual", every=2),
 }
 SOURCED = [name for name in VARIANTS if name != "random"]
 SETS = {
@@ -335,7 +338,75 @@ def test_by_name_with_new_heads_is_transfer_by_name(specs, split):
     assert specs(VARIANTS["by_name, new heads"], split)[2] == specs(VARIANTS["transfer by_name"], split)[2]
 
 
+HALVES = (["r_hand", "head", "l_foot", "r_foot"], ["l_hand", "hip", "r_hand"])
+"""Half a mirror pair each: without flips that is allowed."""
+
+
+@pytest.mark.parametrize("unshared", ["mirror", "group"])
+def test_what_the_source_does_not_know_starts_as_its_likeness(figure, narrow, any_codec, unshared):
+    halves = split_of(figure, *HALVES)
+    strategy = mode("by_name", unshared=unshared)
+    plan, network, initial, source = carried_out(strategy, halves, narrow, any_codec)
+    here, there = network.state_dict(), source.state_dict()
+    places = {name: channels(any_codec, halves.target, [name]) for name in halves.target.names}
+    right = channels(any_codec, halves.source, ["r_hand"])
+    for head, old in (("head0", "head0"), ("head1", "head1"), ("head3", "head1")):
+        for kind in ("weight", "bias"):
+            for name in ("l_hand", "r_hand"):
+                assert torch.equal(here[f"{head}.{kind}"][places[name]], there[f"{old}.{kind}"][right])
+            assert torch.equal(here[f"{head}.{kind}"][places["hip"]], initial[f"{head}.{kind}"][places["hip"]])
+    assert plan_record(plan, spec_of(network, any_codec))["tensors"]["head0.bias"]["stand_ins"] == {
+        "l_hand": ["r_hand"]
+    }
+
+
+def test_a_group_s_likeness_is_the_mean_of_those_that_the_source_knows(narrow, any_codec):
+    eye = Skeleton("eye", tuple(Keypoint(name, group="eye") for name in "abcd"))
+    parts = split_of(eye, ["a", "b"], ["c", "b", "d"])
+    _, network, _, source = carried_out(mode("by_name", unshared="group"), parts, narrow, any_codec)
+    width = any_codec.width
+    there = source.state_dict()["head1.weight"]
+    mean = (there[:width] + there[width:]) / 2
+    expected = torch.cat([mean, there[width:], mean])
+    for head in ("head1", "head2", "head3"):
+        assert torch.allclose(network.state_dict()[f"{head}.weight"], expected, atol=1e-7)
+
+
+def test_disjoint_sets_of_one_group_drop_nothing_of_the_heads(specs):
+    eye = Skeleton("eye", tuple(Keypoint(name, group="eye") for name in "abcd"))
+    target, sources, plan = specs(mode("by_name", unshared="group"), split_of(eye, ["a", "b"], ["c", "d"]))
+    check(target, sources, plan)
+    assert {name for _, name in plan.dropped} == {"junction0.predictions.weight"}
+
+
+WRONG = {
+    "none": (("l_hand", ()), "takes nothing for 'l_hand'"),
+    "not in the source": (("l_hand", ("hip",)), "takes hip for 'l_hand'; its source .* has r_hand, head"),
+    "copied too": (("r_hand", ("r_hand",)), "stand-ins for 'r_hand', which it copies or has not"),
+    "not in the target": (("l_foot", ("r_foot",)), "stand-ins for 'l_foot', which it copies or has not"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_stand_ins_that_do_not_fit_are_refused(specs, figure, wrong):
+    target, sources, plan = specs(mode("by_name"), split_of(figure, *HALVES))
+    pair, told = WRONG[wrong]
+    origins = {**plan.origins, "head0.bias": replace(plan.origins["head0.bias"], stand_ins=(pair,))}
+    with pytest.raises(KpError, match=told):
+        replace(plan, origins=origins).verify(target, tuple(sources))
+
+
 # Gradual unfreezing
+
+
+@pytest.mark.parametrize(
+    ("until", "epochs", "expected"),
+    [(0.5, 12, (2, 4, 6)), (0.5, 200, (34, 67, 100)), (1.0, 9, (3, 6, 9)), (0.3, 10, (1, 2, 3)), (0.5, 1, (1, 1, 1))],
+)
+def test_thaws_are_spread_over_a_share_of_the_schedule(specs, overlap, until, epochs, expected):
+    _, _, plan = specs(mode("gradual", until=until), overlap)
+    assert tuple(thaw.epoch for thaw in plan.scheduled(epochs).thaws) == expected
+    assert plan.scheduled(epochs).always_frozen == frozenset()
 
 
 def test_loaded_units_thaw_from_the_last_stage_to_the_stem(specs, overlap):
@@ -348,13 +419,22 @@ def test_loaded_units_thaw_from_the_last_stage_to_the_stem(specs, overlap):
     assert renewed == set(target.units) - plan.frozen
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_of_the_schedule_lies_within_it(specs, overlap, share):
+    target, sources, plan = specs(mode("gradual"), overlap)
+    with pytest.raises(KpError, match=r"stem thaw after a share of .*; give 0 to 1"):
+        replace(plan, thaws=(Thaw.after(share, ("stem",)),)).verify(target, tuple(sources))
+
+
 def test_gradual_thaws_everything_that_it_freezes_in_chains_too(specs, moving):
     for step in (1, 2):
         target, sources, plan = specs(mode("gradual"), moving, step=step, stages=(1, 2, 4))
         thawed = [unit for thaw in plan.thaws for unit in thaw.units]
         assert sorted(thawed) == sorted(plan.frozen)
         assert thawed[-1] == "stem"
-        assert [thaw.epoch for thaw in plan.thaws] == list(range(1, len(plan.thaws) + 1))
+        shares = [thaw.share for thaw in plan.thaws]
+        assert shares == sorted(shares)
+        assert shares[-1] == 0.5
         assert len(thawed) == sources[0].stages + 1
         assert set(target.units) > plan.frozen
 
@@ -731,6 +811,7 @@ def test_three_steps_run_in_all_seven_modes(run):
     assert set(plans["chain-replay-0"]["heads"][-1]) == {*wanted, "r_ankle", "l_ankle"}
     frozen = plans["chain-frozen-0"]
     assert {"stem", "stage0", "head0", "junction0", "stage1", "head1"} == set(frozen["frozen"])
+    assert [thaw["epoch"] for thaw in plans["chain-gradual-0"]["thaws"]] == [1, 1, 2]  # of 3 epochs
     assert frozen["frozen_hash"]["before"] == frozen["frozen_hash"]["after"]
 
 

@@ -64,7 +64,7 @@ def estimate(
         trained = sum(
             int(np.prod(tensor.shape))
             for tensor in spec.tensors.values()
-            if tensor.trainable and tensor.unit not in transfer.frozen
+            if tensor.trainable and tensor.unit not in transfer.always_frozen
         )
         kind = (
             tuple(len(head) for head in spec.layout.heads),
@@ -84,7 +84,7 @@ def job_plan(study: Study, job: Job) -> tuple[NetworkSpec, TransferPlan]:
     """Return a job's network spec and its checked transfer plan, without any weights."""
     spec = describe(study.backbone, study.codec, job.layout)
     sources = [describe(study.backbone, study.codec, source.layout) for source in job.sources]
-    plan = make_plan(job, spec, sources)
+    plan = make_plan(job, spec, sources, study.config.training.epochs)
     plan.verify(spec, tuple(sources))
     return spec, plan
 

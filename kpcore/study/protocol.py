@@ -84,18 +84,18 @@ def grow(job: Job, shop: Workshop) -> Grown:
         (describe(backbone, codec, source.layout), load_weights(job_folder(source.key) / "weights.safetensors"))
         for source in job.sources
     ]
-    plan = make_plan(job, spec, [source for source, _ in sources])
+    plan = make_plan(job, spec, [source for source, _ in sources], study.config.training.epochs)
     execute(plan, network, spec, sources, backbone.pretrained())
     device = shop.device.torch
     return Grown(place(network, device), spec, plan, teacher(job, shop, plan, [state for _, state in sources]))
 
 
-def make_plan(job: Job, spec: NetworkSpec, sources: list[NetworkSpec]) -> TransferPlan:
-    """Plain training at step 0: everything is new and supervised. Later: what the strategy says."""
+def make_plan(job: Job, spec: NetworkSpec, sources: list[NetworkSpec], epochs: int) -> TransferPlan:
+    """Plain training at step 0: everything is new and supervised. Later: what the strategy says, for so many epochs."""
     if job.mode is None:
         return TransferPlan(fresh_origins(spec), supervision=spec.layout.heads)
     strategy: TransferStrategy = job.mode.strategy
-    return strategy.plan(job.split, job.step, spec, sources)
+    return strategy.plan(job.split, job.step, spec, sources).scheduled(epochs)
 
 
 def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -> Network | None:

@@ -211,9 +211,10 @@ def _left_out(entry: Entry, category: Category) -> str:
 def _keypoints(entry: Entry, count: int) -> tuple[Float64Array, StateArray]:
     """Return (K, 2) points and (K,) states; COCO's visibilities 0, 1 and 2 are our states."""
     triplets = entry.numbers("keypoints", 3 * count).reshape(count, 3)
-    if not np.isin(triplets[:, 2], (0, 1, 2)).all():
+    seen = triplets[:, 2]
+    if not ((seen == 0) | (seen == 1) | (seen == 2)).all():
         raise entry.wrong("keypoints", "x, y and a visibility of 0, 1 or 2 each")
-    return triplets[:, :2], triplets[:, 2].astype(np.uint8)
+    return triplets[:, :2], seen.astype(np.uint8)
 
 
 def _box(entry: Entry, labelled: Float64Array, image: str, row: int, tally: _Tally) -> Float64Array:

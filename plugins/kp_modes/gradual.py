@@ -24,15 +24,18 @@ class Gradual(TransferStrategy):
     does not wait for the last stage to thaw: give it patience.
 
     Args:
-        every: epochs from one thaw to the next.
+        until: share of ``training.epochs`` after which everything trains; thaws are evenly spread over it.
+        every: epochs from one thaw to the next, in place of ``until``; the authors take 1.
     """
 
     class Config(ComponentConfig):
         """Options."""
 
-        every: int = Field(default=1, ge=1, description="epochs from one thaw to the next")
+        until: float = Field(default=0.5, gt=0, le=1, description="share of training.epochs after which all trains")
+        every: int | None = Field(default=None, ge=1, description="epochs between thaws, in place of until")
 
-    def __init__(self, *, every: int) -> None:
+    def __init__(self, *, until: float, every: int | None) -> None:
+        self.until = until
         self.every = every
 
     @property
@@ -57,12 +60,15 @@ class Gradual(TransferStrategy):
         frozen = [unit for unit in target.units if unit not in moving]
         places = sorted({place_of(unit) for unit in frozen}, reverse=True)
         thaws = tuple(
-            Thaw(self.every * turn, tuple(unit for unit in frozen if place_of(unit) == place))
+            self._thaw(turn, len(places), tuple(unit for unit in frozen if place_of(unit) == place))
             for turn, place in enumerate(places, 1)
         )
         return TransferPlan(
             origins, supervision=target.layout.heads, frozen=frozenset(frozen), dropped=dropped, thaws=thaws
         )  # fmt: skip
+
+    def _thaw(self, turn: int, turns: int, units: tuple[str, ...]) -> Thaw:
+        return Thaw(self.every * turn, units) if self.every else Thaw.after(self.until * turn / turns, units)
 
 
 def place_of(unit: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSet, Skeleton
@@ -36,8 +36,13 @@ def grow(target: NetworkSpec, source: NetworkSpec, renew: Callable[[TensorSpec],
         name: NEW if renew(spec) else by_keypoint(spec, source, name) if name in source.tensors else NEW
         for name, spec in target.tensors.items()
     }
+    return origins, left_behind(origins, source)
+
+
+def left_behind(origins: Mapping[str, Origin], source: NetworkSpec) -> tuple[tuple[int, str], ...]:
+    """Return what a plan with one source drops: all of it that nothing comes from."""
     taken = {origin.tensor for origin in origins.values() if origin.kind in ("loaded", "sliced")}
-    return origins, tuple((0, name) for name in source.tensors if name not in taken)
+    return tuple((0, name) for name in source.tensors if name not in taken)
 
 
 def grow_reset(target: NetworkSpec, source: NetworkSpec) -> Grown:
