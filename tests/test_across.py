@@ -242,7 +242,7 @@ def test_targets_are_drawn_by_name_from_the_batches_skeleton(narrow, make_codec,
 
     assert learner(figure).supervision[0].names == ("hip", "head")
     assert learner(figure).supervision[0].indices == (3, 1)
-    with pytest.raises(KpError, match="supervised on tail, hip, head, none of which skeleton .else. has"):
+    with pytest.raises(KpError, match=r"supervised on tail, hip, head, none of which skeleton .else. has"):
         _ = learner(Skeleton("else", (Keypoint("ear"),))).supervision
 
 

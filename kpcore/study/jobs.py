@@ -15,7 +15,7 @@ from kpcore.errors import KpError
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
 from kpcore.study.data import StudyData
-from kpcore.study.setup import Mode, Study
+from kpcore.study.setup import Mode, Study, mirroring
 from kpcore.training.device import Device
 from kpcore.weights import fingerprint
 
@@ -149,18 +149,28 @@ class _Planner:
         label = mode.name if mode else "source"
         name = f"{split.name}-{label}-{seed}" if final or not mode else f"{split.name}-{label}-step{step}-{seed}"
         draft = Job("", name, split, step, mode, seed, layout, sources, {}, final)
-        _check_layout(draft)
+        _check_layout(draft, mirroring(self.study.config))
         data = [self.data[dataset] for dataset in draft.datasets]
         settings = {**self.common, "data": data, **job_settings(draft, stages)}
         key = content_key(settings)
         return self.jobs.setdefault(key, Job(key, name, split, step, mode, seed, layout, sources, settings, final))
 
 
-def _check_layout(job: Job) -> None:
-    """Check that the last head predicts what is scored; raises KpError."""
-    lost = [name for name in job.keypoints.names if name not in job.layout.heads[-1]]
+def _check_layout(job: Job, mirrored: Sequence[str]) -> None:
+    """Check that the last head predicts what is scored, and whole mirror pairs where images are mirrored.
+
+    Raises:
+        KpError: with the job's name.
+    """
+    head = job.layout.heads[-1]
+    lost = [name for name in job.keypoints.names if name not in head]
     if lost:
         raise KpError(f"job {job.name}: the last head does not predict {', '.join(lost)}, which its step is scored on")
+    if mirrored and head.halved:
+        raise KpError(
+            f"job {job.name}: its last head predicts '{head.halved[0]}' without its mirror partner"
+            f" '{head.skeleton[head.halved[0]].mirror}'; turn mirroring off ({' and '.join(mirrored)})"
+        )
 
 
 def data_settings(data: StudyData) -> dict[str, Any]:

@@ -331,7 +331,7 @@ def _check_split(study: Study, split: KeypointSplit) -> None:
             f"{study.file}: backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps;"
             " give one number a step"
         )
-    mirroring = _mirroring(study.config)
+    mirroring = mirroring(study.config)
     for number, step in enumerate(split.steps, 1):
         if mirroring and step.keypoints.halved:
             name = step.keypoints.halved[0]
@@ -341,7 +341,7 @@ def _check_split(study: Study, split: KeypointSplit) -> None:
             )
 
 
-def _mirroring(config: StudyConfig) -> list[str]:
+def mirroring(config: StudyConfig) -> list[str]:
     """Return the settings that mirror images, as one would turn them off."""
     validation = config.evaluation.validation
     settings = {
