@@ -5,6 +5,7 @@ With ``--import-mode=importlib`` test modules cannot import each other, so helpe
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ COLOURS = 255 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.6, 0), (0, 0.
 def own_environment(monkeypatch, tmp_path_factory):
     """No test sees the user's cache or data."""
     monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.delenv("KP_MPII_ROOT", raising=False)
+    for variable in [name for name in os.environ if re.fullmatch("KP_[A-Z0-9]+_ROOT", name)]:
+        monkeypatch.delenv(variable)
 
 
 @pytest.fixture(autouse=True)

@@ -184,7 +184,8 @@ class _Hooked:
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
     found = score_mean_shape(study.scored, split, study.metric)
     shape = {**found.columns, AVERAGE: found.average}
-    return SplitInfo.of(split, reference_convention="PCKh@0.5 kptransfer", mean_shape=shape)
+    convention = "PCKh@0.5 kptransfer" if split.reference else ""
+    return SplitInfo.of(split, reference_convention=convention, mean_shape=shape)
 
 
 def about_data(data: StudyData) -> DataInfo:

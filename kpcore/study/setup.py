@@ -331,13 +331,13 @@ def _check_split(study: Study, split: KeypointSplit) -> None:
             f"{study.file}: backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps;"
             " give one number a step"
         )
-    mirroring = mirroring(study.config)
+    mirrored = mirroring(study.config)
     for number, step in enumerate(split.steps, 1):
-        if mirroring and step.keypoints.halved:
+        if mirrored and step.keypoints.halved:
             name = step.keypoints.halved[0]
             raise KpError(
                 f"{study.file}: split '{split.name}', S{number}: '{name}' is there without its mirror partner"
-                f" '{step.keypoints.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirroring)})"
+                f" '{step.keypoints.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirrored)})"
             )
 
 
