@@ -1,4 +1,4 @@
-"""Synthetic people: a generator that renders them in MPII's layout, and a data set that reads them in 2D or 3D."""
+"""Synthetic people: a generator that renders them, in MPII's layout or LSP's, and a data set of them in 2D or 3D."""
 
 from __future__ import annotations
 

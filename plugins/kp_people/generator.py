@@ -1,4 +1,4 @@
-"""The generator ``people``: images and annotation in Newell's MPII layout, with 3D ground truth beside."""
+"""The generator ``people``: images and annotation in Newell's MPII layout with 3D ground truth beside, or in LSP's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
 from kp_people.layout import Row, write_annotation, write_truth
+from kp_people.lsp_layout import lsp_name, write_joints
 from kp_people.scene import Difficulty, Person, draw_scene
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Generator
@@ -51,10 +53,17 @@ class PeopleGenerator(Generator):
         turn: float = Field(default=180.0, ge=0, le=180, description="people face the camera within this many degrees")
         occlusion: float = Field(default=0.3, ge=0, le=1, description="share of people with something before them")
         clutter: float = Field(default=0.5, ge=0, le=1, description="how much lies about behind them")
+        layout: Literal["mpii", "lspet"] = Field(
+            default="mpii",
+            description="MPII's 16 joints in Newell's files, or LSP extended's 14 in its own; that has one person an"
+            " image and no parts: 'people' and 'valid' are written one after the other, and its reader divides them",
+        )
 
     def __init__(
-        self, *, people: int, valid: int, seed: int, size: int, turn: float, occlusion: float, clutter: float
-    ) -> None:
+        self, *, people: int, valid: int, seed: int, size: int, turn: float, occlusion: float, clutter: float,
+        layout: str,
+    ) -> None:  # fmt: skip
+        self.layout = layout
         self.people = {"train": people, "valid": valid}
         self.seed = seed
         self.difficulty = Difficulty(size, turn, occlusion, clutter)
@@ -65,11 +74,26 @@ class PeopleGenerator(Generator):
         return f"2, opencv {cv2.__version__}"
 
     def write(self, folder: Path, progress: Callable[[int, int], None]) -> None:
-        """Write ``images/``, ``annot/{train,valid}.h5`` and ``annot/people3d.h5``.
+        """Write ``images/``, ``annot/{train,valid}.h5`` and ``annot/people3d.h5``; or ``images/`` and ``joints.mat``.
 
         Every image is drawn from its own random numbers, so neither threads nor the number of people change it.
         """
         (folder / "images").mkdir()
+        if self.layout == "lspet":
+            self._write_lsp(folder, progress)
+        else:
+            self._write_mpii(folder, progress)
+
+    def _write_lsp(self, folder: Path, progress: Callable[[int, int], None]) -> None:
+        drawn: list[Person] = []
+        for part in PARTS:
+            for order, (person,) in self._draw(part, folder / "images"):
+                (folder / "images" / order.name).rename(folder / "images" / lsp_name(len(drawn)))
+                drawn.append(person)
+                progress(len(drawn), sum(self.people.values()))
+        write_joints(folder / "joints.mat", drawn)
+
+    def _write_mpii(self, folder: Path, progress: Callable[[int, int], None]) -> None:
         (folder / "annot").mkdir()
         total, done = sum(self.people.values()), 0
         truth: dict[str, list[Person]] = {}
@@ -99,7 +123,8 @@ class PeopleGenerator(Generator):
     def _orders(self, part: str) -> Iterator[_Order]:
         left, number = self.people[part], 0
         while left:
-            annotated = 2 if left > 1 and self._random(part, number, 0).random() < _PAIRED else 1
+            paired = self.layout == "mpii" and left > 1 and self._random(part, number, 0).random() < _PAIRED
+            annotated = 2 if paired else 1
             yield _Order(part, number, annotated)
             left, number = left - annotated, number + 1
 
