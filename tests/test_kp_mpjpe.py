@@ -1,0 +1,377 @@
+"""MPJPE in four alignments, on predictions whose errors are known by construction."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kp_mpjpe.alignment import procrustes
+
+from kpcore.data.score import averages_columns
+from kpcore.errors import KpError
+from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
+from kpcore.registry import registry
+from kpcore.samples import People
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+
+BODY = Skeleton(
+    "body",
+    (
+        Keypoint("pelvis"),
+        Keypoint("head"),
+        Keypoint("r_hand", "l_hand", "hand"),
+        Keypoint("l_hand", "r_hand", "hand"),
+        Keypoint("r_foot", "l_foot", "foot"),
+        Keypoint("l_foot", "r_foot", "foot"),
+    ),
+    dims=3,
+)
+SHAPE = np.array([(50, 60, 0), (50, 20, -4), (30, 50, -10), (72, 44, 8), (44, 96, 2), (58, 92, 12)], np.float64)
+MM = 8.0
+"""Millimetres a pixel: a power of two, so that products are exact."""
+ALIGNMENTS = ("root", "none", "procrustes", "scale")
+seeds = st.integers(0, 2**32 - 1)
+
+
+def people(number=1, points=SHAPE, mm=MM):
+    return People(
+        points=np.repeat(np.asarray(points, np.float64)[None], number, 0),
+        state=np.full((number, len(points)), VISIBLE, np.uint8),
+        normaliser=np.full(number, 10.0),
+        side=np.full(number, 100.0),
+        image_ids=tuple(f"{row}.jpg" for row in range(number)),
+        person_ids=("0",) * number,
+        rows=np.arange(number) + 7,
+        mm_per_px=np.full(number, mm),
+    )
+
+
+def unlabel(truth, row, *names):
+    for name in names:
+        truth.state[row, BODY.index(name)] = UNLABELLED
+        truth.points[row, BODY.index(name)] = np.nan
+    return truth
+
+
+def build(align="root", **options):
+    return registry().build("metric", "mpjpe", {"align": align, **options}, where="evaluation.metric")
+
+
+def values(predicted, truth, keypoints=None, **options):
+    return build(**options).values(predicted, truth, keypoints or BODY.all())
+
+
+def score(predicted, truth, keypoints=None, columns=None, **options):
+    keypoints = keypoints or BODY.all()
+    columns = columns or default_columns(keypoints)
+    return build(**options).score(predicted, None, truth, keypoints, columns)
+
+
+def error_of(call, *arguments, **options):
+    with pytest.raises(KpError) as caught:
+        call(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def rotation(random):
+    """A random rotation of space, determinant 1."""
+    q, r = np.linalg.qr(random.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q * np.sign(np.linalg.det(q))
+
+
+# --- golden values ----------------------------------------------------------------------------------------------------
+
+
+def test_an_offset_of_one_keypoint_is_its_length_in_millimetres():
+    truth = people()
+    predicted = truth.points.copy()
+    predicted[0, BODY.index("r_hand")] += (2, 3, 6)  # 7 px
+    found = values(predicted, truth)
+    assert found[0, BODY.index("r_hand")] == pytest.approx(7 * MM, abs=1e-12)
+    assert np.count_nonzero(found) == 1
+
+
+def test_every_person_has_millimetres_of_its_own():
+    truth = people(2)
+    truth.mm_per_px[:] = (2.0, 16.0)
+    predicted = truth.points.copy()
+    predicted[:, BODY.index("head"), 2] += 3
+    assert values(predicted, truth)[:, BODY.index("head")].tolist() == [6.0, 48.0]
+
+
+def test_root_alignment_takes_the_roots_error_to_everybody_else():
+    truth = people()
+    predicted = truth.points.copy()
+    predicted[0, 0] += (3, 4, 0)
+    assert values(predicted, truth)[0].tolist() == [0.0] + [5 * MM] * 5
+    assert values(predicted, truth, align="none")[0].tolist() == [5 * MM] + [0.0] * 5
+
+
+def test_another_root_by_name():
+    truth = people()
+    predicted = truth.points.copy()
+    predicted[0, 1] += (0, 0, 5)
+    assert values(predicted, truth, root="head")[0].tolist() == [5 * MM, 0.0, *[5 * MM] * 4]
+
+
+def test_scale_takes_the_least_squares_factor():
+    """Bone (1, 0, 0) predicted as (2, 0, 0) and (0, 1, 0) as itself: the factor is (2 + 1) / (4 + 1) = 0.6."""
+    three = BODY.select(["pelvis", "head", "r_hand"])
+    truth = people(points=[(5, 5, 0), (6, 5, 0), (5, 6, 0), *SHAPE[3:]])
+    predicted = np.array([[(5, 5, 0), (7, 5, 0), (5, 6, 0)]], np.float64)
+    found = values(predicted, truth, three, align="scale")[0]
+    np.testing.assert_allclose(found, [0, 0.2 * MM, 0.4 * MM], atol=1e-12)
+
+
+def test_a_mirrored_body_cannot_be_turned_into_the_true_one():
+    """Without Umeyama's guard the best orthogonal map would be the reflection, and the error 0."""
+    truth = people()
+    mirrored = truth.points * (1, 1, -1)
+    assert score(mirrored, truth, align="procrustes").average > 10
+    found = procrustes(mirrored, truth.points, np.ones((1, 6), bool))[0]
+    before, after = (np.linalg.det((one - one[0])[[1, 2, 4]]) for one in (mirrored[0], found))
+    assert np.sign(before) == np.sign(after)
+
+
+def test_columns_are_means_over_people_then_keypoints_and_the_average_over_keypoints():
+    truth = people(3)
+    for row in (1, 2):
+        unlabel(truth, row, "r_hand")
+    predicted = np.nan_to_num(truth.points)
+    predicted[0, BODY.index("r_hand"), 0] += 30  # one label: 240 mm
+    predicted[:, BODY.index("l_hand"), 0] += 3  # three: 24 mm each
+    found = score(predicted, truth)
+    assert found.columns == {"pelvis": 0.0, "head": 0.0, "hand": (240 + 24) / 2, "foot": 0.0}
+    assert found.average == pytest.approx((240 + 24) / 6)
+
+
+def test_a_column_can_stay_out_of_the_average():
+    truth = people()
+    predicted = truth.points.copy()
+    predicted[0, 1, 0] += 5
+    columns = (Column("root", ("pelvis",), in_average=False), Column("head", ("head",)))
+    assert score(predicted, truth, columns=columns).average == pytest.approx(5 * MM / 5)
+    assert score(predicted, truth, columns=columns).columns == {"root": 0.0, "head": 5 * MM}
+
+
+def test_the_average_does_not_depend_on_the_columns():
+    truth = people(2)
+    metric = build()
+    assert not averages_columns(metric, metric.values(truth.points, truth, BODY.all()), truth, BODY.all())
+
+
+@pytest.mark.parametrize(
+    ("align", "convention"),
+    [
+        ("root", "MPJPE at pelvis (mm)"),
+        ("scale", "N-MPJPE at pelvis (mm)"),
+        ("procrustes", "PA-MPJPE (mm)"),
+        ("none", "MPJPE unaligned (mm)"),
+    ],
+)
+def test_convention_names_alignment_and_unit(align, convention):
+    assert build(align).convention == convention
+    assert build(align).higher_is_better is False
+
+
+def test_root_alignment_is_the_default():
+    assert registry().build("metric", "mpjpe", {}, where="here").convention == "MPJPE at pelvis (mm)"
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+
+def noisy(seed, number=3, noise=12.0):
+    random = np.random.default_rng(seed)
+    truth = people(number)
+    return random, truth, truth.points + random.normal(0, noise, truth.points.shape)
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_a_perfect_prediction_has_no_error(align, seed):
+    random = np.random.default_rng(seed)
+    truth = people(points=random.normal(0, 40, SHAPE.shape))
+    assert values(truth.points, truth, align=align).max() < 1e-9 * MM
+
+
+@given(seed=seeds, factor=st.floats(0.05, 20))
+@settings(max_examples=40)
+def test_pa_is_invariant_under_similarities_of_the_prediction(seed, factor):
+    random, truth, predicted = noisy(seed)
+    moved = factor * predicted @ rotation(random).T + random.normal(0, 300, 3)
+    before, after = (values(one, truth, align="procrustes") for one in (predicted, moved))
+    np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-6)
+
+
+@given(seed=seeds, factor=st.floats(0.05, 20))
+@settings(max_examples=40)
+def test_n_is_invariant_under_scale_and_shifts_of_the_prediction(seed, factor):
+    random, truth, predicted = noisy(seed)
+    moved = factor * predicted + random.normal(0, 300, 3)
+    before, after = (values(one, truth, align="scale") for one in (predicted, moved))
+    np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-6)
+
+
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_root_alignment_is_invariant_under_shifts_only(seed):
+    random, truth, predicted = noisy(seed)
+    before, after = (values(one, truth) for one in (predicted, predicted + random.normal(0, 300, 3)))
+    np.testing.assert_allclose(after, before, rtol=1e-9, atol=1e-7)
+
+
+@given(seed=seeds, noise=st.floats(0.1, 200))
+@settings(max_examples=60)
+def test_a_freer_alignment_never_has_the_larger_squared_error(seed, noise):
+    """Each minimises squares over more than the one before; of mean distances this need not hold."""
+    _, truth, predicted = noisy(seed, noise=noise)
+    pa, n, root = ((values(predicted, truth, align=a) ** 2).sum(1) for a in ("procrustes", "scale", "root"))
+    assert (pa <= n * (1 + 1e-9) + 1e-6).all()
+    assert (n <= root * (1 + 1e-9) + 1e-6).all()
+
+
+@given(seed=seeds)
+@settings(max_examples=30)
+def test_no_similarity_nearby_fits_better_than_procrustes(seed):
+    random, truth, predicted = noisy(seed, number=1)
+    fitted = procrustes(predicted, truth.points, np.ones((1, 6), bool))
+    best = ((fitted - truth.points) ** 2).sum()
+    angle = random.normal(0, 0.05, 3)
+    skew = np.array([[0, -angle[2], angle[1]], [angle[2], 0, -angle[0]], [-angle[1], angle[0], 0]])
+    turn = np.linalg.solve(np.eye(3) - skew / 2, np.eye(3) + skew / 2)  # Cayley: a rotation
+    other = random.normal(1, 0.02) * fitted @ turn.T + random.normal(0, 1, 3)
+    assert ((other - truth.points) ** 2).sum() >= best - 1e-9
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+@given(seed=seeds)
+@settings(max_examples=15)
+def test_an_unlabelled_keypoint_changes_nothing_for_the_others(align, seed):
+    """What is predicted for it is anything, and what the file holds there is NaN."""
+    random, truth, predicted = noisy(seed)
+    unlabel(truth, 1, "l_foot")
+    wild = predicted.copy()
+    wild[1, BODY.index("l_foot")] = random.normal(0, 1e4, 3)
+    one, other = (values(points, truth, align=align) for points in (predicted, wild))
+    assert np.isnan(one[1, BODY.index("l_foot")])
+    np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-7)
+
+
+# --- what is left out, and what is refused ----------------------------------------------------------------------------
+
+
+def test_hidden_keypoints_count():
+    truth = people()
+    truth.state[0, 2] = HIDDEN
+    assert not np.isnan(values(truth.points, truth)).any()
+
+
+@pytest.mark.parametrize("align", ["root", "scale"])
+def test_a_person_without_a_labelled_root_is_left_out(align):
+    truth = unlabel(people(2), 0, "pelvis")
+    found = values(np.nan_to_num(truth.points), truth, align=align)
+    assert np.isnan(found[0]).all()
+    assert not np.isnan(found[1]).any()
+    assert "pelvis" in error_of(values, truth.points[:1], truth.take([0]), align=align)
+
+
+def test_procrustes_leaves_out_people_of_two_keypoints_and_takes_three():
+    truth = unlabel(people(2), 0, "pelvis", "head", "r_hand", "l_hand")
+    unlabel(truth, 1, "pelvis", "head", "r_hand")
+    found = values(np.nan_to_num(truth.points), truth, align="procrustes")
+    assert np.isnan(found[0]).all()
+    assert (~np.isnan(found[1])).sum() == 3
+    assert "fewer than 3" in error_of(values, truth.points[:1], truth.take([0]), align="procrustes")
+
+
+def test_procrustes_needs_no_root():
+    hands = BODY.select(["head", "hand"])
+    truth = people()
+    assert score(truth.points[:, list(hands.indices)], truth, hands, align="procrustes").average < 1e-9
+
+
+@pytest.mark.parametrize("align", ["root", "scale"])
+def test_a_root_that_is_not_scored_is_an_error_with_the_way_out(align):
+    hands = BODY.select(["head", "hand"])
+    truth = people()
+    told = error_of(score, truth.points[:, list(hands.indices)], truth, hands, align=align)
+    assert "'pelvis' is not among" in told
+    assert "(head, r_hand, l_hand)" in told
+    assert "procrustes" in told
+    assert "'head'" in error_of(score, truth.points, truth, align=align, root="haed")
+
+
+def test_procrustes_of_two_scored_keypoints_is_refused():
+    two = BODY.select(["hand"])
+    truth = people()
+    assert "3 are needed" in error_of(score, truth.points[:, list(two.indices)], truth, two, align="procrustes")
+
+
+@pytest.mark.parametrize("mm", [math.nan, 0.0, -1.0, math.inf])
+def test_unknown_millimetres_are_one_line_with_the_row(mm):
+    truth = people(2)
+    truth.mm_per_px[1] = mm
+    told = error_of(score, truth.points, truth)
+    assert "1.jpg, row 8" in told
+    assert "millimetres a pixel" in told
+
+
+def test_people_without_labels_need_no_millimetres():
+    truth = unlabel(people(2), 1, *BODY.names)
+    truth.mm_per_px[1] = np.nan
+    assert score(np.nan_to_num(truth.points), truth).average == 0
+
+
+def test_flat_points_are_refused():
+    truth = people(points=SHAPE[:, :2])
+    assert "2D" in error_of(score, truth.points, truth)
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e308])
+def test_a_missing_prediction_has_no_mean(align, bad):
+    truth = people(2)
+    predicted = truth.points.copy()
+    predicted[1, BODY.index("head")] = (5, 5, bad)
+    found = values(predicted, truth, align=align)
+    assert np.isfinite(found[0]).all()
+    assert np.isinf(found[1, BODY.index("head")])
+    told = error_of(score, predicted, truth, align=align)
+    assert "row 8" in told
+    assert "'head'" in told
+
+
+def test_without_the_predicted_root_nothing_of_the_person_is_known():
+    truth = people()
+    predicted = truth.points.copy()
+    predicted[0, 0] = np.nan
+    assert np.isinf(values(predicted, truth)).all()
+
+
+@pytest.mark.parametrize("align", ["procrustes", "scale"])
+def test_a_prediction_without_size_is_scored_as_a_point(align):
+    truth = people()
+    found = values(np.full_like(truth.points, 3.0), truth, align=align)
+    anchor = truth.points.mean(1, keepdims=True) if align == "procrustes" else truth.points[:, :1]
+    np.testing.assert_allclose(found, MM * np.linalg.norm(truth.points - anchor, axis=-1), atol=1e-9)
+
+
+def test_nobody_and_no_labels():
+    truth = unlabel(people(), 0, *BODY.names)
+    assert math.isnan(score(np.zeros_like(truth.points), truth).average)
+
+
+def test_a_column_of_a_keypoint_that_is_not_scored_is_refused():
+    two = BODY.select(["pelvis", "head"])
+    truth = people()
+    assert "r_hand" in error_of(score, truth.points[:, :2], truth, two, (Column("hand", ("r_hand",)),))
+
+
+def test_unknown_options_are_told():
+    assert "align" in error_of(build, "prokrustes")
+    assert "roots" in error_of(build, roots="pelvis")
