@@ -171,7 +171,8 @@ def _retained(results: Results, split: SplitInfo) -> list[str]:
             source = (
                 "" if before.mean is None else f"; the network trained on it alone {mean_and_spread(before, digits)}"
             )
-            notes.append(f"{results.labels[mode.name]}, on S{step + 1}: {mean_and_spread(now, digits)}{source}.")
+            own = f" (its own data, normaliser: {found[0].normaliser})" if found[0].normaliser else ""
+            notes.append(f"{results.labels[mode.name]}, on S{step + 1}{own}: {mean_and_spread(now, digits)}{source}.")
     return notes
 
 

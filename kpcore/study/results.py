@@ -145,9 +145,11 @@ class Retained(Strict):
     """What a network still scores on the keypoints of an earlier step (0 is S1), on that step's own data.
 
     ``before`` is the average of the network that was trained on that step, where it is a source of this one.
+    ``normaliser`` says what that data's lengths are, where it is another data set's than the row's.
     """
 
     step: Count
+    normaliser: str = ""
     keypoints: tuple[str, ...]
     columns: dict[str, Score]
     average: Score

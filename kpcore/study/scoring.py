@@ -34,6 +34,7 @@ class Scorer:
             before = _trained_on(job, step)
             yield Retained(
                 step=step,
+                normaliser=self._normaliser(job, step),
                 keypoints=keypoints.names,
                 columns={**scores.columns},
                 average=scores.average,
@@ -50,6 +51,11 @@ class Scorer:
             truth = self._truth(dataset)
             self._scores[key] = self._study.metric.score(found.points[:, places], surer, truth, keypoints, columns)
         return self._scores[key]
+
+    def _normaliser(self, job: Job, step: int) -> str:
+        """What the step's data set measures by, where it is another than the job's."""
+        name = job.split.steps[step].dataset
+        return "" if name == job.dataset else self._study.data[name].dataset.normaliser
 
     def _read(self, job: Job, dataset: str) -> Predictions:
         return read_predictions(job_folder(job.key) / predictions_file(job, dataset))
