@@ -150,7 +150,8 @@ class Mpjpe(Metric):
         if self._align == "procrustes" and len(keypoints) < FEWEST:
             raise KpError(
                 f"metric 'mpjpe', align = 'procrustes': {len(keypoints)} keypoints are scored"
-                f" ({', '.join(keypoints.names)}), and {FEWEST} are needed; score more, or take align = 'root' or 'none'"
+                f" ({', '.join(keypoints.names)}), and {FEWEST} are needed; score more, or take align = 'root' or"
+                " 'none'"
             )
         unlit = (truth.state != UNLABELLED).any(1) & ~(np.isfinite(truth.mm_per_px) & (truth.mm_per_px > 0))
         if unlit.any():
@@ -190,8 +191,8 @@ def _check_predicted(values: Float64Array, people: People, keypoints: KeypointSe
     if missing.size:
         person, place = missing[0]
         raise KpError(
-            f"metric 'mpjpe': {_place(people, person)}: no (finite) prediction of labelled '{keypoints.names[place]}', or"
-            f" of its root ({len(missing)} such points), so there is no mean error; predict all"
+            f"metric 'mpjpe': {_place(people, person)}: no (finite) prediction of labelled '{keypoints.names[place]}',"
+            f" or of its root ({len(missing)} such points), so there is no mean error; predict all"
         )
 
 
