@@ -1,19 +1,32 @@
 """The faces plugin: four skeletons under one vocabulary, five layouts read, faces drawn."""
 
 import csv
+import sqlite3
+from contextlib import closing
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kp_faces import aflw_info
+from kp_faces.aflw import Aflw
+from kp_faces.aflw_sqlite import LANDMARKS
+from kp_faces.cofw import Cofw
+from kp_faces.generator import FacesGenerator
+from kp_faces.ibug import ThreeHundredW
 from kp_faces.landmark_csv import parse_header
 from kp_faces.landmarks import Landmarks
+from kp_faces.pts import read_pts
 from kp_faces.skeletons import AFLW19, COFW29, FACES68, GROUPS, SKELETONS, WFLW98
+from kp_faces.wflw import Wflw
+from scipy.io import savemat
 
 from kpcore.data.check import check_part
 from kpcore.errors import KpError
-from kpcore.tensors import UNLABELLED, VISIBLE
+from kpcore.registry import registry
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 PUBLISHED = {
     "faces68": [
@@ -348,3 +361,484 @@ def test_real_faces_are_read_whole(real_data):
     assert right < left  # the subject's right is at the picture's left
     for part in dataset.parts:
         assert not [f for f in check_part(dataset, part, decode=False) if f.level != "note"]
+
+
+# ---------------------------------------------------------------------------------------------------------- 300-W
+
+FOLDERS = ("afw", "helen/trainset", "lfpw/trainset", "helen/testset", "lfpw/testset", "ibug")
+
+
+def pts(points, header="version: 1\nn_points:  68\n{\n", end="}\n"):
+    return header + "".join(f"{x:.3f} {y:.3f}\n" for x, y in points) + end
+
+
+@pytest.fixture
+def ibug(tmp_path):
+    for number, folder in enumerate(FOLDERS):
+        for name in ("a", "b 01"):
+            image = tmp_path / folder / f"{name}.{'png' if 'lfpw' in folder else 'jpg'}"
+            picture(image)
+            image.with_suffix(".pts").write_text(pts(faces(len(FOLDERS))[number] + 1))
+    return tmp_path
+
+
+def test_300w_follows_the_standard_protocol_and_shifts_once(ibug):
+    dataset = build(ThreeHundredW, ibug)
+    train = dataset.samples("train")
+    assert [s.image.relative_to(ibug).parent.as_posix() for s in train] == sorted(list(FOLDERS[:3]) * 2)
+    assert (dataset.origin, dataset.parts, len(train)) == (1, ("train", "valid"), 6)
+    np.testing.assert_allclose(train[0].points, faces(len(FOLDERS))[0], rtol=1e-5)  # the file had 1 more
+    assert notes(dataset, "train")["coordinates are 1-based in the file and were shifted to 0-based, once"] == 6
+    assert train[4].image.suffix == ".png" and train[1].image.name == "b 01.jpg"
+    assert not [f for f in check_part(dataset, "train", decode=True) if f.level == "error"]
+
+
+@pytest.mark.parametrize(
+    ("subset", "folders"),
+    [("common", FOLDERS[3:5]), ("challenging", FOLDERS[5:]), ("full", FOLDERS[3:])],
+)
+def test_300w_scores_the_subset(ibug, subset, folders):
+    dataset = build(ThreeHundredW, ibug, subset=subset)
+    assert {s.image.relative_to(ibug).parent.as_posix() for s in dataset.samples("valid")} == set(folders)
+    assert subset in dataset.label
+    assert dataset.fingerprint("train") == build(ThreeHundredW, ibug).fingerprint("train")
+
+
+def test_300w_says_what_is_missing_and_leaves_mirrored_copies_out(ibug):
+    for end in (".jpg", ".pts"):
+        (ibug / "afw" / f"a_mirror{end}").write_bytes((ibug / "afw" / f"a{end}").read_bytes())
+    dataset = build(ThreeHundredW, ibug)
+    assert "afw: 2 pictures; the published set has 337" in notes(dataset, "train")
+    assert not any("mirror" in sample.image_id for sample in dataset.samples("train"))
+
+
+@pytest.mark.parametrize(
+    ("header", "end"),
+    [
+        ("", ""),
+        ("version: 1\n", ""),
+        ("{\n", "}"),
+        ("n_points: 68\n{\n", "}\n\n"),
+        ("VERSION: 1\r\nn_points=68\r\n{", "}"),
+    ],
+)
+def test_a_pts_file_may_lack_its_header(tmp_path, header, end):
+    path = tmp_path / "a.pts"
+    path.write_text(pts(faces()[0], header, end))
+    np.testing.assert_allclose(read_pts(path, 68), faces()[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (pts(faces()[0], "version: 1\nn_points: 29\n{\n"), "line 2: n_points is '29'"),
+        (pts(faces()[0][:60]), "holds 60 landmarks; expected 68"),
+        (pts([*faces()[0], (1, 1)]), "holds 69 landmarks"),
+        ("", "holds 0 landmarks"),
+        ("version: 1\nhello world\n", "line 2: 'hello' is not a number"),
+        ("1 2 3\n", "line 1: expected x and y"),
+        (pts(faces()[0]).replace("{\n", "{\nnan nan\n").replace("}", ""), "holds 69"),
+        ("a\0b", "is not text"),
+    ],
+)
+def test_a_wrong_pts_file_is_told(tmp_path, text, told):
+    path = tmp_path / "a.pts"
+    path.write_text(text)
+    message = refused(lambda: read_pts(path, 68))
+    assert told in message and "a.pts" in message
+
+
+@pytest.mark.parametrize("bad", ["nan nan", "inf 3", "1e99 3"])
+def test_a_number_that_is_no_pixel_is_told_with_its_file(ibug, bad):
+    first, *others = pts(faces()[0], "", "").splitlines()
+    (ibug / "afw" / "a.pts").write_text("\n".join([bad, *others]))
+    assert "a.pts: a landmark at" in refused(lambda: build(ThreeHundredW, ibug).samples("train"))
+    assert first
+
+
+def test_300w_refuses_other_folders(tmp_path, ibug):
+    assert "KP_300W_ROOT" in refused(lambda: build(ThreeHundredW, None))
+    (tmp_path / "none").mkdir()
+    assert "no .pts file in afw or" in refused(lambda: build(ThreeHundredW, tmp_path / "none"))
+    for file in (ibug / "ibug").glob("*.pts"):
+        file.unlink()
+    assert "no .pts file in ibug" in refused(lambda: build(ThreeHundredW, ibug, subset="challenging"))
+
+
+# ----------------------------------------------------------------------------------------------------------- WFLW
+
+LIST = "list_98pt_rect_attr_{}.txt"
+
+
+def wflw_line(row, name, flags=(0,) * 6, box=(2, 3, 38, 39)):
+    points = [f"{value:.6f}" for value in faces(6, 98)[row].ravel()]
+    return " ".join([*points, *map(str, box), *map(str, flags), name])
+
+
+@pytest.fixture
+def wflw(tmp_path):
+    folder = tmp_path / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
+    folder.mkdir(parents=True)
+    names = ["0--Parade/a.jpg", "0--Parade/b.jpg", "1--Handshaking/c.jpg"]
+    for name in names:
+        picture(tmp_path / "WFLW_images" / name)
+    (folder / LIST.format("train")).write_text(f"{wflw_line(0, names[0])}\n{wflw_line(1, names[1])}\n")
+    flagged = wflw_line(3, names[2], (0, 0, 0, 0, 1, 0))
+    (folder / LIST.format("test")).write_text(f"{wflw_line(2, names[2])}\n{flagged}\n{wflw_line(4, names[1])}\n")
+    return tmp_path
+
+
+def test_wflw_reads_landmarks_box_flags_and_name(wflw):
+    dataset = build(Wflw, wflw)
+    assert dataset.skeleton is WFLW98 and dataset.origin == 0
+    (first,) = dataset.samples("train")  # the other one's picture is scored
+    assert notes(dataset, "train")["faces on images of part 'valid' left out"] == 1
+    np.testing.assert_allclose(first.points, faces(6, 98)[0], rtol=1e-6)
+    assert first.image == wflw / "WFLW_images" / "0--Parade" / "a.jpg" and first.image_id == "0--Parade/a.jpg"
+    np.testing.assert_allclose(first.centre, [20, 21])
+    assert first.side == pytest.approx(1.25 * 36, abs=1) and 2 * np.abs(first.points - first.centre).max() < first.side
+    assert first.normaliser == pytest.approx(np.linalg.norm(faces(6, 98)[0, 60] - faces(6, 98)[0, 72]), rel=1e-5)
+    assert [s.row for s in build(Wflw, wflw, subset="occlusion").samples("valid")] == [1]
+    assert len({s.person_id for s in dataset.samples("valid")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (wflw_line(0, "a.jpg").split(" ", 1)[1], "has 206 fields; expected 207"),
+        (f"1 {wflw_line(0, 'a.jpg')}", "has 208 fields; expected 207"),
+        (wflw_line(0, "../a.jpg"), "not the name of an image"),
+        (wflw_line(0, "a.jpg").replace(" 0 0 0 0 0 0 ", " 0 0 x 0 0 0 "), "'x' is not a number"),
+        (wflw_line(0, "a.jpg", box=("nan", 1, 2, 3)).replace("nan", "nan", 1), ""),
+        (f"nan {wflw_line(0, 'a.jpg').split(' ', 1)[1]}", "can be no pixel"),
+        ("junk", "has 1 fields"),
+    ],
+)
+def test_a_wrong_wflw_line_is_told(wflw, line, told):
+    file = next(wflw.rglob(LIST.format("train")))
+    file.write_text(f"{wflw_line(0, 'a.jpg')}\n{line}\n")
+    if told:
+        message = refused(lambda: build(Wflw, wflw).samples("train"))
+        assert told in message and LIST.format("train") in message
+    else:  # a box that is no number is none: the landmarks' box stands in
+        low, high = faces(6, 98)[0].min(0), faces(6, 98)[0].max(0)
+        np.testing.assert_allclose(build(Wflw, wflw).samples("train")[1].centre, (low + high) / 2, rtol=1e-5)
+
+
+def test_wflw_needs_its_lists(tmp_path):
+    assert "KP_WFLW_ROOT" in refused(lambda: build(Wflw, None))
+    assert LIST.format("train") in refused(lambda: build(Wflw, tmp_path))
+    (tmp_path / LIST.format("train")).write_bytes(b"\xff" * 40)
+    assert "cannot be read" in refused(lambda: build(Wflw, tmp_path).samples("train"))
+
+
+# ----------------------------------------------------------------------------------------------------------- COFW
+
+
+def write_cofw(path, ending, count=3, change=None):
+    random = np.random.default_rng(count)
+    pictures = [random.integers(0, 255, (40 + k, 48, 3), np.uint8) for k in range(count)]
+    pictures[-1] = pictures[-1][..., 0]
+    points = faces(count, 29) + 1
+    hidden = np.zeros((count, 29))
+    hidden[0, 4] = 1
+    fields = {
+        f"phis{ending}": np.concatenate([points[..., 0], points[..., 1], hidden], axis=1),
+        f"bboxes{ending}": np.tile([3.0, 4.0, 30.0, 32.0], (count, 1)),
+    } | (change or {})  # fmt: skip
+    with h5py.File(path, "w") as file:
+        cells = file.create_dataset(f"Is{ending}", (1, count), dtype=h5py.ref_dtype)
+        for row, pixels in enumerate(pictures):
+            cells[0, row] = file.create_dataset(f"#refs#/{row}", data=pixels.T, compression="gzip").ref
+        for name, values in fields.items():
+            if values is not None:
+                file[name] = values.T  # Matlab's axes are in reverse order in the file
+    return pictures, points
+
+
+@pytest.fixture
+def cofw(tmp_path):
+    write_cofw(tmp_path / "COFW_train_color.mat", "Tr")
+    write_cofw(tmp_path / "COFW_test_color.mat", "T", 2)
+    return tmp_path
+
+
+def test_cofw_reads_pixels_landmarks_and_occlusion(cofw):
+    pictures, points = write_cofw(cofw / "COFW_train_color.mat", "Tr")
+    dataset = build(Cofw, cofw)
+    samples = dataset.samples("train")
+    assert (dataset.parts, dataset.origin, len(samples), len(dataset.samples("valid"))) == (("train", "valid"), 1, 3, 2)
+    for sample, pixels, one in zip(samples, pictures, points, strict=True):
+        expected = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+        np.testing.assert_array_equal(sample.image, expected)
+        np.testing.assert_allclose(sample.points, one - 1, rtol=1e-6)
+    assert samples[0].state.tolist() == [HIDDEN if k == 4 else VISIBLE for k in range(29)]
+    np.testing.assert_allclose(samples[0].centre, [2 + 15, 3 + 16])
+    ids = [s.image_id for part in dataset.parts for s in dataset.samples(part)]
+    assert len(set(ids)) == 5
+    assert not [f for f in check_part(dataset, "train", decode=True) if f.level == "error"]
+
+
+def test_cofw_does_not_open_pictures_for_a_fingerprint(cofw, monkeypatch):
+    monkeypatch.setattr("kp_faces.cofw_mat._picture", lambda *a: pytest.fail("a picture was read"))
+    dataset = build(Cofw, cofw)
+    assert dataset.fingerprint("train") != dataset.fingerprint("valid")
+    assert dataset.findings("train")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"phisTr": None}, "unknown variable 'phisTr'"),
+        ({"bboxesTr": None}, "unknown variable 'bboxesTr'"),
+        ({"phisTr": np.zeros((3, 86))}, "'phisTr' is 3x86 in Matlab; expected 3 x 87"),
+        ({"phisTr": np.zeros((2, 87))}, "'phisTr' is 2x87"),
+        ({"bboxesTr": np.zeros((3, 5))}, "'bboxesTr' is 3x5"),
+        ({"phisTr": np.full((3, 87), np.nan)}, "can be no pixel"),
+        ({"phisTr": np.full((3, 87), b"x")}, "'phisTr' is 3x87"),
+    ],
+)
+def test_a_wrong_cofw_variable_is_told(cofw, change, told):
+    write_cofw(cofw / "COFW_train_color.mat", "Tr", change=change)
+    assert told in refused(lambda: build(Cofw, cofw).samples("train"))
+
+
+def test_cofw_cells_must_hold_pictures_of_this_very_file(cofw, tmp_path):
+    path = cofw / "COFW_train_color.mat"
+    with h5py.File(path, "a") as file:
+        file["#refs#/odd"] = np.zeros((4, 5, 6), np.uint8)
+        file["IsTr"][0, 0] = file["#refs#/odd"].ref
+    assert "has 4 colours" in refused(lambda: build(Cofw, cofw).samples("train"))
+    with h5py.File(path, "a") as file:
+        file["IsTr"][0, 0] = file["#refs#"].ref
+    assert "no plain variable" in refused(lambda: build(Cofw, cofw).samples("train"))
+    with h5py.File(path, "a") as file:
+        del file["bboxesTr"]
+        file["bboxesTr"] = h5py.ExternalLink(str(cofw / "COFW_test_color.mat"), "/bboxesT")
+    assert "no plain variable" in refused(lambda: build(Cofw, cofw))
+
+
+@pytest.mark.parametrize("keep", [0, 7, 300, 2000, 5000])
+def test_a_truncated_cofw_file_is_refused(cofw, keep):
+    path = cofw / "COFW_train_color.mat"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert "COFW_train_color.mat" in refused(lambda: build(Cofw, cofw).samples("train"))
+
+
+def test_cofw_needs_a_file(tmp_path):
+    assert "COFW_train_color.mat" in refused(lambda: build(Cofw, tmp_path))
+    assert "KP_COFW_ROOT" in refused(lambda: build(Cofw, None))
+
+
+# ----------------------------------------------------------------------------------------------------------- AFLW
+
+DESCR = (
+    "LeftBrowLeftCorner", "LeftBrowCenter", "LeftBrowRightCorner", "RightBrowLeftCorner", "RightBrowCenter",
+    "RightBrowRightCorner", "LeftEyeLeftCorner", "LeftEyeCenter", "LeftEyeRightCorner", "RightEyeLeftCorner",
+    "RightEyeCenter", "RightEyeRightCorner", "LeftEar", "NoseLeft", "NoseCenter", "NoseRight", "RightEar",
+    "MouthLeftCorner", "MouthCenter", "MouthRightCorner", "ChinCenter",
+)  # fmt: skip
+"""FeatureCoordTypes, feature_id 1 to 21."""
+SCHEMA = """
+CREATE TABLE Faces (face_id INTEGER PRIMARY KEY, file_id TEXT, db_id TEXT);
+CREATE TABLE FaceImages (image_id INTEGER PRIMARY KEY, db_id TEXT, file_id TEXT, filepath TEXT, bw INTEGER,
+    width INTEGER, height INTEGER);
+CREATE TABLE FaceRect (face_id INTEGER PRIMARY KEY, x INTEGER, y INTEGER, w INTEGER, h INTEGER, annot_type_id INTEGER);
+CREATE TABLE FeatureCoords (face_id INTEGER, feature_id INTEGER, x FLOAT, y FLOAT);
+CREATE TABLE FeatureCoordTypes (feature_id INTEGER PRIMARY KEY, descr TEXT, code TEXT, x FLOAT, y FLOAT, z FLOAT);
+"""
+
+
+def write_aflw(path, count=30, statements=()):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as base, base:
+        base.executescript(SCHEMA)
+        base.executemany("INSERT INTO FeatureCoordTypes (feature_id, descr) VALUES (?, ?)", enumerate(DESCR, 1))
+        for face in range(count):
+            image = face // 2
+            if face % 2 == 0:
+                row = (image, f"image{image}.jpg", f"{image % 3}/image{image}.jpg")
+                base.execute("INSERT INTO FaceImages (image_id, file_id, filepath) VALUES (?, ?, ?)", row)
+            base.execute("INSERT INTO Faces (face_id, file_id) VALUES (?, ?)", (100 + face, f"image{image}.jpg"))
+            if face != 1:
+                base.execute("INSERT INTO FaceRect VALUES (?, 4, 6, 30, 30, 1)", (100 + face,))
+            for feature, (x, y) in enumerate(faces(count, 21)[face].tolist(), 1):
+                if (face, feature) != (0, 6):
+                    base.execute("INSERT INTO FeatureCoords VALUES (?, ?, ?, ?)", (100 + face, feature, x, y))
+        for statement in statements:
+            base.execute(statement)
+    return path.parent.parent
+
+
+def everybody(dataset):
+    return {sample.row: sample for part in dataset.parts for sample in dataset.samples(part)}
+
+
+def test_aflw_reads_19_of_21_landmarks_and_what_nobody_marked_is_unlabelled(tmp_path):
+    dataset = build(Aflw, write_aflw(tmp_path / "data" / "aflw.sqlite"), held_out=0.3)
+    people = everybody(dataset)
+    assert len(people) == 30 and dataset.skeleton is AFLW19
+    columns = [k for k, descr in enumerate(DESCR) if not descr.endswith("Ear")]
+    np.testing.assert_allclose(people[5].points, faces(30, 21)[5, columns], rtol=1e-6)
+    assert people[0].state.tolist() == [UNLABELLED if k == 5 else VISIBLE for k in range(19)]
+    np.testing.assert_allclose(people[0].centre, [19, 21])
+    assert (
+        people[0].normaliser == pytest.approx(30) and people[0].image == tmp_path / "data" / "flickr" / "0/image0.jpg"
+    )
+    low, high = faces(30, 21)[1, columns].min(0), faces(30, 21)[1, columns].max(0)
+    np.testing.assert_allclose(people[1].centre, (low + high) / 2, rtol=1e-5)
+
+
+def test_aflw_holds_whole_pictures_out_and_says_the_share(tmp_path):
+    dataset = build(Aflw, write_aflw(tmp_path / "data" / "aflw.sqlite"), held_out=0.3)
+    train, valid = ({s.image_id for s in dataset.samples(part)} for part in ("train", "valid"))
+    assert train and valid and not train & valid
+    assert dataset.list_name == "0.3 of the images held out by name hash"
+
+
+def test_aflw_calls_the_viewers_left_the_subjects_right():
+    assert LANDMARKS["LeftEyeLeftCorner"] == "r_eye_outer" and LANDMARKS["RightEyeRightCorner"] == "l_eye_outer"
+    assert [LANDMARKS[descr] for descr in DESCR if not descr.endswith("Ear")] == list(AFLW19.names)
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DROP TABLE FaceRect", "unknown table 'FaceRect'"),
+        ("ALTER TABLE FeatureCoords RENAME COLUMN x TO z", "cannot be read"),
+        ("UPDATE FeatureCoords SET x = 'junk' WHERE face_id = 103", "'junk' is not a number"),
+        ("UPDATE FeatureCoords SET y = NULL WHERE face_id = 103", "'None' is not a number"),
+        ("UPDATE FeatureCoords SET y = 9e300 WHERE face_id = 103", "is not a number"),
+        ("UPDATE FeatureCoords SET y = 9e9 WHERE face_id = 103", "can be no pixel"),
+        ("UPDATE FaceImages SET filepath = '../../etc/passwd'", "not the name of an image"),
+        ("UPDATE Faces SET file_id = 'none' WHERE face_id = 103", "FaceImages has no picture 'none'"),
+        ("DELETE FROM FeatureCoordTypes WHERE feature_id = 21", "does not describe chin"),
+        ("UPDATE FaceImages SET filepath = CAST(X'FF00FE' AS TEXT)", "cannot be read"),
+    ],
+)
+def test_a_wrong_aflw_database_is_told(tmp_path, statement, told):
+    root = write_aflw(tmp_path / "data" / "aflw.sqlite", 6, [statement])
+    assert told in refused(lambda: build(Aflw, root).samples("train"))
+
+
+def test_aflw_reads_tables_only_and_never_writes(tmp_path):
+    endless = (
+        "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n) SELECT k face_id, k x, k y, 1 w, 1 h FROM n"
+    )
+    root = write_aflw(
+        tmp_path / "data" / "aflw.sqlite", 4, ["DROP TABLE FaceRect", f"CREATE VIEW FaceRect AS {endless}"]
+    )
+    assert "unknown table 'FaceRect'" in refused(lambda: build(Aflw, root))
+    root = write_aflw(tmp_path / "data" / "aflw.sqlite", 4)
+    before = (root / "data" / "aflw.sqlite").read_bytes()
+    everybody(build(Aflw, root))
+    assert (root / "data" / "aflw.sqlite").read_bytes() == before
+    assert [path.name for path in (root / "data").iterdir()] == ["aflw.sqlite"]  # no journal
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100, 5000])
+def test_a_truncated_aflw_database_is_refused(tmp_path, keep):
+    root = write_aflw(tmp_path / "data" / "aflw.sqlite", 20)
+    path = root / "data" / "aflw.sqlite"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert "aflw.sqlite" in refused(lambda: build(Aflw, root).samples("train"))
+
+
+def info(count=6, **changes):
+    points = faces(count, 19)
+    seen = np.ones((count, 19))
+    seen[0, :2] = 0
+    points[0, 1] = 0
+    names = np.empty((count, 1), object)
+    names[:, 0] = [f"{k % 3}/image{k // 2 if k < 4 else k}.jpg" for k in range(count)]
+    return {
+        "data": np.concatenate([points[..., 0], points[..., 1]], axis=1), "mask_new": seen, "nameList": names,
+        "bbox": np.tile([4.0, 34.0, 6.0, 36.0], (count, 1)), "ra": np.arange(count, 0, -1)[None].astype(np.uint16),
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def four_train(monkeypatch):
+    """Four faces are trained on; and no child process, which the test about crashes has."""
+    monkeypatch.setattr(aflw_info, "TRAIN", 4)
+    monkeypatch.setattr(aflw_info, "survivable", lambda path: True)
+
+
+def test_aflw_takes_the_published_lists_of_the_info_file(tmp_path, four_train):
+    savemat(tmp_path / "AFLWinfo_release.mat", info())
+    dataset = build(Aflw, tmp_path)
+    assert dataset.list_name == "AFLW-full"
+    assert [s.row for s in dataset.samples("valid")] == [0, 1]  # ra counts down: 6 5 4 3 | 2 1
+    assert [s.row for s in dataset.samples("train")] == [2, 3, 4, 5]
+    first = dataset.samples("valid")[0]
+    assert first.state[:3].tolist() == [HIDDEN, UNLABELLED, VISIBLE]
+    np.testing.assert_allclose(first.points[2], faces(6, 19)[0, 2], rtol=1e-6)
+    np.testing.assert_allclose(first.centre, [19, 21])
+    assert first.normaliser == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"data": np.zeros((6, 37))}, "'data' has shape (6, 37)"),
+        ({"bbox": np.zeros((5, 4))}, "'bbox' has shape (5, 4)"),
+        ({"mask_new": np.full((6, 19), "x")}, "'mask_new' has shape"),
+        ({"ra": np.ones((1, 6))}, "'ra' is no order of the 6 faces"),
+        ({"nameList": np.zeros((6, 1))}, "'nameList' has shape"),
+        ({"data": np.full((6, 38), np.inf)}, "can be no pixel"),
+    ],
+)
+def test_a_wrong_info_variable_is_told(tmp_path, four_train, changes, told):
+    savemat(tmp_path / "AFLWinfo_release.mat", info(**changes))
+    assert told in refused(lambda: build(Aflw, tmp_path).samples("train"))
+
+
+def test_info_files_that_are_truncated_or_crash_scipy_are_refused(tmp_path, four_train, monkeypatch):
+    path = tmp_path / "AFLWinfo_release.mat"
+    savemat(path, info(), do_compression=True)
+    whole = path.read_bytes()
+    for keep in (0, 60, 200, len(whole) - 40):
+        path.write_bytes(whole[:keep])
+        assert path.name in refused(lambda: build(Aflw, tmp_path).samples("train"))
+    monkeypatch.setattr(aflw_info, "survivable", lambda path: False)
+    assert "crashes" in refused(lambda: build(Aflw, tmp_path).samples("train"))
+
+
+def test_aflw_needs_an_annotation(tmp_path):
+    assert "KP_AFLW_ROOT" in refused(lambda: build(Aflw, None))
+    assert "aflw.sqlite or AFLWinfo_release.mat" in refused(lambda: build(Aflw, tmp_path))
+    write_aflw(tmp_path / "data" / "aflw.sqlite", 2)
+    assert "no AFLWinfo_release.mat" in refused(lambda: build(Aflw, tmp_path, annotations="info"))
+
+
+# ----------------------------------------------------------------------------------------------- all five together
+
+
+def test_every_layout_is_read_by_exactly_one_data_set(root, ibug, wflw, cofw, tmp_path_factory):
+    """All lie in one folder here; each alone is what ``kp data info FOLDER`` meets."""
+    aflw = write_aflw(tmp_path_factory.mktemp("aflw") / "data" / "aflw.sqlite", 4)
+    csv_only = tmp_path_factory.mktemp("csv")
+    write_part(csv_only, "train", faces())
+    kinds = {"landmarks": Landmarks, "300w": ThreeHundredW, "wflw": Wflw, "cofw": Cofw, "aflw": Aflw}
+
+    def readers(folder):
+        found = []
+        for name, kind in kinds.items():
+            try:
+                build(kind, folder)
+            except KpError:
+                continue
+            found.append(name)
+        return found
+
+    assert readers(aflw) == ["aflw"] and readers(csv_only) == ["landmarks"]
+    assert readers(root) == ["landmarks", "300w", "wflw", "cofw"]
+
+
+def test_the_plugin_supplies_them():
+    known = registry()
+    for name, kind in {"landmarks": Landmarks, "300w": ThreeHundredW, "wflw": Wflw, "cofw": Cofw, "aflw": Aflw}.items():
+        assert known.component("dataset", name) is kind
+    assert known.component("generator", "faces") is FacesGenerator

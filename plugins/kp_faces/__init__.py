@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING
 from kpcore import hookimpl
 
 if TYPE_CHECKING:
-    from kpcore.interfaces import Dataset
+    from kpcore.interfaces import Dataset, Generator
 
 
 @hookimpl
 def kp_datasets() -> Mapping[str, type[Dataset]]:
-    """Supply ``landmarks``."""
+    """Supply ``landmarks``, ``300w``, ``wflw``, ``cofw`` and ``aflw``."""
+    from kp_faces.aflw import Aflw
+    from kp_faces.cofw import Cofw
+    from kp_faces.ibug import ThreeHundredW
     from kp_faces.landmarks import Landmarks
+    from kp_faces.wflw import Wflw
 
-    return {"landmarks": Landmarks}
+    return {"landmarks": Landmarks, "300w": ThreeHundredW, "wflw": Wflw, "cofw": Cofw, "aflw": Aflw}
+
+
+@hookimpl
+def kp_generators() -> Mapping[str, type[Generator]]:
+    """Supply the generator ``faces``."""
+    from kp_faces.generator import FacesGenerator
+
+    return {"faces": FacesGenerator}

@@ -35,7 +35,7 @@ class Table:
     """N faces, pixels, 0-based.
 
     Args:
-        images: N paths, or pixels.
+        images: N paths, or pixels that lie in the annotation file and are read when they are asked for.
         image_ids: N names; faces of one image share one.
         points: (N, K, 2); anything where unlabelled.
         state: (N, K).
@@ -70,7 +70,9 @@ class Table:
 
     def labelled_only(self) -> Table:
         """Leave out faces without a labelled landmark."""
-        keep = (self.state != UNLABELLED).any(1)
+        keep = np.asarray((self.state != UNLABELLED).any(1))
+        if keep.all():
+            return self
         return self.where(keep, *self.counted("note", "faces without a labelled landmark left out", ~keep))
 
     def without_images(self, held: Collection[str]) -> Table:
@@ -134,7 +136,8 @@ def root_area(boxes: Float64Array) -> Float64Array:
 
 def face_boxes(table: Table) -> Float64Array:
     """Return (N, 4): the annotated box, or that of the labelled landmarks where there is none."""
-    drawn = (table.boxes[:, 2:] > table.boxes[:, :2]).all(1) & (np.abs(table.boxes) < FAR).all(1)
+    positive = np.asarray((table.boxes[:, 2:] > table.boxes[:, :2]).all(1))
+    drawn = positive & np.asarray((np.abs(table.boxes) < FAR).all(1))
     return np.where(drawn[:, None], table.boxes, point_boxes(table.points, table.state))
 
 
@@ -175,7 +178,12 @@ def samples_of(table: Table, skeleton: Skeleton, factor: float, length: Length) 
 
 
 def file_sizes(table: Table) -> list[tuple[str, int | None]]:
-    """Return name and bytes of every image file, sorted; None where it is not there, which the data check reports."""
+    """Return name and bytes of every image file, sorted; None where it is not there, which the data check reports.
+
+    Pixels that lie in the annotation file are not asked for.
+    """
+    if not isinstance(table.images, list):
+        return []
     paths: Mapping[str, Path] = {
         name: image for name, image in zip(table.image_ids, table.images, strict=True) if isinstance(image, Path)
     }
