@@ -1,6 +1,8 @@
 """The faces plugin: four skeletons under one vocabulary, five layouts read, faces drawn."""
 
 import csv
+import dataclasses
+import os
 import sqlite3
 from contextlib import closing
 
@@ -8,7 +10,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kp_faces import aflw_info
 from kp_faces.aflw import Aflw
@@ -20,6 +22,11 @@ from kp_faces.landmark_csv import parse_header
 from kp_faces.landmarks import Landmarks
 from kp_faces.pts import read_pts
 from kp_faces.skeletons import AFLW19, COFW29, FACES68, GROUPS, SKELETONS, WFLW98
+from kp_faces.synthetic.front import Expression, draw_build, draw_expression, landmarks
+from kp_faces.synthetic.head import Head, landmarks_3d
+from kp_faces.synthetic.paint import LEFT, SCALE, TOP, paint
+from kp_faces.synthetic.portrait import rotation
+from kp_faces.synthetic.style import draw_style
 from kp_faces.wflw import Wflw
 from scipy.io import savemat
 
@@ -310,6 +317,7 @@ def test_binary_junk_is_no_csv(root, data):
     refused(lambda: build(Landmarks, root).samples("train"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), max_size=7))
 def test_any_header_is_read_or_refused_in_one_line(cells):
     try:
@@ -842,3 +850,138 @@ def test_the_plugin_supplies_them():
     for name, kind in {"landmarks": Landmarks, "300w": ThreeHundredW, "wflw": Wflw, "cofw": Cofw, "aflw": Aflw}.items():
         assert known.component("dataset", name) is kind
     assert known.component("generator", "faces") is FacesGenerator
+
+
+# ---------------------------------------------------------------------------------------------------- drawn faces
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def generate(folder, **options):
+    folder.mkdir()
+    config = FacesGenerator.Config(**{"faces": 6, "valid": 3, "pictures": 2, "size": 48, **options})
+    FacesGenerator(**{name: getattr(config, name) for name in FacesGenerator.Config.model_fields}).write(
+        folder, lambda done, total: None
+    )
+    return folder
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def drawn(seed):
+    random = np.random.default_rng(seed)
+    return landmarks(draw_build(random), draw_expression(random))
+
+
+def name_of(points, *names):
+    return points[[FACES68.index(name) for name in names]]
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_a_drawn_face_has_its_parts_in_order(seed):
+    points = drawn(seed)
+    for brow, eye in ((slice(17, 22), slice(36, 42)), (slice(22, 27), slice(42, 48))):
+        assert points[brow, 1].mean() < points[eye, 1].min() and points[brow, 1].max() < points[eye, 1].mean()
+    assert points[36:48, 1].max() < points[31:36, 1].min() < points[48:68, 1].min() < points[8, 1]
+    upper, lower = name_of(points, "mouth_inner_upper", "mouth_inner_lower")[:, 1]
+    assert name_of(points, "mouth_upper")[0, 1] < upper <= lower + 0.02 < name_of(points, "mouth_lower")[0, 1] + 0.04
+    assert (np.diff(points[2:15, 0]) > 0).all()  # the outline runs from the subject's right to the left
+    assert (np.abs(points[48:68, 0]) < np.abs(points[[3, 13], 0]).min()).all()
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_landmarks_lie_on_the_head_where_they_are_from_the_front(seed):
+    head = Head(drawn(seed))
+    points = landmarks_3d(head, np.eye(3))
+    np.testing.assert_allclose(points[:, :2], head.front, atol=2e-3)
+    tip, base, corner, ear = name_of(points, "nose_tip", "nose_base", "r_eye_outer", "r_jaw_1")[:, 2]
+    assert tip > base > corner > ear > -0.1
+
+
+@settings(deadline=None)
+@given(SEEDS, st.floats(-50, 50), st.floats(-20, 20))
+def test_the_jaws_landmarks_are_on_the_contour_that_is_seen(seed, yaw, pitch):
+    head = Head(drawn(seed))
+    turned = rotation(np.radians(yaw), np.radians(pitch), 0.0)
+    points = landmarks_3d(head, turned) @ turned.T
+    turns = np.radians(np.linspace(25, 90, 14))
+    for place, row in ((2, head.jaw_rows[2]), (12, head.jaw_rows[12])):
+        sign = -1 if place < 8 else 1
+        line = head.at(np.full(14, row), sign * turns) @ turned.T
+        assert (sign * line[:, 0]).max() <= sign * points[place, 0] + 1e-9
+
+
+def test_a_turn_is_a_rotation_and_turns_the_nose_that_way():
+    for angles in ((0.4, 0, 0), (0, -0.3, 0), (0.2, 0.1, -0.3)):
+        turn = rotation(*angles)
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(turn) == pytest.approx(1)
+    nose = np.array([0.0, 0.0, 1.0])
+    assert (rotation(0.4, 0, 0) @ nose)[0] > 0.3 and (rotation(0, 0.4, 0) @ nose)[1] > 0.3
+
+
+def test_eyes_and_an_open_mouth_are_painted_where_the_landmarks_are():
+    random = np.random.default_rng(3)
+    style = dataclasses.replace(draw_style(random), skin=(0.8, 0.6, 0.5), beard=0.0)
+    moment = Expression(mouth=0.25, smile=0.0, brows=0.0, frown=0.0, lids=1.2)
+    front = landmarks(draw_build(random), moment)
+    grey = paint(random, front, style, moment).mean(2)
+
+    def at(place):
+        x, y = np.rint((place - (LEFT, TOP)) * SCALE).astype(int)
+        return grey[y - 1 : y + 2, x - 1 : x + 2]
+
+    for eye in (front[36:42], front[42:48]):
+        around = np.concatenate([at(eye.mean(0) + np.array([dx, 0])).ravel() for dx in np.linspace(-0.09, 0.09, 9)])
+        assert around.min() < 0.15 and around.max() > 0.65  # pupil and white
+    lower = name_of(front, "mouth_inner_lower", "mouth_lower")
+    assert at(lower[0] - (0, 0.04)).max() < 0.2 < at(lower.mean(0)).min()  # open, and the lip below
+
+
+def test_equal_options_write_equal_bytes_whatever_the_threads(tmp_path, monkeypatch):
+    many = contents(generate(tmp_path / "many"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert contents(generate(tmp_path / "one")) == many
+
+
+def test_other_seeds_draw_others_and_more_faces_keep_the_first(tmp_path):
+    small, other = contents(generate(tmp_path / "a")), contents(generate(tmp_path / "b", seed=1))
+    pictures = {name for name in small if name.endswith(".jpg")}
+    assert len(pictures) == 9 == len({small[name] for name in pictures})
+    assert not {small[name] for name in pictures} & {other[name] for name in pictures}
+    large = contents(generate(tmp_path / "c", faces=8))
+    assert all(large[name] == small[name] for name in pictures)
+
+
+def test_drawn_faces_are_read_as_the_published_ones(tmp_path):
+    dataset = build(Landmarks, generate(tmp_path / "set"))
+    assert dataset.skeleton is FACES68
+    assert [len(dataset.samples(part)) for part in dataset.parts] == [6, 3]
+    for part in dataset.parts:
+        found = check_part(dataset, part, decode=True)
+        assert not [finding for finding in found if finding.level != "note"]
+    people = [{s.image.name.split("_")[1] for s in dataset.samples(part)} for part in dataset.parts]
+    assert people == [{"00000", "00001", "00002"}, {"00000", "00001"}]
+    size = cv2.imread(str(dataset.samples("train")[0].image)).shape
+    assert size == (53, 48, 3)
+    for sample in dataset.samples("train"):
+        assert (sample.points > -8).all() and (sample.points < 60).all() and sample.normaliser > 5
+
+
+def test_something_before_a_face_changes_the_picture_and_no_label(tmp_path):
+    clear, covered = (contents(generate(tmp_path / str(share), occlusion=share)) for share in (0.0, 1.0))
+    assert all((clear[name] == covered[name]) == name.endswith(".csv") for name in clear)
+
+
+def test_heads_turn_no_farther_than_asked(tmp_path):
+    def aside(turn):
+        dataset = build(Landmarks, generate(tmp_path / str(turn), faces=12, turn=turn))
+        points = np.stack([sample.points for sample in dataset.samples("train")])
+        right, left, tip = (points[:, FACES68.index(n)] for n in ("r_eye_outer", "l_eye_outer", "nose_bridge_3"))
+        return np.abs(((tip - right) * (left - right)).sum(1) / ((left - right) ** 2).sum(1) - 0.5)
+
+    assert aside(0).max() < 0.08 < aside(60).max()

@@ -99,7 +99,8 @@ def draw_build(rng: np.random.Generator) -> Build:
         (1, 0, 0, 1, 0, 0, 0, 1, 1, 1, 0, 1), (0.055, 0.06, 0.05, 0.1, 0.02, 0.025, 0.02, 0.08, 0.13, 0.1, 0.025, 0.25)
     ).tolist()
     return Build(
-        width, jaw, chin, max(eyes, 0.75), gap, height, tilt, length, nose, mouth, low, float(np.clip(lips, 0.4, 1.8)),
+        width, jaw, chin, max(eyes, 0.75), gap, float(np.clip(height, -0.05, 0.04)), tilt, length, nose, mouth, low,
+        float(np.clip(lips, 0.4, 1.8)),
         rng.normal(0, 0.006, (68, 2)),
     )  # fmt: skip
 
@@ -109,7 +110,8 @@ def draw_expression(rng: np.random.Generator) -> Expression:
     mouth = rng.uniform(0.03, 0.3) if rng.random() < 0.4 else 0.0
     smile = float(np.clip(rng.normal(0.25, 0.45), -0.6, 1.2))
     lids = 0.12 if rng.random() < 0.06 else float(np.clip(rng.normal(1, 0.18), 0.5, 1.5))
-    return Expression(float(mouth), smile, float(rng.normal(0.01, 0.03)), float(rng.normal(0, 0.02)), lids)
+    brows, frown = np.clip(rng.normal((0.01, 0.0), (0.03, 0.02)), (-0.04, -0.04), (0.1, 0.04)).tolist()
+    return Expression(float(mouth), smile, brows, frown, lids)
 
 
 def landmarks(build: Build, expression: Expression) -> Float64Array:
