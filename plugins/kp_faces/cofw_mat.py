@@ -104,7 +104,8 @@ def _plain(found: Any, path: Path, name: str) -> Any:
 
 def _cells(file: h5py.File, name: str, path: Path) -> list[Any]:
     found = _own(file, name, path)
-    if found.ndim != 2 or 1 not in found.shape or found.size > MOST or found.dtype != h5py.ref_dtype:
+    of_cells = h5py.check_ref_dtype(found.dtype) is h5py.Reference
+    if found.ndim != 2 or 1 not in found.shape or found.size > MOST or not of_cells:
         raise KpError(f"{path}: '{name}' has shape {found.shape} of {found.dtype}; expected a cell array of pictures")
     return list(found[()].ravel())
 

@@ -97,7 +97,7 @@ class Landmarks(Dataset):
 
     @property
     def label(self) -> str:
-        """The root's name tells folders apart."""
+        """The layout, and whose landmarks they are."""
         return f"landmarks ({self._faces.skeleton.name})"
 
     @property

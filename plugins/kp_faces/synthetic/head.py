@@ -141,9 +141,10 @@ def landmarks_3d(head: Head, rotation: Float64Array) -> Float64Array:
     farthest out to its side in the turned head.
     """
     points = head.on_face(head.front)
-    turns = np.radians(np.linspace(90, 25, 27))
-    for place, row in zip(JAW[:8] + JAW[9:], np.delete(head.jaw_rows, 8), strict=True):
-        sign = -1.0 if place < JAW[8] else 1.0
-        line = head.at(np.full(len(turns), row), sign * turns)
-        points[place] = line[np.argmax(sign * (line @ rotation[0]))]
+    moved = np.delete(np.arange(17), 8)  # all but the chin
+    signs = np.where(moved < 8, -1.0, 1.0)[:, None]
+    turns = signs * np.radians(np.linspace(90, 25, 27))
+    lines = head.at(np.broadcast_to(head.jaw_rows[moved, None], turns.shape), turns)  # (16, 27, 3)
+    farthest = np.argmax(signs * (lines @ rotation[0]), axis=1)
+    points[np.array(JAW)[moved]] = lines[np.arange(len(moved)), farthest]
     return points

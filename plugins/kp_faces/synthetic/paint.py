@@ -15,7 +15,7 @@ from kpcore.tensors import AnyArray, Float64Array, FloatArray
 
 LEFT, TOP, RIGHT, BOTTOM = -1.1, -1.3, 1.1, 1.8
 """What of the plane is painted, in distances of the outer eye corners."""
-SCALE = 80
+SCALE = 64
 """Pixels of the painting a unit."""
 _FIXED = 4
 """OpenCV's fixed-point bits: polygons are placed to a sixteenth of a pixel."""

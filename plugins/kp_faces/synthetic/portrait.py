@@ -114,10 +114,9 @@ def _patches(rng: np.random.Generator, head: Head, style: Style, expression: Exp
 
 def _skull(rng: np.random.Generator, head: Head, style: Style, painted: FloatArray) -> Patch:
     rows, turns = np.meshgrid(np.linspace(0, 1, _ROWS), np.radians(np.linspace(-172, 172, _COLUMNS)), indexing="ij")
-    y = head.at(rows, turns)[..., 1]
-    above = _hairline(rng, style, np.degrees(turns)) - y  # how far above the hairline
-    points = head.at(rows, turns, style.volume * np.clip(above / 0.3, 0, 1))
     bare = head.at(rows, turns)
+    above = _hairline(rng, style, np.degrees(turns)) - bare[..., 1]  # how far above the hairline
+    points = head.at(rows, turns, style.volume * np.clip(above / 0.3, 0, 1))
     ends = np.where(np.cos(turns) > 0, bare[..., 0], 1.05 * np.sign(turns))
     places = ((np.stack([ends, bare[..., 1]], axis=-1) - (LEFT, TOP)) * SCALE).astype(np.float32)
     hair = np.clip(above / 0.07 + 0.5, 0, 1).astype(np.float32)
