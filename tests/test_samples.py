@@ -12,6 +12,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 MARGINS = {
     "mpii_hourglass": 30,  # points of PCKh
     "lspet_to_mpii": 25,
+    "mpii_timm": 30,
+    "faces68": 0.6,  # of the mean shape's NME
 }
 """Example -> by how much transfer and random beat the mean shape: points where higher is better; where lower is better,
 the share of the mean shape's error that is left at most."""
