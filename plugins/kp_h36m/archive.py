@@ -1,0 +1,195 @@
+"""Arrays of numbers and of text out of HDF5 and .npz files, which may be hostile; nothing pickled is ever loaded."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+import h5py
+import numpy as np
+
+from kpcore.errors import KpError, unknown
+from kpcore.tensors import AnyArray, Float64Array
+
+MOST_ROWS = 10_000_000
+"""Human3.6M has 3.6 million frames."""
+SMALL = 2**26
+"""Bytes that may be unpacked from however few."""
+MOST_UNPACKED = 200
+"""Bytes unpacked for a stored one, at most, of anything that is not small: coordinates hardly compress."""
+KINDS = "iuf"
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a file declares of one of its arrays."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+
+
+class Archive(ABC):
+    """Named arrays in a file, which is opened for each call and closed after it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """What the file declares, without reading any array."""
+        with guarded(self.path):
+            return self._fields()
+
+    def numbers(self, key: str, shape: tuple[int, ...]) -> Float64Array:
+        """Read an array of this shape; raises KpError where it has another, or holds no numbers."""
+        field = self.field(key)
+        if field.shape != shape or field.dtype.kind not in KINDS:
+            raise KpError(f"{self.path}: '{key}' has shape {field.shape} of {field.dtype}; expected numbers {shape}")
+        with guarded(self.path):
+            return np.asarray(self._read(key), np.float64)
+
+    def texts(self, key: str, rows: int) -> tuple[str, ...]:
+        """Read an array of strings, one a row; raises KpError where it is none."""
+        field = self.field(key)
+        if field.shape != (rows,):
+            raise KpError(f"{self.path}: '{key}' has shape {field.shape}; expected one name a row, ({rows},)")
+        with guarded(self.path):
+            return tuple(self._texts(key))
+
+    def field(self, key: str) -> Field:
+        """Return what is declared of an array; raises KpError where there is none, or too much of it."""
+        if key not in self.fields:
+            raise unknown("array", key, sorted(self.fields), where=f"{self.path}")
+        field = self.fields[key]
+        if field.shape and field.shape[0] > MOST_ROWS:
+            raise KpError(
+                f"{self.path}: '{key}' declares {field.shape[0]:,} rows; Human3.6M has fewer than {MOST_ROWS:,}"
+            )
+        return field
+
+    def _fair(self, key: str, unpacked: int, stored: int) -> None:
+        if unpacked > SMALL and unpacked > MOST_UNPACKED * stored:
+            raise KpError(
+                f"{self.path}: '{key}' declares {unpacked:,} bytes in {stored:,} stored ones, which no annotation does;"
+                " download or write it again"
+            )
+
+    @abstractmethod
+    def _fields(self) -> Mapping[str, Field]: ...
+
+    @abstractmethod
+    def _read(self, key: str) -> AnyArray: ...
+
+    @abstractmethod
+    def _texts(self, key: str) -> Iterator[str]: ...
+
+
+class Hdf5(Archive):
+    """Datasets in the root group of an HDF5 file."""
+
+    def _fields(self) -> Mapping[str, Field]:
+        with h5py.File(self.path, "r") as file:
+            here = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
+            found = {key: file[key] for key in here if isinstance(file[key], h5py.Dataset)}
+            return {key: Field(tuple(item.shape or ()), item.dtype) for key, item in found.items()}
+
+    def _read(self, key: str) -> AnyArray:
+        with h5py.File(self.path, "r") as file:
+            return np.asarray(self._dataset(file, key)[()])
+
+    def _texts(self, key: str) -> Iterator[str]:
+        with h5py.File(self.path, "r") as file:
+            dataset = self._dataset(file, key)
+            if not h5py.check_string_dtype(dataset.dtype):
+                raise KpError(f"{self.path}: '{key}' holds {dataset.dtype}; expected strings")
+            yield from (str(name) for name in dataset.asstr()[()])
+
+    def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
+        dataset = file[key]
+        if dataset.is_virtual or dataset.external:
+            raise KpError(f"{self.path}: '{key}' lies in another file; write it into this one")
+        self._fair(key, int(dataset.nbytes), int(dataset.id.get_storage_size()))
+        return dataset
+
+
+class Npz(Archive):
+    """Members of a .npz, read from the header on; one that holds Python objects is a pickle and is refused."""
+
+    def _fields(self) -> Mapping[str, Field]:
+        with zipfile.ZipFile(self.path) as file:
+            names = [name for name in file.namelist() if name.endswith(".npy")]
+            if len(set(names)) < len(names):
+                raise KpError(f"{self.path}: holds two arrays of one name; write it again")
+            return {name.removesuffix(".npy"): self._field(file, name) for name in names}
+
+    def _field(self, file: zipfile.ZipFile, name: str) -> Field:
+        with file.open(name) as member:
+            shape, _, dtype = _header(member)
+        return Field(shape, dtype)
+
+    def _read(self, key: str) -> AnyArray:
+        if self.field(key).dtype.hasobject:
+            raise pickled(self.path, key)
+        with zipfile.ZipFile(self.path) as file, file.open(f"{key}.npy") as member:
+            info = file.getinfo(f"{key}.npy")
+            self._fair(key, info.file_size, info.compress_size)
+            shape, fortran, dtype = _header(member)
+            size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+            if size != info.file_size - member.tell():
+                raise KpError(f"{self.path}: '{key}' declares {size:,} bytes and holds another number of them")
+            flat = np.frombuffer(member.read(size), dtype)
+            member.read(1)  # the end, where zipfile compares the checksum
+        return flat.reshape(shape, order="F" if fortran else "C")
+
+    def _texts(self, key: str) -> Iterator[str]:
+        kind = self.field(key).dtype.kind
+        if kind not in "USO":
+            raise KpError(f"{self.path}: '{key}' holds {self.field(key).dtype}; expected strings")
+        for name in self._read(key).tolist():
+            yield name.decode("utf-8") if isinstance(name, bytes) else str(name)
+
+
+def pickled(path: Path, key: str) -> KpError:
+    """The error for an array of Python objects."""
+    return KpError(
+        f"{path}: '{key}' holds pickled Python objects, which could run any code and are never loaded; write it as a"
+        " plain array (np.array of numbers, or of strings of one length)"
+    )
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one line with the path.
+
+    Raises:
+        KpError: instead of any other exception.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers written by Python 2
+            yield
+    except KpError:
+        raise
+    except Exception as error:  # parsers of binary files raise anything on damaged input
+        text = " ".join(str(error).split())[:160]
+        raise KpError(
+            f"{path}: cannot be read ({type(error).__name__}: {text}); it may be truncated or of another kind: download"
+            " or write it again"
+        ) from None
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Return shape, whether the first axis runs fastest, and type; a limit on its length is numpy's."""
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(member)
+    raise ValueError(f"array format {version} is neither 1.0 nor 2.0")

@@ -1,0 +1,43 @@
+"""The 17 joints of Human3.6M that its users train on, of the 32 of its recordings.
+
+A joint that is MPII's has MPII's name. Two need a word: ``thorax`` (joint 13 of 32; "neck" in some code) lies between
+the shoulders, as MPII's does. ``upper_neck`` (joint 14; "Head" in the recordings, "Neck/Nose" in Martinez et al. 2017,
+"Jaw" in SPIN) is where the head turns on the neck: MPII's nearest joint, though not marked by the same people.
+"""
+
+from __future__ import annotations
+
+from kpcore.keypoints import Keypoint, Skeleton
+
+ORDER = (
+    "pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "spine", "thorax", "upper_neck", "head_top",
+    "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist",
+)  # fmt: skip
+"""In the order of Pavlakos et al. (2017) and Martinez et al. (2017)."""
+
+SPIN = (14, 2, 1, 0, 3, 4, 5, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6)
+"""Where these lie among SPIN's 24: its pelvis 14, spine 16, neck 12 (our thorax), jaw 17 (upper_neck), head 18."""
+
+EDGES = (
+    ("pelvis", "r_hip"), ("r_hip", "r_knee"), ("r_knee", "r_ankle"),
+    ("pelvis", "l_hip"), ("l_hip", "l_knee"), ("l_knee", "l_ankle"),
+    ("pelvis", "spine"), ("spine", "thorax"), ("thorax", "upper_neck"), ("upper_neck", "head_top"),
+    ("thorax", "l_shoulder"), ("l_shoulder", "l_elbow"), ("l_elbow", "l_wrist"),
+    ("thorax", "r_shoulder"), ("r_shoulder", "r_elbow"), ("r_elbow", "r_wrist"),
+)  # fmt: skip
+
+_OTHER_SIDE = {"r": "l", "l": "r"}
+_GROUPS = {"upper_neck": "neck", "head_top": "head"}
+
+
+def _keypoint(name: str) -> Keypoint:
+    side, _, group = name.partition("_")
+    if side in _OTHER_SIDE:
+        return Keypoint(name, f"{_OTHER_SIDE[side]}_{group}", group)
+    return Keypoint(name, None, _GROUPS.get(name, name))
+
+
+H36M = Skeleton("h36m", tuple(_keypoint(name) for name in ORDER), EDGES, 3)
+"""17 keypoints in 3D; the root is the pelvis."""
+
+ROOT = ORDER.index("pelvis")
