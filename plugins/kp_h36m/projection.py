@@ -45,7 +45,8 @@ def by_camera(space: Float64Array, intrinsics: Float64Array) -> Float64Array:
     """
     depth, focal = space[:, ROOT, 2], (intrinsics[:, 0, 0] + intrinsics[:, 1, 1]) / 2
     known = np.isfinite(depth) & (depth > 0) & np.isfinite(focal) & (focal > 0)
-    return np.divide(depth, focal, out=np.full(len(depth), np.nan), where=known)
+    scale: Float64Array = np.divide(depth, focal, out=np.full(len(depth), np.nan), where=known)
+    return scale
 
 
 def plausible(mm_per_px: Float64Array) -> Float64Array:
