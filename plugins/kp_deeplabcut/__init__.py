@@ -1,1 +1,27 @@
 """DeepLabCut projects, and synthetic mice in their layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kpcore import hookimpl
+
+if TYPE_CHECKING:
+    from kpcore.interfaces import Dataset, Generator
+
+
+@hookimpl
+def kp_datasets() -> Mapping[str, type[Dataset]]:
+    """Supply ``deeplabcut``."""
+    from kp_deeplabcut.dataset import DeepLabCut
+
+    return {"deeplabcut": DeepLabCut}
+
+
+@hookimpl
+def kp_generators() -> Mapping[str, type[Generator]]:
+    """Supply the generator ``mice``."""
+    from kp_deeplabcut.generator import MiceGenerator
+
+    return {"mice": MiceGenerator}

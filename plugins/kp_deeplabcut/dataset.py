@@ -1,0 +1,239 @@
+"""The data set ``deeplabcut``: labelled frames of a DeepLabCut project (Mathis et al., Nature Neuroscience 2018)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kp_deeplabcut.crops import LEAST, image_box, length_of, points_box
+from kp_deeplabcut.folder import Row, annotation_files, rows_of
+from kp_deeplabcut.names import skeleton_of
+from kpcore.cache import content_key
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.keypoints import Skeleton
+from kpcore.samples import Sample
+from kpcore.tensors import UNLABELLED, VISIBLE
+
+FORMAT = 1
+"""Raised whenever the same files would give other samples."""
+PARTS = ("train", "valid")
+Crop = Literal["points", "image"]
+
+
+class DeepLabCut(Dataset):
+    """Frames of a project (``labeled-data/VIDEO/CollectedData_SCORER.csv``) or of a folder with one such file.
+
+    One sample per frame and individual that has any label. Args: as the fields of ``Config``.
+
+    Raises:
+        KpError: no root is given, it does not exist, it is not of this layout, or an option names what is not there.
+    """
+
+    root_variable: ClassVar[str] = "KP_DEEPLABCUT_ROOT"
+    """Environment variable that names the root where the configuration does not."""
+
+    class Config(ComponentConfig):
+        """``[dataset] name = "deeplabcut"``."""
+
+        root: str | None = Field(
+            default=None, description="project, or folder with CollectedData*.csv; KP_DEEPLABCUT_ROOT where absent"
+        )
+        scorer: str | None = Field(
+            default=None, description="whose labels, where a folder has CollectedData_SCORER of several"
+        )
+        held_out: float = Field(
+            default=0.2, gt=0, lt=1, description="share of the images that is scored, by a hash of the image's name"
+        )
+        valid_videos: list[str] | None = Field(
+            default=None,
+            description="videos that are scored, in place of held_out: frames of one video resemble each other",
+        )
+        crop: Crop | None = Field(
+            default=None,
+            description="'image': the whole frame; 'points': the box of the labelled points; where absent the image for"
+            " files of one animal, the points for several individuals",
+        )
+        factor: float = Field(default=1.5, ge=1, le=10, description="crop side over the labelled box's longer side")
+        normaliser: tuple[str, str] | None = Field(
+            default=None, description="two bodyparts whose distance errors are divided by; the box's diagonal if absent"
+        )
+        mirrors: dict[str, str] | None = Field(
+            default=None, description="left bodypart -> right one; where absent, by names such as left/right, l_/r_"
+        )
+        groups: dict[str, list[str]] = Field(default={}, description="group -> its bodyparts, for columns and splits")
+        edges: list[tuple[str, str]] = Field(default=[], description="pairs of bodyparts that drawings join")
+
+    def __init__(
+        self, *, root: str | None, scorer: str | None, held_out: float, valid_videos: list[str] | None,
+        crop: Crop | None, factor: float, normaliser: tuple[str, str] | None, mirrors: dict[str, str] | None,
+        groups: dict[str, list[str]], edges: list[tuple[str, str]],
+    ) -> None:  # fmt: skip
+        self._root = _existing_root(root)
+        self._files = annotation_files(self._root, scorer)
+        bodyparts, self._all = rows_of(self._root, self._files)
+        self._skeleton = skeleton_of(bodyparts, mirrors, groups, edges)
+        self._held_out = held_out
+        self._videos = self._known_videos(valid_videos)
+        self._crop: Crop = crop or ("points" if any(row.individual for row in self._all) else "image")
+        self._factor = factor
+        self._ends = normaliser
+        self._lengths = self._measured()
+        self._samples: dict[str, tuple[Sample, ...]] = {}
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The bodyparts, in the file's order."""
+        return self._skeleton
+
+    @property
+    def label(self) -> str:
+        """DeepLabCut."""
+        return "DeepLabCut"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Train, and what is held out of it."""
+        return PARTS
+
+    @property
+    def normaliser(self) -> str:
+        """The length between two bodyparts, or the labelled box."""
+        if self._ends is None:
+            return "diagonal of the labelled points' box"
+        return f"distance from {self._ends[0]} to {self._ends[1]}"
+
+    @property
+    def default_metric(self) -> str:
+        """PCK."""
+        return "pck"
+
+    def samples(self, part: str) -> Sequence[Sample]:
+        """Return the part's animals, read once and kept.
+
+        Raises:
+            KpError: the part does not exist, or an image whose size is needed cannot be read.
+        """
+        if part not in self._samples:
+            self._samples[part] = tuple(self._sample(row) for row in self._rows(part) if _labelled(row))
+        return self._samples[part]
+
+    def fingerprint(self, part: str) -> str:
+        """Return a digest of the annotations' bytes, image names and sizes, and the settings that make the part."""
+        rows = self._rows(part)
+        images = {row.name: row.image for row in rows}
+        return content_key(
+            {
+                "format": FORMAT,
+                "part": part,
+                "held_out": self._held_out if self._videos is None else None,
+                "valid_videos": sorted(self._videos) if self._videos is not None else None,
+                "crop": self._crop,
+                "factor": self._factor,
+                "normaliser": list(self._ends) if self._ends else None,
+                "keypoints": [[point.name, point.mirror, point.group] for point in self._skeleton.keypoints],
+                "annotation": [
+                    [file.relative_to(self._root).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()]
+                    for file in self._files
+                ],
+                "images": [[name, image.stat().st_size if image.is_file() else None] for name, image in images.items()],
+            }
+        )
+
+    def findings(self, part: str) -> Sequence[Finding]:
+        """Return how the part was made, and what was left out or guessed."""
+        rows = self._rows(part)
+        kept = [row for row in rows if _labelled(row)]
+        how = "by video" if self._videos is not None else f"{self._held_out:g} of the images, by their names"
+        found = [Finding("note", f"'valid' is held out {how}; a crop is the {self._crop}'s box")]
+        if self._videos is None and kept:
+            found.append(
+                Finding(
+                    "note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
+                )
+            )
+        if left := [row for row in rows if not _labelled(row)]:
+            found.append(Finding("warning", f"{left[0].name}: no bodypart is labelled, left out", len(left)))
+        if guessed := [row for row in kept if not self._lengths[row.number] >= LEAST]:
+            what = f"{guessed[0].name}: no {self.normaliser}; the data's median is taken"
+            found.append(Finding("warning", what, len(guessed)))
+        return found
+
+    def _measured(self) -> list[float]:
+        """Return everybody's own length, px; NaN where it cannot be measured.
+
+        Raises:
+            KpError: the option names no bodypart, or nobody has both.
+        """
+        places = [self._skeleton.index(name) for name in self._ends] if self._ends else None
+        lengths = [length_of(row.points, places) for row in self._all]
+        if self._ends and not any(length >= LEAST for length in lengths):
+            raise KpError(
+                f"{self._root}: no frame has both {' and '.join(self._ends)} labelled; name other normalisers"
+            )
+        return lengths
+
+    def _known_videos(self, named: list[str] | None) -> set[str] | None:
+        if named is None:
+            return None
+        exist = list(dict.fromkeys(row.video for row in self._all))
+        for video in named:
+            if video not in exist:
+                raise unknown("video", video, exist, where=f"{self._root}, valid_videos")
+        return set(named)
+
+    def _rows(self, part: str) -> list[Row]:
+        if part not in PARTS:
+            raise unknown("part", part, PARTS, where=f"{self._root} ({self.label})")
+        return [row for row in self._all if self._held(row) == (part == "valid")]
+
+    def _held(self, row: Row) -> bool:
+        if self._videos is not None:
+            return row.video in self._videos
+        digest = hashlib.sha256(row.name.encode(errors="surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64 < self._held_out
+
+    def _sample(self, row: Row) -> Sample:
+        centre, side = image_box(row.image) if self._crop == "image" else points_box(row.points, self._factor)
+        return Sample(
+            image=row.image,
+            points=row.points.astype(np.float32),
+            state=np.where(np.isnan(row.points[:, 0]), UNLABELLED, VISIBLE).astype(np.uint8),
+            centre=centre.astype(np.float32),
+            side=side,
+            normaliser=self._length(row, side),
+            image_id=row.name,
+            person_id=row.individual or "0",
+            row=row.number,
+        )
+
+    def _length(self, row: Row, side: float) -> float:
+        """Return the row's own length, else the data's median, else the crop's side."""
+        own = self._lengths[row.number]
+        if own >= LEAST:
+            return own
+        known = [length for length in self._lengths if length >= LEAST]
+        return float(np.median(known)) if known else side
+
+
+def _labelled(row: Row) -> bool:
+    return bool(np.isfinite(row.points).any())
+
+
+def _existing_root(root: str | None) -> Path:
+    configured = root or os.environ.get(DeepLabCut.root_variable)
+    if not configured:
+        raise KpError(
+            "no DeepLabCut folder is configured; set root, with --set dataset.root=PATH/TO/PROJECT (or of the"
+            f" [datasets.NAME] it stands in), or the environment variable {DeepLabCut.root_variable}"
+        )
+    path = Path(configured).expanduser()
+    if not path.is_dir():
+        raise KpError(f"{configured}: is not a folder; it should hold labeled-data/ or CollectedData*.csv")
+    return path

@@ -1,0 +1,115 @@
+"""``CollectedData*.h5``: what pandas' ``to_hdf`` writes in its "fixed" format, read as plain arrays.
+
+pandas is not needed, and nothing is unpickled: a file whose arrays are objects (or of pandas' "table" format, whose
+column names are pickled) is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from kp_deeplabcut.table import Labels, assemble, image_name
+from kpcore.errors import KpError
+from kpcore.tensors import AnyArray, Float64Array
+
+MOST = 10_000_000
+"""Numbers that one array has at most."""
+
+
+def read_hdf(path: Path) -> Labels:
+    """Read the file.
+
+    Raises:
+        KpError: it is damaged, holds pickled objects, or is not of this layout.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return _labels(path, _frame(path, file))
+    except KpError:
+        raise
+    except Exception as error:  # h5py raises whatever a damaged byte leads it to
+        raise KpError(f"{path}: cannot be read as HDF5: {_line(error)}; save it as CSV beside it") from None
+
+
+def _frame(path: Path, file: Any) -> Any:
+    """Return the group of the one data frame."""
+    frames = [name for name in file if isinstance(file.get(name), h5py.Group)]
+    if len(frames) != 1 or "block0_values" not in file[frames[0]]:
+        raise KpError(
+            f"{path}: holds no data frame in pandas' fixed format (groups: {', '.join(frames)[:80] or 'none'}); convert"
+            " it to CollectedData_SCORER.csv with DeepLabCut's convertcsv2h5 turned round, or DataFrame.to_csv"
+        )
+    return file[frames[0]]
+
+
+def _labels(path: Path, frame: Any) -> Labels:
+    values = _numbers(path, frame, "block0_values")
+    if "block1_values" in frame:
+        raise KpError(f"{path}: its columns have several types; labels are of one, so save it as CSV beside it")
+    levels = _levels(path, frame, "block0_items")
+    if len(levels) not in (3, 4) or values.ndim != 2:
+        raise KpError(
+            f"{path}: {len(levels)} header rows over {values.shape}; DeepLabCut has 3 or 4 over frames x columns"
+        )
+    index = _levels(path, frame, "axis1")
+    if {len(level) for level in index} != {len(values)} or {len(level) for level in levels} != {values.shape[1]}:
+        raise KpError(f"{path}: header, images and values {values.shape} do not fit each other; save it as CSV")
+    people = levels[1] if len(levels) == 4 else [""] * len(levels[0])
+    images = [image_name(path, row, cells) for row, cells in enumerate(zip(*index, strict=True))]
+    return assemble(path, images, list(zip(people, levels[-2], levels[-1], strict=True)), values)
+
+
+def _levels(path: Path, frame: Any, name: str) -> list[list[str]]:
+    """Return an axis' levels, spelled out: a plain index has one; a multi-index has names and where each occurs."""
+    if name in frame:
+        return [_texts(path, frame, name)]
+    levels: list[list[str]] = []
+    while f"{name}_level{len(levels)}" in frame:
+        number = len(levels)
+        texts = _texts(path, frame, f"{name}_level{number}")
+        codes = _numbers(path, frame, f"{name}_label{number}")
+        if codes.ndim != 1 or not ((codes >= 0) & (codes < len(texts))).all():
+            raise KpError(f"{path}, '{name}_label{number}': points at names that are not there; save it as CSV")
+        levels.append([texts[int(code)] for code in codes])
+    if not levels:
+        raise KpError(f"{path}: has no '{name}'; it is not what DeepLabCut writes, save it as CSV beside it")
+    return levels
+
+
+def _array(path: Path, frame: Any, name: str) -> AnyArray:
+    held = frame.get(name)
+    if not isinstance(held, h5py.Dataset) or held.size is None or held.size > MOST:
+        raise KpError(f"{path}, '{name}': is missing or no array of a sensible size; save it as CSV beside it")
+    if held.dtype.kind == "O":
+        raise KpError(
+            f"{path}, '{name}': holds pickled objects, which are never unpickled; save the labels as"
+            f" {path.with_suffix('.csv').name} beside it (pandas: DataFrame.to_csv)"
+        )
+    return np.asarray(held[()])
+
+
+def _numbers(path: Path, frame: Any, name: str) -> Float64Array:
+    array = _array(path, frame, name)
+    if array.dtype.kind not in "fiu":
+        raise KpError(f"{path}, '{name}': is {array.dtype}, not numbers; save it as CSV beside it")
+    return array.astype(np.float64)
+
+
+def _texts(path: Path, frame: Any, name: str) -> list[str]:
+    array = _array(path, frame, name)
+    if array.dtype.kind != "S" or array.ndim != 1:
+        raise KpError(
+            f"{path}, '{name}': is {array.dtype} {array.shape}, not a list of names; save it as CSV beside it"
+        )
+    try:
+        return [bytes(text).decode() for text in array]
+    except UnicodeDecodeError:
+        raise KpError(f"{path}, '{name}': is not UTF-8; save it as CSV beside it") from None
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
