@@ -670,3 +670,12 @@ def test_other_data_sets_refuse_it(tmp_path):
     both_spin(tmp_path)
     for name in ("mpii", "coco"):
         refused(lambda name=name: registry().build("dataset", name, {"root": str(tmp_path)}, where="dataset"))
+
+
+def test_mpii_does_not_take_these_files_for_its_own(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annot").mkdir()
+    with h5py.File(tmp_path / "annot" / "train.h5", "w") as file:
+        file["part"] = np.zeros((3, 17, 2))
+    with pytest.raises(KpError, match=r"'part' is \(3, 17, 2\).*another data set's file"):
+        registry().build("dataset", "mpii", {"root": str(tmp_path)}, where="test")

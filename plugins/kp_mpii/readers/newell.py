@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -32,6 +33,8 @@ class NewellSource(Source):
     list_name = "newell"
 
     def __init__(self, files: Mapping[str, Path]) -> None:
+        for path in files.values():
+            _check_joints(path)
         self._files = files
 
     @property
@@ -47,6 +50,19 @@ class NewellSource(Source):
     def table(self, part: str) -> Table:
         """Read the part's file."""
         return read(self._files[part])
+
+
+def _check_joints(path: Path) -> None:
+    """Refuse a file of another body at once: Human3.6M's bears the same name. A damaged one is told when it is read.
+
+    Raises:
+        KpError: it holds another number of joints.
+    """
+    with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+        found = file.get("part")
+        shape = found.shape if isinstance(found, h5py.Dataset) else None
+        if shape is not None and len(shape) == 3 and JOINTS not in shape:
+            raise KpError(f"{path}: 'part' is {shape}; MPII's is (N, {JOINTS}, 2), so this is another data set's file")
 
 
 def names_file(path: Path) -> Path:
