@@ -77,6 +77,7 @@ class DeepLabCut(Dataset):
     ) -> None:  # fmt: skip
         self._root = _existing_root(root)
         self._files = annotation_files(self._root, scorer)
+        self._digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self._files]
         bodyparts, self._all = rows_of(self._root, self._files)
         self._skeleton = skeleton_of(bodyparts, mirrors, groups, edges)
         self._held_out = held_out
@@ -139,8 +140,8 @@ class DeepLabCut(Dataset):
                 "normaliser": list(self._ends) if self._ends else None,
                 "keypoints": [[point.name, point.mirror, point.group] for point in self._skeleton.keypoints],
                 "annotation": [
-                    [file.relative_to(self._root).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()]
-                    for file in self._files
+                    [file.relative_to(self._root).as_posix(), digest]
+                    for file, digest in zip(self._files, self._digests, strict=True)
                 ],
                 "images": [[name, image.stat().st_size if image.is_file() else None] for name, image in images.items()],
             }

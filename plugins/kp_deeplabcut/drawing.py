@@ -57,7 +57,9 @@ def draw_frame(random: np.random.Generator, mouse: Mouse, size: int) -> AnyArray
 def _light(random: np.random.Generator, height: int, width: int) -> Float64Array:
     """Return a gentle slope of brightness, (H, W)."""
     across, down = random.uniform(-0.25, 0.25, 2)
-    return 1 + across * np.linspace(-1, 1, width)[None] + down * np.linspace(-1, 1, height)[:, None]
+    columns, rows = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+    slope: Float64Array = 1 + across * columns[None] + down * rows[:, None]
+    return slope
 
 
 def _background(canvas: Canvas, random: np.random.Generator) -> None:

@@ -1,0 +1,358 @@
+"""DeepLabCut's projects and folders, read byte by byte as published; damaged ones; and the drawn mice."""
+
+import os
+import pickle
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from kp_deeplabcut.crops import SMALLEST
+from kp_deeplabcut.csv_file import read_csv
+from kp_deeplabcut.dataset import DeepLabCut
+from kp_deeplabcut.generator import MiceGenerator
+from kp_deeplabcut.hdf_file import read_hdf
+from kp_deeplabcut.mouse import BODYPARTS
+from kp_deeplabcut.names import mirrors_by_name
+
+from kpcore.errors import KpError
+from kpcore.registry import registry
+from kpcore.tensors import UNLABELLED, VISIBLE
+
+REAL = Path(os.environ.get("KP_REAL_DATA", "")) / "mirror_mouse"
+SINGLE = """scorer,anna,anna,anna,anna,anna,anna
+bodyparts,nose,nose,ear_l,ear_l,ear_r,ear_r
+coords,x,y,x,y,x,y
+labeled-data/run/img001.png,10.5,20.25,30,22,,
+labeled-data/run/img002.png,11,21,31,23,8,24
+labeled-data/walk/img001.png,,,,,,
+"""
+HEADER, FRAMES = SINGLE.splitlines()[:3], SINGLE.splitlines()[3:]
+SEVERAL = """scorer,,,anna,anna,anna,anna,anna,anna,anna,anna
+individuals,,,one,one,one,one,two,two,two,two
+bodyparts,,,nose,nose,tail,tail,nose,nose,tail,tail
+coords,,,x,y,x,y,x,y,x,y
+labeled-data,run,img001.png,1,2,11,12,21,22,31,32
+labeled-data,run,img002.png,3,4,13,14,,,,
+"""
+
+
+def picture(path, size=(48, 40)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((size[1], size[0], 3), 90, np.uint8))
+
+
+def flat(root, text=SINGLE, name="CollectedData_anna.csv"):
+    root.mkdir(exist_ok=True, parents=True)
+    (root / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    for image in ("run/img001.png", "run/img002.png", "walk/img001.png"):
+        picture(root / "labeled-data" / image)
+    return root
+
+
+def opened(root, **options):
+    return DeepLabCut(**DeepLabCut.Config(root=str(root), **options).model_dump())
+
+
+def everybody(data):
+    return sorted((sample for part in data.parts for sample in data.samples(part)), key=lambda sample: sample.row)
+
+
+def refused(call, *words):
+    with pytest.raises(KpError) as caught:
+        call()
+    told = str(caught.value)
+    assert "\n" not in told
+    for word in words:
+        assert word in told
+    return told
+
+
+def write_hdf(path, *, names=("nose", "tail"), images=("labeled-data/run/img001.png",), values=None, index=None):
+    """What ``DataFrame.to_hdf`` writes in its fixed format: levels and codes of the columns, and one block."""
+    columns = 2 * len(names)
+    values = np.arange(len(images) * columns, dtype=np.float64).reshape(len(images), -1) if values is None else values
+    with h5py.File(path, "w") as file:
+        frame = file.create_group("df_with_missing")
+        frame.attrs["pandas_type"] = b"frame"
+        for prefix in ("axis0", "block0_items"):
+            levels = ([b"anna"], [name.encode() for name in names], [b"x", b"y"])
+            codes = ([0] * columns, np.repeat(np.arange(len(names)), 2), [0, 1] * len(names))
+            for number, (level, code) in enumerate(zip(levels, codes, strict=True)):
+                frame[f"{prefix}_level{number}"] = np.array(level)
+                frame[f"{prefix}_label{number}"] = np.array(code, np.int8)
+        if index is None:
+            frame["axis1"] = np.array([image.encode() for image in images])
+        else:
+            for number, (level, code) in enumerate(index):
+                frame[f"axis1_level{number}"], frame[f"axis1_label{number}"] = np.array(level), np.array(code, np.int8)
+        frame["block0_values"] = values
+    return path
+
+
+def test_a_flat_folder_is_read_as_published(tmp_path):
+    data = opened(flat(tmp_path), held_out=0.5)
+    assert data.skeleton.names == ("nose", "ear_l", "ear_r")
+    assert data.skeleton["ear_l"].mirror == "ear_r"
+    assert data.skeleton.groups == {"nose": ("nose",), "ear": ("ear_l", "ear_r")}
+    first, second = everybody(data)  # the third has no label
+    np.testing.assert_array_equal(first.points, np.float32([[10.5, 20.25], [30, 22], [np.nan, np.nan]]))
+    assert first.state.tolist() == [VISIBLE, VISIBLE, UNLABELLED]
+    assert (first.image, first.image_id, first.row) == (
+        tmp_path / "labeled-data/run/img001.png", "run/img001.png", 0,
+    )  # fmt: skip
+    assert second.normaliser == pytest.approx(np.hypot(31 - 8, 24 - 21))
+    assert (first.centre.tolist(), first.side) == ([23.5, 19.5], 48)  # the whole image
+    assert data.default_metric == "pck"
+    assert any("walk/img001.png" in found.what for part in data.parts for found in data.findings(part))
+
+
+def test_a_project_reads_all_its_folders(tmp_path):
+    (tmp_path / "config.yaml").write_text("Task: run\n")
+    for video, line in (("run", FRAMES[0]), ("walk", FRAMES[2].replace(",,,,,,", ",1,2,3,4,5,6"))):
+        picture(tmp_path / "labeled-data" / video / "img001.png")
+        (tmp_path / "labeled-data" / video / "CollectedData_anna.csv").write_text("\n".join([*HEADER, line]))
+    data = opened(tmp_path, valid_videos=["walk"])
+    assert [sample.image_id for sample in data.samples("train")] == ["run/img001.png"]
+    assert [sample.image_id for sample in data.samples("valid")] == ["walk/img001.png"]
+    assert [sample.row for sample in everybody(data)] == [0, 1]
+    refused(lambda: opened(tmp_path, valid_videos=["wlak"]), "did you mean 'walk'")
+
+
+def test_bodyparts_that_only_one_file_has_are_unlabelled_in_the_other(tmp_path):
+    for video, part in (("run", "nose"), ("walk", "tail")):
+        picture(tmp_path / "labeled-data" / video / "a.png")
+        text = f"scorer,a,a\nbodyparts,{part},{part}\ncoords,x,y\nlabeled-data/{video}/a.png,5,6\n"
+        (tmp_path / "labeled-data" / video / "CollectedData_a.csv").write_text(text)
+    run, walk = everybody(opened(tmp_path))
+    np.testing.assert_array_equal(run.points, [[5, 6], [np.nan, np.nan]])
+    np.testing.assert_array_equal(walk.points, [[np.nan, np.nan], [5, 6]])
+
+
+def test_each_individual_is_a_sample(tmp_path):
+    people = everybody(opened(flat(tmp_path, SEVERAL), factor=2))
+    assert [(one.image_id, one.person_id) for one in people] == [
+        ("run/img001.png", "one"), ("run/img001.png", "two"), ("run/img002.png", "one"),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(people[1].points, [[21, 22], [31, 32]])
+    assert (people[1].centre.tolist(), people[1].side) == ([26, 27], SMALLEST)  # several animals: the points' box
+    assert opened(flat(tmp_path, SEVERAL), factor=4).samples("train")[0].side == 40
+
+
+def test_crop_normaliser_mirrors_and_groups_are_options(tmp_path):
+    root = flat(tmp_path, "\n".join([*HEADER, *FRAMES[:2]]))
+    data = opened(root, normaliser=("ear_r", "nose"), mirrors={}, groups={"head": ["nose", "ear_l"]})
+    first, second = everybody(data)
+    assert second.normaliser == first.normaliser == pytest.approx(np.hypot(3, 3))  # the first has no right ear: median
+    assert data.skeleton.groups["head"] == ("nose", "ear_l")
+    assert data.skeleton["ear_l"].mirror is None
+    assert everybody(opened(root, crop="points", factor=1))[0].side == SMALLEST
+    refused(lambda: opened(root, groups={"head": ["nos"]}), "did you mean 'nose'")
+    refused(lambda: opened(root, mirrors={"nose": "ear"}), "bodypart 'ear'")
+    refused(lambda: opened(root, mirrors={"nose": "ear_l", "ear_l": "ear_r"}), "partners")
+    refused(lambda: opened(root, normaliser=("nose", "tail")), "unknown keypoint 'tail'")
+
+
+def test_mirrors_come_from_names_only_where_they_are_unambiguous():
+    names = ["leftEar", "rightEar", "paw_L", "paw_R", "hipL", "hipR", "LEye", "REye", "r_toe", "l_toe"]
+    pairs = mirrors_by_name(names)
+    assert [pairs[name] for name in names[::2]] == names[1::2]
+    assert len(pairs) == len(names)
+    assert mirrors_by_name(["lip", "rip", "left", "tail", "tair", "paw_l", "l_l", "r_r"]) == {}
+    assert mirrors_by_name(BODYPARTS) == {}
+
+
+def test_parts_share_no_image_and_options_change_the_fingerprint(tmp_path):
+    root = flat(tmp_path)
+    data = opened(root, held_out=0.5)
+    parts = [{sample.image_id for sample in data.samples(part)} for part in data.parts]
+    assert not parts[0] & parts[1]
+    assert opened(root, held_out=0.5).fingerprint("train") == data.fingerprint("train") != data.fingerprint("valid")
+    for options in ({"crop": "points"}, {"mirrors": {}}, {"normaliser": ("nose", "ear_l")}, {"valid_videos": ["run"]}):
+        assert opened(root, **{"held_out": 0.5} | options).fingerprint("train") != data.fingerprint("train")
+    (root / "CollectedData_anna.csv").write_text(SINGLE.replace("10.5", "10.6"))
+    assert opened(root, held_out=0.5).fingerprint("train") != data.fingerprint("train")
+    refused(lambda: data.samples("test"), "part 'test'")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "scorer"),
+        ("\n".join(HEADER[1:] + FRAMES), "scorer"),
+        ("\n".join([HEADER[0], HEADER[2], *FRAMES]), "bodyparts"),
+        ("\n".join(HEADER), "no frames"),
+        ("\n".join([*HEADER[:2], "coords,x,y", *FRAMES]), "different lengths"),
+        ("\n".join([*HEADER, FRAMES[0] + ",4"]), "row 4"),
+        ("\n".join([*HEADER, FRAMES[0][:-1]]), "row 4"),
+        (SINGLE.replace("20.25", "left"), "'left' is not a number"),
+        (SINGLE.replace("20.25", "inf"), "nose y is inf"),
+        (SINGLE.replace("20.25", "1e300"), "nose y is 1e+300"),
+        (SINGLE.replace("20.25", ""), "only one of x and y"),
+        ("\n".join([*HEADER, FRAMES[0], FRAMES[0]]), "run/img001.png"),
+        (SINGLE.replace("ear_r", "nose"), "two columns"),
+        (SINGLE.replace("coords,x,y,", "coords,x,z,"), "no column 'y'"),
+        (SINGLE.replace("bodyparts,nose,nose", "bodyparts,,"), "no name"),
+        (SINGLE.replace("labeled-data/run", "/etc"), "no image of the project"),
+        (SINGLE.replace("labeled-data/run", "../.."), "no image of the project"),
+        (SINGLE.replace("labeled-data/run/img001.png", ""), "no image of the project"),
+        (SINGLE.replace("nose", "n\u00f6se").encode("latin-1"), "UTF-8"),
+        (b"\x00\xff\xfe" * 50, "UTF-8"),
+        ('scorer,"' + "a" * 200_000, "CSV"),
+        (SEVERAL.replace("scorer,,,", "scorer,,").replace("coords,,,", "coords,,"), "different lengths"),
+        ("scorer,,a,a\nbodyparts,,n,n\ncoords,,x,y\na,b,1,2\n", "2 columns"),
+    ],
+)
+def test_damaged_csv_files_are_told_in_one_line(tmp_path, text, word):
+    refused(lambda: opened(flat(tmp_path, text)), word, "CollectedData_anna.csv")
+
+
+def test_folders_of_another_layout_are_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("KP_DEEPLABCUT_ROOT", raising=False)
+    refused(lambda: opened(tmp_path), "no CollectedData")
+    refused(lambda: opened(tmp_path / "none"), "is not a folder")
+    refused(lambda: DeepLabCut(**DeepLabCut.Config().model_dump()), "KP_DEEPLABCUT_ROOT")
+    flat(tmp_path)
+    flat(tmp_path, name="CollectedData_ben.csv")
+    refused(lambda: opened(tmp_path), "anna, ben")
+    assert len(everybody(opened(tmp_path, scorer="ben"))) == 2
+    refused(lambda: opened(tmp_path, scorer="bne"), "did you mean 'ben'")
+
+
+def test_images_that_cannot_be_measured_are_told(tmp_path):
+    flat(tmp_path)
+    (tmp_path / "labeled-data/run/img001.png").write_bytes(b"junk")
+    refused(lambda: everybody(opened(tmp_path)), "img001.png", "size")
+    (tmp_path / "labeled-data/run/img001.png").unlink()
+    refused(lambda: everybody(opened(tmp_path)), "no such image")
+
+
+def test_likelihoods_and_windows_paths_are_read_over(tmp_path):
+    text = "scorer,a,a,a\nbodyparts,n,n,n\ncoords,x,y,likelihood\nlabeled-data\\run\\img001.png,1,2,inf\n"
+    table = read_csv(flat(tmp_path, text) / "CollectedData_anna.csv")
+    assert table.images == ("labeled-data/run/img001.png",)
+    assert table.points.tolist() == [[[[1, 2]]]]
+
+
+def test_plain_hdf5_is_read_without_pandas(tmp_path):
+    one = read_hdf(write_hdf(tmp_path / "CollectedData_a.h5"))
+    assert (one.bodyparts, one.images) == (("nose", "tail"), ("labeled-data/run/img001.png",))
+    assert one.points[0, 0].tolist() == [[0, 1], [2, 3]]
+    index = [([b"labeled-data"], [0, 0]), ([b"run"], [0, 0]), ([b"a.png", b"b.png"], [1, 0])]
+    two = read_hdf(write_hdf(tmp_path / "CollectedData_b.h5", images=("", ""), index=index))
+    assert two.images == ("labeled-data/run/b.png", "labeled-data/run/a.png")
+
+
+def test_the_csv_is_read_where_both_exist(tmp_path):
+    (flat(tmp_path) / "CollectedData_anna.h5").write_bytes(b"junk")
+    assert len(everybody(opened(tmp_path))) == 2
+    (tmp_path / "CollectedData_anna.csv").unlink()
+    refused(lambda: opened(tmp_path), "HDF5", "CSV")
+
+
+class Bomb:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (Path.touch, (self.mark,))
+
+
+def test_pickled_hdf5_is_refused_and_never_executed(tmp_path):
+    mark = tmp_path / "executed"
+    path = write_hdf(tmp_path / "CollectedData_a.h5")
+    with h5py.File(path, "a") as file:
+        frame = file["df_with_missing"]
+        del frame["block0_values"]
+        frame.create_dataset("block0_values", (1,), dtype=h5py.vlen_dtype(np.uint8))
+        frame["block0_values"][0] = np.frombuffer(pickle.dumps(Bomb(mark)), np.uint8)
+    refused(lambda: opened(tmp_path), "never unpickled", "CollectedData_a.csv")
+    assert not mark.exists()
+
+
+def test_damaged_hdf5_files_are_told_in_one_line(tmp_path):
+    path = write_hdf(tmp_path / "CollectedData_a.h5")
+    whole = path.read_bytes()
+    for length in (0, 100, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        refused(lambda: opened(tmp_path), "HDF5")
+    for name, value, word in (
+        ("block0_items_label1", np.array([0, 0, 9, 9], np.int8), "names that are not there"),
+        ("block0_items_label1", np.array([0, 0, -1, -1], np.int8), "names that are not there"),
+        ("block0_values", np.zeros((3, 4)), "do not fit"),
+        ("block0_values", np.zeros(4), "over (4,)"),
+        ("block0_values", np.full((1, 4), np.inf), "no place in an image"),
+        ("block0_values", np.array([[b"a"] * 4]), "not numbers"),
+        ("axis1", np.array([b"\xff"]), "UTF-8"),
+        ("axis1", np.array([b"../../x.png"]), "no image of the project"),
+    ):
+        write_hdf(path)
+        with h5py.File(path, "a") as file:
+            del file["df_with_missing"][name]
+            file["df_with_missing"][name] = value
+        refused(lambda: opened(tmp_path), word)
+    with h5py.File(path, "w") as file:
+        file.create_group("df_with_missing").create_group("table")
+    refused(lambda: opened(tmp_path), "fixed format")
+
+
+def mice(folder, **options):
+    folder.mkdir()
+    counted = []
+    generator = MiceGenerator(**MiceGenerator.Config(**options).model_dump())
+    generator.write(folder, lambda done, total: counted.append((done, total)))
+    assert counted[-1] == (generator.frames, generator.frames)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_equal_options_draw_equal_mice(tmp_path):
+    first, again = (mice(tmp_path / name, frames=3, size=48) for name in "ab")
+    assert first == again
+    longer, other = mice(tmp_path / "c", frames=4, size=48), mice(tmp_path / "d", frames=3, size=48, seed=1)
+    name = "labeled-data/mice/img00001.png"
+    assert longer[name] == first[name] != other[name]
+
+
+def test_drawn_mice_are_read_as_real_ones_are(tmp_path):
+    mice(tmp_path / "mice", frames=80, size=64)
+    data = opened(tmp_path / "mice")
+    assert data.skeleton.names == BODYPARTS
+    people = everybody(data)
+    assert [sample.row for sample in people] == list(range(80))
+    points = np.stack([sample.points for sample in people])
+    assert 0.05 < np.isnan(points).mean() < 0.13
+    assert (np.nanmin(points) >= 0) and (np.nanmax(points[..., 0]) <= 63.5) and (np.nanmax(points[..., 1]) <= 65.5)
+    top = [name.endswith("_top") for name in BODYPARTS]
+    assert np.nanmax(points[:, top, 1]) < 64 * 168 / 396 < np.nanmin(points[:, np.logical_not(top), 1])
+
+
+def test_a_paw_is_bright_where_its_label_is(tmp_path):
+    mice(tmp_path / "mice", frames=20, size=198)
+    lighter = []
+    for sample in everybody(opened(tmp_path / "mice")):
+        grey = cv2.imread(str(sample.image), cv2.IMREAD_GRAYSCALE).astype(float)
+        paws = sample.points[[8, 9, 10, 11]]
+        x, y = np.rint(paws[np.isfinite(paws[:, 0])].T).astype(int)
+        lighter.extend(grey[y, x] - np.median(grey[84:]))
+    assert np.mean(np.array(lighter) > 0) > 0.95
+
+
+def test_both_are_registered():
+    assert registry().component("dataset", "deeplabcut") is DeepLabCut
+    assert registry().component("generator", "mice") is MiceGenerator
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(
+    not os.environ.get("KP_REAL_DATA") or not REAL.is_dir(), reason="KP_REAL_DATA names no folder with mirror_mouse/"
+)
+def test_the_real_mouse():
+    data = opened(REAL, normaliser=("nose_bot", "tailBase_bot"))
+    assert data.skeleton.names == BODYPARTS
+    people = everybody(data)
+    assert len(people) == 90
+    assert people[0].points[0].tolist() == [77.25, 36.25]
+    assert np.isnan(np.stack([sample.points for sample in people])).mean() == pytest.approx(0.0876, abs=1e-4)
+    assert all(sample.side == 406 and sample.image.is_file() for sample in people)
+    assert np.median([sample.normaliser for sample in people]) == pytest.approx(300, abs=20)
