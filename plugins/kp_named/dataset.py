@@ -1,0 +1,279 @@
+"""Named keypoints: a folder of images and one CSV or JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kp_named.csv_file import read_csv
+from kp_named.json_file import edges_of, keypoints_of, load, read_json
+from kp_named.names import build
+from kp_named.table import Row, Table, arrays, check_rows
+from kpcore.cache import content_key
+from kpcore.errors import KpError, unknown
+from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.keypoints import Skeleton
+from kpcore.samples import Sample
+from kpcore.tensors import UNLABELLED, Float64Array, FloatArray
+
+FORMAT = 1
+"""Raised whenever the same files would give other samples."""
+FILES = ("keypoints.csv", "keypoints.json")
+SKELETON = "skeleton.json"
+SMALLEST = 16.0
+"""The crop's side at least, px."""
+PARTS = ("train", "valid")
+
+
+class Named(Dataset):
+    """Your own keypoints, in one file that you write.
+
+    ``keypoints.csv``: a line a person; commas, semicolons or tabs between cells, UTF-8. An empty cell is not labelled;
+    ``NAME_v`` (0 not labelled, 1 hidden, 2 visible), ``NAME_z``, ``part``, ``person`` and the box may be left out::
+
+        image,part,person,box_x,box_y,box_w,box_h,nose_x,nose_y,left_ear_x,left_ear_y,left_ear_v
+        cats/1.png,train,0,10,10,80,60,24,30.5,10,8,1
+        cats/2.png,valid,0,,,,,31,33,,,
+
+    ``skeleton.json`` beside it may say what names cannot: ``{"keypoints": [{"name": "nose"}, {"name": "left_ear",
+    "mirror": "right_ear", "group": "ear"}], "edges": [["nose", "left_ear"]]}``.
+
+    ``keypoints.json``: the same in one file; ``dims`` is 2 where it is not said, a point may end with its visibility::
+
+        {"keypoints": ["nose", {"name": "left_ear", "mirror": "right_ear", "group": "ear"}, "right_ear"],
+         "edges": [["nose", "left_ear"]], "dims": 2,
+         "samples": [{"image": "cats/1.png", "part": "train", "person": "0", "box": [10, 10, 80, 60],
+                      "points": {"nose": [24, 30.5], "left_ear": [10, 8, 1], "right_ear": null}}]}
+
+    Where no mirror is said, names that differ in left and right (l and r) alone mirror each other, and share a group.
+    Images lie below ``images``. The crop is the box, else that of the labelled points, times ``margin``. A third
+    coordinate is depth from the root, in pixels at its distance.
+
+    Args: as the fields of ``Config``.
+
+    Raises:
+        KpError: no root or file, or a line of it is not as above.
+    """
+
+    root_variable: ClassVar[str] = "KP_NAMED_ROOT"
+    """Environment variable that names the root where the configuration does not."""
+
+    class Config(ComponentConfig):
+        """``[dataset] name = "named"``."""
+
+        root: str | None = Field(default=None, description="folder with the annotation; KP_NAMED_ROOT where absent")
+        annotation: str | None = Field(
+            default=None, description="file in the root; keypoints.csv or keypoints.json where absent"
+        )
+        images: str = Field(default=".", description="folder of the images, in the root")
+        origin: Literal[0, 1] = Field(default=0, description="coordinate of the first pixel's centre in the file")
+        margin: float = Field(default=1.25, ge=1, le=4, description="crop side over the longer side of the box")
+        normaliser: tuple[str, str] | None = Field(
+            default=None, description="errors are divided by the distance of these two keypoints; the box where absent"
+        )
+        mirrors: dict[str, str] | None = Field(
+            default=None, description="keypoint = its mirror partner, in place of what file and names say; {}: none"
+        )
+        groups: dict[str, list[str]] = Field(default={}, description="group = its keypoints, before the file's")
+        held_out: float = Field(
+            default=0.1, gt=0, lt=1, description="share of images that is scored, where the file names no parts"
+        )
+
+    def __init__(
+        self, *, root: str | None, annotation: str | None, images: str, origin: int, margin: float,
+        normaliser: tuple[str, str] | None, mirrors: dict[str, str] | None, groups: dict[str, list[str]],
+        held_out: float,
+    ) -> None:  # fmt: skip
+        self._root = _existing_root(root)
+        self._file = _annotation(self._root, annotation)
+        self._images = self._root / images
+        self._origin = origin
+        self._margin = margin
+        self._held_out = held_out
+        self._table = check_rows(_read(self._file), self._file)
+        chosen = self._table.mirrors if mirrors is None else mirrors
+        grouped = self._table.groups | {name: group for group, names in groups.items() for name in names}
+        self._guessed = chosen is None
+        self._skeleton = build(
+            self._table.names, chosen, grouped, self._table.edges, self._table.dims, where=str(self._file)
+        )
+        for name in normaliser or ():
+            self._skeleton.index(name)
+        self._pair = normaliser
+        self._options = content_key({"origin": origin, "margin": margin, "pair": normaliser, "held_out": held_out})
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The file's keypoints."""
+        return self._skeleton
+
+    @property
+    def label(self) -> str:
+        """The folder's name."""
+        return f"{self._root.resolve().name} (named keypoints)"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The file's parts, or "train" and who is held out of it."""
+        named = tuple(dict.fromkeys(row.part for row in self._table.rows if row.part))
+        return named or PARTS
+
+    @property
+    def normaliser(self) -> str:
+        """The pair's distance, or the box."""
+        return f"distance of {' and '.join(self._pair)}" if self._pair else "longer side of the box"
+
+    @property
+    def default_metric(self) -> str:
+        """PCK."""
+        return "pck"
+
+    @property
+    def origin(self) -> int:
+        """As the option says."""
+        return self._origin
+
+    def samples(self, part: str) -> Sequence[Sample]:
+        """Return the part's people, in the file's order."""
+        return [self._sample(place) for place in self._rows(part) if self._labelled(place)]
+
+    def fingerprint(self, part: str) -> str:
+        """Return a digest of the annotation's bytes, image names and sizes, and the options that change samples."""
+        paths = sorted({self._images / self._table.rows[place].image for place in self._rows(part)})
+        return content_key(
+            {
+                "format": FORMAT,
+                "part": part,
+                "options": self._options,
+                "annotation": hashlib.sha256(self._file.read_bytes()).hexdigest(),
+                "images": [[str(path.relative_to(self._images)), _size(path)] for path in paths],
+            }
+        )
+
+    def findings(self, part: str) -> Sequence[Finding]:
+        """Return what the reader took for granted and left out."""
+        rows = self._rows(part)
+        found = []
+        if self._origin:
+            found.append(Finding("note", "coordinates count pixels from 1: shifted to 0", len(rows)))
+        if not any(row.part for row in self._table.rows):
+            found.append(Finding("note", f"no parts in the file: {self._held_out:g} of the images are 'valid'"))
+        pairs = [(point.name, point.mirror) for point in self._skeleton.keypoints if point.mirror]
+        if self._guessed and pairs:
+            told = ", ".join(f"{name} - {other}" for name, other in pairs if other and name < other)
+            found.append(Finding("note", f"mirror partners by name: {told}", len(pairs) // 2))
+        if empty := [place for place in rows if not self._labelled(place)]:
+            first = self._table.rows[empty[0]]
+            found.append(Finding("warning", f"{first.where}: no keypoint is labelled, left out", len(empty)))
+        short = [place for place in rows if self._labelled(place) and self._length(place) is None]
+        if self._pair and short:
+            what = f"{self._table.rows[short[0]].where}: {' or '.join(self._pair)} not labelled, divided by the box"
+            found.append(Finding("warning", what, len(short)))
+        return found
+
+    def _rows(self, part: str) -> list[int]:
+        if part not in self.parts:
+            raise unknown("part", part, self.parts, where=str(self._file))
+        return [place for place, row in enumerate(self._table.rows) if self._part(row) == part]
+
+    def _part(self, row: Row) -> str:
+        if row.part:
+            return row.part
+        number = int.from_bytes(hashlib.sha256(row.image.encode()).digest()[:8], "big") / 2**64
+        return PARTS[number < self._held_out]
+
+    def _labelled(self, place: int) -> bool:
+        return bool(self._table.rows[place].points)
+
+    def _points(self, place: int) -> FloatArray:
+        return arrays(self._table.rows[place], self._table.names, self._table.dims, self._origin)[0]
+
+    def _length(self, place: int) -> float | None:
+        """Return the distance of the pair, px; None where it cannot be measured."""
+        if self._pair is None:
+            return None
+        points = self._points(place)
+        one, other = (points[self._skeleton.index(name), :2].astype(np.float64) for name in self._pair)
+        length = float(np.linalg.norm(one - other))
+        return length if length >= 1 else None
+
+    def _sample(self, place: int) -> Sample:
+        row = self._table.rows[place]
+        points, states = arrays(row, self._table.names, self._table.dims, self._origin)
+        centre, longer = self._box(row, points, states != UNLABELLED)
+        return Sample(
+            image=self._images / row.image,
+            points=points,
+            state=states,
+            centre=centre.astype(np.float32),
+            side=max(SMALLEST, self._margin * longer),
+            normaliser=self._length(place) or max(1.0, longer),
+            image_id=row.image,
+            person_id=row.person,
+            row=place,
+        )
+
+    def _box(self, row: Row, points: FloatArray, labelled: np.ndarray) -> tuple[Float64Array, float]:
+        """Return the box's middle, and its longer side: the row's, widened to its labelled points; else theirs."""
+        flat = points[labelled, :2].astype(np.float64)
+        low, high = flat.min(0), flat.max(0)
+        if row.box is not None:
+            left, top, width, height = row.box
+            corner = np.array([left, top]) - self._origin
+            low, high = np.minimum(low, corner), np.maximum(high, corner + np.array([width - 1, height - 1]))
+        return (low + high) / 2, float((high - low).max())
+
+
+def _read(path: Path) -> Table:
+    if path.suffix == ".json":
+        return read_json(path)
+    table = read_csv(path)
+    extra = path.with_name(SKELETON)
+    if not extra.is_file():
+        return table
+    held = load(extra)
+    for key in held:
+        if key not in ("keypoints", "edges"):
+            raise unknown("key", key[:60], ("keypoints", "edges"), where=str(extra))
+    names, mirrors, groups = keypoints_of(held.get("keypoints", list(table.names)), str(extra))
+    for name in names:
+        if name not in table.names:
+            raise unknown("keypoint", name, table.names, where=f"{extra}, of {path.name}")
+    edges = edges_of(held.get("edges", []), table.names, str(extra))
+    return Table(table.names, table.rows, table.dims, mirrors, groups, edges)
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def _annotation(root: Path, name: str | None) -> Path:
+    if name is not None:
+        path = root / name
+        if not path.is_file() or path.suffix not in (".csv", ".json"):
+            raise KpError(f"{path}: no such CSV or JSON file; 'annotation' names one in the root")
+        return path
+    there = [root / file for file in FILES if (root / file).is_file()]
+    if len(there) != 1:
+        what = "both are there; say which by 'annotation'" if there else "neither is there"
+        raise KpError(f"{root}: named keypoints lie in {' or '.join(FILES)}; {what}")
+    return there[0]
+
+
+def _existing_root(root: str | None) -> Path:
+    configured = root or os.environ.get(Named.root_variable)
+    if not configured:
+        raise KpError(
+            "dataset.root: no folder is configured; set root in [dataset], or --set dataset.root=PATH, or the"
+            f" environment variable {Named.root_variable}"
+        )
+    path = Path(configured).expanduser()
+    if not path.is_dir():
+        raise KpError(f"{configured}: is not a folder; it should hold {' or '.join(FILES)} and the images")
+    return path

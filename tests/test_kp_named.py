@@ -1,0 +1,309 @@
+"""Named keypoints in CSV and JSON: both forms say the same, and what is wrong in them is told with its line."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kp_named.dataset import SMALLEST, Named
+from kp_named.names import partner
+
+from kpcore.cli.app import outcome
+from kpcore.errors import KpError
+from kpcore.registry import registry
+from kpcore.study.results import Results
+from kpcore.study.source import Request, open_request
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+
+CSV = """image,part,person,box_x,box_y,box_w,box_h,nose_x,nose_y,left_ear_x,left_ear_y,left_ear_v,right_ear_x,right_ear_y
+cats/1.png,train,0,10,5,40,30,24,30.5,10,8,1,,
+cats/2.png,valid,,,,,,31,33,,,,20,12
+cats/2.png,valid,b,,,,,40,20,7,7,0,,
+"""
+
+JSON = {
+    "keypoints": ["nose", {"name": "left_ear", "mirror": "right_ear", "group": "ear"}, "right_ear"],
+    "edges": [["nose", "left_ear"]],
+    "samples": [
+        {"image": "cats/1.png", "part": "train", "box": [10, 5, 40, 30],
+         "points": {"nose": [24, 30.5], "left_ear": [10, 8, 1], "right_ear": None}},
+        {"image": "cats/2.png", "part": "valid", "points": {"nose": [31, 33, 2], "right_ear": [20, 12]}},
+        {"image": "cats/2.png", "part": "valid", "person": "b", "points": {"nose": [40, 20], "left_ear": [7, 7, 0]}},
+    ],
+}  # fmt: skip
+
+
+def write(root, text, name="keypoints.csv"):
+    (root / "cats").mkdir(parents=True, exist_ok=True)
+    for number in (1, 2):
+        cv2.imwrite(str(root / "cats" / f"{number}.png"), np.full((64, 64, 3), 40 * number, np.uint8))
+    (root / name).write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
+    return root
+
+
+def opened(root, **options):
+    return Named(**Named.Config(root=str(root), **options).model_dump())
+
+
+def everybody(data):
+    return [sample for part in data.parts for sample in data.samples(part)]
+
+
+def test_the_csv_form_is_read_as_documented(tmp_path):
+    data = opened(write(tmp_path, CSV))
+    assert data.skeleton.names == ("nose", "left_ear", "right_ear")
+    assert data.skeleton["left_ear"].mirror == "right_ear"
+    assert data.skeleton.groups == {"nose": ("nose",), "ear": ("left_ear", "right_ear")}
+    assert data.parts == ("train", "valid")
+    (first,) = data.samples("train")
+    assert first.points[:2].tolist() == [[24, 30.5], [10, 8]]
+    assert first.state.tolist() == [VISIBLE, HIDDEN, UNLABELLED]
+    assert np.isnan(first.points[2]).all()
+    assert (first.centre.tolist(), first.side) == ([29.5, 19.5], pytest.approx(1.25 * 39))
+    second, third = data.samples("valid")
+    assert (second.person_id, third.person_id) == ("0", "b")
+    assert (second.image_id, second.row) == ("cats/2.png", 1)
+    assert second.centre.tolist() == [25.5, 22.5]
+    assert third.state.tolist() == [VISIBLE, UNLABELLED, UNLABELLED]
+    assert third.side == SMALLEST
+
+
+def test_both_forms_say_the_same(tmp_path):
+    first, second = opened(write(tmp_path / "a", CSV)), opened(write(tmp_path / "b", JSON, "keypoints.json"))
+    assert first.skeleton.keypoints == second.skeleton.keypoints
+    assert second.skeleton.edges == (("nose", "left_ear"),)
+    for one, other in zip(everybody(first), everybody(second), strict=True):
+        np.testing.assert_array_equal(one.points, other.points)
+        np.testing.assert_array_equal(one.state, other.state)
+        assert (one.side, one.image_id, one.person_id) == (other.side, other.image_id, other.person_id)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_and_a_byte_order_mark_are_taken(tmp_path, separator):
+    data = opened(write(tmp_path, "\ufeff" + CSV.replace(",", separator)))
+    assert len(everybody(data)) == 3
+
+
+def test_three_coordinates(tmp_path):
+    text = "image,part,hip_x,hip_y,hip_z\ncats/1.png,train,1,2,-3.5\ncats/2.png,valid,4,5,6\n"
+    data = opened(write(tmp_path / "a", text), origin=1)
+    assert data.skeleton.dims == 3
+    assert data.samples("train")[0].points.tolist() == [[0, 1, -3.5]]  # depth has no first pixel
+    same = {"keypoints": ["hip"], "dims": 3, "samples": [{"image": "cats/1.png", "points": {"hip": [1, 2, -3.5, 1]}}]}
+    assert everybody(opened(write(tmp_path / "b", same, "keypoints.json")))[0].state.tolist() == [HIDDEN]
+
+
+def test_options(tmp_path):
+    root = write(tmp_path, CSV)
+    data = opened(root, origin=1, margin=2, normaliser=["nose", "left_ear"])
+    first = data.samples("train")[0]
+    assert first.points[0].tolist() == [23, 29.5]
+    assert first.side == pytest.approx(2 * 39)
+    assert first.normaliser == pytest.approx(np.hypot(14, 22.5))
+    assert data.samples("valid")[0].normaliser == pytest.approx(21)  # no ear: the box
+    told = [finding.what for part in data.parts for finding in data.findings(part)]
+    assert any("count pixels from 1" in what for what in told)
+    assert any("mirror partners by name: left_ear - right_ear" in what for what in told)
+    assert any("not labelled, divided by the box" in what for what in told)
+    assert not opened(root, mirrors={}).skeleton["left_ear"].mirror
+    assert opened(root, groups={"head": ["nose", "left_ear"]}).skeleton.groups["head"] == ("nose", "left_ear")
+    assert opened(root, origin=1).fingerprint("train") != opened(root).fingerprint("train")
+    assert opened(root).fingerprint("train") == opened(root).fingerprint("train")
+
+
+def test_people_without_a_label_are_left_out_and_told(tmp_path):
+    data = opened(write(tmp_path, CSV.replace("40,20,7,7,0", ",,,,")))
+    assert len(data.samples("valid")) == 1
+    assert any(finding.what.startswith("line 4: no keypoint") for finding in data.findings("valid"))
+
+
+def test_a_file_without_parts_is_divided_by_image(tmp_path):
+    lines = [f"{place}.png,{place % 50},5" for place in range(60)]
+    data = opened(write(tmp_path, "image,a_x,a_y\n" + "\n".join(lines)), held_out=0.3)
+    train, valid = ({sample.image_id for sample in data.samples(part)} for part in ("train", "valid"))
+    assert not train & valid
+    assert len(train | valid) == 60
+    assert 8 <= len(valid) <= 30
+    assert any("no parts" in finding.what for finding in data.findings("train"))
+
+
+def test_a_skeleton_file_says_what_names_cannot(tmp_path):
+    root = write(tmp_path, CSV)
+    said = {"keypoints": [{"name": "nose", "group": "face"}], "edges": [["nose", "right_ear"]]}
+    (root / "skeleton.json").write_text(json.dumps(said))
+    data = opened(root)
+    assert data.skeleton["nose"].group == "face"
+    assert data.skeleton.edges == (("nose", "right_ear"),)
+    assert data.skeleton["left_ear"].mirror == "right_ear"
+    (root / "skeleton.json").write_text(json.dumps({"keypoints": ["nsoe"]}))
+    with pytest.raises(KpError, match="unknown keypoint 'nsoe'; did you mean 'nose'"):
+        opened(root)
+
+
+def refused(root, told, **options):
+    with pytest.raises(KpError, match=told) as caught:
+        opened(root, **options)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("image,part", "img,part", r"line 1: unknown column 'img'; did you mean 'image'"),
+        ("image,part,", "part,", "line 1: no column 'image'"),
+        ("nose_x", "nose_xx", "unknown column 'nose_xx'"),
+        ("nose_y", "nose_w", "unknown column 'nose_w'"),
+        ("nose_y", "snout_y", r"no column 'nose_y' beside|no column 'snout_x' beside"),
+        ("nose_y", "nose_x", "column 'nose_x' occurs twice"),
+        ("right_ear_y", "right_ear_z", "no column 'right_ear_y'"),
+        ("box_h,", "", "a box has the columns"),
+        ("30.5", "thirty", "line 2, nose: 'thirty' is no coordinate"),
+        ("30.5", "nan", "line 2, nose: 'nan' is no coordinate"),
+        ("30.5", "1e400", "line 2, nose: '1e400' is no coordinate"),
+        ("30.5", "", "line 2, nose: some of its coordinates are empty"),
+        ("10,8,1", "10,8,3", "line 2, left_ear_v: '3' is no visibility"),
+        ("10,8,1", ",,1", "visibility 1, but no coordinates"),
+        ("40,30", "0,30", "line 2: the box is 0 x 30"),
+        ("40,30", ",30", "line 2: a box needs"),
+        ("cats/1.png", "../1.png", "'../1.png' leads out of the folder"),
+        ("cats/1.png", "/etc/passwd", "leads out of the folder"),
+        ("cats/1.png", "C:\\\\a.png", "leads out of the folder"),
+        ("cats/1.png", "", "line 2: no image is named"),
+        ("valid,b", "valid,0", "line 4: image 'cats/2.png', person '0' stands in line 3 already"),
+        ("valid,b", ",b", "line 4: no part, where other rows have one"),
+        (",20,12", ",20", "line 3: 13 cells, the header has 14"),
+        ("cats/1.png", '"cats', "cannot be read as a CSV file|cells, the header has"),
+    ],
+)
+def test_wrong_csv_is_told_with_its_line(tmp_path, old, new, told):
+    assert old in CSV
+    refused(write(tmp_path, CSV.replace(old, new, 1)), told)
+
+
+def changed(**samples):
+    return {**JSON, "samples": [{**JSON["samples"][0], **samples}]}
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ([], "holds a list; it must be an object"),
+        ({}, "no 'keypoints'; it needs keypoints, samples"),
+        ({**JSON, "keypionts": 1}, "unknown key 'keypionts'; did you mean 'keypoints'"),
+        ({**JSON, "keypoints": []}, "keypoints: none"),
+        ({**JSON, "keypoints": ["a", "a"]}, r"keypoints\[1\]: keypoint 'a' occurs twice"),
+        ({**JSON, "keypoints": [3.5]}, r"keypoints\[0\]: must be a name"),
+        (
+            {**JSON, "keypoints": ["nose", {"name": "left_ear", "mirror": "tail"}, "right_ear"]},
+            "unknown keypoint 'tail'",
+        ),
+        ({**JSON, "edges": [["nose"]]}, r"edges\[0\]: must be a pair"),
+        ({**JSON, "edges": [["nose", "tail"]]}, r"edges\[0\]: unknown keypoint 'tail'"),
+        ({**JSON, "dims": 4}, "dims: 4; points have 2 or 3"),
+        ({**JSON, "samples": {}}, "samples: must be a list, is a dict"),
+        ({**JSON, "samples": []}, "no rows"),
+        ({**JSON, "samples": [1]}, r"samples\[0\]: must be an object"),
+        (changed(points={"nsoe": [1, 2]}), r"samples\[0\], points: unknown keypoint 'nsoe'; did you mean 'nose'"),
+        (changed(points={"nose": [1]}), r"samples\[0\], nose: 1 numbers; a point has 2"),
+        (changed(points={"nose": [1, "x"]}), r"samples\[0\], nose: 'x' is no coordinate"),
+        (changed(points={"nose": [1, True]}), r"samples\[0\], nose: True is no coordinate"),
+        (changed(points={"nose": [1, 2, 7]}), "7 is no visibility"),
+        (changed(points={"nose": "1,2"}), "must be a list, is a str"),
+        (changed(points=[]), "points: must be an object"),
+        (changed(box=[1, 2, 3]), "box: 3 numbers"),
+        (changed(box=[1, 2, 3, -4]), "the box is 3 x -4"),
+        (changed(image=7), "no image is named"),
+        (changed(image="../../x.png"), "leads out of the folder"),
+        (changed(iamge="x"), "unknown key 'iamge'; did you mean 'image'"),
+    ],
+)
+def test_wrong_json_is_told_with_its_place(tmp_path, held, told):
+    refused(write(tmp_path, held, "keypoints.json"), told)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00junk", b"{", b"[" * 100_000, b'{"keypoints": 1e999}', b'{"keypoints": NaN}']
+)
+def test_what_is_no_json_is_told(tmp_path, content):
+    (tmp_path / "keypoints.json").write_bytes(content)
+    refused(tmp_path, r"keypoints\.json")
+
+
+@given(st.binary(max_size=200))
+def test_junk_is_never_a_traceback(content):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("keypoints.csv", "keypoints.json"):
+            root = Path(folder) / name[-3:]
+            root.mkdir()
+            (root / name).write_bytes(content)
+            with pytest.raises(KpError):
+                opened(root)
+
+
+def test_wrong_options_and_folders_are_told(tmp_path):
+    root = write(tmp_path / "a", CSV)
+    refused(root, "unknown keypoint 'nsoe'", normaliser=["nose", "nsoe"])
+    refused(root, "mirrors: 'nose' has the partners", mirrors={"nose": "left_ear", "left_ear": "right_ear"})
+    refused(root, "groups: unknown keypoint 'tail'", groups={"a": ["tail"]})
+    refused(root, "no such CSV or JSON file", annotation="other.csv")
+    refused(tmp_path / "none", "is not a folder")
+    (tmp_path / "b").mkdir()
+    refused(tmp_path / "b", "neither is there")
+    write(root, JSON, "keypoints.json")
+    refused(root, "both are there; say which")
+    assert opened(root, annotation="keypoints.json").skeleton.edges
+    with pytest.raises(KpError, match="KP_NAMED_ROOT"):
+        Named(**Named.Config().model_dump())
+    with pytest.raises(KpError, match="unknown part 'test'"):
+        opened(root, annotation="keypoints.csv").samples("test")
+
+
+def test_sides_in_names():
+    assert [partner(name) for name in ("left_ear", "paw.L.front", "R-Eye", "ear_r")] == [
+        "right_ear", "paw.R.front", "L-Eye", "ear_l",
+    ]  # fmt: skip
+    assert [partner(name) for name in ("nose", "l", "left_right", "leftear")] == [None] * 4
+
+
+def test_a_folder_is_recognised(tmp_path):
+    found = open_request(Request(source=write(tmp_path, CSV)), registry(), notice=lambda _: None)
+    assert found.name == "named"
+
+
+STUDY = """
+study = { name = "cats", modes = ["transfer", "random"] }
+split = { name = "explicit", sets = { ears = { steps = [["nose"], ["ear"]] } } }
+backbone = { name = "hourglass", stages = [1, 2], channels = 8, depth = 1 }
+codec = { name = "heatmap", loss = "cross_entropy", sigma = 1.0 }
+evaluation = { metric = { name = "pck", threshold = 0.2 } }
+dataset = { name = "named" }
+
+[training]
+resolution = 32
+batch_size = 2
+epochs = 1
+iterations_per_epoch = 2
+threads = 1
+"""
+
+
+def test_a_study_of_named_keypoints_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    lines = ["image,part,nose_x,nose_y,l_ear_x,l_ear_y,r_ear_x,r_ear_y"]
+    for place in range(8):
+        cv2.imwrite(str(tmp_path / f"{place}.png"), random.integers(0, 255, (48, 48, 3), np.uint8))
+        numbers = ",".join(f"{value:.1f}" for value in random.uniform(5, 43, 6))
+        lines.append(f"{place}.png,{'valid' if place > 4 else 'train'},{numbers}")
+    (tmp_path / "keypoints.csv").write_text("\n".join(lines))
+    (tmp_path / "study.toml").write_text(STUDY)
+    assert outcome(["run", "study.toml", "--set", f"dataset.root={tmp_path}", "--jobs", "1"]) == 0
+    found = Results.from_json(Path("runs/cats/results.json").read_text())
+    assert {row.status for row in found.rows} == {"done"}
+    assert found.splits[0].columns == ("ear",)
