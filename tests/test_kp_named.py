@@ -18,7 +18,8 @@ from kpcore.study.results import Results
 from kpcore.study.source import Request, open_request
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
-CSV = """image,part,person,box_x,box_y,box_w,box_h,nose_x,nose_y,left_ear_x,left_ear_y,left_ear_v,right_ear_x,right_ear_y
+CSV = """\
+image,part,person,box_x,box_y,box_w,box_h,nose_x,nose_y,left_ear_x,left_ear_y,left_ear_v,right_ear_x,right_ear_y
 cats/1.png,train,0,10,5,40,30,24,30.5,10,8,1,,
 cats/2.png,valid,,,,,,31,33,,,,20,12
 cats/2.png,valid,b,,,,,40,20,7,7,0,,
@@ -249,7 +250,7 @@ def test_junk_is_never_a_traceback(content):
 def test_wrong_options_and_folders_are_told(tmp_path):
     root = write(tmp_path / "a", CSV)
     refused(root, "unknown keypoint 'nsoe'", normaliser=["nose", "nsoe"])
-    refused(root, "mirrors: 'nose' has the partners", mirrors={"nose": "left_ear", "left_ear": "right_ear"})
+    refused(root, "mirrors: 'left_ear' has the partners 'nose' and 'right_ear'", mirrors={"nose": "left_ear", "left_ear": "right_ear"})
     refused(root, "groups: unknown keypoint 'tail'", groups={"a": ["tail"]})
     refused(root, "no such CSV or JSON file", annotation="other.csv")
     refused(tmp_path / "none", "is not a folder")
