@@ -250,7 +250,8 @@ def test_junk_is_never_a_traceback(content):
 def test_wrong_options_and_folders_are_told(tmp_path):
     root = write(tmp_path / "a", CSV)
     refused(root, "unknown keypoint 'nsoe'", normaliser=["nose", "nsoe"])
-    refused(root, "mirrors: 'left_ear' has the partners 'nose' and 'right_ear'", mirrors={"nose": "left_ear", "left_ear": "right_ear"})
+    both = {"nose": "left_ear", "left_ear": "right_ear"}
+    refused(root, "mirrors: 'left_ear' has the partners 'nose' and 'right_ear'", mirrors=both)
     refused(root, "groups: unknown keypoint 'tail'", groups={"a": ["tail"]})
     refused(root, "no such CSV or JSON file", annotation="other.csv")
     refused(tmp_path / "none", "is not a folder")
