@@ -199,6 +199,8 @@ def test_parts_share_no_image_and_options_change_the_fingerprint(tmp_path):
         (SINGLE.replace("labeled-data/run/img001.png", ""), "no image of the project"),
         (SINGLE.replace("nose", "n\u00f6se").encode("latin-1"), "UTF-8"),
         (b"\x00\xff\xfe" * 50, "UTF-8"),
+        (SINGLE.replace("nose", '"no\nse"'), "cannot be shown"),
+        (SINGLE.replace("labeled-data/run/img001.png", '"a\nb"'), "no image of the project"),
         ('scorer,"' + "a" * 200_000, "CSV"),
         (SEVERAL.replace("scorer,,,", "scorer,,").replace("coords,,,", "coords,,"), "different lengths"),
         ("scorer,,a,a\nbodyparts,,n,n\ncoords,,x,y\na,b,1,2\n", "2 columns"),

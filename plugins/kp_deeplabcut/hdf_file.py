@@ -16,8 +16,8 @@ from kp_deeplabcut.table import Labels, assemble, image_name
 from kpcore.errors import KpError
 from kpcore.tensors import AnyArray, Float64Array
 
-MOST = 10_000_000
-"""Numbers that one array has at most."""
+MOST = 200_000_000
+"""Bytes that one array has at most."""
 
 
 def read_hdf(path: Path) -> Labels:
@@ -39,9 +39,10 @@ def _frame(path: Path, file: Any) -> Any:
     """Return the group of the one data frame."""
     frames = [name for name in file if isinstance(file.get(name), h5py.Group)]
     if len(frames) != 1 or "block0_values" not in file[frames[0]]:
+        listed = ", ".join(map(repr, frames))
         raise KpError(
-            f"{path}: holds no data frame in pandas' fixed format (groups: {', '.join(frames)[:80] or 'none'}); convert"
-            " it to CollectedData_SCORER.csv with DeepLabCut's convertcsv2h5 turned round, or DataFrame.to_csv"
+            f"{path}: holds no data frame in pandas' fixed format (groups: {listed[:80] or 'none'});"
+            f" save the labels as {path.with_suffix('.csv').name} beside it (pandas: DataFrame.to_csv)"
         )
     return file[frames[0]]
 
@@ -82,7 +83,7 @@ def _levels(path: Path, frame: Any, name: str) -> list[list[str]]:
 
 def _array(path: Path, frame: Any, name: str) -> AnyArray:
     held = frame.get(name)
-    if not isinstance(held, h5py.Dataset) or held.size is None or held.size > MOST:
+    if not isinstance(held, h5py.Dataset) or held.size is None or held.nbytes > MOST:
         raise KpError(f"{path}, '{name}': is missing or no array of a sensible size; save it as CSV beside it")
     if held.dtype.kind == "O":
         raise KpError(

@@ -64,7 +64,14 @@ def image_name(path: Path, row: int, parts: Sequence[str]) -> str:
     """
     name = "/".join(parts).replace("\\", "/")
     pure = PurePosixPath(name)
-    if not all(parts) or not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+    if (
+        not all(parts)
+        or not name
+        or not name.isprintable()
+        or pure.is_absolute()
+        or ".." in pure.parts
+        or ":" in pure.parts[0]
+    ):
         raise KpError(
             f"{path}, row {row}: {name[:80]!r} is no image of the project; a row begins with a relative path such as"
             " labeled-data/VIDEO/img001.png"
@@ -78,6 +85,8 @@ def _places(path: Path, columns: Sequence[tuple[str, str, str]]) -> dict[tuple[s
     for place, column in enumerate(columns):
         if not column[1]:
             raise KpError(f"{path}: column {place + 1} of the labels has no name in the row 'bodyparts'")
+        if not "".join(column).isprintable():
+            raise KpError(f"{path}: the header's {column!r:.200} has characters that cannot be shown; rename it")
         if column in found:
             raise KpError(f"{path}: bodypart '{column[1]}' has two columns '{column[2]}'; remove one")
         found[column] = place
