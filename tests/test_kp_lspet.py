@@ -158,6 +158,16 @@ def test_what_is_no_matlab_file_is_told(tmp_path, content, told):
     assert "\n" not in str(caught.value)
 
 
+def test_an_error_without_words_is_told_in_one_line(tmp_path, monkeypatch):
+    def exhausted(*args, **kwargs):
+        raise MemoryError
+
+    root = write_root(tmp_path, somebody())
+    monkeypatch.setattr("kp_lspet.reader.loadmat", exhausted)
+    with pytest.raises(KpError, match=r"joints\.mat: cannot be read as a Matlab file: MemoryError$"):
+        opened(root)
+
+
 @pytest.mark.parametrize("cut", [100, 128, 200, 1500])
 def test_a_truncated_file_is_told(tmp_path, cut):
     root = write_root(tmp_path, somebody())

@@ -73,7 +73,8 @@ def _array(path: Path) -> Float64Array:
     try:
         held: dict[str, Any] = loadmat(path, appendmat=False, variable_names=["joints"])
     except Exception as error:  # scipy raises whatever a damaged byte leads it to
-        raise KpError(f"{path}: cannot be read as a Matlab file: {str(error).splitlines()[0][:120]}") from None
+        why = " ".join((str(error) or type(error).__name__).split())
+        raise KpError(f"{path}: cannot be read as a Matlab file: {why[:120]}") from None
     array: AnyArray | None = held.get("joints")
     if array is None or array.dtype.kind not in "fiu" or array.ndim != 3 or not array.shape[2]:
         found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
