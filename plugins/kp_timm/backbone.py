@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from kp_timm.encoder import COARSEST, FINEST, Facts, check_name, downloaded, facts, from_file, make
+from kp_timm.encoder import FINEST, LARGEST, Facts, check_name, facts, make, takes
 from kp_timm.necks import Deconvolutions, Pyramid, Stem
+from kp_timm.published import downloaded, from_file
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, ComponentConfig
 
@@ -75,7 +77,7 @@ class TimmBackbone(Backbone):
         )
         pretrained: bool = Field(
             default=False,
-            description="start from timm's published weights, downloaded where timm has them not",
+            description="start from timm's published weights, downloaded unless they are in the hub's cache",
         )
         weights: str | None = Field(
             default=None, description="start from this .safetensors file in timm's own layout; nothing is downloaded"
@@ -105,7 +107,7 @@ class TimmBackbone(Backbone):
         """Return the places of the feature maps that the neck takes."""
         useful = [place for place, reduction in enumerate(self._facts.reductions) if reduction >= FINEST]
         if not useful:
-            raise KpError(f"timm network '{self._model}' gives no map of stride {FINEST} to {COARSEST}; take another")
+            raise KpError(f"timm network '{self._model}' gives no map of stride {FINEST} or coarser; take another")
         return tuple(useful) if self._neck == "fpn" else (useful[-1],)
 
     @property
@@ -134,13 +136,22 @@ class TimmBackbone(Backbone):
         return (Refinement,)
 
     def check_size(self, height: int, width: int) -> str | None:
-        """Take multiples of the coarsest stride; networks that are built for one size, that one."""
+        """Take multiples of the coarsest stride that the network runs on; one built for one size, that one."""
         size = self._facts.size
-        if size:
-            takes = f"{size} x {size} pixels; set backbone.size to take others"
-            return None if (height, width) == (size, size) else takes
-        unit = max(FINEST, *self._facts.reductions)
-        return None if height % unit == 0 and width % unit == 0 else f"multiples of {unit} pixels"
+        if size and (height, width) != (size, size):
+            return f"{size} x {size} pixels; set backbone.size to take others"
+        unit = 1 if size else math.lcm(FINEST, *self._facts.reductions)
+        if height % unit or width % unit:
+            return f"multiples of {unit} pixels"
+        if takes(self._model, self._size, height, width):
+            return None
+        return self._smallest(unit, min(height, width)) if not size else "another backbone.size"
+
+    def _smallest(self, unit: int, above: int) -> str:
+        """Say from which size on the network runs."""
+        sides = range(above + unit - above % unit, LARGEST + 1, unit)
+        found = next((side for side in sides if takes(self._model, self._size, side, side)), None)
+        return f"multiples of {unit} pixels, {found} or more" if found else f"no multiple of {unit} pixels; change it"
 
     def stem(self) -> nn.Module:
         """The network and its neck."""
@@ -165,7 +176,7 @@ class TimmBackbone(Backbone):
     @cached_property
     def _state(self) -> Mapping[str, Tensor]:
         if self._weights:
-            return from_file(self._model, self._size, Path(self._weights).expanduser(), self._facts)
+            return from_file(self._model, self._size, Path(self._weights).expanduser())
         return downloaded(self._model, self._size) if self._pretrained else {}
 
     def pretrained(self) -> Mapping[str, Tensor]:

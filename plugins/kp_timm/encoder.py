@@ -1,23 +1,23 @@
-"""timm's networks as feature pyramids: which there are, how one is made, and its published weights.
+"""timm's networks as feature pyramids: which there are, how one is made, and what inputs it takes.
 
 timm is imported where it is used: that takes seconds, and listing plugins should not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from kpcore.errors import KpError, nearest
 
-COARSEST, FINEST = 32, 4
-"""Strides of feature maps that are made use of."""
+FINEST = 4
+"""The stride that every neck ends at: that of the finest feature map which is made use of."""
+
+LARGEST = 1024
+"""The largest input side (px) that is tried where a smaller one is not taken."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Facts:
         reductions: input pixels per pixel of these.
         mean, std: that its published weights want.
         size: the input's side that it is built for; 0 where any will do.
-        classifier: names that the keys of its classifier begin with.
     """
 
     channels: tuple[int, ...]
@@ -37,7 +36,6 @@ class Facts:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     size: int
-    classifier: tuple[str, ...]
 
 
 def check_name(name: str) -> None:
@@ -54,6 +52,11 @@ def check_name(name: str) -> None:
         raise KpError(f"timm network '{architecture}' has no weights '{tag}' ({', '.join(tags) or 'none'} exist)")
 
 
+def sized(size: int | None) -> dict[str, Any]:
+    """Return timm's option for the input's side, where one is wanted."""
+    return {} if size is None else {"img_size": size}
+
+
 def make(name: str, size: int | None, **options: Any) -> nn.Module:
     """Return a new features-only network, whose weights are drawn from torch's generator.
 
@@ -67,13 +70,20 @@ def make(name: str, size: int | None, **options: Any) -> nn.Module:
     """
     import timm
 
-    sized: dict[str, Any] = {} if size is None else {"img_size": size}
     try:
-        network: nn.Module = timm.create_model(name, features_only=True, **sized, **options)
+        network: nn.Module = timm.create_model(name, features_only=True, **sized(size), **options)
     except Exception as error:  # each family of networks fails in its own way
-        what = (str(error).splitlines() or [type(error).__name__])[0]
-        raise KpError(f"timm network '{name}' cannot be made to give features: {what[:160]}; take another") from None
+        where = f"{name}' cannot be built for backbone.size = {size}" if size else f"{name}' cannot give features"
+        hint = "take another size, or leave it out" if size else "take another network"
+        raise KpError(f"timm network '{where}: {reason(error)}; {hint}") from None
     return network
+
+
+def reason(error: Exception) -> str:
+    """Return what an error of timm or torch says first, in one short line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("Error(s) in loading")]
+    return (told or [type(error).__name__])[0][:160]
 
 
 def facts(name: str, size: int | None) -> Facts:
@@ -81,15 +91,31 @@ def facts(name: str, size: int | None) -> Facts:
     with torch.device("meta"):
         network: Any = make(name, size)
     config = network.pretrained_cfg if hasattr(network, "pretrained_cfg") else network.default_cfg
-    classifier = config.get("classifier") or ()
     return Facts(
         channels=tuple(network.feature_info.channels()),
         reductions=tuple(int(reduction) for reduction in network.feature_info.reduction()),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         size=(size or int(config["input_size"][-1])) if config.get("fixed_input_size") else 0,
-        classifier=(classifier,) if isinstance(classifier, str) else tuple(classifier),
     )
+
+
+def takes(name: str, size: int | None, height: int, width: int) -> bool:
+    """Return whether the network runs on (1, 3, height, width); without computing anything, where that tells.
+
+    Windows, attention and unpadded convolutions refuse some inputs, and nothing that timm publishes says which.
+    """
+    return _runs("meta", name, size, height, width) or _runs("cpu", name, size, height, width)
+
+
+def _runs(device: str, name: str, size: int | None, height: int, width: int) -> bool:
+    with torch.random.fork_rng(devices=[]), torch.device(device), torch.no_grad():
+        network = make(name, size).eval()
+        try:
+            network(torch.zeros(1, 3, height, width))
+        except Exception:  # as in make
+            return False
+    return True
 
 
 def channels_first(network: Any, maps: list[Tensor]) -> list[Tensor]:
@@ -97,67 +123,3 @@ def channels_first(network: Any, maps: list[Tensor]) -> list[Tensor]:
     if "NHWC" in str(getattr(network, "output_fmt", "")):
         return [features.permute(0, 3, 1, 2) for features in maps]
     return maps
-
-
-def downloaded(name: str, size: int | None) -> Mapping[str, Tensor]:
-    """Return the published weights of a features-only network, which timm fetches or has in its cache.
-
-    Raises:
-        KpError: there are none, or they cannot be had.
-    """
-    import timm
-
-    if not timm.list_models(f"{name.partition('.')[0]}*", pretrained=True):
-        raise KpError(f"timm network '{name}' has no published weights; set pretrained = false")
-    try:
-        return dict(make(name, size, pretrained=True).state_dict())
-    except KpError as error:
-        raise KpError(
-            f"weights of timm network '{name}' cannot be had ({str(error)[:120]}); fetch its model.safetensors"
-            " elsewhere and give the path as 'weights', or set pretrained = false"
-        ) from None
-
-
-def from_file(name: str, size: int | None, path: Path, known: Facts) -> Mapping[str, Tensor]:
-    """Return a features-only network's weights from a file in the layout of timm's own ``model.safetensors``.
-
-    Raises:
-        KpError: the file is missing, not safetensors, or not of this network: every tensor but the classifier's must be
-            there and fit.
-    """
-    if path.suffix != ".safetensors":
-        raise KpError(
-            f"{path}: weights are read from .safetensors alone, since other formats can run code; convert it once with"
-            " safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')"
-        )
-    _check_keys(name, size, path, known)
-    return dict(make(name, size, pretrained=True, pretrained_cfg_overlay={"file": str(path)}).state_dict())
-
-
-def _check_keys(name: str, size: int | None, path: Path, known: Facts) -> None:
-    import timm
-
-    sized: dict[str, Any] = {} if size is None else {"img_size": size}
-    with torch.device("meta"):
-        whole = timm.create_model(name, **sized).state_dict()
-    try:
-        with safe_open(path, framework="pt") as file:
-            held = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise KpError(f"{path}: no such weights file") from None
-    except (SafetensorError, OSError) as error:
-        raise KpError(f"{path}: not a readable safetensors file: {error}") from None
-
-    def counts(key: str) -> bool:
-        return not key.startswith(known.classifier) if known.classifier else True
-
-    wanted = {key: tuple(tensor.shape) for key, tensor in whole.items() if counts(key)}
-    given = {key: shape for key, shape in held.items() if counts(key)}
-    odd = sorted(wanted.keys() ^ given.keys())
-    if odd:
-        what = "is not in the file" if odd[0] in wanted else "is not in the network"
-        raise KpError(f"{path}: not the weights of timm network '{name}': '{odd[0]}' {what} ({len(odd)} such)")
-    wrong = [key for key, shape in wanted.items() if given[key] != shape and "pos_embed" not in key]
-    if wrong:
-        shapes = f"{given[wrong[0]]}, the network has {wanted[wrong[0]]}"
-        raise KpError(f"{path}: not the weights of timm network '{name}': '{wrong[0]}' is {shapes}")
