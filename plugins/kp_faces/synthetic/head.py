@@ -7,6 +7,7 @@ between the ears.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,10 +57,12 @@ class Head:
     def _profiles(self) -> tuple[PchipInterpolator, PchipInterpolator, PchipInterpolator]:
         """Front, axis and back over y; below the ears they stretch with the chin."""
         chin = self.front[FACES68.index("chin"), 1] / 1.3
-        return tuple(
-            PchipInterpolator([y * chin if y > 0.2 else y for y, _ in knots], [z for _, z in knots], extrapolate=False)
-            for knots in (_FRONT, _AXIS, _BACK)
-        )  # type: ignore[return-value]
+
+        def profile(knots: Sequence[tuple[float, float]]) -> PchipInterpolator:
+            heights = [y * chin if y > 0.2 else y for y, _ in knots]
+            return PchipInterpolator(heights, [z for _, z in knots], extrapolate=False)
+
+        return profile(_FRONT), profile(_AXIS), profile(_BACK)
 
     def row_of(self, y: Float64Array) -> Float64Array:
         """Return the rows at these heights."""
