@@ -16,14 +16,14 @@ from kpcore.tensors import UNLABELLED, Float64Array
 def mean_shape(samples: Sequence[Sample]) -> Float64Array:
     """Return the mean place (K, D) of every keypoint in its crop: from the crop's centre, in crop sides.
 
-    z is divided by the crop's side as x and y are. NaN where nobody has the keypoint labelled.
+    z is divided by the crop's side as x and y are. A keypoint that nobody has labelled is guessed at the centre.
     """
     people = People.of(samples)
     places = (people.points - centres(samples, people.points.shape[-1])) / people.side[:, None, None]
     labelled = people.state[..., None] != UNLABELLED
     counts = labelled.sum(axis=0)
     total = np.where(labelled, places, 0.0).sum(axis=0)
-    return np.asarray(np.divide(total, counts, out=np.full_like(total, np.nan), where=counts > 0))
+    return np.asarray(np.divide(total, counts, out=np.zeros_like(total), where=counts > 0))
 
 
 def centres(samples: Sequence[Sample], dims: int) -> Float64Array:
