@@ -309,3 +309,31 @@ def test_a_study_of_named_keypoints_runs(tmp_path, monkeypatch):
     found = Results.from_json(Path("runs/cats/results.json").read_text())
     assert {row.status for row in found.rows} == {"done"}
     assert found.splits[0].columns == ("ear",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("cats/1.png", ".", "line 2: no image is named"),
+        ("cats/1.png", "a" * 5000, "can be no file's name"),
+        ("cats/1.png", '"a\nb.png"', "can be no file's name"),
+        ("nose_x", '"no\nse_x"', "line 1, column 8: the name"),
+        ("cats/2.png,valid,b", "cats/1.png,valid,b", r"line 4: image 'cats/1.png' is in part 'valid', but in 'train'"),
+    ],
+)
+def test_names_that_mislead_and_shared_images_are_refused(tmp_path, old, new, told):
+    refused(write(tmp_path, CSV.replace(old, new, 1)), told)
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ({**JSON, "dims": 2.0}, "dims: 2.0; points have 2 or 3"),
+        ({**JSON, "key\npoints": 1}, "unknown key"),
+        ({**JSON, "keypoints": ["a\nb"]}, r"keypoints\[0\], name: the name"),
+        (changed(points={"no\nse": [1, 2]}), "unknown keypoint"),
+        (changed(image="\ud800.png"), "can be no file's name"),
+    ],
+)
+def test_json_that_misleads_is_refused(tmp_path, held, told):
+    refused(write(tmp_path, held, "keypoints.json"), told)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kp_named.table import Point, Row, Table, box_of, image_of, number, state
+from kp_named.table import Point, Row, Table, box_of, image_of, keypoint_of, number, state
 from kpcore.errors import KpError, nearest
 from kpcore.tensors import VISIBLE
 
@@ -61,7 +61,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _columns(header: list[str], path: Path) -> Columns:
     keypoints: dict[str, dict[str, int]] = {}
     plain: dict[str, int] = {}
-    for place, name in enumerate(header):
+    for place, cell in enumerate(header):
+        name = keypoint_of(cell, f"{path}, line 1, column {place + 1}")
         if header.count(name) > 1:
             raise KpError(f"{path}, line 1: column '{name}' occurs twice")
         if name in PLAIN or name in BOX:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kp_named.table import Point, Row, Table, box_of, image_of, number, state
+from kp_named.table import Point, Row, Table, box_of, image_of, keypoint_of, number, state
 from kpcore.errors import KpError, unknown
 from kpcore.tensors import VISIBLE
 
@@ -38,8 +38,8 @@ def read_json(path: Path) -> Table:
     _keys(held, TOP, str(path), needed=("keypoints", "samples"))
     names, mirrors, groups = keypoints_of(held["keypoints"], str(path))
     dims = held.get("dims", 2)
-    if dims not in (2, 3) or isinstance(dims, bool):
-        raise KpError(f"{path}, dims: {dims!r}; points have 2 or 3 coordinates")
+    if type(dims) is not int or dims not in (2, 3):
+        raise KpError(f"{path}, dims: {repr(dims)[:40]}; points have 2 or 3 coordinates")
     samples = _list(held["samples"], f"{path}, samples")
     rows = [_row(sample, names, dims, f"samples[{place}]", path) for place, sample in enumerate(samples)]
     return Table(names, tuple(rows), dims, mirrors, groups, edges_of(held.get("edges", []), names, str(path)))
@@ -56,7 +56,7 @@ def keypoints_of(given: object, where: str) -> tuple[tuple[str, ...], dict[str, 
         if not isinstance(known, dict):
             raise KpError(f"{spot}: must be a name, or an object with 'name', 'mirror', 'group'")
         _keys(known, OF_KEYPOINT, spot, needed=("name",))
-        name = _text(known["name"], f"{spot}, name")
+        name = keypoint_of(_text(known["name"], f"{spot}, name"), f"{spot}, name")
         if name in names:
             raise KpError(f"{spot}: keypoint '{name}' occurs twice")
         names.append(name)
@@ -77,7 +77,7 @@ def edges_of(given: object, names: Sequence[str], where: str) -> tuple[tuple[str
             raise KpError(f"{where}, edges[{place}]: must be a pair of keypoints")
         for name in pair:
             if name not in names:
-                raise unknown("keypoint", str(name)[:60], names, where=f"{where}, edges[{place}]")
+                raise unknown("keypoint", ascii(str(name)[:60])[1:-1], names, where=f"{where}, edges[{place}]")
         edges.append((pair[0], pair[1]))
     return tuple(edges)
 
@@ -92,7 +92,7 @@ def _row(sample: object, names: Sequence[str], dims: int, where: str, path: Path
         raise KpError(f"{place}, points: must be an object, keypoint -> [x, y]")
     for name in points:
         if name not in names:
-            raise unknown("keypoint", name[:60], names, where=f"{place}, points")
+            raise unknown("keypoint", ascii(name[:60])[1:-1], names, where=f"{place}, points")
     found = {name: _point(value, dims, f"{place}, {name}") for name, value in points.items()}
     return Row(
         where=where,
@@ -138,7 +138,7 @@ def _text(value: object, where: str) -> str:
 def _keys(given: Mapping[str, object], known: Sequence[str], where: str, *, needed: Sequence[str]) -> None:
     for key in given:
         if key not in known:
-            raise unknown("key", key[:60], known, where=where)
+            raise unknown("key", ascii(key[:60])[1:-1], known, where=where)
     for key in needed:
         if key not in given:
             raise KpError(f"{where}: no '{key}'; it needs {', '.join(needed)}")

@@ -14,6 +14,8 @@ from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, FloatArray, StateArray
 
 LARGEST = 1e6
 """Pixels beyond which a number is no place in an image."""
+LONGEST = 1024
+"""Bytes of an image's path below its folder, at most."""
 STATES = (UNLABELLED, HIDDEN, VISIBLE)
 
 
@@ -87,6 +89,13 @@ def state(value: object, where: str) -> int:
     return int(found)
 
 
+def keypoint_of(name: str, where: str) -> str:
+    """Return a keypoint's name; raises KpError where it cannot be shown on one line."""
+    if not name.isprintable() or len(name) > 100:
+        raise KpError(f"{where}: the name {name[:40]!a} is unprintable or longer than 100 characters; choose another")
+    return name
+
+
 def box_of(values: Sequence[float], where: str) -> tuple[float, float, float, float]:
     """Return left, top, width, height; raises KpError where it has no area."""
     left, top, width, height = values
@@ -98,9 +107,11 @@ def box_of(values: Sequence[float], where: str) -> tuple[float, float, float, fl
 def image_of(value: object, where: str) -> str:
     """Return an image's path; raises KpError where it is none, or leads out of the folder of images."""
     name = value.strip().replace("\\", "/") if isinstance(value, str) else ""
-    if not name or "\0" in name:
-        raise KpError(f"{where}: no image is named; write its path below the folder of images")
     path = PurePosixPath(name)
+    if not path.parts:
+        raise KpError(f"{where}: no image is named; write its path below the folder of images")
+    if not name.isprintable() or len(name.encode()) > LONGEST or any(len(part.encode()) > 255 for part in path.parts):
+        raise KpError(f"{where}: {name[:60]!a} can be no file's name: unprintable, or too long; mend it")
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         raise KpError(f"{where}: '{name[:80]}' leads out of the folder of images; write a path below it")
     return str(path)
@@ -136,4 +147,17 @@ def check_rows(table: Table, path: object) -> Table:
     if parted and len(parted) < len(table.rows):
         bare = next(row for row in table.rows if not row.part)
         raise KpError(f"{path}, {bare.where}: no part, where other rows have one; give every row a part, or none")
+    _check_parts(parted, path)
     return table
+
+
+def _check_parts(rows: Sequence[Row], path: object) -> None:
+    """Refuse an image in two parts: it would be trained on and scored."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        other = first.setdefault(row.image, row)
+        if other.part != row.part:
+            raise KpError(
+                f"{path}, {row.where}: image '{row.image}' is in part {row.part[:40]!a}, but in {other.part[:40]!a} in"
+                f" {other.where}; parts share no image: give all of its people one part"
+            )
