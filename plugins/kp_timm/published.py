@@ -7,6 +7,7 @@ resamples what depends on the input's size.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +138,7 @@ def _quiet(library: str) -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):  # timm's resampling warns of its own speed
+            yield
     finally:
         logger.setLevel(level)
