@@ -8,6 +8,8 @@ import os
 import re
 from pathlib import Path
 
+import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -165,3 +167,89 @@ def dots_store(tmp_path_factory):
         patch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("stores")))
         far = reach(Augmentation())
         return {part: prepare(Dots(), part, Cut(32, far)) for part in ("train", "valid")}
+
+
+def write_part(root, part, people, random):
+    """A part in Newell's layout: 64 x 64 px, each joint a dot of its own colour on a dark, noisy ground."""
+    points = random.uniform(10, 54, (people, 16, 2)).round(1)
+    for person in range(people):
+        image = random.integers(0, 60, (64, 64, 3), np.uint8)
+        for joint, (x, y) in enumerate(points[person]):
+            cv2.circle(image, (round(x), round(y)), 2, (joint * 16, 255 - joint * 16, 128), -1)
+        cv2.imwrite(str(root / "images" / f"{part}{person}.png"), image)
+    with h5py.File(root / "annot" / f"{part}.h5", "w") as file:
+        file.create_dataset("imgname", data=[f"{part}{person}.png".encode() for person in range(people)])
+        file["part"] = points + 1  # the layout counts pixels from 1
+        file["center"] = np.full((people, 2), 32.5)
+        file["scale"] = np.full(people, 64 / 200)
+        file["visible"] = np.ones((people, 16))
+        file["normalize"] = np.full(people, 8.0)
+        file["index"] = np.arange(people)
+        file["person"] = np.zeros(people)
+
+
+@pytest.fixture(scope="session")
+def write_mpii():
+    """The function that writes made-up people in MPII's layout into a new folder, and returns it."""
+
+    def write(root, seed, train=12, valid=6):
+        random = np.random.default_rng(seed)
+        (root / "images").mkdir(parents=True)
+        (root / "annot").mkdir()
+        write_part(root, "train", train, random)
+        write_part(root, "valid", valid, random)
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_mpii(tmp_path_factory, write_mpii):
+    """Twelve people to train on and six to score, in MPII's layout; not to be written to."""
+    return write_mpii(tmp_path_factory.mktemp("mpii") / "tiny", 1)
+
+
+TINY_STUDY = """
+[study]
+name = "tiny"
+modes = ["transfer", "frozen", "random"]
+
+[dataset]
+name = "mpii"
+
+[split]
+name = "kptransfer"
+splits = ["a", "d"]
+
+[backbone]
+name = "hourglass"
+stages = [1, 2]
+channels = 8
+depth = 1
+
+[codec]
+name = "heatmap"
+loss = "cross_entropy"
+sigma = 1.0
+
+[training]
+resolution = 32
+batch_size = 4
+epochs = 2
+iterations_per_epoch = 3
+threads = 1
+optimizer = { name = "adamw", learning_rate = 1e-3 }
+
+[evaluation.validation]
+name = "pck"
+people = 5
+
+[profiles.brief]
+training = { epochs = 1 }
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_study():
+    """A study file for these people that takes a second: two splits, three modes, one seed."""
+    return TINY_STUDY

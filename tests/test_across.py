@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
 import pytest
@@ -72,33 +71,9 @@ name = "pck"
 """
 
 
-def write_root(root: Path, seed: int) -> Path:
-    """Dots at the joints of made-up people, in MPII's layout."""
-    random = np.random.default_rng(seed)
-    (root / "images").mkdir(parents=True)
-    (root / "annot").mkdir()
-    for part, people in (("train", 10), ("valid", 5)):
-        points = random.uniform(10, 54, (people, 16, 2)).round(1)
-        for person in range(people):
-            image = random.integers(0, 60, (64, 64, 3), np.uint8)
-            for joint, (x, y) in enumerate(points[person]):
-                cv2.circle(image, (round(x), round(y)), 2, (joint * 16, 255 - joint * 16, 128), -1)
-            cv2.imwrite(str(root / "images" / f"{part}{person}.png"), image)
-        with h5py.File(root / "annot" / f"{part}.h5", "w") as file:
-            file.create_dataset("imgname", data=[f"{part}{person}.png".encode() for person in range(people)])
-            file["part"] = points + 1  # the layout counts pixels from 1
-            file["center"] = np.full((people, 2), 32.5)
-            file["scale"] = np.full(people, 64 / 200)
-            file["visible"] = np.ones((people, 16))
-            file["normalize"] = np.full(people, 8.0)
-            file["index"] = np.arange(people)
-            file["person"] = np.zeros(people)
-    return root
-
-
 @pytest.fixture
-def roots(tmp_path):
-    return write_root(tmp_path / "own", 1), write_root(tmp_path / "sports", 2)
+def roots(tmp_path, write_mpii):
+    return write_mpii(tmp_path / "own", 1, 10, 5), write_mpii(tmp_path / "sports", 2, 10, 5)
 
 
 @pytest.fixture
