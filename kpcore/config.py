@@ -203,6 +203,13 @@ class TrainingTable(Strict):
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
 
+    @field_validator("early_stopping", mode="before")
+    @classmethod
+    def _epochs_or_never(cls, value: Any) -> Any:
+        if value is True or (value == 0 and value is not False):  # pydantic takes true for 1, and 0 for false
+            raise ValueError("needs a number of epochs, 1 or more, or false for never")
+        return value
+
 
 class ValidationTable(ComponentTable):
     """``[evaluation.validation]``: the metric that is read after every epoch."""

@@ -1,5 +1,7 @@
 """Study files: what is wrong is told with file, key, nearest name and what exists; never pydantic's own words."""
 
+import math
+import re
 import tomllib
 from pathlib import Path
 from textwrap import dedent
@@ -7,6 +9,7 @@ from textwrap import dedent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from kpcore.config import StudyConfig, assemble, overlay, parse_set, read_toml, to_toml, validate
 from kpcore.errors import KpError
@@ -32,14 +35,109 @@ def error_of(**tables):
 
 
 def test_the_defaults_are_the_paper_s():
-    training = study().training
-    assert (training.resolution, training.early_stopping) == (256, 10)
-    assert (training.optimizer.name, training.optimizer.learning_rate) == ("rmsprop", 2.5e-4)
-    assert (training.schedule.name, training.schedule.factor) == ("plateau", 0.2)
-    assert training.augmentation.scale == (0.75, 1.25)
-    assert training.augmentation.rotation == 30
-    assert study().backbone.stages == [2, 4]
-    assert study().study.modes == ["transfer", "frozen", "random"]
+    """FACTS of the protocol: what the paper says, and what is taken where it says nothing."""
+    found = study()
+    training = found.training
+    assert (training.resolution, training.batch_size, training.epochs, training.early_stopping) == (256, 6, 200, 10)
+    assert (training.min_improvement, training.select_on, training.keep) == (0.0, "valid", "best")
+    assert (training.precision, training.compile, training.iterations_per_epoch) == ("fp32", "off", None)
+    optimizer = training.optimizer
+    assert (optimizer.name, optimizer.learning_rate) == ("rmsprop", 2.5e-4)
+    assert (optimizer.alpha, optimizer.eps, optimizer.weight_decay) == (0.99, 1e-8, 0.0)
+    assert (training.schedule.name, training.schedule.factor, training.schedule.patience) == ("plateau", 0.2, 5)
+    augmentation = training.augmentation
+    assert (augmentation.scale, augmentation.rotation, augmentation.flip) == ((0.75, 1.25), 30, 0.5)
+    assert (augmentation.colour, augmentation.translation) == (0.0, 0.0)
+    assert found.backbone.stages == [2, 4]
+    assert (found.study.modes, found.study.seeds) == (["transfer", "frozen", "random"], [0])
+    assert found.evaluation.flip_test
+    assert found.evaluation.validation is None
+    assert study(evaluation={"validation": {"name": "pck"}}).evaluation.validation.flip_test is False
+    assert (found.evaluation.metric.name, found.dataset.when_missing) == ("", "error")
+
+
+REFUSED = {
+    "study.name": ["", "-a", "a/b", "../a", "a b"],
+    "study.seeds": [[], [1, 1]],
+    "study.modes": [[], ["transfer", "transfer"]],
+    "backbone.stages": [[2], [], [0, 1], [4, 2]],
+    "training.resolution": [31, 1025],
+    "training.batch_size": [0],
+    "training.epochs": [0],
+    "training.iterations_per_epoch": [0],
+    "training.early_stopping": [0, True],
+    "training.min_improvement": [-0.1],
+    "training.held_out": [0.0, 0.5],
+    "training.threads": [0],
+    "training.augmentation.scale": [[0.1, 1.0], [1.0, 10.0], [1.2, 1.1], [1.0]],
+    "training.augmentation.rotation": [-1.0, 180.5],
+    "training.augmentation.flip": [-0.1, 1.1],
+    "training.augmentation.colour": [-0.1, 1.0],
+    "training.augmentation.translation": [-0.1, 0.6],
+    "training.optimizer.learning_rate": [0.0, math.inf, math.nan],
+    "training.optimizer.other_learning_rate": [0.0],
+    "training.optimizer.momentum": [-0.1, 1.0],
+    "training.optimizer.alpha": [-0.1, 1.0],
+    "training.optimizer.eps": [0.0],
+    "training.optimizer.weight_decay": [-0.1],
+    "training.schedule.factor": [0.0, 1.0],
+    "training.schedule.patience": [-1],
+    "training.schedule.warmup": [0.0, 1.0],
+    "evaluation.batch_size": [0],
+    "evaluation.validation.people": [0],
+}
+TAKEN = {
+    "study.name": ["a", "0.b-c_D"],
+    "backbone.stages": [[1, 1], [2, 4, 4]],
+    "training.resolution": [32, 1024],
+    "training.batch_size": [1],
+    "training.epochs": [1],
+    "training.iterations_per_epoch": [1],
+    "training.early_stopping": [1, False],
+    "training.min_improvement": [0.0],
+    "training.held_out": [0.01, 0.49],
+    "training.threads": [1],
+    "training.augmentation.scale": [[0.2, 0.2], [0.11, 9.9]],
+    "training.augmentation.rotation": [0.0, 180.0],
+    "training.augmentation.flip": [0.0, 1.0],
+    "training.augmentation.colour": [0.0, 0.99],
+    "training.augmentation.translation": [0.0, 0.5],
+    "training.optimizer.momentum": [0.0, 0.99],
+    "training.optimizer.alpha": [0.0],
+    "training.optimizer.weight_decay": [0.0],
+    "training.schedule.patience": [0],
+    "evaluation.batch_size": [1],
+    "evaluation.validation.people": [1],
+}
+
+
+def with_value(path, value):
+    base = {"evaluation": {"validation": {"name": "pck"}}} if "validation" in path else {}
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return overlay(base, value)
+
+
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in REFUSED.items() for value in values])
+def test_a_value_out_of_bounds_is_refused_with_its_key(path, value):
+    table, _, key = path.rpartition(".")
+    assert re.match(rf"s\.toml: {re.escape(table)}(\.|: ){key}\b", error_of(**with_value(path, value)))
+
+
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in TAKEN.items() for value in values])
+def test_a_value_at_the_bound_is_taken(path, value):
+    found = study(**with_value(path, value))
+    for part in path.split("."):
+        found = getattr(found, part)
+    assert (list(found) if isinstance(found, tuple) else found) == value
+
+
+def test_settings_that_were_read_cannot_be_changed():
+    found = study(evaluation={"validation": {"name": "pck"}}, modes={"frozen": {"norm": "train"}})
+    tables = [(found, "training"), (found.training, "epochs"), (found.training.optimizer, "eps"), (found.codec, "name")]
+    for table, name in [*tables, (found.modes["frozen"], "strategy"), (found.study, "seeds")]:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(table, name, 1)
 
 
 def test_a_component_s_own_keys_are_kept_for_it():

@@ -320,12 +320,39 @@ def test_binary_junk_is_no_csv(root, data):
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=8), max_size=7))
 def test_any_header_is_read_or_refused_in_one_line(cells):
+    """Random text is hardly ever a header; those that are come below."""
     try:
-        header = parse_header(cells, "a.csv")
+        parse_header(cells, "a.csv")
     except KpError as error:
         assert "\n" not in str(error)
+
+
+NAMES = st.lists(
+    st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=6), min_size=1, max_size=5,
+    unique_by=str.lower,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(NAMES, st.sampled_from(["numbers", "numbered", "named"]), st.integers(0, 1), st.randoms(use_true_random=False))
+def test_any_header_of_the_three_spellings_is_read_whole(names, spelling, first, random):
+    """Each landmark has its x and y, wherever the columns stand."""
+    keys = [str(place + first) for place in range(len(names))] if spelling == "numbered" else names
+    if spelling == "numbers":
+        axes = [str(place) for place in range(2 * len(names))]
+        expected = {key: (2 * place + 1, 2 * place + 2) for place, key in enumerate(keys)}
     else:
-        assert sorted(column for pair in header.columns for column in pair) == list(range(1, len(cells)))
+        pattern = "{}{}" if spelling == "numbered" else "{1}_{0}"
+        axes = [pattern.format(axis, key) for key in keys for axis in "xy"]
+        random.shuffle(axes)
+        expected = {key: tuple(1 + axes.index(pattern.format(axis, key)) for axis in "xy") for key in keys}
+    header = parse_header(["image", *axes], "a.csv")
+    assert sorted(column for pair in header.columns for column in pair) == list(range(1, len(axes) + 1))
+    if spelling == "named":
+        assert dict(zip(header.names, header.columns, strict=True)) == expected
+    else:
+        assert header.names is None
+        assert list(header.columns) == list(expected.values())
 
 
 def test_landmarks_refuses_folders_of_other_layouts(tmp_path, root, monkeypatch):

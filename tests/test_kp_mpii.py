@@ -360,6 +360,20 @@ def test_a_list_of_strangers_is_refused_or_told(root):
     assert "lists nobody" in refused(lambda: open_mpii(root, valid_list=str(listed)).samples("valid"))
 
 
+@pytest.mark.parametrize(("shift", "same"), [((0.4, -0.4), True), ((0.0, 0.6), False), ((0.6, 0.0), False)])
+def test_a_listed_person_is_the_one_whose_centre_agrees_in_x_and_in_y(root, shift, same):
+    write_mat(root / "annot")
+    listed = root / "lists" / "valid.json"
+    row = hrnet_row(3)
+    moved = {**row, "center": [value + by for value, by in zip(row["center"], shift, strict=True)]}
+    listed.write_text(json.dumps([moved]))
+    dataset = open_mpii(root, valid_list=str(listed))
+    if same:
+        assert [sample.person_id for sample in dataset.samples("valid")] == ["2/0"]
+    else:
+        assert "lists nobody" in refused(lambda: dataset.samples("valid"))
+
+
 def test_mat_without_a_list_holds_out_whole_images_and_says_so(root):
     write_mat(root / "annot")
     dataset = open_mpii(root, held_out=0.5)

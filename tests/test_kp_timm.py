@@ -176,6 +176,7 @@ def test_sizes_mean_and_std_are_the_network_s(figure):
     assert (made.check_size(64, 96), made.check_size(60, 64)) == (None, "multiples of 32 pixels")
     assert backbone("convmixer_768_32").check_size(56, 49) == "multiples of 28 pixels"
     assert made.mean == (0.485, 0.456, 0.406)
+    assert made.std == (0.229, 0.224, 0.225)
     assert made.stride == 4
     assert made.pretrained() == {}
     assert registry().component("backbone", "timm") is TimmBackbone

@@ -61,6 +61,21 @@ def test_the_first_step_is_the_orthogonal_gradient_times_the_rate():
     torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("shape", "scale"), [((6, 30), 1.0), ((6, 6), 1.0), ((32, 8), 2.0)])
+def test_momentum_is_nesterovs_and_tall_matrices_take_longer_steps(shape, scale):
+    """Jordan et al.: update = orthogonal(lerp(gradient, average, momentum)) times sqrt(max(1, rows / columns))."""
+    one = parameter(*shape)
+    optimizer = Muon(groups(one, lr=0.2), momentum=0.9, eps=1e-8, dtype=torch.float32)
+    expected, average = one.detach().clone(), torch.zeros(shape)
+    for seed in range(3):
+        one.grad = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        average = 0.9 * average + 0.1 * one.grad
+        update = 0.1 * one.grad + 0.9 * average
+        expected -= 0.2 * scale * orthogonal(update[None], torch.float32)[0]
+        optimizer.step()
+    torch.testing.assert_close(one, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_others_take_adamw_steps():
     mine, theirs = parameter(7), parameter(7)
     muon = Muon(groups(mine, matrices=False, decay=0.1), momentum=0.9, eps=1e-8, dtype=torch.float32)

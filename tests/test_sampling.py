@@ -79,6 +79,25 @@ def test_a_store_lives_on_the_gpu_where_it_takes_little_of_it(dots_store, monkey
     assert not fits(store, CPU)
 
 
+@pytest.mark.parametrize("people", [1, 255, 256, 257, 513])
+def test_every_crop_of_a_resident_store_is_moved(people):
+    """They go in pieces of 256; what is left over is a piece too."""
+
+    class Crops(list):
+        shape = (people, 2, 2, 3)
+
+    class Numbered:
+        crops = Crops(np.full((2, 2, 3), row % 251, np.uint8) for row in range(people))
+
+        def __len__(self):
+            return people
+
+    moved = DeviceSampler(Numbered(), CPU, resident=True).crops
+    assert moved.shape == (people, 2, 2, 3)
+    assert moved[:, 0, 0, 0].tolist() == [row % 251 for row in range(people)]
+    assert (moved == moved[:, :1, :1, :1]).all()
+
+
 def test_jpeg_crops_are_nearly_the_raw_ones(dots):
     raw = prepare(dots(), "train", Cut(32, 1.5))
     jpeg = prepare(dots(), "train", Cut(32, 1.5, "jpeg"))

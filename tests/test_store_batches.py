@@ -328,6 +328,25 @@ def test_what_a_person_draws_does_not_depend_on_the_batch_size(train):
     assert all(torch.equal(small[row], large[row]) for row in small)
 
 
+def test_what_a_person_draws_depends_on_who_it_is_not_on_its_place(train):
+    """The same person in other company, and so at another place of the pass, is drawn the same."""
+    everybody = points_by_row(stream(train, batch_size=8).batch(iteration) for iteration in range(4))
+    some = [29, 3, 11, 17, 4]
+    few = points_by_row([stream(train, people=some, batch_size=5).batch(0)])
+    assert few.keys() == set(some)
+    assert all(torch.equal(few[row], everybody[row]) for row in some)
+
+
+def test_a_seed_changes_the_order_and_what_everybody_draws(train):
+    (first, one), (second, other) = (
+        (np.concatenate([batch.rows for batch in batches]).tolist(), points_by_row(batches))
+        for batches in ([stream(train, seed=seed, batch_size=4).batch(i) for i in range(8)] for seed in (0, 1))
+    )
+    assert first != second
+    assert sorted(first) == sorted(second)
+    assert not any(torch.equal(one[row], other[row]) for row in one)
+
+
 def test_flip_mirrors_pixels_points_and_states(train, figure):
     people = list(range(6))
     (plain,) = evaluation_batches(CpuSampler(train), people, 6)

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from kpcore.config import Augmentation, Optimizer, Schedule, TrainingTable
-from kpcore.data.batches import TrainingStream
+from kpcore.data.batches import TrainingStream, evaluation_batches, input_affine
+from kpcore.data.geometry import apply, invert
 from kpcore.data.sampling import CpuSampler
 from kpcore.data.store import Cut, prepare
 from kpcore.errors import KpError
@@ -18,7 +19,8 @@ from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
 from kpcore.training.device import Device, available, choose_device
 from kpcore.training.evaluate import Evaluator
-from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations
+from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations, noise_seed
+from kpcore.training.muon import Muon, is_matrix
 from kpcore.training.schedule import LearningRate, Progress, one_cycle
 from kpcore.training.step import Learner, StepBatch, Stepper, make_optimizer, select_channels, supervised_loss
 from kpcore.weights import fingerprint
@@ -210,6 +212,11 @@ RECIPES = {
         },
         {},
     ),
+    # The rate drops after the third epoch: a kill after the second must not let the patience start anew.
+    "plateau, waiting": (
+        {"schedule": Schedule(name="plateau", patience=1), "min_improvement": 1000.0},
+        {},
+    ),
     "thaws, factors": ({}, THAWING),
     "adamw, thaws, last": ({"optimizer": Optimizer(name="adamw", weight_decay=0.1), "keep": "last"}, THAWING),
 }
@@ -237,6 +244,9 @@ def test_a_killed_training_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
     assert outcome.history == expected.history
     assert (outcome.best, outcome.best_epoch) == (expected.best, expected.best_epoch)
     assert weights(resumed) == weights(uninterrupted)
+    if recipe == "plateau, waiting":
+        rates = [record["learning_rate"] for record in outcome.history]
+        assert rates == pytest.approx([3e-3, 3e-3, 3e-3, 3e-3 / 5, 3e-3 / 5])
 
 
 class Dropping(Backbone):
@@ -270,6 +280,25 @@ def test_noise_inside_the_network_depends_on_the_seed_and_survives_a_kill(learne
     resumed = task(learner(backbone=Dropping()), epochs=3)
     Training(resumed, cut).run(Quiet())
     assert weights(resumed) == weights(uninterrupted)
+
+
+def test_noise_is_another_in_every_epoch_and_for_every_seed(learner, task, tmp_path):
+    class Listening(Quiet):
+        def __init__(self):
+            super().__init__()
+            self.seeds = []
+
+        def iteration(self, done, total):
+            self.seeds.append(torch.initial_seed())  # as the epoch set it
+
+    listeners = []
+    for seed, folder in enumerate(folders(tmp_path, "0", "1")):
+        listeners.append(Listening())
+        one = task(learner(), seed=seed, epochs=3, iterations_per_epoch=2, validate=lambda _: 0.0)
+        Training(one, folder).run(listeners[-1])
+    every = [listener.seeds[epoch * 2] for listener in listeners for epoch in range(3)]
+    assert len(set(every)) == 6
+    assert every == [noise_seed(seed, epoch) for seed in (0, 1) for epoch in range(3)]
 
 
 def test_a_finished_training_is_not_trained_again(learner, task, tmp_path):
@@ -309,6 +338,28 @@ def test_early_stopping_counts_epochs_without_improvement(learner, task, tmp_pat
     ).run(Quiet())
     assert outcome.epochs == 5
     assert (outcome.best, outcome.best_epoch) == (3.0, 2)
+
+
+def test_early_stopping_goes_on_counting_after_a_kill(learner, task, tmp_path):
+    values = [3.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+
+    def one(value):
+        return task(learner(), validate=value, epochs=6, iterations_per_epoch=1, early_stopping=3)
+
+    with pytest.raises(KilledError):
+        Training(one(sequence(values)[0]), tmp_path).run(KillAfter(2))
+    outcome = Training(one(sequence(values[2:])[0]), tmp_path).run(Quiet())
+    assert outcome.epochs == 4
+    assert (outcome.best, outcome.best_epoch) == (3.0, 1)
+
+
+def test_the_best_weights_outlive_a_kill(learner, task, tmp_path):
+    value, seen = sequence([3.0, 2.0])
+    with pytest.raises(KilledError):
+        Training(task(learner(), validate=value, epochs=3, iterations_per_epoch=1), tmp_path).run(KillAfter(2))
+    resumed = task(learner(seed=5), validate=lambda _: 1.0, epochs=3, iterations_per_epoch=1)
+    Training(resumed, tmp_path).run(Quiet())
+    assert weights(resumed) == seen[0]
 
 
 def test_early_stopping_minds_the_direction(learner, task, tmp_path):
@@ -514,6 +565,78 @@ def test_weights_decay_and_biases_and_norms_do_not(learner, name):
         assert (id(parameter) in decaying) == (parameter.ndim > 1)
 
 
+@pytest.mark.parametrize(
+    ("settings", "kind", "expected"),
+    [
+        (Optimizer(alpha=0.9, eps=1e-6), torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-6, "momentum": 0}),
+        (Optimizer(), torch.optim.RMSprop, {"alpha": 0.99, "eps": 1e-8, "lr": 2.5e-4}),
+        (Optimizer(name="adamw", eps=1e-5, learning_rate=0.1), torch.optim.AdamW, {"eps": 1e-5, "lr": 0.1}),
+    ],
+)
+def test_the_optimiser_has_the_settings_it_was_given(learner, settings, kind, expected):
+    one = learner()
+    optimizer = make_optimizer(one.network, one.plan, settings, CPU)
+    assert type(optimizer) is kind
+    assert {name: {group[name] for group in optimizer.param_groups} for name in expected} == {
+        name: {value} for name, value in expected.items()
+    }
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_muon_has_the_settings_it_was_given(learner, precision, dtype):
+    one = learner()
+    settings = Optimizer(name="muon", eps=1e-5, momentum=0.8)
+    made = make_optimizer(one.network, one.plan, settings, Device(torch.device("cpu"), precision, 1))
+    assert isinstance(made, Muon)
+    assert (made.momentum, made.eps, made.dtype) == (0.8, 1e-5, dtype)
+
+
+def test_muon_takes_hidden_matrices_and_leaves_the_rest_to_another_rate(learner):
+    """Muon is for what lies between the image and the heads; these, biases and norms learn as AdamW would."""
+    one = learner(learning_rates={"head1": 0.5})
+    optimizer = make_optimizer(one.network, one.plan, Optimizer(name="muon", other_learning_rate=0.5), CPU)
+    groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in one.network.named_parameters():
+        group = groups[id(parameter)]
+        hidden = is_matrix(name.partition(".")[0], parameter)
+        assert group["matrices"] == hidden, name
+        factor = 0.5 if name.startswith("head1.") else 1.0
+        assert group["rate"] == group["lr"] == factor * (2.5e-4 if hidden else 0.5), name
+    for name in ("rmsprop", "adamw"):
+        other = make_optimizer(one.network, one.plan, Optimizer(name=name), CPU)
+        assert {group["rate"] for group in other.param_groups} == {2.5e-4, 0.5 * 2.5e-4}
+        assert not any(group["matrices"] for group in other.param_groups)
+
+
+def test_a_thawed_unit_learns_whole_from_its_epoch_on(learner, task):
+    """Before: neither weights nor statistics move. From the start of the epoch on, both do."""
+    one = learner(frozen=frozenset({"stem", "stage0"}), thaws=(Thaw(1, ("stem",)),))
+    stepper, batch = Stepper(one, Optimizer(learning_rate=0.01)), task(one).stream.batch(0)
+    moved = []
+    for epoch in range(3):
+        before = {name: tensor.clone() for name, tensor in one.network.state_dict().items()}
+        stepper.start_epoch(epoch)
+        norms = {name: module.training for name, module in one.network.named_modules()}
+        assert norms["stem.1"] == (epoch >= 1)
+        assert not norms["stage0"]
+        stepper.step(batch)
+        after = one.network.state_dict()
+        moved.append({name for name in before if not torch.equal(before[name], after[name])})
+    frozen = {name for name in moved[1] if name.startswith("stage0.")}
+    assert not frozen
+    assert not {name for name in moved[0] if name.startswith("stem.")}
+    for epoch in (1, 2):
+        assert {"stem.0.weight", "stem.1.weight", "stem.1.running_mean", "stem.1.running_var"} <= moved[epoch]
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "epoch"), [(0.0, 7, 0), (0.5, 4, 2), (0.5, 5, 3), (0.1, 30, 3), (1.0, 6, 6), (0.34, 3, 2)]
+)
+def test_a_thaw_by_share_comes_with_the_first_epoch_by_which_the_share_is_over(share, epochs, epoch):
+    assert Thaw.after(share, ("stem",)).at(epochs) == Thaw(epoch, ("stem",))
+    assert Thaw(2, ("stem",)).at(epochs) == Thaw(2, ("stem",))
+
+
 def test_a_unit_learns_at_its_own_rate(learner):
     one = learner(learning_rates={"stem": 0.1, "head1": 3.0})
     stepper = Stepper(one, Optimizer(learning_rate=0.01))
@@ -548,6 +671,34 @@ def test_an_extra_loss_sees_the_teacher_and_is_added(learner, task):
         losses.append(float(stepper.step(batch)))
     assert losses[1] == pytest.approx(losses[0] + 7)
     assert seen == [(2, (8, 3, 32, 32), distilled.network, teacher)]
+
+
+def test_an_extra_loss_is_learned_from(learner, task):
+    def pull(outputs, batch, network, teacher):
+        return 100 * network.get_parameter("head0.bias").sum()
+
+    moved = []
+    for extra in (None, pull):
+        one = learner(extra_loss=extra)
+        stepper = Stepper(one, Optimizer(learning_rate=0.01))
+        stepper.start_epoch(0)
+        before = one.network.get_parameter("head0.bias").clone()
+        stepper.step(task(one).stream.batch(0))
+        moved.append(one.network.get_parameter("head0.bias") - before)
+    assert (moved[1] < 0).all()
+    assert not torch.equal(*moved)
+
+
+def test_a_step_forgets_the_gradients_of_the_one_before(learner, task):
+    """Otherwise the second step on a batch would not be what a fresh gradient makes of it."""
+    one = learner()
+    stepper, batch = Stepper(one, Optimizer(learning_rate=1e-9)), task(learner()).stream.batch(0)
+    stepper.start_epoch(0)
+    gradients = []
+    for _ in range(2):
+        stepper.step(batch)
+        gradients.append(one.network.get_parameter("head1.weight").grad.clone())
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-6)
 
 
 # The device
@@ -625,6 +776,52 @@ def test_predictions_are_in_source_pixels_in_the_order_asked_for(
         np.testing.assert_allclose(person, [at] * 3, atol=0.5)
     assert done == [(2, 3), (3, 3)]
     assert not network.training
+
+
+class Lopsided(nn.Module):
+    """A network that sees left and right differently, and has random maps of its own for every keypoint."""
+
+    def __init__(self, layout):
+        super().__init__()
+        self.layout = layout
+        torch.manual_seed(3)
+        self.convolution = nn.Conv2d(3, len(layout.heads[-1]), 5, stride=4, padding=2)
+
+    def forward(self, images):
+        return [None] * (len(self.layout.heads) - 1) + [self.convolution(images)]
+
+
+def test_the_flip_test_is_the_mean_of_a_prediction_and_the_mirrors(narrow, make_codec, figure, dots_store):
+    codec = make_codec(sigma=1.0, loss="mse", decode="argmax")
+    keypoints = figure.select(["l_foot", "head", "r_hand", "l_hand", "r_foot"])
+    network = Lopsided(Layout((figure.select(["hip"]), keypoints)))
+    sampler, people = CpuSampler(dots_store["valid"]), [4, 1, 9]
+    evaluator = Evaluator(narrow, codec, CPU, 2)
+    plain, flipped = (evaluator.predict(network, sampler, people, flip_test=flip) for flip in (False, True))
+    assert not np.array_equal(plain[0], flipped[0])
+    (batch,) = evaluation_batches(sampler, people, 3)
+    images = batch.input(CPU.torch, narrow.mean, narrow.std)
+    with torch.no_grad():
+        maps, mirrored = network(images)[-1], network(images.flip(3))[-1].flip(3)
+    partners = [keypoints.names.index(figure[name].mirror or name) for name in keypoints.names]
+    for (points, confidence), expected in ((plain, maps), (flipped, (maps + mirrored[:, partners]) / 2)):
+        places, heights = codec.decode(expected, narrow.stride)
+        np.testing.assert_allclose(confidence, heights.numpy(), rtol=1e-5)
+        source = apply(invert(input_affine(sampler.store, np.array(people))), places.double().numpy())
+        np.testing.assert_allclose(points, source, atol=1e-6)
+
+
+def test_predicting_leaves_the_networks_statistics_and_gradients_alone(learner, dots_store):
+    one = learner()
+    before = fingerprint(one.network.state_dict())
+    one.network.train()
+    evaluator = Evaluator(one.backbone, one.codec, CPU, 4)
+    first, again = (
+        evaluator.predict(one.network, CpuSampler(dots_store["valid"]), some, flip_test=False)[0]
+        for some in ([0, 1, 2, 3, 4], [4, 3])
+    )
+    assert fingerprint(one.network.state_dict()) == before
+    np.testing.assert_allclose(again, first[[4, 3]], atol=1e-4)  # who else is in the batch does not matter
 
 
 def test_unmirroring_swaps_partners_and_columns(narrow, codec, figure):

@@ -1,0 +1,179 @@
+"""Where mutants are tried: copies of the tree, and processes forked after the heavy imports.
+
+A child process writes its mutant into its own copy of the tree, imports the program from there and runs the tests that
+it was given, until one fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mutants import Mutant
+
+HEAVY = ("torch", "torch._dynamo", "torchvision", "timm", "h5py", "cv2", "scipy.io", "scipy.stats", "matplotlib.pyplot",
+         "pycocotools.cocoeval", "safetensors.torch", "typer", "rich.progress", "pydantic")  # fmt: skip
+"""Imported once, before the fork; nothing of the program is."""
+SLACK = 60.0
+"""Seconds beyond three times the tests' own after which a mutant counts as killed by the clock."""
+BROKEN = 99
+"""Exit status of a child that could not run pytest: a fault of ours, not of the mutant's."""
+Trial = tuple[Mutant, list[str]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """killed, survived or timeout; ``by`` is the first failing test."""
+
+    name: str
+    by: str
+    seconds: float
+
+
+@dataclass
+class _Seat:
+    tree: Path
+    trial: Trial
+    started: float
+    limit: float
+
+
+@dataclass
+class Arena:
+    """Copies of the tree, one a mutant at a time.
+
+    Args:
+        root: the project.
+        work: where the copies go.
+        jobs: how many.
+    """
+
+    root: Path
+    work: Path
+    jobs: int
+    trees: list[Path] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+
+    def __enter__(self) -> Arena:
+        names = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=self.root, check=True, capture_output=True, text=True,
+        ).stdout.split("\0")  # fmt: skip
+        for number in range(self.jobs):
+            tree = self.work / f"tree{number}"
+            shutil.rmtree(tree, ignore_errors=True)
+            for name in filter(None, names):
+                if (self.root / name).is_file():
+                    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(self.root / name, tree / name)
+            self.trees.append(tree)
+        # Tests that are not there would look like mutants that cannot be imported.
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", ""]
+        listed = subprocess.run(command, cwd=self.trees[0], capture_output=True, text=True, check=False).stdout
+        self.known = {line.strip() for line in listed.splitlines() if "::" in line}
+        for name in HEAVY:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                print(f"(no {name} here)", file=sys.stderr)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tree in self.trees:
+            shutil.rmtree(tree, ignore_errors=True)
+
+    def run(
+        self, trials: Sequence[Trial], durations: Mapping[str, float]
+    ) -> Iterator[tuple[Mutant, list[str], Verdict]]:
+        """Yield the verdicts as they come.
+
+        Raises:
+            RuntimeError: a test that was recorded is not there any more.
+        """
+        gone = sorted({test for _, tests in trials for test in tests} - self.known)
+        if gone:
+            raise RuntimeError(f"{len(gone)} recorded tests are gone ({gone[0]}); record again")
+        waiting, free, seats = list(reversed(trials)), list(self.trees), dict[int, _Seat]()
+        while waiting or seats:
+            while waiting and free:
+                one, tests = waiting.pop()
+                if not tests:
+                    yield one, tests, Verdict("survived", "", 0.0)
+                    continue
+                tree = free.pop()
+                limit = SLACK + 3 * sum(durations[test] for test in tests)
+                seats[_start(tree, one, tests)] = _Seat(tree, (one, tests), time.monotonic(), limit)
+            for process in list(seats):
+                verdict = _ended(process, seats[process])
+                if verdict is not None:
+                    seat = seats.pop(process)
+                    one = seat.trial[0]
+                    shutil.copyfile(self.root / one.file, seat.tree / one.file)
+                    free.append(seat.tree)
+                    yield *seat.trial, verdict
+            time.sleep(0.02)
+
+
+def _start(tree: Path, one: Mutant, tests: list[str]) -> int:
+    (tree / one.file).write_text(one.code)
+    (tree / "failed").unlink(missing_ok=True)
+    process = os.fork()
+    if process:
+        return process
+    os.setsid()  # so that a mutant is ended with all that it started
+    _try(tree, tests)
+    os._exit(99)  # unreachable
+
+
+def _try(tree: Path, tests: list[str]) -> None:
+    """Run the tests in this process, which ends with pytest's exit status."""
+    os.chdir(tree)
+    quiet = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(quiet, stream)
+    paths = [str(tree), str(tree / "plugins")]
+    here = str(Path(__file__).parent)
+    sys.path[:] = paths + [path for path in sys.path if path != here] + [here]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["MUTATION_FAILED"] = str(tree / "failed")
+    sys.dont_write_bytecode = True
+    status = BROKEN
+    try:
+        import pytest
+
+        options = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "failed_plugin",
+                   "-W", "ignore:Module already imported so cannot be rewritten"]  # fmt: skip
+        status = int(pytest.main([*options, *tests]))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _ended(process: int, seat: _Seat) -> Verdict | None:
+    seconds = time.monotonic() - seat.started
+    pid, status = os.waitpid(process, os.WNOHANG)
+    if pid == 0 and seconds < seat.limit:
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    if pid == 0:
+        os.waitpid(process, 0)
+        return Verdict("timeout", "the clock", seconds)
+    code = os.waitstatus_to_exitcode(status)
+    if code not in (0, 1, 2, 4) and code >= 0:  # 2, 4: the mutant cannot be imported; below 0: it died of a signal
+        raise RuntimeError(f"{seat.trial[0]}: pytest ended with {code}\n{(seat.tree / 'log').read_text()[-3000:]}")
+    failed = seat.tree / "failed"
+    by = failed.read_text() if failed.exists() else f"exit status {code}"
+    return Verdict("survived" if code == 0 else "killed", "" if code == 0 else by, seconds)

@@ -1,0 +1,152 @@
+"""Predictions from anywhere, put in the order of a data set's people: rows, keypoints, origin and confidences."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kpcore.data.predictions import Predictions
+from kpcore.data.score import align, averages_columns, build_metric, score
+from kpcore.errors import KpError
+from kpcore.keypoints import KeypointSplit, Skeleton, Step
+from kpcore.registry import registry
+from kpcore.samples import People
+
+PEOPLE = 4
+
+
+@pytest.fixture
+def truth(dots):
+    return dots(people=PEOPLE)
+
+
+@pytest.fixture
+def samples(truth):
+    return truth.samples("valid")
+
+
+@pytest.fixture
+def predicted(samples, figure):
+    """The true points, 1-based, of three keypoints in an order of their own, and people in an order of their own."""
+    names = ("l_foot", "head", "r_hand")
+    rows = np.array([2, 0, 3, 1])
+    columns = [figure.names.index(name) for name in names]
+    points = np.stack([samples[row].points[columns] for row in rows]).astype(np.float64) + 1
+    confidence = 10.0 * rows[:, None] + np.arange(3)  # tells whose it is, and which keypoint's
+    return Predictions(Path("p.h5"), points, names, 1, rows, None, "valid", confidence)
+
+
+def put(predictions, samples, figure, origin=0):
+    return align(predictions, samples, figure, "valid", origin=origin)
+
+
+def test_people_and_keypoints_are_found_by_row_and_name(predicted, samples, figure):
+    found = put(predicted, samples, figure)
+    assert found.keypoints.names == ("r_hand", "head", "l_foot")  # the skeleton's order
+    assert [sample.row for sample in found.samples] == [0, 1, 2, 3]
+    columns = list(found.keypoints.indices)
+    np.testing.assert_allclose(found.points, [sample.points[columns] for sample in samples], atol=1e-5)
+
+
+def test_confidences_go_where_their_points_go(predicted, samples, figure):
+    found = put(predicted, samples, figure)
+    assert found.confidence.tolist() == [[10.0 * row + place for place in (2, 1, 0)] for row in range(PEOPLE)]
+    some = found.only(figure.select(["l_foot", "r_hand"]), "p.h5")  # the order asked for is not the file's
+    assert some.confidence.tolist() == [[10.0 * row, 10.0 * row + 2] for row in range(PEOPLE)]
+    columns = list(figure.select(["l_foot", "r_hand"]).indices)
+    np.testing.assert_allclose(some.points, [sample.points[columns] for sample in samples], atol=1e-5)
+    assert put(replace(predicted, confidence=None), samples, figure).confidence is None
+    assert put(replace(predicted, confidence=None), samples, figure).only(some.keypoints, "").confidence is None
+
+
+@pytest.mark.parametrize(("said", "annotation", "taken_off"), [(1, 0, 1), (0, 1, 0), (None, 1, 1), (None, 0, 0)])
+def test_the_origin_is_the_files_or_else_the_annotations(predicted, samples, figure, said, annotation, taken_off):
+    found = put(replace(predicted, origin=said), samples, figure, origin=annotation)
+    plain = put(replace(predicted, origin=0), samples, figure)
+    np.testing.assert_allclose(plain.points - found.points, taken_off)
+
+
+def test_the_origin_is_taken_off_x_and_y_and_never_off_depth(samples, figure):
+    solid = Skeleton("solid", figure.keypoints, dims=3)
+    points = np.arange(PEOPLE * 6 * 3, dtype=np.float64).reshape(PEOPLE, 6, 3)
+    given = Predictions(Path("p.h5"), points.copy(), None, 1, np.arange(PEOPLE))
+    found = align(given, samples, solid, "valid", origin=0)
+    np.testing.assert_array_equal(found.points[..., :2], points[..., :2] - 1)
+    np.testing.assert_array_equal(found.points[..., 2], points[..., 2])
+
+
+def test_without_rows_people_come_in_the_annotations_order(predicted, samples, figure):
+    """One a row of the annotation, unusable ones too; or one a usable person."""
+    some = [samples[0], samples[2], samples[3]]  # row 1 cannot be scored
+    every = replace(predicted, rows=None, image_ids=None)
+    found = put(every, some, figure)
+    assert [sample.row for sample in found.samples] == [0, 2, 3]
+    assert found.confidence[:, 1].tolist() == [10.0 * row + 1 for row in (2, 3, 1)]  # the file's lines 0, 2, 3
+    short = replace(every, points=every.points[:3], confidence=every.confidence[:3])
+    assert put(short, some, figure).confidence[:, 1].tolist() == [10.0 * row + 1 for row in (2, 0, 3)]
+    with pytest.raises(KpError, match=r"holds 2 people, but the annotation has 4 rows \(3 usable people\)"):
+        put(replace(short, points=short.points[:2]), some, figure)
+
+
+def test_files_of_other_people_images_parts_or_dimensions_are_refused(predicted, samples, figure):
+    images = tuple(f"image{row}" for row in predicted.rows)
+    assert put(replace(predicted, image_ids=images), samples, figure)
+    for wrong, told in [
+        ({"rows": np.array([2, 0, 3, 9])}, "row 9 is no usable person of this part"),
+        ({"image_ids": (*images[:3], "image7")}, "row 1 is image 'image7', but 'image1' here"),
+        ({"part": "train"}, "holds predictions of part 'train'; give --part train"),
+        ({"points": np.zeros((4, 3, 3))}, "3D points, the data set has 2D"),
+        ({"keypoints": None}, "holds 3 keypoints a person and does not name them; give all 6"),
+        ({"keypoints": ("l_foot", "hed", "r_hand")}, "unknown keypoint 'hed'; did you mean 'head'"),
+    ]:
+        with pytest.raises(KpError, match=told):
+            put(replace(predicted, **wrong), samples, figure)
+    with pytest.raises(KpError, match="has no people"):
+        put(predicted, [], figure)
+    with pytest.raises(KpError, match=r"holds no keypoint 'hip', which is scored \(r_hand, head, l_foot exist\)"):
+        put(predicted, samples, figure).only(figure.select(["hip"]), "p.h5")
+
+
+def test_a_file_of_some_people_is_scored_on_these(predicted, truth):
+    """Perfect but for one keypoint of one person, the score is that of the people who are in the file."""
+    some = replace(predicted, points=predicted.points[:2].copy(), rows=predicted.rows[:2], confidence=None)
+    metric = build_metric(registry(), "pck", {}).metric
+    perfect = score(truth, "valid", some, metric)
+    assert (perfect.people, perfect.people_of_part, perfect.average) == (2, PEOPLE, 100.0)
+    assert (perfect.data, perfect.part, perfect.convention) == ("dots", "valid", metric.convention)
+    assert set(perfect.columns) == {"hand", "head", "foot"}
+    some.points[1, 0] += 1000  # l_foot of row 0
+    worse = score(truth, "valid", some, metric)
+    assert worse.columns == {"hand": 100.0, "head": 100.0, "foot": 50.0}
+
+
+def test_a_split_chooses_what_is_scored_and_in_which_columns(predicted, truth, figure):
+    split = KeypointSplit("s", (Step(figure.select(["hip"])), Step(figure.select(["l_foot", "head"]))))
+    metric = build_metric(registry(), "pckh", {}).metric
+    found = score(truth, "valid", predicted, metric, split)
+    assert found.columns == {"foot": 100.0, "head": 100.0}
+    with pytest.raises(KpError, match=r"averages the columns of a split; give --split"):
+        score(truth, "valid", predicted, metric)
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), [("pckh", {}, True), ("pck", {}, False)])
+def test_a_metric_is_asked_whether_its_average_is_that_of_the_columns(samples, figure, name, options, expected):
+    metric = build_metric(registry(), name, options).metric
+    people = People.of(samples)
+    keypoints = figure.select(["head", "hand", "foot"])
+    values = metric.values(people.points[:, list(keypoints.indices)], people, keypoints)
+    assert averages_columns(metric, values, people, keypoints) is expected
+
+
+def test_options_that_are_not_given_are_the_metrics_own():
+    known = registry()
+    assert build_metric(known, "pckh", {"threshold": None, "convention": None}).options == {
+        "convention": "kptransfer", "threshold": 0.5,
+    }  # fmt: skip
+    built = build_metric(known, "pckh", {"threshold": 0.1})
+    assert (built.name, built.options["threshold"], built.metric.convention) == ("pckh", 0.1, "PCKh@0.1 kptransfer")
+    with pytest.raises(KpError, match="--convention: metric 'pck' has no such option; it has normaliser, threshold"):
+        build_metric(known, "pck", {"convention": "x"})
+    with pytest.raises(KpError, match=r"--set metric\.treshold: metric 'pck' has no such option"):
+        build_metric(known, "pck", {"treshold": 1})
