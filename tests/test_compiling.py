@@ -131,3 +131,72 @@ def test_steps_are_marked_for_graphs_alone(monkeypatch):
     for how in ("off", "blocks", "network", "graphs"):
         compiling.start_step(how)
     assert len(marked) == 1
+
+
+def test_a_network_that_cannot_be_compiled_is_refused_before_it_is_used(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    network = Network()
+    with pytest.raises(KpError, match=r"no C\+\+ compiler"):
+        compile_network(network, Blocks(), "network", CPU)
+    assert compiled(network) == []
+    compile_network(network, Blocks(), "off", CPU)  # needs none
+
+
+def test_glibc_is_told_by_its_own_numbers(monkeypatch):
+    """malloc.h: M_TRIM_THRESHOLD -1, M_MMAP_THRESHOLD -3, M_ARENA_MAX -8; mallopt answers 1 where it took a value."""
+    told = {}
+
+    class C:
+        @staticmethod
+        def mallopt(name, value):
+            told[name] = value
+            return answers.get(name, 1)
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: C)
+    answers = {}
+    assert memory.keep_freed_memory()
+    assert told == {-8: 1, -3: 32 * 1024 * 1024, -1: 2**31 - 1}
+    for refused in (-8, -3, -1):
+        answers = {refused: 0}
+        assert not memory.keep_freed_memory()
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "jobs", "expected"),
+    [
+        (8, None, None, (4, 2)),  # four at most, which share the cores
+        (2, None, None, (2, 1)),
+        (1, None, None, (1, 1)),
+        (8, 3, None, (2, 3)),
+        (8, 16, None, (1, 16)),
+        (8, None, 3, (3, 2)),
+        (2, None, 5, (5, 1)),
+        (8, 2, 8, (8, 2)),
+    ],
+)
+def test_jobs_share_the_cores(cores, threads, jobs, expected, monkeypatch):
+    monkeypatch.setattr(device, "cores", lambda: cores)
+    count, chosen = device.share_cores("cpu", "fp32", threads, jobs)
+    assert (count, chosen.threads) == expected
+    assert isinstance(count, int)
+
+
+def test_a_gpu_takes_one_job_at_a_time(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(device, "cores", lambda: 6)
+    assert device.available()[:3] == ["cpu", "cuda:0", "cuda:1"]
+    assert choose_device(None, "fp16", None) == device.Device(torch.device("cuda:0"), "fp16", 6)
+    assert choose_device("cuda", "fp32", 2) == device.Device(torch.device("cuda:0"), "fp32", 2)
+    assert choose_device("cuda:1", "fp32", 2).torch == torch.device("cuda:1")
+    assert device.share_cores(None, "fp32", None, None) == (1, choose_device("cuda", "fp32", 6))
+    assert device.share_cores(None, "fp32", None, 3)[0] == 3
+    assert choose_precisions("cuda", ["fp16", "bf16"]) == ("bf16", "fp16")
+
+
+@pytest.mark.parametrize(("precision", "enabled"), [("fp32", False), ("bf16", False), ("fp16", True)])
+def test_gradients_are_scaled_for_fp16_alone(precision, enabled, monkeypatch):
+    made = []
+    monkeypatch.setattr(device, "GradScaler", lambda kind, enabled: made.append((kind, enabled)))
+    device.Device(torch.device("cuda"), precision, 1).scaler()
+    assert made == [("cuda", enabled)]

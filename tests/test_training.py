@@ -1,5 +1,6 @@
 """The training loop: it learns, repeats itself bit by bit, and goes on after a kill as if nothing had happened."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Backbone
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
+from kpcore.training import loop
 from kpcore.training.device import Device, available, choose_device
 from kpcore.training.evaluate import Evaluator
 from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations, noise_seed
@@ -360,6 +362,43 @@ def test_the_best_weights_outlive_a_kill(learner, task, tmp_path):
     resumed = task(learner(seed=5), validate=lambda _: 1.0, epochs=3, iterations_per_epoch=1)
     Training(resumed, tmp_path).run(Quiet())
     assert weights(resumed) == seen[0]
+
+
+def test_seconds_are_counted_by_what_they_go_to(learner, task, tmp_path, monkeypatch):
+    """A clock that ticks once a look: validation takes a second, waiting one a batch and one for the end of them."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(ticks)))
+    outcome = Training(task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=3), tmp_path).run(Quiet())
+    assert outcome.seconds == {"training": 18.0, "validation": 2.0, "waiting_for_data": 8.0}
+    assert outcome.at_epoch == [9.0, 18.0]
+
+
+def test_every_iteration_has_its_own_rate(learner, task, tmp_path, monkeypatch):
+    """Counted over the whole job, from 0; the epoch's line holds that of its last iteration."""
+    factors = []
+    monkeypatch.setattr(Stepper, "set_rate", lambda self, factor: factors.append(factor))
+    schedule = Schedule(name="onecycle", warmup=0.5)
+    one = task(learner(), validate=lambda _: 0.0, epochs=3, iterations_per_epoch=2, schedule=schedule)
+    outcome = Training(one, tmp_path).run(Quiet())
+    assert factors == [one_cycle((iteration + 1) / 6, 0.5) for iteration in range(6)]
+    assert [record["learning_rate"] for record in outcome.history] == pytest.approx(
+        [3e-3 * factor for factor in factors[1::2]]
+    )
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_iterations(learner, task, tmp_path, monkeypatch):
+    losses = iter([1.0, 2.0, 6.0, 4.0, 4.0, 1.0])
+    monkeypatch.setattr(Stepper, "step", lambda self, batch: torch.tensor(next(losses)))
+    one = task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=3)
+    assert [record["loss"] for record in Training(one, tmp_path).run(Quiet()).history] == [3.0, 3.0]
+
+
+def test_batches_go_on_from_epoch_to_epoch(learner, task, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Stepper, "step", lambda self, batch: seen.append(batch.rows.tolist()) or torch.zeros(()))
+    one = task(learner(), validate=lambda _: 0.0, epochs=3, iterations_per_epoch=3)
+    Training(one, tmp_path).run(Quiet())
+    assert seen == [one.stream.batch(iteration).rows.tolist() for iteration in range(9)]
 
 
 def test_early_stopping_minds_the_direction(learner, task, tmp_path):

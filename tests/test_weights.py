@@ -1,6 +1,7 @@
 """Weights: fingerprints, safetensors files, restoring, and the proof that frozen units do not move."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,16 @@ from kpcore.data.sampling import CpuSampler
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Step
 from kpcore.network import Network, build_network, describe
-from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
+from kpcore.plans import (
+    KeypointAxis,
+    Layout,
+    NetworkSpec,
+    Origin,
+    TensorSpec,
+    Thaw,
+    TransferPlan,
+    fresh_origins,
+)
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, Stepper
 from kpcore.weights import (
@@ -315,3 +325,96 @@ def test_the_table_of_a_plan_counts_tensors_by_unit(narrow, codec, layout):
 def test_every_tensor_belongs_to_one_unit(narrow, codec, layout):
     network = Network(narrow, codec, layout)
     assert {name.partition(".")[0] for name in network.state_dict()} == {name for name, _ in network.units()}
+
+
+def test_a_plan_is_verified_before_anything_is_copied(grown, network_of_hands):
+    mode, split, source, target = grown
+    before = fingerprint(network_of_hands.state_dict())
+    other = {name: tensor + 1 for name, tensor in network_of_hands.state_dict().items()}
+    plan = mode.plan(split, 1, target, [source])
+    short = dict(plan.origins)
+    del short["head1.bias"]
+    with pytest.raises(KpError, match=r"no origin for tensor 'head1\.bias'"):
+        execute(replace(plan, origins=short), network_of_hands, target, [(source, other)], {})
+    assert fingerprint(network_of_hands.state_dict()) == before
+
+
+def test_a_plan_freezes_what_it_freezes_when_it_is_carried_out(grown, network_of_hands):
+    mode, split, source, target = grown
+    plan = replace(mode.plan(split, 1, target, [source]), frozen=frozenset({"stem", "head1"}))
+    execute(plan, network_of_hands, target, [(source, network_of_hands.state_dict())], {})
+    free = {name.partition(".")[0] for name, one in network_of_hands.named_parameters() if one.requires_grad}
+    assert free == {"stage0", "head0", "junction0", "stage1"}
+
+
+def test_keypoints_are_copied_by_name_and_begin_as_the_mean_of_their_stand_ins(narrow, codec, figure):
+    """Whatever the order of the sets; what has neither stays as it was drawn."""
+    before, after = figure.select(["head", "l_hand", "r_hand"]), figure.select(["l_foot", "hip", "r_hand", "head"])
+    source, target = (describe(narrow, codec, Layout((one,))) for one in (before, after))
+    networks = [build_network(narrow, codec, one.layout, seed=seed, resolution=32)
+                for seed, one in enumerate((source, target))]  # fmt: skip
+    state = networks[0].state_dict()
+    drawn = networks[1].state_dict()["head0.weight"].clone()
+    sliced = {
+        name: Origin("sliced", tensor=name, keypoints=("r_hand",), stand_ins=(("l_foot", ("head", "l_hand")),))
+        for name in ("head0.weight", "head0.bias")
+    }
+    loaded = {name: Origin("loaded", tensor=name) for name in target.tensors if not name.startswith("head0")}
+    plan = TransferPlan({**loaded, **sliced}, supervision=(after,))
+    execute(plan, networks[1], target, [(source, state)], {})
+    found = networks[1].state_dict()
+    there = {name: state["head0.weight"][place] for place, name in enumerate(before.names)}
+    here = {name: found["head0.weight"][place] for place, name in enumerate(after.names)}
+    assert torch.equal(here["r_hand"], there["r_hand"])
+    torch.testing.assert_close(here["l_foot"], (there["head"] + there["l_hand"]) / 2)
+    for name in ("hip", "head"):
+        assert torch.equal(here[name], drawn[after.names.index(name)])
+    assert all(torch.equal(found[name], state[name]) for name in loaded)
+
+
+def test_the_record_of_a_plan_says_all_of_it(figure):
+    """Written out: a tensor of every kind, and everything else that a plan may hold."""
+    hands, feet = figure.select(["hand"]), figure.select(["l_foot", "r_foot"])
+    tensors = {
+        "stem.weight": TensorSpec((4, 3), "stem", True),
+        "stem.running_mean": TensorSpec((4,), "stem", False),
+        "stage0.weight": TensorSpec((4, 4), "stage0", True),
+        "head0.weight": TensorSpec((2, 4), "head0", True, keypoint_axis=KeypointAxis(0, hands.names, 1)),
+    }
+    plan = TransferPlan(
+        origins={
+            "stem.weight": Origin("pretrained"),
+            "stem.running_mean": Origin("new"),
+            "stage0.weight": Origin("loaded", source=1, tensor="stage1.weight"),
+            "head0.weight": Origin(
+                "sliced", tensor="head1.weight", keypoints=("r_hand",), stand_ins=(("l_hand", ("r_hand", "head")),)
+            ),
+        },
+        supervision=(None, feet),
+        frozen=frozenset({"stem", "stage0"}),
+        dropped=((1, "head0.bias"),),
+        frozen_norm="train",
+        learning_rates={"head0": 2.0},
+        thaws=(Thaw(3, ("stage0",)),),
+        extra_loss=lambda outputs, batch, network, teacher: 0.0,
+    )
+    assert plan_record(plan, NetworkSpec(Layout((hands, feet)), tensors)) == {
+        "tensors": {
+            "stem.weight": {"origin": "pretrained", "trains": False},
+            "stem.running_mean": {"origin": "new", "trains": False},
+            "stage0.weight": {"origin": "loaded", "trains": True, "source": 1, "tensor": "stage1.weight"},
+            "head0.weight": {
+                "origin": "sliced", "trains": True, "source": 0, "tensor": "head1.weight", "keypoints": ["r_hand"],
+                "stand_ins": {"l_hand": ["r_hand", "head"]},
+            },
+        },
+        "heads": [["r_hand", "l_hand"], ["l_foot", "r_foot"]],
+        "supervision": [None, ["l_foot", "r_foot"]],
+        "frozen": ["stage0", "stem"],
+        "frozen_norm": "train",
+        "dropped": [{"source": 1, "tensor": "head0.bias"}],
+        "learning_rates": {"head0": 2.0},
+        "thaws": [{"epoch": 3, "units": ["stage0"]}],
+        "extra_loss": True,
+    }  # fmt: skip
+    assert not plan_record(replace(plan, extra_loss=None), NetworkSpec(Layout((hands,)), tensors))["extra_loss"]

@@ -8,7 +8,7 @@
 The sample is stratified by the groups of groups.toml and drawn by a stated seed: a mutant is ranked by a hash of the
 seed and of the change itself, so that editing elsewhere, or adding tests, leaves the sample as it is. Mutants that
 cannot change what the program does are named in equivalent.toml with the reason, and do not count. Needs the extra
-``mutation``. Results lie in build/mutation; a mutant is run anew where its code, or the tests that were run on it, have changed.
+``mutation``. Results lie in build/mutation; a mutant is run anew where the tests that were run on it have changed.
 """
 
 from __future__ import annotations
