@@ -33,9 +33,9 @@ ROOT = HERE.parents[1]
 WORK = ROOT / "build" / "mutation"
 
 
-def groups() -> dict[str, dict[str, object]]:
-    """Return group -> its files and the size of its sample."""
-    return tomllib.loads((HERE / "groups.toml").read_text())
+def groups(name: str) -> dict[str, dict[str, object]]:
+    """Return group -> its files, the places in them (all where absent), the size of its sample (all where absent)."""
+    return tomllib.loads((HERE / name).read_text())
 
 
 def files_of(group: dict[str, object]) -> list[str]:
@@ -50,24 +50,32 @@ def equivalent() -> dict[str, str]:
     return {entry["key"]: entry["why"] for entry in tomllib.loads((HERE / "equivalent.toml").read_text())["mutant"]}
 
 
-def draw(seed: int, sample: int | None, only: list[str]) -> dict[str, list[Mutant]]:
+def draw(arguments: argparse.Namespace) -> dict[str, list[Mutant]]:
     """Return group -> its part of the sample; all mutants of the files named, where there are any."""
     found = {}
-    total = sum(group["sample"] for group in groups().values())
-    for name, group in groups().items():
-        every = [one for file in files_of(group) if not only or file in only for one in mutants(ROOT, file)]
-        size = len(every) if only or sample == 0 else round(group["sample"] * (sample or total) / total)
-        ranked = sorted(every, key=lambda one: hashlib.sha256(f"{seed}|{one.key}".encode()).digest())
+    every_group = groups(arguments.groups)
+    total = sum(group.get("sample", 0) for group in every_group.values())
+    for name, group in every_group.items():
+        files = [file for file in files_of(group) if not arguments.files or file in arguments.files]
+        every = [one for file in files for one in mutants(ROOT, file) if _within(one, group.get("places", []))]
+        size = None if arguments.files or "sample" not in group else group["sample"]
+        if size is not None and arguments.sample is not None:
+            size = round(size * arguments.sample / total)
+        ranked = sorted(every, key=lambda one: hashlib.sha256(f"{arguments.seed}|{one.key}".encode()).digest())
         if ranked:
             found[name] = ranked[:size]
     return found
+
+
+def _within(one: Mutant, places: list[str]) -> bool:
+    return not places or any(one.place == place or one.place.startswith(f"{place}.") for place in places)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Try the drawn mutants, those that were tried before with the same tests left out."""
     covering = Covering.load(WORK)
     ledger = Ledger(WORK / arguments.ledger)
-    chosen = [one for some in draw(arguments.seed, arguments.sample, arguments.files).values() for one in some]
+    chosen = [one for some in draw(arguments).values() for one in some]
     waiting = []
     for one in chosen:
         if one.key in equivalent():
@@ -123,7 +131,7 @@ def report(arguments: argparse.Namespace) -> None:
     total: Counter[str] = Counter()
     survivors = defaultdict(list)
     print("| group | mutants | equivalent | killed | survived | score |\n|---|---|---|---|---|---|")
-    for name, chosen in draw(arguments.seed, arguments.sample, arguments.files).items():
+    for name, chosen in draw(arguments).items():
         counts: Counter[str] = Counter()
         for one in chosen:
             entry = ledger.of(one.key)
@@ -154,7 +162,7 @@ def _line(name: str, counts: Counter[str]) -> str:
 
 def show(arguments: argparse.Namespace) -> None:
     """Print a mutant as a diff."""
-    for group in groups().values():
+    for group in groups("groups.toml").values():
         for file in files_of(group):
             for one in mutants(ROOT, file):
                 if one.key == arguments.key:
@@ -166,7 +174,7 @@ def show(arguments: argparse.Namespace) -> None:
 
 def count(arguments: argparse.Namespace) -> None:
     """Print how many mutants each file has."""
-    for name, chosen in draw(arguments.seed, 0, arguments.files).items():
+    for name, chosen in draw(arguments).items():
         print(f"{name}: {len(chosen)}")
         for file, number in Counter(one.file for one in chosen).items():
             print(f"  {number:5d} {file}")
@@ -178,13 +186,14 @@ def main() -> None:
     parser.add_argument("command", choices=["record", "run", "report", "show", "count"])
     parser.add_argument("files", nargs="*", help="files (all their mutants), or for 'show' a key")
     parser.add_argument("--seed", type=int, default=9)
-    parser.add_argument("--sample", type=int, default=None, help="how many; groups.toml's sum where absent, 0 for all")
+    parser.add_argument("--sample", type=int, default=None, help="how many; what the groups say where absent")
+    parser.add_argument("--groups", default="groups.toml", help="or decides.toml: what decides a result")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at once")
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests a mutant, the quickest first")
     parser.add_argument("--ledger", default="ledger.jsonl")
     arguments = parser.parse_args()
     if arguments.command == "record":
-        record(ROOT, WORK)
+        record(ROOT, WORK, arguments.files)
     elif arguments.command == "show":
         arguments.key = arguments.files[0]
         show(arguments)

@@ -13,8 +13,8 @@ from pathlib import Path
 import coverage
 
 
-def record(root: Path, work: Path) -> None:
-    """Run the default suite once, in file order, with a context a test, and keep what it says."""
+def record(root: Path, work: Path, tests: list[str]) -> None:
+    """Run the default suite (or these tests) once, in file order, with a context a test, and keep what it says."""
     work.mkdir(parents=True, exist_ok=True)
     (work / "coverage").unlink(missing_ok=True)
     settings = work / "coverage.rc"
@@ -27,7 +27,7 @@ def record(root: Path, work: Path) -> None:
         "PYTHONPATH": os.pathsep.join([here, str(root), str(root / "plugins")]),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "durations_plugin", "--cov",
-               f"--cov-config={settings}", "--cov-context=test", "--cov-report="]  # fmt: skip
+               f"--cov-config={settings}", "--cov-context=test", "--cov-report=", *tests]  # fmt: skip
     code = subprocess.run(command, cwd=root, env=environment, check=False).returncode
     if code:
         sys.exit(f"the suite must pass before it can be tested (pytest ended with {code})")

@@ -1,0 +1,123 @@
+"""Who is trained on, who is validated on and who is scored; and how their crops are cut."""
+
+import hashlib
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from kpcore.config import Augmentation, TrainingTable
+from kpcore.data.geometry import reach
+from kpcore.data.store import Cut
+from kpcore.errors import KpError
+from kpcore.study.setup import open_study
+from kpcore.study.workshop import cuts, divide, hold_out, open_workshop, spread, wanted_stores
+from kpcore.training.device import Device
+
+CPU = Device(torch.device("cpu"), "fp32", 1)
+
+
+@pytest.fixture
+def study(tmp_path, tiny_study, tiny_mpii):
+    file = tmp_path / "study.toml"
+    file.write_text(tiny_study)
+    return lambda *sets: open_study(file, None, [f"dataset.root={tiny_mpii}", *sets], lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("people", "wanted", "expected"),
+    [
+        ([3, 5, 7], None, [3, 5, 7]),
+        ([3, 5, 7], 3, [3, 5, 7]),
+        ([3, 5, 7], 9, [3, 5, 7]),
+        (range(11), 3, [0, 5, 10]),
+        (range(10, 16), 5, [10, 11, 12, 14, 15]),
+        (range(4), 1, [0]),
+    ],
+)
+def test_some_people_are_spread_evenly_over_all(people, wanted, expected):
+    assert spread(people, wanted) == expected
+
+
+def test_people_are_held_out_by_their_images_name(dots_store):
+    """By a hash: two people of one image stay together, and the others' number or order changes nothing."""
+    images = tuple(f"image{row // 2}" for row in range(400))
+    store = SimpleNamespace(people=replace(dots_store["train"].people, image_ids=images))
+    kept, held = hold_out(store, range(400), 0.25)
+    assert sorted(kept + held) == list(range(400))
+    assert kept == sorted(kept)
+    assert held == sorted(held)
+    assert not {images[place] for place in kept} & {images[place] for place in held}
+    assert 60 < len(held) < 140
+    for place in held:
+        digest = hashlib.sha256(images[place].encode()).digest()[:8]
+        assert int.from_bytes(digest, "big") / 2**64 < 0.25
+    some = [place for place in range(400) if place % 3]
+    assert hold_out(store, some, 0.25) == ([p for p in some if p in kept], [p for p in some if p in held])
+    assert set(held) < set(hold_out(store, range(400), 0.5)[1])
+
+
+def test_the_paper_validates_on_the_validation_part_and_trains_on_everybody(study):
+    opened = study()
+    groups = divide(opened, opened.data[""], CPU, None)
+    assert (groups.training.store.part, list(groups.training.people)) == ("train", list(range(12)))
+    assert (groups.validation.store.part, list(groups.validation.people)) == ("valid", [0, 1, 2, 4, 5])
+    assert (groups.scored.store.part, list(groups.scored.people)) == ("valid", list(range(6)))
+
+
+def test_a_held_out_share_is_validated_on_and_not_trained_on(study):
+    opened = study('training.select_on="held_out"', "training.held_out=0.4")
+    groups = divide(opened, opened.data[""], CPU, None)
+    assert groups.training.store.part == groups.validation.store.part == "train"
+    kept, held = hold_out(groups.training.store, range(12), 0.4)
+    assert list(groups.training.people) == kept
+    assert list(groups.validation.people) == spread(held, 5)
+    assert (groups.scored.store.part, len(groups.scored.people)) == ("valid", 6)
+
+
+@pytest.mark.parametrize("select_on", ["valid", "held_out"])
+def test_who_is_left_out_is_neither_trained_nor_validated_on(study, select_on):
+    opened = study(f'training.select_on="{select_on}"', "training.held_out=0.4")
+    data = replace(opened.data[""], left_out=(0, 3, 11))
+    groups = divide(opened, data, CPU, None)
+    assert not {0, 3, 11} & set(groups.training.people)
+    if select_on == "held_out":
+        assert not {0, 3, 11} & set(groups.validation.people)
+    assert data.people("train") == 9
+    assert data.people("valid") == 6
+
+
+def test_a_part_that_cannot_fill_a_batch_is_told(study):
+    assert divide(study("training.batch_size=12"), study().data[""], CPU, None)
+    opened = study("training.batch_size=13")
+    with pytest.raises(KpError, match=r"12 people to train on and 5 to validate on are too few for .*batch_size = 13"):
+        divide(opened, opened.data[""], CPU, None)
+
+
+def test_only_training_crops_have_a_margin():
+    settings = TrainingTable(resolution=64, crops="jpeg", augmentation=Augmentation(scale=(0.5, 1.5), rotation=10.0))
+    assert cuts(settings) == {
+        "train": Cut(64, reach(settings.augmentation), "jpeg"),
+        "valid": Cut(64, 1.0, "jpeg"),
+    }
+
+
+def test_the_stores_that_are_announced_are_those_that_are_made(study):
+    opened = study()
+    wanted = wanted_stores(opened)
+    assert [(one.part, one.people, one.path.exists()) for one in wanted] == [("train", 12, False), ("valid", 6, False)]
+    announced = [one.size for one in wanted]
+    open_workshop(opened, CPU, [""])
+    for one, size in zip(wanted, announced, strict=True):
+        assert one.path.exists()
+        assert size <= one.size < size + 100_000
+
+
+def test_an_evaluator_is_that_of_the_study(study):
+    opened = study("evaluation.batch_size=7")
+    shop = open_workshop(opened, CPU, ["", ""])
+    assert list(shop.groups) == [""]
+    assert shop.evaluator.batch_size == 7
+    assert (shop.evaluator.backbone, shop.evaluator.codec) == (opened.backbone, opened.codec)
+    assert shop.evaluator.device == CPU
