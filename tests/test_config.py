@@ -253,6 +253,12 @@ def test_a_table_whose_name_changes_forgets_the_other_s_options():
     assert same["codec"] == {"name": "heatmap", "sigma": 2.0}
 
 
+def test_a_profile_of_a_file_without_profiles_is_told():
+    with pytest.raises(KpError, match=r"s\.toml: unknown profile 'small'"):
+        assemble({"study": {}}, profile="small", sets=(), where="s.toml")
+    assert assemble({"study": {"name": "x"}}, profile=None, sets=(), where="s.toml") == {"study": {"name": "x"}}
+
+
 def test_an_unknown_profile_is_told():
     with pytest.raises(KpError, match=r"s: unknown profile 'quik'; did you mean 'quick'\? \(quick exist\)"):
         assemble(DOCUMENT, profile="quik", sets=[], where="s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -78,8 +78,8 @@ class Outcome:
     history: list[dict[str, Any]]
     best_epoch: int
     best: float | None
-    seconds: dict[str, float] = field(default_factory=dict)
-    at_epoch: list[float] = field(default_factory=list)
+    seconds: dict[str, float]
+    at_epoch: list[float]
     """Seconds of training, validation left out, when each epoch had ended."""
 
     @property

@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
         self.momentum = momentum
         self.eps = eps
         self.dtype = dtype
-        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0, "matrices": False})
+        super().__init__(groups, {})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]

@@ -2,7 +2,8 @@
 
 The operators are mutmut's, without its trampolines, so that decorated functions, properties, defaults of settings and
 module constants are changed as well; three are our own: a statement is dropped, a condition is turned round, an entry
-of a dict display is dropped. Types, docstrings, the wording of errors and descriptions are left alone.
+of a dict display is dropped. Types, docstrings, descriptions, what stands in a ``raise`` and the ``strict`` of a
+``zip`` are left alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from mutmut.mutation.mutators import mutation_operators
 
 WORDS = {"description", "title", "help"}
 """Arguments that are text for people."""
+GUARDS = {"strict"}
+"""Arguments that only check what holds anyway: ``zip`` of things of one length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +152,10 @@ def _changes(operator: Operator, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def _says_less(node: cst.CSTNode, changed: cst.CSTNode) -> bool:
-    """Whether all that is lost is a text for people."""
+    """Whether all that is lost is a text for people, or a guard."""
     if not (isinstance(node, cst.Call) and isinstance(changed, cst.Call)):
         return False
-    words = [arg for arg in node.args if arg.keyword is not None and arg.keyword.value in WORDS]
+    words = [arg for arg in node.args if arg.keyword is not None and arg.keyword.value in WORDS | GUARDS]
     return any(arg not in changed.args for arg in words)
 
 
@@ -163,5 +166,5 @@ def _left_alone(node: cst.CSTNode) -> bool:
     if isinstance(node, cst.If) and m.matches(node.test, m.Name("TYPE_CHECKING")):
         return True
     if isinstance(node, cst.Arg):
-        return node.keyword is not None and node.keyword.value in WORDS
+        return node.keyword is not None and node.keyword.value in WORDS | GUARDS
     return m.matches(node, m.SimpleStatementLine([m.Expr(m.SimpleString())]))
