@@ -17,6 +17,7 @@ from kpcore.cache import content_key
 from kpcore.config import ComponentTable, ModeTable, StudyConfig
 from kpcore.errors import KpError
 from kpcore.keypoints import Column
+from kpcore.plans import Layout
 from kpcore.registry import registry
 from kpcore.study import jobs
 from kpcore.study.data import generate
@@ -376,3 +377,75 @@ def test_a_generators_options_and_version_name_its_folder(tmp_path, monkeypatch)
     assert folder(frames=7) != first
     monkeypatch.setattr(known.component("generator", "mice"), "version", "other")
     assert folder(frames=6) != first
+
+
+def test_what_a_key_is_made_of_is_named_and_is_json(opened):
+    """job.json shows it to people: names must tell, and what is read back must be what was hashed."""
+    settings = plan_jobs(opened(), CPU).jobs[0].settings
+    assert set(settings) == {
+        "format", "backbone", "pretrained", "codec", "training", "validation", "evaluation", "numerics", "versions",
+        "data", "heads", "keypoints", "columns", "stages", "strategy", "seed", "sources",
+    }  # fmt: skip
+    assert set(settings["data"][0]) == {"train", "valid", "skeleton", "left_out"}
+    assert set(settings["validation"]) == {"name", "options", "plugin", "version", "people", "flip_test"}
+    assert set(settings["evaluation"]) == {"flip_test", "batch_size"}
+    assert settings["numerics"] == {"device": "cpu", "precision": "fp32", "threads": 1}
+    assert json.loads(json.dumps(settings)) == settings
+    assert content_key(json.loads(json.dumps(settings))) == content_key(settings)
+    assert settings["strategy"] is None
+    assert plan_jobs(opened(), CPU).rows[0].job.settings["strategy"]["name"] == "transfer"
+
+
+CHAIN = {
+    "split.name": "explicit",
+    "split.sets.x.steps": [["knee", "ankle"], ["hip"], ["wrist"]],
+    "backbone.stages": [1, 2, 3],
+    "study.seeds": [4],
+}
+
+
+def test_a_chain_is_one_job_a_step_of_which_only_the_first_has_no_mode(opened):
+    plan = plan_jobs(opened(**{"split.splits": ["a"], **CHAIN, "study.modes": ["transfer", "frozen", "random"]}), CPU)
+    found = {job.name: job for job in plan.jobs}
+    assert list(found) == [
+        "x-source-4", "x-transfer-step1-4", "x-transfer-4", "x-frozen-step1-4", "x-frozen-4", "x-random-4",
+    ]  # fmt: skip
+    for mode in ("transfer", "frozen"):
+        last = found[f"x-{mode}-4"]
+        (middle,) = last.sources
+        assert (middle.name, middle.step, middle.mode.name) == (f"x-{mode}-step1-4", 1, mode)
+        (first,) = middle.sources
+        assert (first, first.step, first.mode) == (found["x-source-4"], 0, None)
+        assert [len(job.layout.heads) for job in (first, middle, last)] == [1, 2, 3]
+        assert [job.final for job in (first, middle, last)] == [False, False, True]
+        assert {job.seed for job in (first, middle, last)} == {4}
+    assert found["x-random-4"].sources == ()
+    assert plan.shared == 1  # one source for two modes
+    assert [row.job.name for row in plan.rows] == ["x-transfer-4", "x-frozen-4", "x-random-4"]
+
+
+def test_a_strategy_is_asked_about_the_split_and_step_at_hand(opened, monkeypatch):
+    study = opened(**{"study.modes": ["transfer"]})
+    asked = []
+    kind = type(study.modes[0].strategy)
+    needs, layout = kind.needs, kind.layout
+    monkeypatch.setattr(kind, "needs", lambda self, *given: asked.append(given) or needs(self, *given))
+    monkeypatch.setattr(kind, "layout", lambda self, *given: asked.append(given) or layout(self, *given))
+    plan_jobs(study, CPU)
+    assert asked == [(study.splits[0], 1), (study.splits[0], 1, [1, 2])]
+
+
+def test_a_head_that_loses_what_is_scored_or_half_a_pair_is_told_with_the_jobs_name(opened, monkeypatch):
+    study = opened(**{"study.modes": ["random"]})
+    kind, target = type(study.modes[0].strategy), study.splits[0].target
+    for names, told in [
+        (target.names[1:], f"job d-random-0: the last head does not predict {target.names[0]}, which its step is"),
+        (
+            (*target.names, "r_wrist"),
+            "job d-random-0: its last head predicts 'r_wrist' without its mirror partner 'l_w",
+        ),
+    ]:
+        head = target.skeleton.select(names)
+        monkeypatch.setattr(kind, "layout", lambda self, *given, head=head: Layout((head, head)))
+        with pytest.raises(KpError, match=told):
+            plan_jobs(study, CPU)

@@ -622,6 +622,14 @@ def test_the_optimiser_has_the_settings_it_was_given(learner, settings, kind, ex
     }
 
 
+@pytest.mark.parametrize(("kind", "fused"), [("cpu", True), ("meta", False)])
+def test_adamw_is_one_kernel_where_torch_has_one(learner, kind, fused):
+    """Several hundred small tensors one by one cost more than it."""
+    one = learner()
+    made = make_optimizer(one.network, one.plan, Optimizer(name="adamw"), Device(torch.device(kind), "fp32", 1))
+    assert made.defaults["fused"] is fused
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_muon_has_the_settings_it_was_given(learner, precision, dtype):
     one = learner()
