@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,15 @@ from kpcore.training.evaluate import Evaluator
 from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations, noise_seed
 from kpcore.training.muon import Muon, is_matrix
 from kpcore.training.schedule import LearningRate, Progress, one_cycle
-from kpcore.training.step import Learner, StepBatch, Stepper, make_optimizer, select_channels, supervised_loss
+from kpcore.training.step import (
+    Learner,
+    StepBatch,
+    Stepper,
+    draw_targets,
+    make_optimizer,
+    select_channels,
+    supervised_loss,
+)
 from kpcore.weights import fingerprint
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
@@ -628,6 +637,38 @@ def test_adamw_is_one_kernel_where_torch_has_one(learner, kind, fused):
     one = learner()
     made = make_optimizer(one.network, one.plan, Optimizer(name="adamw"), Device(torch.device(kind), "fp32", 1))
     assert made.defaults["fused"] is fused
+    assert make_optimizer(one.network, one.plan, Optimizer(), CPU).defaults["foreach"]
+
+
+def test_a_gradient_scaler_goes_on_where_it_was(learner):
+    """Its scale is found by trial, over thousands of steps."""
+    one, told = Stepper(learner(), Optimizer()), []
+    one.scaler = SimpleNamespace(state_dict=lambda: {"scale": 512.0}, load_state_dict=told.append)
+    state = one.state()
+    assert state["scaler"] == {"scale": 512.0}
+    one.restore(state, 0)
+    assert told == [{"scale": 512.0}]
+
+
+def test_targets_are_as_wide_and_high_as_the_prediction(codec, figure, first_batch):
+    keypoints = figure.select(["head", "l_hand"])
+    targets = draw_targets(keypoints, first_batch, codec, torch.zeros(8, 2, 6, 10), 4)
+    columns = list(keypoints.indices)
+    expected = codec.encode(first_batch.points[:, columns], first_batch.state[:, columns], (6, 10), 4)
+    assert targets.maps.shape == (8, 2, 6, 10)
+    assert torch.equal(targets.maps, expected.maps)
+    assert torch.equal(targets.weights, expected.weights)
+
+
+def test_targets_of_one_set_are_drawn_once(learner, layout, first_batch, monkeypatch):
+    """Stages on the same keypoints share them; the sum of their losses is the same."""
+    drawn = []
+    hands = layout.heads[0]
+    one = learner(layout=Layout((hands, hands)))
+    encode = type(one.codec).encode
+    monkeypatch.setattr(type(one.codec), "encode", lambda self, *given: drawn.append(1) or encode(self, *given))
+    supervised_loss(forward(one, first_batch), first_batch, one)
+    assert len(drawn) == 1
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
