@@ -65,27 +65,11 @@ class Arena:
     known: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Arena:
-        names = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=self.root, check=True, capture_output=True, text=True,
-        ).stdout.split("\0")  # fmt: skip
-        for number in range(self.jobs):
-            tree = self.work / f"tree{number}"
-            shutil.rmtree(tree, ignore_errors=True)
-            for name in filter(None, names):
-                if (self.root / name).is_file():
-                    (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(self.root / name, tree / name)
-            self.trees.append(tree)
-        # Tests that are not there would look like mutants that cannot be imported.
-        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", ""]
-        listed = subprocess.run(command, cwd=self.trees[0], capture_output=True, text=True, check=False).stdout
-        self.known = {line.strip() for line in listed.splitlines() if "::" in line}
+        self.trees = [_copy(self.root, self.work / f"tree{number}") for number in range(self.jobs)]
+        self.known = _listed(self.trees[0])
         for name in HEAVY:
-            try:
+            with contextlib.suppress(ImportError):
                 importlib.import_module(name)
-            except ImportError:
-                print(f"(no {name} here)", file=sys.stderr)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,25 +88,30 @@ class Arena:
         if gone:
             raise RuntimeError(f"{len(gone)} recorded tests are gone ({gone[0]}); record again")
         self._check(trials)
-        waiting, free, seats = list(reversed(trials)), list(self.trees), dict[int, _Seat]()
-        while waiting or seats:
-            while waiting and free:
-                one, tests = waiting.pop()
-                if not tests:
-                    yield one, tests, Verdict("survived", "", 0.0)
-                    continue
-                tree = free.pop()
-                limit = SLACK + 3 * sum(durations[test] for test in tests)
-                seats[_start(tree, one.code, one.file, tests)] = _Seat(tree, (one, tests), time.monotonic(), limit)
-            for process in list(seats):
-                verdict = _ended(process, seats[process])
-                if verdict is not None:
-                    seat = seats.pop(process)
-                    one = seat.trial[0]
-                    shutil.copyfile(self.root / one.file, seat.tree / one.file)
-                    free.append(seat.tree)
-                    yield *seat.trial, verdict
-            time.sleep(0.02)
+        waiting, free = list(reversed(trials)), list(self.trees)
+        seats: dict[int, _Seat] = {}
+        try:
+            while waiting or seats:
+                while waiting and free:
+                    one, tests = waiting.pop()
+                    if tests:
+                        tree, limit = free.pop(), SLACK + 3 * sum(durations[test] for test in tests)
+                        process = _start(tree, one.code, one.file, tests)
+                        seats[process] = _Seat(tree, (one, tests), time.monotonic(), limit)
+                    else:
+                        yield one, tests, Verdict("survived", "", 0.0)
+                for process in list(seats):
+                    verdict = _ended(process, seats[process])
+                    if verdict is not None:
+                        seat = seats.pop(process)
+                        file = seat.trial[0].file
+                        shutil.copyfile(self.root / file, seat.tree / file)
+                        free.append(seat.tree)
+                        yield *seat.trial, verdict
+                time.sleep(0.02)
+        finally:
+            for process in seats:
+                _end(process)
 
     def _check(self, trials: Sequence[Trial]) -> None:
         """Whatever fails from here on is a mutant's doing: the tests of a few trials must pass on the tree as it is."""
@@ -133,6 +122,25 @@ class Arena:
             _, status = os.waitpid(process, 0)
             if os.waitstatus_to_exitcode(status):
                 raise RuntimeError(f"tests fail without a mutant:\n{(self.trees[0] / 'log').read_text()[-3000:]}")
+
+
+def _copy(root: Path, tree: Path) -> Path:
+    """Copy what git knows or would take into a tree of its own."""
+    shutil.rmtree(tree, ignore_errors=True)
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (root / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, tree / name)
+    return tree
+
+
+def _listed(tree: Path) -> set[str]:
+    """Return the tests that there are: one that is not there would look like a mutant that cannot be imported."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", ""]
+    listed = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False).stdout
+    return {line.strip() for line in listed.splitlines() if "::" in line}
 
 
 def _start(tree: Path, code: str, file: str, tests: list[str]) -> int:
@@ -173,13 +181,18 @@ def _try(tree: Path, tests: list[str]) -> None:
         os._exit(status)
 
 
+def _end(process: int) -> None:
+    """End a child with all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+
+
 def _ended(process: int, seat: _Seat) -> Verdict | None:
     seconds = time.monotonic() - seat.started
     pid, status = os.waitpid(process, os.WNOHANG)
     if pid == 0 and seconds < seat.limit:
         return None
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process, signal.SIGKILL)
+    _end(process)
     if pid == 0:
         os.waitpid(process, 0)
         return Verdict("timeout", "the clock", seconds)
