@@ -403,6 +403,26 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_iterations(learner, task, tmp
     assert [record["loss"] for record in Training(one, tmp_path).run(Quiet()).history] == [3.0, 3.0]
 
 
+def test_every_epoch_is_started_and_ends_in_a_checkpoint(learner, task, tmp_path, monkeypatch):
+    """Written beside it and put in its place: a kill at any time leaves the last whole one."""
+    started, held = [], []
+    real = Stepper.start_epoch
+    monkeypatch.setattr(Stepper, "start_epoch", lambda self, epoch: started.append(epoch) or real(self, epoch))
+
+    def value(network):
+        there = (tmp_path / CHECKPOINT).exists()
+        held.append(len(torch.load(tmp_path / CHECKPOINT, weights_only=True)["history"]) if there else 0)
+        return 0.0
+
+    one = task(learner(), validate=value, epochs=3, iterations_per_epoch=1)
+    Training(one, tmp_path).run(Quiet())
+    assert (started, held) == ([0, 1, 2], [0, 1, 2])
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    started.clear()
+    Training(task(learner(), validate=value, epochs=4, iterations_per_epoch=1), tmp_path).run(Quiet())
+    assert started == [0, 1, 2, 3]  # what was thawed is thawed again, in order
+
+
 def test_batches_go_on_from_epoch_to_epoch(learner, task, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(Stepper, "step", lambda self, batch: seen.append(batch.rows.tolist()) or torch.zeros(()))

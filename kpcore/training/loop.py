@@ -73,7 +73,7 @@ def noise_seed(seed: int, epoch: int) -> int:
 
 @dataclass
 class Outcome:
-    """How a training ended."""
+    """How a training ended, after one epoch or more."""
 
     history: list[dict[str, Any]]
     best_epoch: int
@@ -90,7 +90,7 @@ class Outcome:
     @property
     def iterations(self) -> int:
         """Iterations that were trained."""
-        return int(self.history[-1]["iterations"]) if self.history else 0
+        return int(self.history[-1]["iterations"])
 
 
 class Training:
