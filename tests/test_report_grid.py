@@ -1,0 +1,183 @@
+"""A table's text, cell by cell and note by note, from results made by hand."""
+
+import pytest
+
+from kpcore.report.grid import grid, grids
+from kpcore.study.results import DataInfo, JobInfo, ModeInfo, Results, Retained, Row, SplitInfo
+
+SPLIT = SplitInfo(name="a", steps=(("hip",), ("elbow", "wrist")), columns=("elbow", "wrist"))
+LABELS = {"transfer": "Transfer learning", "random": "Random initialization"}
+
+
+def row(mode, seed, elbow, wrist, *, split="a", status="done", **more):
+    place = {"split": split, "mode": mode, "seed": seed, "job": f"{split}-{mode}-{seed}", "status": status}
+    if status != "done":
+        return Row(**place, **more)
+    scores = {"columns": {"elbow": elbow, "wrist": wrist}, "average": (elbow + wrist) / 2}
+    return Row(**{**place, **scores, "convention": "PCK", "epochs": 1, "best_epoch": 1, "iterations": 1, **more})
+
+
+def results(*rows, modes=("transfer", "random"), splits=(SPLIT,), preset="own", **changes):
+    jobs = tuple(
+        JobInfo(key=one.job, name=one.job, split=one.split, mode=one.mode, seed=one.seed, step=1, status=one.status)
+        for one in rows
+    )
+    data = DataInfo(label="MPII", list="newell", people={"train": 1200, "valid": 6}, sample=False)
+    return Results(
+        **{
+            "study": "by_hand", "preset": preset, "data": data, "validation_convention": "PCK", "splits": splits,
+            "modes": tuple(ModeInfo(name=mode, summary=LABELS.get(mode, mode)) for mode in modes), "jobs": jobs,
+            "rows": rows, **changes,
+        }
+    )  # fmt: skip
+
+
+TWO_SEEDS = (
+    row("transfer", 0, 80.0, 60.0), row("transfer", 1, 82.0, 64.0), row("random", 0, 70.0, 61.0),
+    row("random", 1, 71.0, 61.0),
+)  # fmt: skip
+
+
+def cells(table, place):
+    return dict(zip(table.header, table.rows[place], strict=True))
+
+
+def test_a_table_names_data_people_convention_and_preset():
+    (table,) = grids(results(*TWO_SEEDS))
+    assert table.title == "Split a: MPII; list newell; people: 1,200 train, 6 valid; PCK; preset own"
+    assert table.sets == ("S1: hip", "S2: elbow, wrist")
+    assert table.scores == 3
+    pending = grid(results(row("random", 0, 0, 0, status="pending"), modes=("random",)), SPLIT)
+    assert "; nothing scored yet; " in pending.title
+
+
+def test_a_row_has_means_spreads_differences_and_seeds():
+    table = grid(results(*TWO_SEEDS), SPLIT)
+    assert cells(table, 0) == {
+        "Mode": "Transfer learning", "elbow": "81.0 ± 1.4", "wrist": "62.0 ± 2.8", "Average": "71.5 ± 2.1",
+        "vs random": "+5.8", "Seeds": "2",
+    }  # fmt: skip
+    assert cells(table, 1)["vs random"] == "–"
+    assert table.notes == (
+        "Mean ± sample standard deviation over seeds.",
+        "vs random: difference of the averages over the seeds that both modes have; it comes without an interval and"
+        " shows no effect by itself.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("modes", "compared"), [(("transfer", "random"), True), (("random",), False), (("transfer", "frozen"), False)]
+)
+def test_the_baseline_is_compared_with_where_it_and_another_mode_are_there(modes, compared):
+    table = grid(results(*(row(mode, 0, 50.0, 60.0) for mode in modes), modes=modes), SPLIT)
+    assert ("vs random" in table.header) == compared
+    assert any("vs random" in note for note in table.notes) == compared
+
+
+def test_one_seed_is_said_to_decide_nothing_and_what_is_undone_is_named():
+    made = results(
+        row("transfer", 0, 80.0, 60.0),
+        row("transfer", 1, 0, 0, status="failed", reason="the loss is nan"),
+        row("random", 0, 0, 0, status="pending"),
+    )
+    table = grid(made, SPLIT)
+    assert cells(table, 0)["Seeds"] == "1, 1 failed"
+    assert cells(table, 1)["Seeds"] == "0, 1 pending"
+    assert cells(table, 0)["Average"] == "70.0"
+    assert cells(table, 1)["Average"] == cells(table, 0)["vs random"] == "–"
+    assert table.notes == (
+        "1 seed: no spread; one seed decides nothing.",
+        "vs random: difference of the averages over the seeds that both modes have; it comes without an interval and"
+        " shows no effect by itself.",
+        "Transfer learning, seed 1: failed: the loss is nan",
+        "Random initialization, seed 0: pending",
+    )
+
+
+def test_errors_have_two_decimals_and_say_that_lower_is_better():
+    table = grid(results(*TWO_SEEDS, higher_is_better=False), SPLIT)
+    assert cells(table, 0)["elbow"] == "81.00 ± 1.41"
+    assert cells(table, 0)["vs random"] == "+5.75"
+    assert "; PCK (lower is better); " in table.title
+
+
+def test_the_mean_shape_is_the_last_row_where_it_was_scored():
+    shaped = SPLIT.model_copy(update={"mean_shape": {"elbow": 12.34, "average": 10.0}})
+    table = grid(results(*TWO_SEEDS, splits=(shaped,)), shaped)
+    assert table.rows[-1] == ("Mean shape", "12.3", "–", "10.0", "–", "–")
+    assert len(table.rows) == 3
+    assert len(grid(results(*TWO_SEEDS), SPLIT).rows) == 2
+
+
+def kept(average, before, normaliser="", step=0):
+    return Retained(
+        step=step, normaliser=normaliser, keypoints=("hip",), columns={"hip": average}, average=average, before=before
+    )
+
+
+@pytest.mark.parametrize(
+    ("retained", "told"),
+    [
+        ([kept(70.0, 75.0)], "on S1: 70.0; the network trained on it alone 75.0."),
+        ([kept(70.0, None)], "on S1: 70.0."),
+        ([kept(70.0, None, "box")], "on S1 (its own data, normaliser: box): 70.0."),
+        ([kept(70.0, 75.0, "box")], "on S1 (its own data, normaliser: box): 70.0; the network trained on it alone 75."),
+        ([kept(70.0, 75.0, step=1)], "on S2: 70.0; the network trained on it alone 75.0."),
+    ],
+)
+def test_what_is_still_predicted_of_earlier_steps_is_noted(retained, told):
+    table = grid(results(row("transfer", 0, 80.0, 60.0, retained=retained), modes=("transfer",)), SPLIT)
+    assert table.notes[0].startswith(f"Transfer learning, {told}")
+    assert len(table.notes) == 2
+
+
+def test_what_is_still_predicted_is_summarised_over_seeds_a_mode_and_step():
+    rows = [
+        row("transfer", seed, 80.0, 60.0, retained=[kept(70.0 + 2 * seed, 75.0), kept(50.0, None, step=1)])
+        for seed in (0, 1)
+    ]
+    other = row("random", 0, 80.0, 60.0, retained=[kept(30.0, None)])
+    notes = grid(results(*rows, other), SPLIT).notes
+    assert notes[:3] == (
+        "Transfer learning, on S1: 71.0 ± 1.4; the network trained on it alone 75.0 ± 0.0.",
+        "Transfer learning, on S2: 50.0 ± 0.0.",
+        "Random initialization, on S1: 30.0.",
+    )
+
+
+def test_sets_say_where_they_are_from_and_what_meets_no_partner():
+    split = SPLIT.model_copy(
+        update={
+            "datasets": ("sports", ""), "extra": ("neck",), "missing": ("upper_neck", "chin"), "overlap": ("wrist",),
+            "unused": ("toe",),
+        }
+    )  # fmt: skip
+    assert grid(results(*TWO_SEEDS, splits=(split,)), split).sets == (
+        "S1 (from sports): hip",
+        "S2 (from own data): elbow, wrist",
+        "Unknown to the last data set: neck",
+        "Unknown to the earlier data sets: upper_neck, chin",
+        "In both: wrist",
+        "Unused: toe",
+    )
+
+
+PUBLISHED = SPLIT.model_copy(update={"reference": {"transfer": {"elbow": 80.0, "wrist": 63.0, "average": 71.5}}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"preset": "paper"}, ""),
+        ({"preset": "small"}, "preset small"),
+        ({"preset": "paper", "data": DataInfo(label="M", list="", people={}, sample=True)}, "sample data"),
+    ],
+)
+def test_published_figures_are_compared_where_they_can_be(changes, reason):
+    table = grid(results(*TWO_SEEDS, splits=(PUBLISHED,), **changes), PUBLISHED)
+    assert cells(table, 0)["Paper avg"] == "71.5"
+    assert cells(table, 0)["vs paper"] == ("–" if reason else "0.0")
+    assert cells(table, 1)["Paper avg"] == cells(table, 1)["vs paper"] == "–"
+    assert [note for note in table.notes if "Paper" in note] == (
+        [f"Paper's figures: not comparable: {reason}."] if reason else []
+    )
