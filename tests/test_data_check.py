@@ -140,6 +140,65 @@ def test_what_lies_beyond_the_picture_is_counted_and_the_border_is_inside(image,
     assert the(seen, "crop reaches beyond").count == 1
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "outside"),
+    [
+        (-0.5, 10, False), (-0.51, 10, True), (10, -0.5, False), (10, -0.51, True),
+        (WIDTH - 0.5, 10, False), (WIDTH - 0.49, 10, True), (10, HEIGHT - 0.5, False), (10, HEIGHT - 0.49, True),
+    ],
+)  # fmt: skip
+def test_a_picture_ends_half_a_pixel_beyond_its_outermost_centres(image, x, y, outside):
+    points = np.array([[20, 12], [x, y]], np.float32)
+    findings = found(Made(train=[person(image, points=points)]))
+    assert any("truncated: 1 labelled keypoints lie outside" in what for what in findings) == outside
+    unlabelled = person(image, points=points, state=np.array([2, 0], np.uint8))
+    assert not any("truncated" in what for what in found(Made(train=[unlabelled])))
+
+
+@pytest.mark.parametrize(
+    ("centre", "side", "beyond"),
+    [
+        ((11.5, 16), 24.0, False), ((11.4, 16), 24.0, True), ((WIDTH - 12.5, 16), 24.0, False),
+        ((WIDTH - 12.4, 16), 24.0, True), ((20, 11.5), 24.0, False), ((20, 11.4), 24.0, True),
+        ((20, HEIGHT - 12.5), 24.0, False), ((20, HEIGHT - 12.4), 24.0, True),
+    ],
+)  # fmt: skip
+def test_a_crop_that_reaches_beyond_the_picture_is_noted(image, centre, side, beyond):
+    made = person(image, centre=np.array(centre, np.float32), side=side)
+    assert any("crop reaches beyond the picture" in what for what in found(Made(train=[made]))) == beyond
+
+
+@pytest.mark.parametrize(("sides", "level"), [(3.0, None), (3.1, "warning"), (20.0, "warning"), (20.1, "error")])
+def test_how_far_a_keypoint_may_be_is_counted_in_crop_sides(image, sides, level):
+    points = np.array([[20, 15], [20 + sides * 24.0, 15]], np.float32)
+    findings = check_part(Made(train=[person(image), person(image, 5, points=points)]), "train", decode=False)
+    far = [finding for finding in findings if "crop sides from the crop's centre" in finding.what]
+    assert [finding.level for finding in far] == ([level] if level else [])
+    assert all("(first: one.jpg, row 5)" in finding.what and finding.count == 1 for finding in far)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"side": 50_000.0}, False), ({"side": 50_001.0}, True), ({"side": 0.0}, True), ({"side": np.inf}, True),
+        ({"normaliser": 0.0}, True), ({"normaliser": -1.0}, True), ({"normaliser": np.nan}, True),
+        ({"normaliser": 0.001}, False), ({"centre": np.array([np.nan, 1], np.float32)}, True),
+    ],
+)  # fmt: skip
+def test_lengths_are_positive_numbers(image, changes, wrong):
+    findings = check_part(Made(train=[person(image, 7, **changes)]), "train", decode=False)
+    errors = [finding for finding in findings if finding.level == "error"]
+    assert bool(errors) == wrong
+    assert all("row 7" in finding.what for finding in errors)
+
+
+def test_what_is_not_labelled_is_counted_and_a_part_of_nobody_is_an_error(image):
+    half = person(image, state=np.array([2, 0], np.uint8))
+    findings = check_part(Made(train=[half, person(image, 1), person(image, 2)]), "train", decode=False)
+    assert findings == [Finding("note", "keypoints not labelled, 16.7% of 6", 1)]
+    assert check_part(Made(train=[]), "train", decode=False) == [Finding("error", "nobody is in this part", 0)]
+
+
 def test_images_in_two_parts_are_a_warning(image):
     dataset = Made(train=[person(image)], valid=[person(image, 3), person(image, 4, image_id="two")])
     assert the(found(dataset), "also in part 'valid' (first: one)").count == 1
