@@ -643,6 +643,18 @@ def trained(source_of, train, narrow, codec):
     return make
 
 
+@pytest.fixture
+def once(learned, trained):
+    """The same, trained once for all tests that ask for it under this name; to be looked at only."""
+
+    def make(name, *what, **training):
+        if name not in learned:
+            learned[name] = trained(*what, **training)
+        return learned[name]
+
+    return make
+
+
 def distance(network, source):
     """How far the carried weights of the body are from the source's."""
     theirs = dict(source.named_parameters())
@@ -653,28 +665,27 @@ def distance(network, source):
     )
 
 
-def test_l2sp_stays_nearer_to_the_source_than_transfer(trained, overlap):
-    distances = [
-        distance(*trained(mode("l2sp", alpha=alpha, beta=0.0), overlap, steps=40)) for alpha in (0.0, 0.1, 10.0)
-    ]
+def pulled(once, overlap, alpha=0.0, beta=0.0):
+    return once(f"l2sp {alpha} {beta}", mode("l2sp", alpha=alpha, beta=beta), overlap, steps=40)
+
+
+def test_l2sp_stays_nearer_to_the_source_than_transfer(once, overlap):
+    distances = [distance(*pulled(once, overlap, alpha=alpha)) for alpha in (0.0, 0.1, 10.0)]
     assert distances[0] > distances[1] > distances[2]
     assert distances[2] < 0.2 * distances[0]
-    free, source = trained(mode("transfer"), overlap, steps=40)
-    assert distance(free, source) == distances[0]
 
 
-def test_l2sp_shrinks_what_is_new(trained, overlap):
+def test_l2sp_shrinks_what_is_new(once, overlap):
     def size(beta):
-        network, _ = trained(mode("l2sp", alpha=0.0, beta=beta), overlap, steps=40)
+        network, _ = pulled(once, overlap, beta=beta)
         return network.get_parameter("head1.weight").square().sum().item()
 
     assert size(10.0) < 0.5 * size(0.0)
 
 
-def test_l2sp_without_a_pull_is_transfer_bit_by_bit(trained, overlap):
-    pulled, _ = trained(mode("l2sp", alpha=0.0, beta=0.0), overlap, steps=6)
-    free, _ = trained(mode("transfer"), overlap, steps=6)
-    assert fingerprint(pulled.state_dict()) == fingerprint(free.state_dict())
+def test_l2sp_without_a_pull_is_transfer_bit_by_bit(once, trained, overlap):
+    free, _ = trained(mode("transfer"), overlap, steps=40)
+    assert fingerprint(pulled(once, overlap)[0].state_dict()) == fingerprint(free.state_dict())
 
 
 def test_gradual_leaves_units_alone_until_they_thaw(trained, overlap):
@@ -706,10 +717,10 @@ def answers(network, store, keypoints, codec):
     return found, truth
 
 
-def test_replay_keeps_the_first_set_where_a_bigger_head_alone_forgets_it(trained, figure, dots_store, codec):
+def test_replay_keeps_the_first_set_where_a_bigger_head_alone_forgets_it(once, trained, figure, dots_store, codec):
     disjoint = split_of(figure, *SETS["disjoint"])
     names = disjoint.source.names
-    kept, source = trained(mode("replay"), disjoint, steps=150)
+    kept, source = once("replay", mode("replay"), disjoint, steps=150)
     lost, _ = trained(
         mode("replay"), disjoint, steps=150, change=lambda plan: replace(plan, extra_loss=None, teacher=False)
     )
@@ -722,11 +733,12 @@ def test_replay_keeps_the_first_set_where_a_bigger_head_alone_forgets_it(trained
     assert errors[0][1] < 0.8 * errors[1][1]
 
 
-def test_replay_learns_the_second_set_too(trained, figure, dots_store, codec):
+def test_replay_learns_the_second_set_too(once, trained, figure, dots_store, codec):
     disjoint = split_of(figure, *SETS["disjoint"])
     errors = []
-    for steps in (1, 150):
-        network, _ = trained(mode("replay"), disjoint, steps=steps)
+    for network, _ in (
+        trained(mode("replay"), disjoint, steps=1), once("replay", mode("replay"), disjoint, steps=150)
+    ):  # fmt: skip
         found, truth = answers(network, dots_store["valid"], disjoint.target.names, codec)
         errors.append(float((found - truth).norm(dim=-1).mean()))
     assert errors[1] < 0.6 * errors[0]
