@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import os
 import sqlite3
 from contextlib import closing
@@ -21,7 +22,7 @@ from kp_faces.ibug import ThreeHundredW
 from kp_faces.landmark_csv import parse_header
 from kp_faces.landmarks import Landmarks
 from kp_faces.pts import read_pts
-from kp_faces.skeletons import AFLW19, COFW29, FACES68, GROUPS, SKELETONS, WFLW98
+from kp_faces.skeletons import AFLW19, COFW29, FACES68, GROUPS, SKELETONS, WFLW98, group_of
 from kp_faces.synthetic.front import Expression, draw_build, draw_expression, landmarks
 from kp_faces.synthetic.head import Head, landmarks_3d
 from kp_faces.synthetic.paint import LEFT, SCALE, TOP, paint
@@ -1012,3 +1013,45 @@ def test_heads_turn_no_farther_than_asked(tmp_path):
         return np.abs(((tip - right) * (left - right)).sum(1) / ((left - right) ** 2).sum(1) - 0.5)
 
     assert aside(0).max() < 0.08 < aside(60).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    [
+        ("faces68", 16 + 2 * (4 + 6) + 8 + 12 + 8),  # jaw, brows and eyes, nose, lips outside and inside
+        ("wflw98", 32 + 2 * (9 + 8) + 8 + 12 + 8),
+        ("cofw29", 2 * (4 + 4 + 2 + 2)),
+        ("aflw19", 2 * (2 + 2 + 1 + 1)),
+    ],
+)
+def test_edges_join_landmarks_of_the_set_and_are_alike_on_both_sides(name, edges):
+    skeleton = SKELETONS[name]
+    pairs = {frozenset(edge) for edge in skeleton.edges}
+    mirrored = {frozenset(skeleton[point].mirror or point for point in edge) for edge in skeleton.edges}
+    assert mirrored == pairs
+    assert len(pairs) == len(skeleton.edges) == edges
+    assert {point for edge in pairs for point in edge} <= set(skeleton.names)
+
+
+def test_brows_and_eyes_of_the_small_sets_are_drawn_round():
+    pairs = {frozenset(edge) for edge in SKELETONS["cofw29"].edges}
+    for ring in (
+        ["r_brow_1", "r_brow_3", "r_brow_5", "r_brow_low_3"],
+        ["l_eye_outer", "l_eye_upper", "l_eye_inner", "l_eye_lower"],
+    ):
+        assert {frozenset(pair) for pair in zip(ring, [*ring[1:], ring[0]], strict=True)} <= pairs
+    pairs = {frozenset(edge) for edge in SKELETONS["aflw19"].edges}
+    assert {frozenset(pair) for pair in itertools.pairwise(["r_brow_1", "r_brow_3", "r_brow_5"])} <= pairs
+    assert frozenset(("l_eye_outer", "l_pupil")) in pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("jaw_3", "jaw"), ("chin", "jaw"), ("r_brow_1", "brow"), ("l_brow_low_3", "brow"), ("r_pupil", "eye"),
+        ("l_eye_outer", "eye"), ("r_nostril_1", "nose"), ("nose_tip", "nose"), ("mouth_upper", "mouth"), ("ear", ""),
+        ("r_ear", ""), ("browser", ""),
+    ],
+)  # fmt: skip
+def test_the_group_of_a_name_is_its_first_word_after_the_side(name, group):
+    assert group_of(name) == group

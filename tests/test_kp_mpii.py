@@ -606,3 +606,15 @@ def test_real_data_has_no_error_and_its_oddities_are_counted():
     assert not [finding for finding in found if finding.level != "note"]
     assert [f.count for f in found if "labelled keypoints lie outside" in f.what] == [2]
     assert [f.count for f in found if "keypoints not labelled" in f.what] == [69]
+
+
+def test_a_note_of_the_mat_names_whom_it_is_about(root):
+    odd = [annorect(0, scale=EMPTY), annorect(1, annopoints=struct({"point": struct({"x": 7.0, "y": 8.0, "id": 16})}))]
+    write_mat(root / "annot", [image_of("000000002.jpg", odd)])
+    told = {
+        finding.what for finding in open_mpii(root, valid_list=str(root / "lists" / "valid.json")).findings("train")
+    }
+    assert any(what == "people without scale left out (first: annorect 3/0 of 000000002.jpg)" for what in told)
+    assert any(
+        "points whose id is none of 0..15 skipped (first: annorect 3/1 of 000000002.jpg" in what for what in told
+    )

@@ -126,6 +126,44 @@ def test_scale_takes_the_least_squares_factor():
     np.testing.assert_allclose(found, [0, 0.2 * MM, 0.4 * MM], atol=1e-12)
 
 
+@pytest.mark.parametrize("align", ALIGNMENTS)
+def test_what_is_not_labelled_decides_no_fit(align):
+    """Wherever its prediction is, and whatever stands in the truth there."""
+    random = np.random.default_rng(4)
+    truth = people(2)
+    predicted = truth.points * 1.2 + random.normal(size=truth.points.shape)
+    place = BODY.index("l_hand")
+    found = []
+    for there, here in [(np.nan, 0.0), (np.nan, 900.0), (500.0, 900.0)]:
+        some = unlabel(people(2), 1, "l_hand")
+        some.points[1, place] = there
+        moved = predicted.copy()
+        moved[1, place] = here
+        found.append(values(moved, some, align=align))
+        assert np.isnan(found[-1][1, place])
+        assert np.isfinite(np.delete(found[-1][1], place)).all()
+    np.testing.assert_allclose(found[1], found[0])
+    np.testing.assert_allclose(found[2], found[0])
+
+
+@pytest.mark.parametrize(
+    ("align", "lost", "why"),
+    [("root", ["pelvis"], "root 'pelvis' is not labelled"), ("scale", ["pelvis"], "root 'pelvis' is not labelled"),
+     ("procrustes", ["pelvis", "head", "r_hand", "l_hand"], "fewer than 3 of the scored keypoints are labelled")],
+)  # fmt: skip
+def test_where_nobody_can_be_aligned_the_first_labelled_person_is_named(align, lost, why):
+    truth = people(3)
+    for row in range(3):
+        unlabel(truth, row, *(BODY.names if row == 0 else lost))
+    said = error_of(values, np.nan_to_num(truth.points), truth, align=align)
+    assert f"metric 'mpjpe': image 1.jpg, row 8, and everybody else: {why}" in said
+    truth = people(2)
+    unlabel(truth, 0, *lost)  # one of two can be: the other is left out
+    found = values(np.nan_to_num(truth.points), truth, align=align)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
+
+
 def test_a_mirrored_body_cannot_be_turned_into_the_true_one():
     """Without Umeyama's guard the best orthogonal map would be the reflection, and the error 0."""
     truth = people()
