@@ -117,6 +117,19 @@ def test_what_is_not_scored_is_left_out_and_counted(tmp_path):
     }
 
 
+def test_a_note_names_the_first_whom_it_is_about(tmp_path):
+    nobody = row(4, keypoints=[9, 9, 0] * 4, num_keypoints=0)
+    flat, other = row(5, bbox=[8, 16, 0, 32]), row(6, 101, bbox=[8, 16, -1, 32], area=0)
+    told = [finding.what for finding in read(tmp_path, nobody, flat, other).findings("valid")]
+    for what in (
+        "people without a labelled keypoint left out (first: a.jpg, row 0)",
+        "no box of positive size: the box of the labelled keypoints taken (first: a.jpg, row 1)",
+        "no positive area: 0.53 x the box's area taken (first: b.jpg, row 2)",
+    ):
+        assert what in told
+    assert {finding.level for finding in open_coco(tmp_path).findings("valid")} == {"note"}
+
+
 def test_points_of_unlabelled_keypoints_are_not_read(tmp_path):
     keypoints = [10, 20, 2, 30, 44, 0, 1, 1, 0, 5, 5, 0]
     (sample,) = read(tmp_path, row(1, keypoints=keypoints)).samples("valid")

@@ -226,6 +226,15 @@ def test_intrinsics_without_depths_are_not_used(tmp_path):
     assert np.allclose([s.mm_per_px for s in open_h36m(tmp_path).samples("train")], weak(space)[1])
 
 
+@pytest.mark.parametrize("matrix", [np.eye(3)[:2], np.full((3, 3), b"x"), np.eye(4)])
+def test_intrinsics_that_are_no_matrices_of_numbers_are_not_used(tmp_path, matrix):
+    space = body()
+    both_c2f(tmp_path, part=full(space), K=np.stack([matrix] * 3))
+    found = [s.mm_per_px for s in open_h36m(tmp_path).samples("train")]
+    both_c2f(tmp_path, part=full(space))
+    assert found == [s.mm_per_px for s in open_h36m(tmp_path).samples("train")]
+
+
 def test_by_camera_and_depth_by_hand():
     space = np.zeros((1, 17, 3))
     space[:, :, 2] = 5000

@@ -88,6 +88,16 @@ def test_other_separators_and_a_byte_order_mark_are_taken(tmp_path, separator):
     assert len(everybody(data)) == 3
 
 
+@pytest.mark.parametrize(("name", "text"), [("keypoints.csv", CSV), ("keypoints.json", json.dumps(JSON))])
+def test_names_beyond_ascii_and_a_byte_order_mark_are_read_whatever_the_locale(tmp_path, monkeypatch, name, text):
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
+    write(tmp_path, "", name)
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("nose", "näschen").encode())
+    data = opened(tmp_path)
+    assert data.skeleton.names[0] == "näschen"
+    assert len(everybody(data)) == 3
+
+
 def test_three_coordinates(tmp_path):
     text = "image,part,hip_x,hip_y,hip_z\ncats/1.png,train,1,2,-3.5\ncats/2.png,valid,4,5,6\n"
     data = opened(write(tmp_path / "a", text), origin=1)

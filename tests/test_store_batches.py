@@ -514,6 +514,20 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(on_disk, mo
     assert len(prepare(on_disk, "train", Cut(32, 1.0))) == 3
 
 
+def test_what_a_killed_preparation_has_taken_need_not_be_free_again(on_disk, monkeypatch):
+    how = Cut(32, 1.0)
+    killed_after(on_disk, how, 2, monkeypatch)
+    partial = cache_dir() / "stores" / f"{store_key(on_disk, 'train', how)}.partial"
+    taken = partial.stat().st_blocks * 512
+    assert taken > 0
+    usage = type("Usage", (), {"free": how.size(3) - taken - 1})
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(KpError, match="free disk"):
+        prepare(on_disk, "train", how)
+    usage.free += 1
+    assert len(prepare(on_disk, "train", how)) == 3
+
+
 def test_a_damaged_jpeg_crop_is_named(on_disk):
     store = prepare(on_disk, "train", Cut(32, 1.0, "jpeg"))
     path = cache_dir() / "stores" / f"{store.key}.h5"

@@ -48,7 +48,7 @@ class Aligned:
     points: Float64Array
     keypoints: KeypointSet
     samples: Sequence[Sample]
-    confidence: Float64Array | None = None
+    confidence: Float64Array | None
 
     def only(self, keypoints: KeypointSet, where: str) -> Aligned:
         """Return the same of these keypoints; raises KpError where one was not predicted."""
