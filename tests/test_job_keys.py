@@ -449,3 +449,16 @@ def test_a_head_that_loses_what_is_scored_or_half_a_pair_is_told_with_the_jobs_n
         monkeypatch.setattr(kind, "layout", lambda self, *given, head=head: Layout((head, head)))
         with pytest.raises(KpError, match=told):
             plan_jobs(study, CPU)
+
+
+def test_earlier_steps_are_scored_where_the_last_head_still_predicts_all_of_them(opened):
+    study = opened(**CHAIN, **{"study.modes": ["replay", "transfer"]})
+    found = {job.name: job.retained for job in plan_jobs(study, CPU).jobs}
+    first, middle = (step.keypoints for step in study.splits[0].steps[:2])
+    assert found["x-source-4"] == found["x-transfer-4"] == {}
+    assert found["x-replay-step1-4"] == {0: first}
+    assert found["x-replay-4"] == {0: first, 1: middle}
+    (last,) = [job for job in plan_jobs(study, CPU).jobs if job.name == "x-replay-4"]
+    hip = first.skeleton.select(["hip", "wrist"])
+    shrunk = replace(last, layout=Layout((*last.layout.heads[:-1], hip)))
+    assert shrunk.retained == {1: middle}

@@ -106,6 +106,11 @@ def test_a_flat_folder_is_read_as_published(tmp_path):
     assert (first.centre.tolist(), first.side) == ([23.5, 19.5], 48)  # the whole image
     assert data.default_metric == "pck"
     assert any("walk/img001.png" in found.what for part in data.parts for found in data.findings(part))
+    levels = {found.what: found.level for part in data.parts for found in data.findings(part)}
+    assert levels["'valid' is held out 0.5 of the images, by their names; a crop is the image's box"] == "note"
+    told = "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
+    assert levels[told] == "note"
+    assert {level for what, level in levels.items() if "no bodypart is labelled, left out" in what} == {"warning"}
 
 
 def test_a_project_reads_all_its_folders(tmp_path):

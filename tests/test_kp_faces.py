@@ -831,6 +831,16 @@ def test_a_wrong_info_variable_is_told(tmp_path, four_train, changes, told):
     assert told in refused(lambda: build(Aflw, tmp_path).samples("train"))
 
 
+@pytest.mark.parametrize("name", ["data", "bbox", "mask_new", "ra", "nameList"])
+def test_a_missing_info_variable_is_told_with_the_file(tmp_path, four_train, name):
+    given = info()
+    del given[name]
+    path = tmp_path / "AFLWinfo_release.mat"
+    savemat(path, given)
+    said = refused(lambda: build(Aflw, tmp_path).samples("train"))
+    assert said.startswith(f"{path}: unknown variable '{name}'")
+
+
 def test_info_files_that_are_truncated_or_crash_scipy_are_refused(tmp_path, four_train, monkeypatch):
     path = tmp_path / "AFLWinfo_release.mat"
     savemat(path, info(), do_compression=True)

@@ -618,3 +618,12 @@ def test_a_note_of_the_mat_names_whom_it_is_about(root):
     assert any(
         "points whose id is none of 0..15 skipped (first: annorect 3/1 of 000000002.jpg" in what for what in told
     )
+
+
+def test_a_person_without_indices_is_called_by_its_row(root):
+    rows = [pytorch_pose_row(row) for row in (3, 0, 1)]
+    del rows[1]["people_index"]
+    (root / "annot" / "mpii_annotations.json").write_text(json.dumps(rows))
+    dataset = open_mpii(root)
+    found = {sample.row: sample.person_id for part in ("train", "valid") for sample in dataset.samples(part)}
+    assert found == {0: "2/0", 1: "1", 2: "0/1"}

@@ -308,3 +308,9 @@ def test_columns_of_a_source_are_its_groups(shop):
     jobs, _ = shop()
     assert jobs["d-source-0"].columns == default_columns(jobs["d-source-0"].keypoints)
     assert jobs["d-random-0"].columns == jobs["d-random-0"].split.columns
+
+
+def test_predictions_on_other_data_are_numbered_in_the_order_of_the_steps():
+    job = SimpleNamespace(datasets=("own", "sports", "", "lsp"))
+    names = [protocol.predictions_file(job, name) for name in job.datasets]
+    assert names == ["predictions.h5", "predictions-1.h5", "predictions-2.h5", "predictions-3.h5"]

@@ -138,7 +138,7 @@ def test_a_constructor_that_does_not_take_its_options_is_a_problem(installed):
 def test_a_config_of_another_kind_is_a_problem(installed):
     known = installed(bad=CONSTRUCTOR.format(base="object", parameter="count"))
     (problem,) = by_name(known)["bad"].problems
-    assert "Config is not a subclass of kpcore.interfaces.ComponentConfig" in problem
+    assert problem == "split 'odd': its Config is not a subclass of kpcore.interfaces.ComponentConfig"
 
 
 def test_two_claims_on_one_name_are_refused_when_it_is_asked_for(installed):

@@ -1,0 +1,307 @@
+"""Every option of every data set changes what is read, and no cut images or trainings outlive the change."""
+
+import csv
+import json
+import sqlite3
+from contextlib import closing
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from kp_faces import aflw_info
+from kp_faces.aflw_sqlite import LANDMARKS
+from kp_mpii.readers import matlab
+from kp_people.generator import PeopleGenerator
+from scipy.io import savemat
+
+from kpcore.registry import registry
+
+COUNT = 12
+IMAGES = [f"{number}.jpg" for number in range(COUNT)]
+PLACES = np.random.default_rng(0).uniform(6, 40, (COUNT, 98, 2)).round(1)
+NAMES = ["nose", "tail", "left_ear", "right_ear"]
+
+
+def pictures(folder, names=IMAGES, size=48):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), np.zeros((size, size, 3), np.uint8))
+
+
+def coco(root):
+    cat = {"id": 1, "name": "cat", "keypoints": NAMES}
+    dog = {"id": 2, "name": "dog", "keypoints": [*NAMES[:3], "chin"]}
+    for part, first in (("train", 0), ("val", 6), ("other", 3)):
+        rows = [
+            {"id": row, "image_id": row % 6, "category_id": 1 + row // 6, "iscrowd": 0, "area": 90.0,
+             "bbox": [5, 5, 36, 36],
+             "keypoints": [value for point in PLACES[first + row % 6, :4].tolist() for value in (*point, 2)]}
+            for row in range(12)
+        ]  # fmt: skip
+        images = [{"id": place, "file_name": IMAGES[first + place]} for place in range(6)]
+        held = {"images": images, "annotations": rows, "categories": [cat, dog]}
+        path = root / "annotations" / f"person_keypoints_{part}2017.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(held))
+        pictures(root / f"{part}2017", size=64 if part == "other" else 48)
+
+
+def deeplabcut(root):
+    for scorer, moved in (("anna", 0), ("ben", 1)):
+        lines = [",".join([word, *[scorer] * 8]) for word in ("scorer",)]
+        lines.append(",".join(["bodyparts", *[name for name in NAMES for _ in "xy"]]))
+        lines.append(",".join(["coords", *["x", "y"] * 4]))
+        for row in range(COUNT):
+            numbers = (PLACES[row, :4] + moved).ravel().tolist()
+            lines.append(",".join([f"labeled-data/{'ab'[row % 2]}/{IMAGES[row]}", *map(str, numbers)]))
+        (root / f"CollectedData_{scorer}.csv").write_text("\n".join(lines))
+    pictures(root / "labeled-data" / "a")
+    pictures(root / "labeled-data" / "b")
+
+
+def named(root):
+    header = ["image", *(f"{name}_{axis}" for name in NAMES for axis in "xy")]
+    for file, moved in (("keypoints.csv", 0), ("others.csv", 1)):
+        with (root / file).open("w", newline="") as stream:
+            csv.writer(stream).writerows(
+                [header, *([image, *(PLACES[row, :4] + moved).ravel()] for row, image in enumerate(IMAGES))]
+            )
+    pictures(root)
+    pictures(root / "others", size=64)
+
+
+def h36m(root):
+    names = [f"S{subject}_Posing.{camera}_{k:06d}.jpg" for k, (subject, camera) in enumerate(
+        (subject, camera) for subject in (1, 5, 9, 11) for camera in (60457274, 55011271))]  # fmt: skip
+    space = np.random.default_rng(1).uniform(-500, 500, (8, 17, 3))
+    space[:, 0] = 0
+    frame = {"center": np.full((8, 2), 500.0), "scale": np.full(8, 5.0)}
+    with h5py.File(root / "train.h5", "w") as file:
+        for key, value in {**frame, "S": space, "part": 500 + space[..., :2] / 4}.items():
+            file[key] = value
+        file["imgname"] = np.array([name.encode() for name in names])
+    joints, pixels = np.ones((8, 24, 4)), np.ones((8, 24, 3))
+    joints[:, :17, :3], pixels[:, :17, :2] = space / 1000, 500 + space[..., :2] / 4
+    joints[:, 17:, :3] = pixels[:, 17:, :2] = 0
+    joints[:, 14], pixels[:, 14] = (0, 0, 0, 1), (500, 500, 1)
+    np.savez(root / "h36m_train.npz", S=joints, part=pixels, imgname=np.array(names), **frame)
+    pictures(root / "images", names, 8)
+
+
+def landmarks(root):
+    pictures(root / "train")
+    with (root / "train.csv").open("w", newline="") as stream:
+        rows = [[image, *PLACES[row, :29].ravel()] for row, image in enumerate(IMAGES)]
+        csv.writer(stream).writerows([["image", *range(58)], *rows])
+
+
+def ibug(root):
+    for row, folder in enumerate(("afw", "helen/testset", "ibug")):
+        pictures(root / folder, ["a.jpg"])
+        (root / folder / "a.pts").write_text("\n".join(f"{x} {y}" for x, y in PLACES[row, :68]))
+
+
+def wflw(root):
+    for part, first in (("train", 0), ("test", 6)):
+        lines = []
+        for row in range(first, first + 6):
+            box, flags = (4, 5, 42, 43), [int(row == first + place) for place in range(6)]
+            lines.append(" ".join(map(str, [*PLACES[row].ravel(), *box, *flags, IMAGES[row]])))
+        (root / f"list_98pt_rect_attr_{part}.txt").write_text("\n".join(lines))
+    pictures(root / "WFLW_images")
+
+
+def cofw(root):
+    for part, ending in (("train", "Tr"), ("test", "T")):
+        with h5py.File(root / f"COFW_{part}_color.mat", "w") as file:
+            cells = file.create_dataset(f"Is{ending}", (1, 2), dtype=h5py.ref_dtype)
+            for row in range(2):
+                cells[0, row] = file.create_dataset(f"#refs#/{row}", data=np.zeros((3, 48, 48), np.uint8)).ref
+            marks = PLACES[:2, :29]
+            file[f"phis{ending}"] = np.concatenate([marks[..., 0], marks[..., 1], np.zeros((2, 29))], axis=1).T
+            file[f"bboxes{ending}"] = np.array([[5.0, 5, 30, 32]] * 2).T
+
+
+def aflw(root):
+    with closing(sqlite3.connect(root / "aflw.sqlite")) as base, base:
+        base.execute("CREATE TABLE Faces (face_id INTEGER, file_id TEXT)")
+        base.execute("CREATE TABLE FaceImages (file_id TEXT, filepath TEXT)")
+        base.execute("CREATE TABLE FaceRect (face_id INTEGER, x INTEGER, y INTEGER, w INTEGER, h INTEGER)")
+        base.execute("CREATE TABLE FeatureCoords (face_id INTEGER, feature_id INTEGER, x FLOAT, y FLOAT)")
+        base.execute("CREATE TABLE FeatureCoordTypes (feature_id INTEGER, descr TEXT)")
+        base.executemany("INSERT INTO FeatureCoordTypes VALUES (?, ?)", enumerate(LANDMARKS))
+        for face, image in enumerate(IMAGES):
+            base.execute("INSERT INTO Faces VALUES (?, ?)", (face, image))
+            base.execute("INSERT INTO FaceImages VALUES (?, ?)", (image, image))
+            base.execute("INSERT INTO FaceRect VALUES (?, 4, 5, 36, 38)", (face,))
+            rows = [(face, feature, *PLACES[face, feature].tolist()) for feature in range(19)]
+            base.executemany("INSERT INTO FeatureCoords VALUES (?, ?, ?, ?)", rows)
+    names = np.empty((COUNT, 1), object)
+    names[:, 0] = IMAGES
+    marks = PLACES[:, :19]
+    savemat(root / "AFLWinfo_release.mat", {
+        "data": np.concatenate([marks[..., 0], marks[..., 1]], axis=1), "mask_new": np.ones((COUNT, 19)),
+        "nameList": names, "bbox": np.tile([4.0, 40, 5, 43], (COUNT, 1)), "ra": np.arange(1.0, COUNT + 1)[None],
+    }, do_compression=True)  # fmt: skip
+    pictures(root / "flickr")
+
+
+def lspet(root):
+    joints = np.concatenate([PLACES[:, :14].transpose(1, 2, 0), np.ones((14, 1, COUNT))], axis=1)
+    savemat(root / "joints.mat", {"joints": joints}, do_compression=True)
+    pictures(root / "images", [f"im{number:05d}.jpg" for number in range(1, COUNT + 1)])
+
+
+def mpii(root):
+    """Newell's files, in which valid's last image is in train as well; HRNet's; and the .mat."""
+    images = [*IMAGES[:11], IMAGES[0]]
+    for part, rows in (("train", range(1, 12)), ("valid", range(1))):
+        rows = list(rows)
+        with h5py.File(root / f"{part}.h5", "w") as file:
+            file["part"], file["visible"] = PLACES[rows, :16], np.ones((len(rows), 16))
+            file["center"], file["scale"] = np.full((len(rows), 2), 24.0), np.full(len(rows), 0.2)
+            file["normalize"], file["imgname"] = np.full(len(rows), 5.0), np.array([images[k].encode() for k in rows])
+        held = [
+            {"image": images[row], "center": [24.0, 24.0 - 15 * 0.16], "scale": 0.16, "head_size": 5.0,
+             "joints": PLACES[row, :16].tolist(), "joints_vis": [1] * 16}
+            for row in rows[:10]
+        ]  # fmt: skip
+        (root / f"{part}.json").write_text(json.dumps(held))
+    point, rect = [("x", object), ("y", object), ("id", object)], [
+        ("x1", object), ("y1", object), ("x2", object), ("y2", object), ("scale", object), ("objpos", object),
+        ("annopoints", object)]  # fmt: skip
+    annolist = np.empty((1, 12), [("image", object), ("annorect", object)])
+    for row in range(12):
+        points = np.array([[(*PLACES[row, k].tolist(), k) for k in range(16)]], point)
+        centre = np.array([[(24.0, 20.0)]], [("x", object), ("y", object)])
+        who = np.array([[(1.0, 1.0, 9.0, 9.0, 0.2, centre, np.array([[(points,)]], [("point", object)]))]], rect)
+        annolist[0, row] = (np.array([[(IMAGES[row],)]], [("name", object)]), who)
+    release = np.array([[(annolist, np.ones((1, 12)))]], [("annolist", object), ("img_train", object)])
+    savemat(root / "mpii_human_pose_v1_u12_1.mat", {"RELEASE": release}, do_compression=True)
+    (root / "some.txt").write_text("\n".join(IMAGES[:4]))
+    pictures(root / "images")
+
+
+def people(root):
+    made = PeopleGenerator(**PeopleGenerator.Config(people=2, valid=1, size=48).model_dump())
+    made.write(root, lambda done, total: None)
+
+
+WRITERS = {
+    "300w": ibug, "aflw": aflw, "coco": coco, "cofw": cofw, "deeplabcut": deeplabcut, "h36m": h36m,
+    "landmarks": landmarks, "lspet": lspet, "mpii": mpii, "named": named, "people": people, "wflw": wflw,
+}  # fmt: skip
+CAT, ANNA, SOME = {"category": "cat"}, {"scorer": "anna"}, {"held_out": 0.4}
+MAT = {"annotations": "mat", **SOME}
+OTHER = {
+    ("300w", "subset"): ({}, "common"),
+    ("300w", "crop"): ({}, 1.5),
+    ("aflw", "annotations"): (SOME, "info"),
+    ("aflw", "held_out"): (SOME, 0.6),
+    ("aflw", "crop"): (SOME, 2.0),
+    ("coco", "train_annotations"): (CAT, "annotations/person_keypoints_other2017.json"),
+    ("coco", "valid_annotations"): (CAT, "annotations/person_keypoints_other2017.json"),
+    ("coco", "train_images"): (CAT, "other2017"),
+    ("coco", "valid_images"): (CAT, "other2017"),
+    ("coco", "category"): (CAT, "dog"),
+    ("coco", "mirrors"): (CAT, {"nose": "tail"}),
+    ("coco", "held_out"): (CAT, 0.5),
+    ("cofw", "crop"): ({}, 2.0),
+    ("deeplabcut", "scorer"): (ANNA, "ben"),
+    ("deeplabcut", "held_out"): (ANNA, 0.6),
+    ("deeplabcut", "valid_videos"): (ANNA, ["a"]),
+    ("deeplabcut", "crop"): (ANNA, "points"),
+    ("deeplabcut", "factor"): ({**ANNA, "crop": "points"}, 2.0),
+    ("deeplabcut", "normaliser"): (ANNA, ["nose", "tail"]),
+    ("deeplabcut", "mirrors"): (ANNA, {"nose": "tail"}),
+    ("deeplabcut", "groups"): (ANNA, {"head": ["nose"]}),
+    ("deeplabcut", "edges"): (ANNA, [["nose", "tail"]]),
+    ("h36m", "annotations"): ({}, "spin"),
+    ("h36m", "protocol"): ({}, 2),
+    ("h36m", "stride"): ({}, 2),
+    ("landmarks", "skeleton"): (SOME, "cofw29"),
+    ("landmarks", "crop"): (SOME, 2.0),
+    ("landmarks", "held_out"): (SOME, 0.6),
+    ("lspet", "held_out"): (SOME, 0.6),
+    ("mpii", "annotations"): ({}, "hrnet"),
+    ("mpii", "list"): ({}, "hrnet"),
+    ("mpii", "valid_list"): (MAT, "some.txt"),
+    ("mpii", "held_out"): (MAT, 0.6),
+    ("named", "annotation"): (SOME, "others.csv"),
+    ("named", "images"): (SOME, "others"),
+    ("named", "origin"): (SOME, 1),
+    ("named", "margin"): (SOME, 2.0),
+    ("named", "normaliser"): (SOME, ["nose", "tail"]),
+    ("named", "mirrors"): (SOME, {"nose": "tail"}),
+    ("named", "groups"): (SOME, {"head": ["nose"]}),
+    ("named", "held_out"): (SOME, 0.6),
+    ("people", "dims"): ({}, 2),
+    ("wflw", "subset"): ({}, "blur"),
+    ("wflw", "crop"): ({}, 2.0),
+}
+"""(data set, option) -> the options beside it, and another value of it."""
+HARMLESS = {"root": "says where the data lies; what lies there is in the fingerprint"}
+DATASETS = registry().names("dataset")
+OPTIONS = [(name, key) for name in DATASETS for key in registry().component("dataset", name).Config.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch):
+    """Spare the child processes: the files are written here."""
+    monkeypatch.setattr(matlab, "survivable", lambda path: True)
+    monkeypatch.setattr(aflw_info, "survivable", lambda path: True)
+    monkeypatch.setattr(aflw_info, "TRAIN", 8)
+    monkeypatch.setattr("kp_lspet.reader._survivable", lambda path: True)
+
+
+def opened(name, root, options):
+    options = {key: str(root / value) if key == "valid_list" else value for key, value in options.items()}
+    return registry().build("dataset", name, {"root": str(root), **options}, where="dataset")
+
+
+def shown(sample):
+    """Whatever a training or a score takes of a sample, but for where its image lies."""
+    arrays = (sample.points, sample.state, sample.centre)
+    return (
+        *(array.tobytes() for array in arrays), sample.side, sample.normaliser, sample.image_id, sample.person_id,
+        sample.row, sample.mm_per_px,
+    )  # fmt: skip
+
+
+def said(data):
+    """Return part -> its samples, part -> its fingerprint, what a network learns of the skeleton, and the rest of it.
+
+    The names of the keypoints are in the key of a training as they are.
+    """
+    samples = {part: [shown(sample) for sample in data.samples(part)] for part in ("train", "valid")}
+    skeleton = data.skeleton
+    return (
+        samples, {part: data.fingerprint(part) for part in samples}, [point.mirror for point in skeleton.keypoints],
+        (skeleton.names, [point.group for point in skeleton.keypoints], skeleton.edges),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "key"), [option for option in OPTIONS if option[1] not in HARMLESS])
+def test_an_option_changes_what_is_read_and_the_fingerprint_tells(tmp_path, name, key):
+    beside, value = OTHER[name, key]
+    WRITERS[name](tmp_path)
+    samples, prints, mirrors, shape = said(opened(name, tmp_path, beside))
+    samples2, prints2, mirrors2, shape2 = said(opened(name, tmp_path, {**beside, key: value}))
+    assert all(samples.values()) and all(samples2.values())
+    assert (samples, prints, mirrors, shape) != (samples2, prints2, mirrors2, shape2)
+    for part in ("train", "valid"):
+        if (samples[part], mirrors) != (samples2[part], mirrors2):
+            assert prints[part] != prints2[part]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path, name):
+    found = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        WRITERS[name](tmp_path / folder)
+        options = {key: beside for (of, _), (beside, _) in OTHER.items() for key in (of,)}[name]
+        found.append(said(opened(name, tmp_path / folder, options)))
+    assert found[0] == found[1]
+    assert found[0][1]["train"] != found[0][1]["valid"]
