@@ -10,8 +10,9 @@ import torch
 
 from kpcore.cli.app import outcome
 from kpcore.data.leaks import leaking
-from kpcore.data.renamed import rename
+from kpcore.data.renamed import RenamedDataset, rename
 from kpcore.errors import KpError
+from kpcore.interfaces import Finding
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step, default_columns
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
@@ -305,3 +306,63 @@ def test_the_data_set_names_the_metric_where_the_study_does_not(study, roots):
     opened = open_study(study, None, sets(roots), notice=lambda _: None)
     assert opened.config.evaluation.metric.name == "pckh"
     assert opened.metric.convention.startswith("PCKh")
+
+
+# --- a renamed data set, and images that leak -----------------------------------------------------------------------
+
+
+class Told:
+    """A data set whose every answer is its own."""
+
+    label, list_name, parts, normaliser, default_metric, origin = "dogs", "a list", ("x", "y"), "a tail", "pck", 1
+
+    def samples(self, part):
+        return [f"samples of {part}"]
+
+    def fingerprint(self, part):
+        return f"fingerprint of {part}"
+
+    def findings(self, part):
+        return [Finding("note", part, 3)]
+
+
+def test_a_renamed_data_set_is_the_same_but_for_its_skeleton():
+    skeleton = Skeleton("s", (Keypoint("a"),))
+    found = RenamedDataset(Told(), skeleton)
+    assert found.skeleton is skeleton
+    for name in ("label", "list_name", "parts", "normaliser", "default_metric", "origin"):
+        assert getattr(found, name) == getattr(Told, name)
+    assert found.samples("x") == ["samples of x"]
+    assert found.fingerprint("y") == "fingerprint of y"
+    assert found.findings("x") == [Finding("note", "x", 3)]
+
+
+def test_renaming_keeps_what_is_not_named():
+    points = (Keypoint("a", "b", "side"), Keypoint("b", "a", "side"), Keypoint("tip"), Keypoint("end", group="tip"))
+    skeleton = Skeleton("s", points, (("a", "tip"), ("tip", "end")), dims=3)
+    renamed = rename(skeleton, {"a": "left", "tip": "nose"})
+    assert (renamed.name, renamed.dims) == ("s", 3)
+    assert renamed.keypoints == (
+        Keypoint("left", "b", "side"), Keypoint("b", "left", "side"), Keypoint("nose"), Keypoint("end", group="tip"),
+    )  # fmt: skip
+    assert renamed.edges == (("left", "nose"), ("nose", "end"))
+    assert rename(skeleton, {}) == skeleton
+    assert rename(skeleton, {"a": "b", "b": "a"}).names == ("b", "a", "tip", "end")
+    with pytest.raises(KpError, match=r"^aliases: 'a' cannot be called 'end': that is another keypoint of this data"):
+        rename(skeleton, {"a": "end"})
+    with pytest.raises(KpError, match=r"^aliases: two keypoints would be called 'c'$"):
+        rename(skeleton, {"tip": "d", "b": "c", "a": "c", "end": "d"})
+
+
+def test_images_of_equal_size_are_told_apart_and_every_scored_part_counts(tmp_path):
+    def sample(image):
+        return Sample(image, np.zeros((1, 2)), np.zeros(1), np.zeros(2), 1.0, 1.0, "i", "0", 0)
+
+    black, grey, white = (np.full((2, 2, 3), value, np.uint8) for value in (0, 100, 255))
+    lost = tmp_path / "lost.png"
+    training = [sample(black), sample(grey), sample(white), sample(lost)]
+    assert leaking(training, [[sample(grey.copy())]]) == (1,)
+    assert leaking(training, [[sample(white.copy())], [], [sample(black.copy()), sample(lost)]]) == (0, 2)
+    assert leaking(training, [[sample(np.zeros((2, 3, 3), np.uint8))]]) == ()
+    (tmp_path / "bytes.raw").write_bytes(grey.tobytes())
+    assert leaking(training, [[sample(tmp_path / "bytes.raw")]]) == (1,)

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from kpcore.cli import app as kp
+from kpcore.config import Augmentation
+from kpcore.data import show, splits
+from kpcore.data.geometry import AS_IS, Draw, crop_affine, draw_augmentation, order, warp
+from kpcore.data.summary import summarise
+from kpcore.errors import KpError
+from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.registry import Registry
+from kpcore.samples import Sample
+from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 PLUGIN = """
 from pathlib import Path
@@ -423,3 +431,228 @@ def test_eval_refuses_wrong_options(run, root, predictions):
     fails_with(run(*arguments, "--part", "test"), "unknown part 'test'")
     fails_with(run(*arguments, "--split", "needy:down"), "unknown split 'needy:down'")
     fails_with(run(*arguments, "--origin", "2"), "--origin")
+
+
+# --- the sheet, from people made here ---------------------------------------------------------------------------------
+
+HEAD = Skeleton(
+    "head",
+    (Keypoint("r_ear", "l_ear"), Keypoint("nose"), Keypoint("l_ear", "r_ear"), Keypoint("chin")),
+    (("r_ear", "nose"), ("nose", "chin")),
+)
+PARTED = KeypointSplit("parted", (Step(HEAD.select(["r_ear", "nose"])), Step(HEAD.select(["nose", "l_ear"]))))
+HERE = np.array([[1.0, 0, 0], [0, 1, 0]])
+WHITE = np.full((80, 80, 3), 255, np.uint8)
+BLUE, ORANGE, GREEN, GREY = (70, 160, 255), (255, 150, 30), (90, 230, 110), (190, 190, 190)
+PAPER, EDGE = (24, 24, 24), (235, 235, 235)
+
+
+def member(points=((10, 20), (30.4, 40.6), (50, 20), (60, 70)), states=(VISIBLE,) * 4, row=3, image=WHITE):
+    return Sample(
+        image, np.array(points, np.float32), np.array(states, np.uint8), np.array([40, 40], np.float32), 64.0, 10.0,
+        f"picture{row}", "0", row,
+    )  # fmt: skip
+
+
+NOBODY = member(states=(UNLABELLED,) * 4)
+
+
+def test_a_keypoint_has_the_colour_of_its_sets():
+    look = show.Look(HEAD, PARTED)
+    assert [look.group(name) for name in HEAD.names] == ["S1", "S1 and S2", "S2", "other"]
+    assert [show.Look(HEAD).group(name) for name in HEAD.names] == ["other"] * 4
+    assert {"S1": BLUE, "S2": ORANGE, "S1 and S2": GREEN, "other": GREY} == show.LEGEND
+    assert look.size == 256
+
+
+def test_samples_are_chosen_by_the_seed():
+    everybody = list(range(20))
+    assert show.choose(everybody, 4, 7) == order(7, 0, 20)[:4].tolist()
+    assert show.choose(everybody, 4, 8) != show.choose(everybody, 4, 7)
+    assert sorted(show.choose(everybody, 50, 7)) == everybody
+
+
+def test_marks_are_labelled_points_to_the_nearest_pixel():
+    some = member(states=(VISIBLE, HIDDEN, UNLABELLED, VISIBLE))
+    assert show.marks(some, show.Look(HEAD), HERE, flip=False) == {
+        "r_ear": show.Mark((10, 20), False), "nose": show.Mark((30, 41), True), "chin": show.Mark((60, 70), False),
+    }  # fmt: skip
+
+
+def test_in_a_mirrored_picture_a_mark_has_its_partners_name():
+    found = show.marks(member(), show.Look(HEAD), HERE, flip=True)
+    assert {name: mark.place for name, mark in found.items()} == {
+        "l_ear": (10, 20), "nose": (30, 41), "r_ear": (50, 20), "chin": (60, 70),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("x", "y", "drawn"), [(511, -511, True), (512, 0, False), (0, -512, False), (-511, 0, True)])
+def test_marks_eight_sizes_away_are_left_out(x, y, drawn):
+    found = show.marks(member(((x, y), *[(5, 5)] * 3)), show.Look(HEAD, size=64), HERE, flip=False)
+    assert ("r_ear" in found) == drawn
+
+
+@pytest.mark.parametrize(("size", "radius"), [(64, 2), (128, 2), (256, 4), (640, 10)])
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_hidden_mark_is_a_ring_and_others_are_discs(size, radius, hidden):
+    canvas = np.zeros((41, 41, 3), np.uint8)
+    show.draw_skeleton(canvas, show.Look(HEAD, PARTED, size=size), {"l_ear": show.Mark((20, 20), hidden)})
+    assert (tuple(canvas[20, 20]) == ORANGE) != hidden
+    expected = cv2.circle(np.zeros_like(canvas), (20, 20), radius, ORANGE, 1 if hidden else -1, cv2.LINE_AA)
+    np.testing.assert_array_equal(canvas, expected)
+
+
+def test_an_edge_is_drawn_between_two_marks_and_below_them():
+    canvas = np.zeros((60, 60, 3), np.uint8)
+    found = {"r_ear": show.Mark((10, 30), False), "nose": show.Mark((50, 30), False)}
+    show.draw_skeleton(canvas, show.Look(HEAD, size=64), found)
+    expected = cv2.line(np.zeros_like(canvas), (10, 30), (50, 30), EDGE, 1, cv2.LINE_AA)
+    for x in (10, 50):
+        cv2.circle(expected, (x, 30), 2, GREY, -1, cv2.LINE_AA)
+    np.testing.assert_array_equal(canvas, expected)
+    alone = np.zeros((60, 60, 3), np.uint8)
+    show.draw_skeleton(alone, show.Look(HEAD, size=64), {"r_ear": show.Mark((10, 30), False)})
+    assert not alone[:, 20:].any()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [AS_IS, Draw(0.8, 30.0, True, (0.5, 1.0, 2.0), (0.1, -0.2)), Draw(1.3, -20.0, False, (1, 0.25, 1), (0, 0.3))],
+)
+def test_a_picture_is_the_crop_under_the_draw_in_a_frame(draw):
+    image = np.random.default_rng(0).integers(0, 256, (80, 90, 3), np.uint8)
+    affine = crop_affine(
+        (40.0, 40.0), 64.0, 64, scale=draw.scale, rotation=draw.rotation, flip=draw.flip, shift=draw.shift
+    )
+    expected = (warp(image, affine, 64) * np.array(draw.colour)).clip(0, 255).astype(np.uint8)
+    found = show.picture(image, NOBODY, show.Look(HEAD, size=64), draw)
+    np.testing.assert_array_equal(found[1:-1, 1:-1], expected[1:-1, 1:-1])
+    assert {tuple(pixel) for side in (found[0], found[-1], found[:, 0], found[:, -1]) for pixel in side} == {PAPER}
+
+
+def test_marks_lie_where_the_picture_was_warped_to():
+    found = show.picture(np.zeros((80, 80, 3), np.uint8), member(), show.Look(HEAD, PARTED, size=64), Draw(flip=True))
+    assert tuple(found[12, 63 - 42]) == BLUE  # l_ear at (42, 12) of the crop: mirrored, it is the right one
+    assert tuple(found[12, 63 - 2]) == ORANGE
+
+
+def line(width, *words):
+    """A line of text on paper: (text, left, colour)."""
+    canvas = np.full((22, width, 3), PAPER, np.uint8)
+    for text, left, colour in words:
+        cv2.putText(canvas, text, (left, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    return canvas
+
+
+def width_of(text):
+    return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0]
+
+
+def test_a_pair_is_as_it_is_and_as_augmented_over_a_line_that_names_it(tmp_path):
+    look, draw = show.Look(HEAD, PARTED, size=64), Draw(rotation=40.0)
+    image = np.random.default_rng(1).integers(0, 256, (80, 80, 3), np.uint8)
+    pair = show.pair(member(image=image), look, draw)
+    assert pair.shape == (64 + 22, 128, 3)
+    np.testing.assert_array_equal(pair[:64, :64], show.picture(image, member(), look, AS_IS))
+    np.testing.assert_array_equal(pair[:64, 64:], show.picture(image, member(), look, draw))
+    np.testing.assert_array_equal(pair[64:], line(128, ("picture3  row 3", 6, GREY)))
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    np.testing.assert_array_equal(show.pair(member(image=tmp_path / "a.png"), look, draw), pair)
+
+
+@pytest.mark.parametrize(("people", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 3), (7, 3, 3)])
+def test_a_sheet_has_three_pairs_a_row_and_a_legend(people, rows, columns):
+    look, augmentation = show.Look(HEAD, size=32), Augmentation()
+    image = np.random.default_rng(2).integers(0, 256, (80, 80, 3), np.uint8)
+    samples = [member(row=row, image=image) for row in range(people)]
+    sheet = show.contact_sheet(samples, look, augmentation, seed=5)
+    assert sheet.shape == (rows * (32 + 22) + 22, columns * 64, 3)
+    for place in range(rows * columns):
+        top, left = 54 * (place // columns), 64 * (place % columns)
+        found = sheet[top : top + 54, left : left + 64]
+        if place < people:
+            draw = draw_augmentation(5, 0, place, augmentation)
+            np.testing.assert_array_equal(found, show.pair(samples[place], look, draw))
+        else:
+            assert (found == PAPER).all()
+    np.testing.assert_array_equal(sheet[-22:], show.legend(columns * 64, look))
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (PARTED, [("split parted:", EDGE), ("S1", BLUE), ("S1 and S2", GREEN), ("S2", ORANGE), ("other", GREY)]),
+        (None, [("keypoints:", EDGE), ("other", GREY)]),
+    ],
+)
+def test_the_legend_names_colours_in_the_order_of_the_keypoints(split, words):
+    drawn, left = [], 6
+    for text, colour in words:
+        drawn.append((text, left, colour))
+        left += width_of(text) + 12
+    drawn.append(("ring: hidden; right of each pair: augmented", left + 12, EDGE))
+    np.testing.assert_array_equal(show.legend(900, show.Look(HEAD, split)), line(900, *drawn))
+
+
+def test_letters_that_cannot_be_drawn_are_question_marks():
+    canvas = line(200)
+    assert show.write(canvas, "köpfe", 9, GREY) == 9 + width_of("k?pfe")
+    np.testing.assert_array_equal(canvas, line(200, ("k?pfe", 9, GREY)))
+
+
+def test_a_sheet_is_written_in_rgb_whatever_the_case_of_png(tmp_path):
+    image = np.zeros((4, 5, 3), np.uint8)
+    image[:] = (200, 100, 50)
+    show.write_png(tmp_path / "a.PNG", image)
+    assert cv2.imread(str(tmp_path / "a.PNG"))[2, 2].tolist() == [50, 100, 200]
+    with pytest.raises(KpError, match=r"a\.pn: the sheet is a PNG; let the name end in \.png"):
+        show.write_png(tmp_path / "a.pn", image)
+
+
+# --- parts in numbers, and splits by name -----------------------------------------------------------------------------
+
+
+class Listed:
+    """What a summary reads of a data set."""
+
+    skeleton = HEAD
+
+    def __init__(self, *samples):
+        self.samples = lambda part: samples
+
+
+def test_a_part_in_numbers():
+    states = [(VISIBLE, HIDDEN, UNLABELLED, VISIBLE), (VISIBLE, VISIBLE, UNLABELLED, HIDDEN)]
+    people = [member(states=states[row % 2], row=row) for row in range(4)]
+    people = [Sample(**{**vars(one), "side": 10.0 * row, "image_id": str(row // 2)}) for row, one in enumerate(people)]
+    people[3] = Sample(**{**vars(people[3]), "normaliser": float("inf")})
+    found = summarise(Listed(*people), "valid")
+    assert (found.part, found.people, found.images) == ("valid", 4, 2)
+    assert found.labelled == {"r_ear": 1, "nose": 1, "l_ear": 0, "chin": 1}
+    assert found.visible == {"r_ear": 1, "nose": 0.5, "l_ear": 0, "chin": 0.5}
+    assert found.side == pytest.approx((1.5, 15.0, 28.5))  # 5, 50 and 95 percent between 0 and 30
+    assert found.normaliser == (10.0, 10.0, 10.0)  # what is not finite is left out
+    nobody = summarise(Listed(), "train")
+    assert (nobody.part, nobody.people, nobody.images) == ("train", 0, 0)
+    assert (nobody.labelled, nobody.visible, nobody.side, nobody.normaliser) == ({}, {}, (), ())
+    lost = summarise(Listed(Sample(**{**vars(people[0]), "side": float("nan")})), "train")
+    assert lost.side == ()
+
+
+def rule(name, *names):
+    made = (Step(HEAD.select(["nose"])), Step(HEAD.select(["chin"])))
+    return splits.RuleSplits(name, tuple(KeypointSplit(one, made) for one in names))
+
+
+def test_a_split_is_picked_by_its_name_or_with_its_rules():
+    here, there = [rule("halves", "up", "down"), rule("paper", "up")], [rule("halves", "left", "down")]
+    both = {"faces": here, "bodies": there}
+    assert {name: split.name for name, split in splits.pick(both, "down").items()} == {
+        "faces": "down", "bodies": "down",
+    }  # fmt: skip
+    assert list(splits.pick(both, "left")) == ["bodies"]
+    assert list(splits.pick(both, "paper:up")) == ["faces"]
+    with pytest.raises(KpError, match=r"^split 'up' is given by more than one rule; say which: halves:up, paper:up$"):
+        splits.pick(both, "up")
+    with pytest.raises(KpError, match=r"^unknown split 'dwon'; did you mean 'down'\? \(up, down, left exist\)$"):
+        splits.pick(both, "dwon")

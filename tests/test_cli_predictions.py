@@ -161,3 +161,119 @@ def test_a_truncated_file_is_told(tmp_path, share):
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(KpError):
         read_predictions(path)
+
+
+def test_the_file_says_what_wrote_it_and_of_which_data(tmp_path):
+    path = tmp_path / "predictions.h5"
+    write_predictions(
+        path, points=POINTS, confidence=np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]), keypoints=("a", "b", "c"),
+        people=people(), part="valid", label="sample data (x)", origin=1,
+    )  # fmt: skip
+    with h5py.File(path) as file:
+        assert dict(file.attrs.items()) | {"keypoints": None} == {
+            "format": "kptransfer predictions 1", "origin": 1, "part": "valid", "data": "sample data (x)",
+            "keypoints": None,
+        }  # fmt: skip
+        assert sorted(file) == ["confidence", "image_ids", "person_ids", "preds", "rows"]
+        assert (file["confidence"].dtype, file["rows"].dtype) == (np.float32, np.int64)
+        assert file["person_ids"].asstr()[()].tolist() == ["0", "0"]
+    found = read_predictions(path)
+    assert (found.path, found.origin) == (path, 1)
+    np.testing.assert_allclose(found.confidence, [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], rtol=1e-6)
+    assert found.confidence.dtype == np.float64
+
+
+@pytest.mark.parametrize("value", [1, 1.0, [1], np.uint8(1)])
+def test_an_origin_is_one_in_any_type_of_number(tmp_path, value):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["preds"] = POINTS
+        file.attrs["origin"] = value
+    assert read_predictions(path).origin == 1
+
+
+@pytest.mark.parametrize("value", [0.5, -1, [0, 1], True])
+def test_an_origin_between_or_beyond_is_refused(tmp_path, value):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["preds"] = POINTS
+        file.attrs["origin"] = value
+    with pytest.raises(KpError, match="attribute 'origin' is "):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "i4", "u2"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_points_are_read_from_any_type_of_number_in_two_or_three_dimensions(tmp_path, kind, dims):
+    path = tmp_path / "a.h5"
+    points = np.arange(6 * dims).reshape(2, 3, dims)
+    with h5py.File(path, "w") as file:
+        file["preds"] = points.astype(kind)
+        file["rows"] = np.array([9, 3], "u4")
+    found = read_predictions(path)
+    assert found.points.dtype == np.float64
+    np.testing.assert_array_equal(found.points, points)
+    assert found.rows.tolist() == [9, 3]
+    assert found.confidence is None
+
+
+def test_a_confidence_that_is_no_number_is_the_least(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["preds"] = POINTS
+        file["confidence"] = [[np.nan, 0.5, np.inf], [-np.inf, -0.25, 1.0]]
+    assert read_predictions(path).confidence.tolist() == [[0, 0.5, 0], [0, -0.25, 1]]
+
+
+def ours(**arrays):
+    def fill(file):
+        file["preds"] = POINTS
+        file.attrs["format"] = "kptransfer predictions 1"
+        for name, value in arrays.items():
+            file[name] = value
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        (ours(confidence=np.ones((2, 2))), r"'confidence' is \(2, 2\); it must be \(2, 3\), one number a keypoint"),
+        (ours(confidence=[["a", "b", "c"]] * 2), "'confidence' must hold numbers"),
+        (ours(image_ids=["a"]), "'image_ids' names 1 images, but 'preds' holds 2 people"),
+        (ours(image_ids=[1, 2]), "'image_ids' must be a list of texts"),
+        (ours(rows=[[1], [2]]), r"'rows' is int64 \(2, 1\); it must be 2 whole numbers, one a person"),
+        (ours(rows=["1", "2"]), "'rows' must hold numbers"),
+        (with_attribute("keypoints", ["a", "b", "c", "d"]), "'keypoints' names 4, but 'preds' holds 3"),
+    ],
+)
+def test_what_stands_beside_the_points_must_fit_them(tmp_path, fill, message):
+    path = tmp_path / "bad.h5"
+    with h5py.File(path, "w") as file:
+        fill(file)
+    with pytest.raises(KpError, match=message):
+        read_predictions(path)
+
+
+def test_image_ids_of_strangers_are_not_read(tmp_path):
+    """Nobody but us owes them a meaning; even unreadable ones are no fault."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["preds"] = POINTS
+        file["image_ids"] = [1, 2, 3]
+    assert read_predictions(path).image_ids is None
+    with h5py.File(path, "w") as file:
+        ours(image_ids=["x", "y"])(file)
+    assert read_predictions(path).image_ids == ("x", "y")
+    with h5py.File(path, "w") as file:
+        ours()(file)
+    assert read_predictions(path).image_ids is None
+
+
+def test_a_file_that_lacks_points_says_what_it_holds(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in ("z", "b", "c" * 50):
+            file[name] = 1.0
+    with pytest.raises(KpError, match=f"no data set 'preds'; the file holds b, {'c' * 40}, z; store the points"):
+        read_predictions(path)

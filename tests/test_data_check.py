@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kpcore.data.check import check_part, require_usable
-from kpcore.data.images import decode_image, image_size
+from kpcore.data.check import (
+    check_part,
+    first_of_each_image,
+    missing_findings,
+    place,
+    require_usable,
+    shared_findings,
+)
+from kpcore.data.images import decode_image, image_size, is_truncated
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Finding
 from kpcore.keypoints import Keypoint, Skeleton
@@ -320,3 +327,120 @@ def test_a_picture_too_large_to_decode_is_one_line(tmp_path):
     for read in (decode_image, image_size):
         with pytest.raises(KpError, match="bomb"):
             read(path)
+
+
+# --- a JPEG's end, marker by marker -----------------------------------------------------------------------------------
+
+END = b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("between", "truncated"),
+    [
+        (b"", False),
+        (b"\xff", False),  # a marker may be filled up with 0xFF
+        (b"\xff\x00\x00\x09", False),  # a stuffed byte is no marker: nothing is skipped
+        (b"\xff\xd0\x00\x09", False), (b"\xff\xd7\x00\x09", False),  # nor is a restart
+        (b"\xff\x01", False), (b"\xff\xd8", False),  # these two have no length
+        (b"\xff\xe0\x00\x02", False), (b"\xff\xe0\x00\x04ab", False),
+        (b"\xff\xe0\x00\x00", False), (b"\xff\xe0\x00\x01", False),  # a length counts its own two bytes
+        (b"\xff\xe0\x00\x04", True), (b"\xff\xe0\x00\x03", True),  # the end lies within the segment
+        (b"\xff\xe0\x01\x00" + bytes(254), False), (b"\xff\xe0\x01\x00" + bytes(253), True),
+    ],
+)  # fmt: skip
+def test_segments_are_skipped_by_their_length(between, truncated):
+    assert is_truncated(b"\xff\xd8" + between + END) == truncated
+    assert is_truncated(b"\xff\xd8" + between)
+
+
+def test_a_png_ends_with_its_last_chunk_and_other_files_are_whole():
+    start, end = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+    assert is_truncated(start) and is_truncated(start + end[:-1])
+    assert not is_truncated(start + b"x" + end + b"more")
+    for other in (b"", b"GIF89a", b"\xff", end, END, b"BM" + start):
+        assert not is_truncated(other)
+
+
+# --- which person, image and part a finding is about ------------------------------------------------------------------
+
+
+def test_a_place_is_the_files_name_or_the_images(image):
+    assert place(person(image, 4)) == "one.jpg, row 4"
+    assert place(person(PICTURE, 5, image_id="folder/b")) == "folder/b, row 5"
+
+
+def test_the_first_person_of_an_image_stands_for_it(image, tmp_path):
+    other = tmp_path / "two.jpg"
+    people = [person(PICTURE), person(image, 3), person(other, 4), person(image, 5)]
+    assert {path.name: one.row for path, one in first_of_each_image(people).items()} == {"one.jpg": 3, "two.jpg": 4}
+    (finding,) = missing_findings(people)
+    assert finding == Finding("error", f"image file does not exist (first: {other}, row 4)", 1)
+    assert missing_findings([person(PICTURE), person(image)]) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"image_id": "two"}, {"centre": np.array([20.5, 15], np.float32)}, {"points": np.zeros((2, 2), np.float32)}],
+)
+def test_what_differs_in_image_centre_or_points_is_no_repetition(image, changes):
+    again = dataclasses.replace(person(image), row=5)
+    assert "duplicated row" in " ".join(found(Made(train=[person(image), again]), decode=False))
+    again = dataclasses.replace(again, **changes)
+    assert "duplicated row" not in " ".join(found(Made(train=[person(image), again]), decode=False))
+
+
+def test_every_repetition_counts_and_the_first_repetition_is_named(image):
+    people = [dataclasses.replace(person(image), row=row) for row in (2, 3, 4)]
+    finding = the(found(Made(train=people), decode=False), "duplicated row: equal image, crop centre and points")
+    assert (finding.count, "row 3" in finding.what) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"points": np.zeros((3, 2), np.float32)}, {"points": np.zeros((2, 3), np.float32)},
+                {"state": np.zeros(3, np.uint8)}],
+)  # fmt: skip
+def test_what_does_not_fit_the_skeleton_is_all_that_is_said(image, changes, tmp_path):
+    odd = person(tmp_path / "lost.jpg", 4, side=0.0, **changes)
+    (finding,) = check_part(Made(train=[person(image), odd, odd]), "train", decode=False)
+    assert (finding.level, finding.count) == ("error", 2)
+    assert finding.what == (
+        f"points are {odd.points.shape}, but the skeleton has 2 keypoints of 2 dimensions (first: lost.jpg, row 4)"
+    )
+
+
+def test_images_shared_with_several_parts_are_told_part_by_part(image):
+    class Three(Made):
+        parts = ("train", "valid", "test")
+
+    dataset = Three(train=[person(image, image_id=name) for name in "cab"], valid=[person(image, image_id="x")])
+    dataset._people["test"] = [person(image, image_id=name) for name in "bcz"]
+    assert shared_findings(dataset, "train") == [Finding("warning", "images also in part 'test' (first: b)", 2)]
+    assert shared_findings(dataset, "valid") == []
+    assert shared_findings(dataset, "test") == [Finding("warning", "images also in part 'train' (first: b)", 2)]
+
+
+def test_an_unreadable_image_says_why_and_its_people_are_measured_against_nothing(image, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    beyond = person(bad, 1, points=np.full((2, 2), 60, np.float32), side=90.0)
+    for decode in (True, False):
+        findings = check_part(Made(train=[person(image), beyond]), "train", decode=decode)
+        (finding,) = findings
+        assert finding.what.startswith(f"image unreadable: {bad}: not an image")
+        assert finding.what.endswith(f"(first: {bad}, row 1)")
+    steps = []
+    check_part(Made(train=[person(image), beyond]), "train", decode=False, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_one_error_alone_needs_no_count(image):
+    bad = Made(train=[person(image, 1, side=0.0)])
+    with pytest.raises(
+        KpError, match=r"^made, part 'train': crop side .*row 1\); run 'kp data check' for all of them$"
+    ):
+        require_usable(bad, ["train"])
+    with pytest.raises(KpError, match=r"^made, part 'train': own; run"):
+        require_usable(Made(train=[person(image)], own=[Finding("error", "own", 1)]), ["train"])
+    require_usable(
+        Made(train=[person(image)], own=[Finding("warning", "own", 1), Finding("note", "own", 1)]), ["train"]
+    )

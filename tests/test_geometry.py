@@ -24,6 +24,7 @@ from kpcore.data.geometry import (
     reach,
     uniform_draws,
     warp,
+    warp_into,
 )
 
 SIZE = 64
@@ -293,3 +294,28 @@ def test_outside_the_image_is_black():
     assert (cropped[:15, :] == 0).all()
     assert (cropped[:, :15] == 0).all()
     assert (cropped[17:, 17:] == 255).all()
+
+
+def test_a_crop_that_is_not_square_is_filled_whole():
+    image = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
+    crop = np.empty((12, 20, 3), np.uint8)
+    warp_into(crop, image, np.array([[1.0, 0, 7], [0, 1, 5]]))
+    assert np.array_equal(crop, image[5:17, 7:27])
+
+
+def test_what_is_not_said_of_a_draw_is_as_it_is():
+    assert vars(AS_IS) == {
+        "scale": 1.0, "rotation": 0.0, "flip": False, "colour": (1.0, 1.0, 1.0), "shift": (0.0, 0.0),
+    }  # fmt: skip
+    bare = crop_affine((20.0, 30.0), 64.0, 64)
+    np.testing.assert_allclose(bare, [[1, 0, 11.5], [0, 1, 1.5]])
+
+
+@pytest.mark.parametrize(("share", "flips"), [(0.0, False), (0.2499, True), (0.2501, False), (0.999, False)])
+def test_each_number_of_a_draw_has_its_place(share, flips):
+    uniform = np.array([[0.25, 0.75, share, 0.0, 1.0, 0.5, 0.0, 1.0]])
+    off = Augmentation(scale=(0.5, 1.5), rotation=40, flip=0.0 if share == 0 else 0.25, colour=0.2, translation=0.1)
+    draw = augment(uniform, off)[0]
+    assert (draw.scale, draw.rotation, draw.flip) == (0.75, 20.0, flips)
+    assert draw.shift == pytest.approx((-0.1, 0.1))
+    assert draw.colour == pytest.approx((1.0, 0.8, 1.2))

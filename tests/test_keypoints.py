@@ -126,3 +126,98 @@ def test_wrong_splits_are_refused():
         split(["nose"])
     with pytest.raises(KpError, match=r"split 's', column 'x': nose not among the keypoints that are scored \(chin\)"):
         split(["nose"], ["chin"], columns=(Column("x", ("nose",)),))
+
+
+# --- what holds where nothing is said, and messages -------------------------------------------------------------------
+
+
+def test_defaults():
+    point = Keypoint("nose")
+    assert (point.mirror, point.group) == (None, "nose")
+    assert Keypoint("a", group="b").group == "b"
+    assert (Skeleton("s", (point,)).edges, Skeleton("s", (point,)).dims) == ((), 2)
+    assert Column("c", ("nose",)).in_average is True
+    assert Step(FACE.all()).dataset == ""
+    assert (split(["nose"], ["chin"]).reference, split(["nose"], ["chin"]).crosses) == ({}, False)
+
+
+def test_published_figures_do_not_make_another_split():
+    assert split(["nose"], ["chin"], reference={"transfer": {"average": 3.0}}) == split(["nose"], ["chin"])
+    assert split(["nose"], ["chin"]) != split(["chin"], ["nose"])
+
+
+@pytest.mark.parametrize(("where", "said"), [("", "skeleton 'face'"), ("study", "study")])
+def test_a_wrong_name_is_told_with_its_place_and_all_that_exist(where, said):
+    with pytest.raises(KpError) as caught:
+        FACE.select(["nose", "mouth"], where=where)
+    assert str(caught.value) == (
+        f"{said}: unknown keypoint or group 'mouth'; (r_eye, nose, l_eye, l_ear, chin, r_ear, eye, ear exist)"
+    )
+
+
+@pytest.mark.parametrize(("where", "said"), [("", "face"), ("study", "study")])
+def test_a_selection_names_each_once_and_at_least_one(where, said):
+    with pytest.raises(KpError, match=rf"^{said}: keypoint named twice: chin, l_eye; name each once$"):
+        FACE.select(["l_eye", "chin", "eye", "chin"], where=where)
+    with pytest.raises(KpError, match=rf"^{said}: no keypoints named; name at least one of r_eye, nose, l_eye, l_ear"):
+        FACE.select([], where=where)
+
+
+def test_positions_are_those_of_the_annotation():
+    assert [FACE.index(name) for name in FACE.names] == [0, 1, 2, 3, 4, 5]
+    assert FACE["l_ear"].mirror == "r_ear"
+    for ask in (FACE.index, FACE.__getitem__):
+        with pytest.raises(KpError, match=r"^skeleton 'face': unknown keypoint 'chinn'; did you mean 'chin'"):
+            ask("chinn")
+
+
+def test_a_name_that_is_a_keypoint_and_a_group_is_the_keypoint():
+    skeleton = Skeleton("s", (Keypoint("eye"), Keypoint("brow", group="eye")))
+    assert skeleton.select(["eye"]).names == ("eye",)
+    assert skeleton.groups == {"eye": ("eye", "brow")}
+
+
+def test_names_that_occur_twice_are_told_once_each():
+    with pytest.raises(KpError, match=r"^skeleton 's': keypoint names occur twice: a, b$"):
+        Skeleton("s", tuple(Keypoint(name) for name in "bacbab"))
+
+
+def test_both_ends_of_an_edge_must_exist():
+    for edge in (("nsoe", "chin"), ("chin", "nsoe")):
+        with pytest.raises(KpError, match=r"^skeleton 'bad', edges: unknown keypoint 'nsoe'; did you mean 'nose'"):
+            Skeleton("bad", (Keypoint("nose"), Keypoint("chin")), (("nose", "chin"), edge))
+
+
+def test_a_set_mirrors_within_itself():
+    some = FACE.select(["chin", "l_eye", "nose", "r_eye"])
+    assert some.flip_permutation == (0, 3, 2, 1)
+    assert some.halved == ()
+    assert FACE.select(["r_ear", "l_eye", "chin"]).halved == ("r_ear", "l_eye")
+    with pytest.raises(KpError, match=r"^keypoint 'r_ear' is in the set without its mirror partner 'l_ear'; add the p"):
+        _ = FACE.select(["r_ear", "l_eye"]).flip_permutation
+    assert (len(some), "nose" in some, "l_ear" in some) == (4, True, False)
+
+
+OTHER = Skeleton("other", (Keypoint("nose"), Keypoint("tail"), Keypoint("chin"), Keypoint("paw")))
+
+
+def test_steps_of_other_data_sets_are_compared_by_name():
+    found = KeypointSplit(
+        "s", (Step(OTHER.select(["tail", "nose"]), "dogs"), Step(OTHER.select(["paw", "tail"])), Step(FACE.all()))
+    )
+    assert found.crosses
+    assert found.extra == ("tail", "paw")  # each once, in the order of the steps
+    assert found.missing == ("r_eye", "l_eye", "l_ear", "r_ear")
+    assert found.overlap == ("nose",)
+    assert found.unused == ()
+    same = KeypointSplit("s", (Step(OTHER.select(["tail"]), "x"), Step(OTHER.select(["paw"]), "x")))
+    assert (same.crosses, same.extra, same.missing, same.unused) == (False, (), (), ("nose", "chin"))
+
+
+def test_every_column_must_be_scored():
+    fine, strange = Column("fine", ("chin",)), Column("strange", ("chin", "nose", "l_ear"))
+    with pytest.raises(KpError) as caught:
+        split(["nose"], ["chin", "eye"], columns=(fine, strange))
+    assert str(caught.value) == (
+        "split 's', column 'strange': nose, l_ear not among the keypoints that are scored (chin, r_eye, l_eye)"
+    )

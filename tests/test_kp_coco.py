@@ -478,6 +478,136 @@ def test_any_junk_elsewhere_is_read_or_refused_in_one_line(tmp_path, key, junk):
         assert "\n" not in str(error)
 
 
+# --- what decides a sample, and what messages name --------------------------------------------------------------------
+
+
+def test_cocos_keypoints_and_bones_are_those_of_its_files():
+    assert " ".join(COCO.names) == (
+        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist"
+        " right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
+    )
+    bones = [[COCO.names.index(end) + 1 for end in edge] for edge in COCO.edges]
+    assert bones == [
+        [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9], [8, 10], [9, 11],
+        [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
+    ]  # fmt: skip
+
+
+def test_a_keypoint_on_the_edge_of_the_crop_does_not_widen_it(tmp_path):
+    at = {"edge": 20 + 20, "beyond": 20 + 20.125, "other way": 20 - 20.125}
+    rows = [row(place, keypoints=[x, 32, 2, *[0] * 9]) for place, x in enumerate(at.values(), 1)]
+    dataset = read(tmp_path, *rows)
+    assert [sample.side for sample in dataset.samples("valid")] == [40, 2 * 20.125 + 2, 2 * 20.125 + 2]
+    (wide,) = dataset.findings("valid")
+    assert (wide.level, wide.count) == ("note", 2)
+    assert wide.what.endswith("outside 1.25 x the box (first: a.jpg, row 1)")
+
+
+def test_the_box_of_one_keypoint_is_a_pixel_at_it(tmp_path):
+    (sample,) = read(tmp_path, row(1, keypoints=[30, 34, 1, *[0] * 9], bbox=None, area=None)).samples("valid")
+    assert sample.centre.tolist() == [30.5, 34.5]
+    assert (sample.side, sample.normaliser) == (16, pytest.approx(math.sqrt(0.53)))
+
+
+def test_an_area_above_zero_is_taken_as_it_is(tmp_path):
+    dataset = read(tmp_path, row(1, area=0.25))
+    assert dataset.samples("valid")[0].normaliser == 0.5
+    assert dataset.findings("valid") == ()
+
+
+def test_a_crowd_is_a_crowd_however_it_is_written(tmp_path):
+    dataset = read(
+        tmp_path, row(1, iscrowd=True), row(2, 101, iscrowd=1.0), row(3, iscrowd=False), without("iscrowd") | {"id": 4}
+    )
+    assert [sample.row for sample in dataset.samples("valid")] == [2, 3]
+    assert notes(dataset) == {"crowd regions (iscrowd = 1) left out": 2}
+    assert "(first: a.jpg, row 0)" in dataset.findings("valid")[0].what
+
+
+def test_numbers_up_to_a_million_are_pixels(tmp_path):
+    assert len(read(tmp_path, row(1, bbox=[1e6, -1e6, 1e6, 1e6], area=1e12)).samples("valid")) == 1
+    for change in ({"bbox": [1e6 + 1, 0, 9, 9]}, {"bbox": [0, -1e6 - 1, 9, 9]}):
+        assert "'bbox': expected finite numbers up to 1e+06" in refused(lambda c=change: read(tmp_path, row(1, **c)))
+    assert "'area': expected a finite number up to 1e+12" in refused(lambda: read(tmp_path, row(1, area=1.1e12)))
+
+
+@pytest.mark.parametrize("name", ["a/../b.jpg", "a//b.jpg", "./a.jpg", "a/", "..", "a\\b.jpg"])
+def test_a_file_name_stays_within_the_folder(tmp_path, name):
+    message = refused(lambda: read(tmp_path, images=images("ok.jpg", name)))
+    assert "images[1], 'file_name': expected a file name within the folder" in message
+
+
+@pytest.mark.parametrize(("bones", "last"), [([[0, 3]], ("nose", "tail")), ([[1, 4]], ("nose", "tail"))])
+def test_bones_reach_the_last_keypoint_and_no_farther(tmp_path, bones, last):
+    assert read(tmp_path, categories=[category(skeleton=bones)]).skeleton.edges == (last,)
+    beyond = [[bones[0][0], bones[0][1] + 1]]
+    message = refused(lambda: read(tmp_path, categories=[category(skeleton=beyond)]))
+    low = bones[0][0]
+    assert f"categories[0], 'skeleton': expected keypoint numbers from {low} to {low + 3}, got " in message
+
+
+@pytest.mark.parametrize("bones", [[[1]], [[1, 2, 3]], [[1, True]], [[1, 2.0]], [[1, -1]], ["12"]])
+def test_bones_are_pairs_of_whole_numbers(tmp_path, bones):
+    assert "'skeleton': expected" in refused(lambda: read(tmp_path, categories=[category(skeleton=bones)]))
+
+
+@pytest.mark.parametrize("names", [["a", ""], ["a", 3], ["a\n"], [None], {"a": 1}])
+def test_keypoints_are_names(tmp_path, names):
+    message = refused(lambda: read(tmp_path, categories=[category(keypoints=names)]))
+    assert "categories[0], 'keypoints': expected a list of names" in message
+
+
+@pytest.mark.parametrize("identity", [True, None, "a\nb", 1.0])
+def test_an_id_is_a_whole_number_or_a_text(tmp_path, identity):
+    message = refused(lambda: read(tmp_path, row(identity)))
+    assert "annotations[0], 'id': expected a whole number or a text" in message
+
+
+def test_a_list_in_a_message_is_short_and_counted(tmp_path):
+    message = refused(lambda: read(tmp_path, row(1, keypoints=list(range(5000)))))
+    assert message.endswith("(5000 entries); mend the file") and len(message) < 400
+
+
+def test_a_side_whose_partner_is_told_is_no_warning(tmp_path):
+    lay(tmp_path, document(categories=[category(keypoints=["nose", "left_paw", "right_ear", "tail"])]))
+    (told,) = open_coco(tmp_path, mirrors={"left_paw": "nose"}).findings("valid")
+    assert told.what == (
+        "keypoint 'right_ear' names a side, but its partner is missing: a mirrored image would show it on the wrong"
+        " side; set training.augmentation.flip = 0"
+    )
+
+
+def test_the_file_of_a_keypoint_named_twice_is_told(tmp_path):
+    path = lay(tmp_path, document(categories=[category(keypoints=["a", "a", "b", "c"])]))
+    assert refused(lambda: open_coco(tmp_path)).startswith(f"{path}: ")
+
+
+def test_cocos_own_person_is_called_coco_whatever_its_category(tmp_path):
+    names = list(COCO.names)
+    rows = row(1, keypoints=[20, 30, 2] * 17)
+    dataset = read(tmp_path, rows, categories=[category(keypoints=names, skeleton=[])])
+    assert (dataset.label, dataset.skeleton.name) == ("COCO", "coco")
+
+
+def test_no_annotation_names_at_most_five_files(tmp_path):
+    for number in range(7):
+        lay(tmp_path, document(), f"{number}.json")
+    message = refused(lambda: open_coco(tmp_path))
+    start = f"{tmp_path}: no annotation of COCO there: neither {tmp_path / TRAIN} nor {tmp_path / VALID} exists"
+    there = "; JSON files there: 0.json, 1.json, 2.json, 3.json, 4.json (set train_annotations or valid_annotations)"
+    assert message == start + there
+    message = refused(lambda: open_coco(tmp_path, held_out=0.5))
+    assert message.startswith(f"{tmp_path}: no annotation of COCO there: neither {tmp_path / TRAIN} exists; JSON")
+
+
+def test_parts_of_other_keypoints_are_told_with_both_files(tmp_path):
+    names = [*NAMES[:3], "chin"]
+    large = lay(tmp_path, document(*map(row, range(1, 9)), categories=[category(keypoints=names)]), TRAIN)
+    small = lay(tmp_path, document())
+    message = refused(lambda: open_coco(tmp_path).samples("train"))
+    assert message.startswith(f"{large}: keypoints nose, left_paw, right_paw, chin are not those of {small} (nose, ")
+
+
 # --- OKS --------------------------------------------------------------------------------------------------------------
 
 SCALE = 100.0

@@ -363,3 +363,175 @@ def test_the_real_mouse():
     assert np.isnan(np.stack([sample.points for sample in people])).mean() == pytest.approx(0.0876, abs=1e-4)
     assert all(sample.side == 406 and sample.image.is_file() for sample in people)
     assert np.median([sample.normaliser for sample in people]) == pytest.approx(300, abs=20)
+
+
+def told(data, part="train"):
+    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
+
+
+def test_the_findings_in_order_with_level_and_count(tmp_path):
+    data = opened(flat(tmp_path), held_out=1e-9, normaliser=("nose", "ear_r"))
+    warning = "run/img001.png: no distance from nose to ear_r; the data's median is taken"
+    assert told(data) == [
+        ("note", "'valid' is held out 1e-09 of the images, by their names; a crop is the image's box", 1),
+        ("note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones", 1),
+        ("warning", "walk/img001.png: no bodypart is labelled, left out", 1),
+        ("warning", warning, 1),
+    ]
+    assert told(opened(tmp_path, valid_videos=["walk"], crop="points")) == [
+        ("note", "'valid' is held out by video; a crop is the points's box", 1),
+    ]  # fmt: skip
+    assert [what for _, what, _ in told(opened(tmp_path, valid_videos=["walk"]), "valid")][1:] == [
+        "walk/img001.png: no bodypart is labelled, left out"
+    ]
+
+
+def frames(*points, parts=("a", "b", "c")):
+    """A file of one animal; a frame is a list of points, None where one is not labelled."""
+    rows = [["scorer", *["s"] * 2 * len(parts)], ["bodyparts", *(part for part in parts for _ in "xy")]]
+    rows.append(["coords", *["x", "y"] * len(parts)])
+    for number, frame in enumerate(points):
+        cells = [cell for point in frame for cell in (("", "") if point is None else point)]
+        rows.append([f"labeled-data/run/{number}.png", *map(str, cells)])
+    return "\n".join(",".join(row) for row in rows)
+
+
+def test_lengths_below_a_pixel_are_the_datas_median(tmp_path):
+    text = frames([(5, 5), (6, 5), None], [(5, 5), (5.5, 5), None], [(5, 5), (8, 9), None], [(5, 5), (5, 14), None])
+    data = opened(flat(tmp_path, text), crop="points", normaliser=("b", "a"), held_out=1e-9)
+    assert [sample.normaliser for sample in everybody(data)] == [1, 5, 5, 9]
+    whole = opened(tmp_path, crop="points", held_out=1e-9)
+    assert [sample.normaliser for sample in everybody(whole)] == [1, 5, 5, 9]
+    assert [what for level, what, _ in told(whole) if level == "warning"] == [
+        "run/1.png: no diagonal of the labelled points' box; the data's median is taken"
+    ]
+
+
+def test_where_nobody_has_a_length_it_is_the_crops_side(tmp_path):
+    text = frames([(5, 5), None, None], [None, (7, 5), None])
+    data = opened(flat(tmp_path, text), crop="points")
+    assert [(sample.side, sample.normaliser) for sample in everybody(data)] == [(32, 32), (32, 32)]
+    refused(lambda: opened(tmp_path, normaliser=("a", "b")), f"{tmp_path}: no frame has both a and b labelled")
+
+
+def test_the_crop_of_points_is_their_box_times_the_factor(tmp_path):
+    data = opened(flat(tmp_path, frames([(10, 20), (50, 30), None])), crop="points", held_out=1e-9)
+    (sample,) = data.samples("train")
+    assert (sample.centre.tolist(), sample.side) == ([30, 25], 1.5 * 40)
+    assert opened(tmp_path, crop="points", factor=10, held_out=1e-9).samples("train")[0].side == 400
+
+
+def test_a_place_is_possible_up_to_a_hundred_thousand_pixels(tmp_path):
+    data = opened(flat(tmp_path, frames([(100000, -100000), (1, 2), None])), crop="points")
+    assert everybody(data)[0].points[0].tolist() == [100000, -100000]
+    for wrong, what in (((100001, 1), "c x is 100001"), ((1, -100001), "c y is -100001")):
+        text = frames([(1, 2)] * 3, [(1, 2), (3, 4), wrong])
+        refused(lambda t=text: opened(flat(tmp_path, t)), f"CollectedData_anna.csv, labeled-data/run/1.png: {what}")
+
+
+def test_an_image_lies_where_it_is_named_or_else_beside_the_file(tmp_path):
+    folder = tmp_path / "labeled-data" / "walk"
+    folder.mkdir(parents=True)
+    (folder / "CollectedData_s.csv").write_text(frames([(1, 2)] * 3, [(1, 2)] * 3))
+    picture(folder / "0.png")
+    here, gone = everybody(opened(tmp_path, crop="points"))
+    assert (here.image, here.image_id) == (folder / "0.png", "run/0.png")
+    assert gone.image == tmp_path / "labeled-data" / "run" / "1.png"
+    picture(tmp_path / "labeled-data" / "run" / "0.png")
+    assert everybody(opened(tmp_path, crop="points"))[0].image == tmp_path / "labeled-data" / "run" / "0.png"
+
+
+def test_a_bare_name_is_of_the_files_folder(tmp_path):
+    folder = tmp_path / "labeled-data" / "walk"
+    folder.mkdir(parents=True)
+    (folder / "CollectedData.csv").write_text(frames([(1, 2)] * 3).replace("labeled-data/run/", ""))
+    (sample,) = everybody(opened(tmp_path, crop="points"))
+    assert (sample.image_id, sample.person_id) == ("walk/0.png", "0")
+
+
+def test_the_roots_own_file_comes_before_those_of_its_folders(tmp_path):
+    flat(tmp_path)
+    (tmp_path / "labeled-data" / "run" / "CollectedData_anna.csv").write_text("junk")
+    assert len(everybody(opened(tmp_path))) == 2
+
+
+def test_an_image_of_two_files_is_told_with_both_rows(tmp_path):
+    for video in ("run", "walk"):
+        (tmp_path / "labeled-data" / video).mkdir(parents=True)
+        (tmp_path / "labeled-data" / video / "CollectedData_s.csv").write_text(frames([(1, 2)] * 3, [(1, 2)] * 3))
+    refused(lambda: opened(tmp_path), f"{tmp_path}: run/0.png is labelled in two rows, 0 and 2 (from 0)")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (SINGLE.replace("11,21", "11,1x"), "CollectedData_anna.csv, row 5: '1x' is not a number"),
+        ("\n".join([*HEADER, *FRAMES[:2], FRAMES[2] + ","]), "row 6: has 8 cells; the header has 7"),
+        ("\n".join([*HEADER, FRAMES[0], FRAMES[1], FRAMES[1]]), "frames 1 and 2 (from 0) are both of labeled-data/run"),
+        (SINGLE.replace("ear_r,ear_r", "ear_r,"), "column 6 of the labels has no name"),
+        (SINGLE.replace("8,24", "8,"), "labeled-data/run/img002.png: ear_r has only one of x and y"),
+        (SINGLE.replace("labeled-data/run/img002.png", "C:/x.png"), "row 5: 'C:/x.png' is no image of the project"),
+        (SEVERAL.replace(",two,two,two,two", ",two,two,one,two"), "bodypart"),
+        ("coords,x,y", "the first rows begin with 'coords'"),
+        ("\n".join([*HEADER[:2], "coords,,,,,,", FRAMES[0]]), "7 columns come before the labels"),
+        ("\n".join([HEADER[0] + ",a", *HEADER[1:], FRAMES[0]]), "have different lengths (8, 7, 7 cells)"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_row(tmp_path, text, told):
+    refused(lambda: opened(flat(tmp_path, text)), told, f"{tmp_path / 'CollectedData_anna.csv'}")
+
+
+def test_options_that_name_nothing_are_told_with_where(tmp_path):
+    root = flat(tmp_path)
+    start = "data set 'deeplabcut', "
+    refused(
+        lambda: opened(root, mirrors={"nose": "nose"}), f"{start}mirrors: 'nose' has the partners 'nose' and 'nose'"
+    )
+    groups = {"head": ["nose"], "face": ["ear_l", "nose"]}
+    refused(lambda: opened(root, groups=groups), f"{start}groups: 'nose' is in 'head' and in 'face'")
+    refused(lambda: opened(root, groups={"head": ["tail"]}), f"{start}groups.head: unknown bodypart 'tail'")
+    refused(lambda: opened(root, mirrors={"tail": "nose"}), f"{start}mirrors: unknown bodypart 'tail'")
+    refused(lambda: opened(root, valid_videos=["none"]), f"{root}, valid_videos: unknown video 'none'")
+
+
+def test_groups_are_what_the_names_of_a_pair_share(tmp_path):
+    names = ("ear", "ear_l", "ear_r", "front_L_paw", "front_R_paw", "x", "y")
+    data = opened(flat(tmp_path, frames([(1, 2)] * 7, parts=names)), crop="points", edges=[("x", "y")])
+    groups = [point.group for point in data.skeleton.keypoints]
+    assert groups == ["ear", "ear_l+ear_r", "ear_l+ear_r", "front_paw", "front_paw", "x", "y"]
+    assert data.skeleton.edges == (("x", "y"),)
+    told_pair = opened(tmp_path, crop="points", mirrors={"y": "x"}).skeleton
+    assert (told_pair["x"].mirror, told_pair["y"].mirror, told_pair["x"].group) == ("y", "x", "x+y")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("leftEar", "rightEar"), ("EarRight", "EarLeft"), ("EAR_LEFT", "EAR_RIGHT"), ("paw-l", "paw-r"), ("pawR_top",
+     "pawL_top"), ("REye", "LEye"), ("paw1L", "paw1R")],
+)  # fmt: skip
+def test_the_other_side_is_written_alike(one, other):
+    assert mirrors_by_name([one, other]) == {one: other, other: one}
+
+
+def test_hdf5_of_several_animals_and_of_other_layouts(tmp_path):
+    path = write_hdf(tmp_path / "CollectedData_a.h5")
+    with h5py.File(path, "a") as file:
+        frame = file["df_with_missing"]
+        for name in ("level", "label"):
+            for number in (2, 1):
+                frame.move(f"block0_items_{name}{number}", f"block0_items_{name}{number + 1}")
+        frame["block0_items_level1"], frame["block0_items_label1"] = np.array([b"m1", b"m2"]), np.array([0, 0, 1, 1])
+    labels = read_hdf(path)
+    assert (labels.individuals, labels.bodyparts) == (("m1", "m2"), ("nose", "tail"))
+    assert labels.points[0, 0, 0].tolist() == [0, 1] and labels.points[0, 1, 1].tolist() == [2, 3]
+    with h5py.File(path, "a") as file:
+        file["df_with_missing"]["block1_values"] = np.zeros((1, 1))
+    refused(lambda: read_hdf(path), f"{path}: its columns have several types")
+    write_hdf(path)
+    with h5py.File(path, "a") as file:
+        del file["df_with_missing"]["axis1"]
+    refused(lambda: read_hdf(path), f"{path}: has no 'axis1'")
+    write_hdf(path)
+    with h5py.File(path, "a") as file:
+        file.create_group("another")
+    refused(lambda: read_hdf(path), "'another', 'df_with_missing'", "CollectedData_a.csv")

@@ -1065,3 +1065,317 @@ def test_brows_and_eyes_of_the_small_sets_are_drawn_round():
 )  # fmt: skip
 def test_the_group_of_a_name_is_its_first_word_after_the_side(name, group):
     assert group_of(name) == group
+
+
+def test_the_order_of_the_68_is_ibugs():
+    eye = ["outer", "upper_outer", "upper_inner", "inner", "lower_inner", "lower_outer"]
+    names = [*(f"r_jaw_{k}" for k in range(1, 9)), "chin", *(f"l_jaw_{k}" for k in range(8, 0, -1))]
+    names += [*(f"r_brow_{k}" for k in range(1, 6)), *(f"l_brow_{k}" for k in range(5, 0, -1))]
+    names += ["nose_bridge_1", "nose_bridge_2", "nose_bridge_3", "nose_tip"]
+    names += ["r_nose_wing", "r_nostril", "nose_base", "l_nostril", "l_nose_wing", *(f"r_eye_{what}" for what in eye)]
+    names += [f"l_eye_{eye[k]}" for k in (3, 2, 1, 0, 5, 4)]
+    names += ["r_mouth_corner", "r_mouth_upper_1", "r_mouth_upper_2", "mouth_upper", "l_mouth_upper_2"]
+    names += ["l_mouth_upper_1", "l_mouth_corner", "l_mouth_lower_1", "l_mouth_lower_2", "mouth_lower"]
+    names += ["r_mouth_lower_2", "r_mouth_lower_1", "r_mouth_inner_corner", "r_mouth_inner_upper"]
+    names += ["mouth_inner_upper", "l_mouth_inner_upper", "l_mouth_inner_corner", "l_mouth_inner_lower"]
+    names += ["mouth_inner_lower", "r_mouth_inner_lower"]
+    assert list(FACES68.names) == names
+
+
+def test_what_the_other_sets_have_beside_the_68():
+    own = {k: name for k, name in enumerate(WFLW98.names) if name not in FACES68.names}
+    assert own == {
+        **{2 * k - 1: f"r_jaw_mid_{k}" for k in range(1, 9)}, **{33 - 2 * k: f"l_jaw_mid_{k}" for k in range(1, 9)},
+        **{38 + k: f"r_brow_low_{5 - k}" for k in range(4)}, **{50 - k: f"l_brow_low_{5 - k}" for k in range(4)},
+        62: "r_eye_upper", 66: "r_eye_lower", 70: "l_eye_upper", 74: "l_eye_lower", 96: "r_pupil", 97: "l_pupil",
+    }  # fmt: skip
+    own = {k: name for k, name in enumerate(COFW29.names) if name not in FACES68.names}
+    assert own == {
+        5: "r_brow_low_3", 7: "l_brow_low_3", 12: "r_eye_upper", 13: "r_eye_lower", 14: "l_eye_upper",
+        15: "l_eye_lower", 16: "r_pupil", 17: "l_pupil",
+    }  # fmt: skip
+    own = {k: name for k, name in enumerate(AFLW19.names) if name not in FACES68.names}
+    assert own == {7: "r_pupil", 10: "l_pupil", 16: "mouth_centre"}
+    assert {skeleton.name: name for name, skeleton in SKELETONS.items()} == {name: name for name in SKELETONS}
+
+
+def ring(first, last):
+    return {frozenset(pair) for pair in itertools.pairwise([*range(first, last + 1), first])}
+
+
+def line(first, last):
+    return {frozenset(pair) for pair in itertools.pairwise(range(first, last + 1))}
+
+
+def pairs(*ends):
+    return {frozenset(pair) for pair in ends}
+
+
+LINES = {
+    "faces68": line(0, 16) | line(17, 21) | line(22, 26) | line(27, 30) | line(31, 35) | pairs((30, 33))
+    | ring(36, 41) | ring(42, 47) | ring(48, 59) | ring(60, 67),
+    "wflw98": line(0, 32) | line(51, 54) | line(55, 59) | pairs((54, 57)) | ring(60, 67) | ring(68, 75) | ring(76, 87)
+    | ring(88, 95) | ring(33, 41) | (line(42, 46) | line(47, 50) | pairs((42, 50), (46, 47))),
+    "cofw29": pairs((0, 4), (4, 2), (2, 5), (5, 0), (1, 6), (6, 3), (3, 7), (7, 1), (8, 12), (12, 10), (10, 13),
+                    (13, 8), (9, 14), (14, 11), (11, 15), (15, 9), (18, 21), (19, 21), (18, 20), (19, 20), (22, 24),
+                    (23, 24), (22, 27), (23, 27)),
+    "aflw19": pairs((0, 1), (1, 2), (5, 4), (4, 3), (6, 7), (7, 8), (11, 10), (10, 9), (12, 13), (14, 13), (15, 16),
+                    (17, 16)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SKELETONS)
+def test_drawn_lines_by_place(name):
+    skeleton = SKELETONS[name]
+    assert {frozenset(map(skeleton.index, edge)) for edge in skeleton.edges} == LINES[name]
+
+
+def told(dataset, part="train"):
+    return [(finding.level, finding.what, finding.count) for finding in dataset.findings(part)]
+
+
+SHIFTED = "coordinates are 1-based in the file and were shifted to 0-based, once"
+
+
+def test_the_findings_of_300w_in_order(ibug):
+    missing = [("afw", 337), ("helen/trainset", 2000), ("lfpw/trainset", 811)]
+    said = [("warning", f"{name}: 2 pictures; the published set has {count}", 1) for name, count in missing]
+    assert told(build(ThreeHundredW, ibug)) == [("note", SHIFTED, 6), *said]
+    missing = [("helen/testset", 330), ("lfpw/testset", 224), ("ibug", 135)]
+    said = [("warning", f"{name}: 2 pictures; the published set has {count}", 1) for name, count in missing]
+    assert told(build(ThreeHundredW, ibug), "valid") == [("note", SHIFTED, 6), *said]
+    assert told(build(ThreeHundredW, ibug, subset="challenging"), "valid") == [("note", SHIFTED, 2), said[2]]
+
+
+def test_300w_takes_the_picture_of_the_preferred_ending(ibug):
+    for end in (".bmp", ".jpeg", ".png", ".JPG", ".PNG"):
+        picture(ibug / "ibug" / f"a{end}")
+    chosen = []
+    for _ in range(6):
+        image = build(ThreeHundredW, ibug, subset="challenging").samples("valid")[0].image
+        chosen.append(image.suffix)
+        image.unlink()
+    assert chosen == [".jpg", ".png", ".jpeg", ".bmp", ".JPG", ".PNG"]
+    assert build(ThreeHundredW, ibug, subset="challenging").samples("valid")[0].image.suffix == ".jpg"
+
+
+@pytest.mark.parametrize(
+    ("flag", "place"),
+    [("pose", 0), ("expression", 1), ("illumination", 2), ("make-up", 3), ("occlusion", 4), ("blur", 5)],
+)
+def test_wflw_scores_the_faces_with_a_flag(wflw, flag, place):
+    lines = [wflw_line(row, "0--Parade/a.jpg", [int(row == k) for k in range(6)]) for row in range(6)]
+    next(wflw.rglob(LIST.format("test"))).write_text("\n".join(lines))
+    dataset = build(Wflw, wflw, subset=flag)
+    assert [sample.row for sample in dataset.samples("valid")] == [place]
+    assert len(dataset.samples("train")) == len(build(Wflw, wflw).samples("train"))
+
+
+def test_wflw_lists_are_found_in_three_places(wflw):
+    folder = next(wflw.rglob(LIST.format("train"))).parent
+    line_of = {wflw: 2, wflw / "list_98pt_rect_attr_train_test": 5}
+    for place, row in line_of.items():
+        place.mkdir(exist_ok=True)
+        (place / LIST.format("train")).write_text(f"\n{wflw_line(row, '0--Parade/a.jpg')}\n\n")
+        (sample,) = build(Wflw, wflw).samples("train")
+        row = 0 if place == wflw else row  # the archive's own folder comes before the root
+        np.testing.assert_allclose(sample.points, faces(6, 98)[row], rtol=1e-6)
+    assert folder.name == "list_98pt_rect_attr_train_test"
+    assert build(Wflw, wflw).parts == ("train",)
+
+
+def test_wflw_names_line_and_face(wflw):
+    file = next(wflw.rglob(LIST.format("train")))
+    file.write_text(f"{wflw_line(0, 'a.jpg')}\n\njunk\n")
+    assert f"{file}, line 3: has 1 fields" in refused(lambda: build(Wflw, wflw).samples("train"))
+    file.write_text(f"{wflw_line(0, 'a.jpg')}\ninf {wflw_line(0, 'b.jpg').split(' ', 1)[1]}\n")
+    assert f"{file}, row 1 (b.jpg): a landmark at [inf" in refused(lambda: build(Wflw, wflw).samples("train"))
+    file.write_text(wflw_line(0, "a b.jpg"))
+    assert "has 208 fields" in refused(lambda: build(Wflw, wflw).samples("train"))
+
+
+def test_a_face_on_a_scored_picture_is_noted_by_name(wflw):
+    (note,) = told(build(Wflw, wflw))
+    assert note == ("note", "faces on images of part 'valid' left out (first: 0--Parade/b.jpg, row 1)", 1)
+
+
+def test_the_findings_of_cofw_and_its_ids(cofw):
+    dataset = build(Cofw, cofw)
+    assert told(dataset) == [("note", SHIFTED, 3)]
+    assert [sample.image_id for sample in dataset.samples("train")] == [f"COFW_train_color/000{k}" for k in range(3)]
+    np.testing.assert_allclose([sample.side for sample in dataset.samples("train")][:1], [1.25 * 32], atol=5)
+    for folder in ("COFW", "COFW_color"):
+        other = cofw / folder
+        other.mkdir()
+        (cofw / "COFW_test_color.mat").rename(other / "COFW_test_color.mat")
+        assert build(Cofw, cofw).parts == ("train",)  # the first folder that holds one
+        (cofw / "COFW_train_color.mat").rename(other / "COFW_train_color.mat")
+        assert build(Cofw, cofw).parts == ("train", "valid")
+        for path in list(other.iterdir()):
+            path.rename(cofw / path.name)
+
+
+def test_a_cofw_number_that_is_no_pixel_is_named_with_its_row(cofw):
+    path = cofw / "COFW_train_color.mat"
+    with h5py.File(path, "a") as file:
+        file["phisTr"][0, 2] = np.inf
+    assert f"{path}, row 2: a landmark at [inf" in refused(lambda: build(Cofw, cofw).samples("train"))
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((3, 4, 5), np.int16), np.zeros(4, np.uint8), np.zeros((3, 0, 4), np.uint8)]
+)
+def test_a_cofw_picture_is_bytes_of_two_or_three_axes(cofw, pixels):
+    path = cofw / "COFW_train_color.mat"
+    with h5py.File(path, "a") as file:
+        file["#refs#/odd"] = pixels
+        file["IsTr"][0, 1] = file["#refs#/odd"].ref
+    message = refused(lambda: build(Cofw, cofw).samples("train"))
+    assert f"{path}, row 1: picture has shape {pixels.shape} of {pixels.dtype}; expected bytes" in message
+
+
+@pytest.mark.parametrize("value", [np.zeros((1, 3)), np.zeros((2, 3), "S1")])
+def test_cofw_cells_are_references(cofw, value):
+    path = cofw / "COFW_train_color.mat"
+    with h5py.File(path, "a") as file:
+        del file["IsTr"]
+        file["IsTr"] = value
+    assert f"{path}: 'IsTr' has shape {value.shape}" in refused(lambda: build(Cofw, cofw).samples("train"))
+
+
+def test_aflw_notes_a_face_without_a_rectangle_and_takes_any_folder(tmp_path):
+    write_aflw(tmp_path / "aflw" / "data" / "aflw.sqlite")
+    (tmp_path / "aflw" / "data" / "flickr").mkdir()
+    dataset = build(Aflw, tmp_path, held_out=1e-9)
+    assert told(dataset) == [
+        ("note", "no face rectangle: the landmarks' box taken (first: 0/image0.jpg, row 1)", 1),
+    ]  # fmt: skip
+    assert dataset.samples("train")[0].image == tmp_path / "aflw" / "data" / "flickr" / "0" / "image0.jpg"
+    assert [sample.person_id for sample in dataset.samples("train")][:3] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "where"),
+    [
+        ("UPDATE FeatureCoords SET x = 'junk' WHERE face_id = 103", ", FeatureCoords of face 103, feature 1: 'junk'"),
+        ("UPDATE FaceRect SET w = 'junk' WHERE face_id = 103", ", FaceRect of face 103: 'junk'"),
+        ("UPDATE Faces SET file_id = 'none' WHERE face_id = 103", ", row 3 of Faces: FaceImages has no picture 'none'"),
+        ("UPDATE FeatureCoords SET y = 9e9 WHERE face_id = 103", ", FeatureCoords: a landmark at ["),
+        ("UPDATE FaceImages SET filepath = '/x'", ", FaceImages: '/x' is not the name"),
+        (
+            "DELETE FROM FeatureCoordTypes WHERE feature_id IN (21, 1)",
+            ": FeatureCoordTypes does not describe chin, r_b",
+        ),
+    ],
+)
+def test_aflw_names_the_place_in_its_database(tmp_path, statement, where):
+    path = tmp_path / "data" / "aflw.sqlite"
+    root = write_aflw(path, 6, [statement])
+    assert refused(lambda: build(Aflw, root).samples("train")).startswith(f"{path}{where}")
+
+
+def test_the_info_file_names_variable_row_and_shape(tmp_path, four_train):
+    path = tmp_path / "AFLWinfo_release.mat"
+    names = info()["nameList"].copy()
+    names[2, 0] = "../a.jpg"
+    for changes, where in (
+        ({"data": np.zeros((6, 37))}, ": 'data' has shape (6, 37) of float64; expected numbers (6, 38)"),
+        ({"mask_new": np.zeros((6, 18))}, ": 'mask_new' has shape (6, 18) of float64; expected numbers (6, 19)"),
+        ({"nameList": names}, ", nameList, row 2: '../a.jpg' is not the name"),
+        ({"nameList": names[:5]}, ": 'nameList' has shape (5, 1) of object; expected 6 cells of text"),
+        ({"data": np.full((6, 38), np.inf)}, ": a landmark at [inf, inf]"),
+        ({"ra": np.arange(6.0)}, ": 'ra' is no order of the 6 faces"),
+    ):
+        savemat(path, info(**changes))
+        assert refused(lambda: build(Aflw, tmp_path).samples("train")).startswith(f"{path}{where}")
+    for lost in ("data", "mask_new", "bbox", "nameList", "ra"):
+        savemat(path, {name if name != lost else f"{name}x": value for name, value in info().items()})
+        message = refused(lambda: build(Aflw, tmp_path).samples("train"))
+        assert message.startswith(f"{path}") and f"'{lost}'; did you mean '{lost}x'" in message and "__" not in message
+
+
+def test_the_info_file_says_how_many_are_hidden(tmp_path, four_train):
+    savemat(tmp_path / "AFLWinfo_release.mat", info())
+    note = ("note", "landmarks that mask_new calls invisible are read as hidden", 1)
+    assert told(build(Aflw, tmp_path), "valid") == [note]
+    marks = info()["data"].copy()
+    marks[0, 1], marks[0, 20] = 0, 3  # x is 0 and y is 3: a place
+    savemat(tmp_path / "AFLWinfo_release.mat", info(data=marks))
+    assert build(Aflw, tmp_path).samples("valid")[0].state[1] == HIDDEN
+
+
+def test_the_published_lists_are_of_20000_faces():
+    assert aflw_info.TRAIN == 20_000
+
+
+def points_of(*landmarks):
+    """A face of COFW's 29: the first landmarks as they are, the others at the first."""
+    return np.array([*landmarks, *[landmarks[0]] * (29 - len(landmarks))], float)
+
+
+@pytest.mark.parametrize(
+    ("header", "positions", "side", "normaliser"),
+    [
+        ("p", [(10, 10), (12, 10)], 8, 1.0),  # no crop is narrower, no length shorter
+        ("p", [(10, 20), (50, 30)], 52, 20.0),
+        ("p", [(10, 20), (10, 20)], 8, 1.0),
+    ],
+)
+def test_crop_and_length_of_a_face_without_corners(tmp_path, header, positions, side, normaliser):
+    write_part(tmp_path, "train", np.array([positions], float), ["", *(f"{header}{k}_{a}" for k in "ab" for a in "xy")])
+    data = build(Landmarks, tmp_path, held_out=1e-9)
+    (sample,) = data.samples("train")
+    assert (sample.side, sample.normaliser) == (side, normaliser)
+    assert data.normaliser == "root of the area of the landmarks' box"
+    assert [finding.what for finding in data.findings("train")] == [
+        "no validation or test CSV: 1e-09 of the images held out by name hash"
+    ]
+
+
+def test_a_crop_reaches_a_twentieth_farther_than_a_landmark_outside_the_box(wflw):
+    file = next(wflw.rglob(LIST.format("train")))
+    file.write_text(wflw_line(0, "a.jpg", box=(10, 10, 20, 20)))
+    (sample,) = build(Wflw, wflw, crop=1.0).samples("train")
+    assert sample.centre.tolist() == [15, 15]
+    assert sample.side == pytest.approx(2 * 1.05 * np.abs(faces(6, 98)[0] - 15).max())
+    for box in ((10, 10, 10, 20), (10, 20, 20, 10), (10, 10, 1e6, 20)):  # no box: the landmarks' own
+        file.write_text(wflw_line(0, "a.jpg", box=box))
+        (sample,) = build(Wflw, wflw).samples("train")
+        low, high = faces(6, 98)[0].min(0), faces(6, 98)[0].max(0)
+        np.testing.assert_allclose(sample.centre, (low + high) / 2, rtol=1e-5)
+
+
+def test_a_million_pixels_are_no_picture(ibug):
+    for value, fine in (("999999", True), ("1000001", False)):
+        _, *others = pts(faces()[0], "", "").splitlines()
+        (ibug / "afw" / "a.pts").write_text("\n".join([f"{value} 3", *others]))
+        if fine:
+            assert build(ThreeHundredW, ibug).samples("train")
+        else:
+            path = ibug / "afw" / "a.pts"
+            assert refused(lambda: build(ThreeHundredW, ibug).samples("train")).startswith(f"{path}: a landmark at")
+
+
+def test_a_face_without_labels_or_corners_is_noted_by_name(root):
+    rows = [["a.jpg", *[""] * 136], ["b.jpg", *faces()[0].ravel()], ["c.jpg", *faces()[1].ravel()]]
+    rows[2][1 + 2 * 45 : 3 + 2 * 45] = ["NULL", "None"]
+    write_csv(root / "training_frames_keypoints.csv", NUMBERED, rows)
+    what = "no distance of outer eye corners: normaliser is the root of the area of the face's box"
+    assert told(build(Landmarks, root)) == [
+        ("note", "faces without a labelled landmark left out (first: training/a.jpg, row 0)", 1),
+        ("warning", f"{what} (first: training/c.jpg, row 2)", 1),
+    ]
+
+
+def test_a_csv_row_is_named_by_line_and_column(root):
+    path = root / "training_frames_keypoints.csv"
+    rows = [["a.jpg", *faces()[0].ravel()], ["b.jpg", *faces()[1].ravel()]]
+    for place, value, where in (
+        (5, "one", ", line 3, column '4': 'one' is not a number"),
+        (6, "", ", row 1: column '5' has one coordinate without the other"),
+        (1, "inf", ", row 1 (b.jpg): a landmark at [inf"),
+        (0, "", ", line 3: '' is not the name of an image"),
+    ):
+        wrong = [rows[0], [*rows[1][:place], value, *rows[1][place + 1 :]]]
+        write_csv(path, NUMBERED, wrong)
+        assert refused(lambda: build(Landmarks, root).samples("train")).startswith(f"{path}{where}")

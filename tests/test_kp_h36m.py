@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_h36m.names import frontal, image_name, part_of, subject
-from kp_h36m.projection import by_camera, fitted, relative_depth
+from kp_h36m.projection import by_camera, fitted, plausible, relative_depth, size_of
 from kp_h36m.skeleton import H36M, ORDER, SPIN
 
 from kpcore.data.check import check_part
@@ -688,3 +688,183 @@ def test_mpii_does_not_take_these_files_for_its_own(tmp_path):
         file["part"] = np.zeros((3, 17, 2))
     with pytest.raises(KpError, match=r"'part' is \(3, 17, 2\).*another data set's file"):
         registry().build("dataset", "mpii", {"root": str(tmp_path)}, where="test")
+
+
+def told(data, part="train"):
+    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
+
+
+def test_the_skeletons_order_and_bones():
+    assert " ".join(ORDER) == (
+        "pelvis r_hip r_knee r_ankle l_hip l_knee l_ankle spine thorax upper_neck head_top l_shoulder l_elbow l_wrist"
+        " r_shoulder r_elbow r_wrist"
+    )
+    bones = [(ORDER.index(one), ORDER.index(other)) for one, other in H36M.edges]
+    assert bones == [
+        (0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6), (0, 7), (7, 8), (8, 9), (9, 10), (8, 11), (11, 12), (12, 13),
+        (8, 14), (14, 15), (15, 16),
+    ]  # fmt: skip
+
+
+def test_the_findings_in_order_with_level_and_count(tmp_path):
+    both_c2f(tmp_path)
+    assert told(open_h36m(tmp_path)) == [
+        ("note", "pixels are taken as they are: counted from 0", 3),
+        ("note", "'S' is in millimetres", 3),
+        ("note", "millimetres a pixel fitted to the joints, person by person", 3),
+    ]
+    assert told(open_h36m(tmp_path, stride=2))[0][2] == 2
+    c2f(tmp_path / "annot" / "train.h5", [*TRAIN, VALID[0], "S2_a.jpg"])
+    assert told(open_h36m(tmp_path))[3:] == [
+        ("warning", "rows in the train file of the other part's subjects, left out", 1),
+        ("warning", "subjects neither of train nor of valid, left out (first: S2, row 4)", 1),
+    ]
+
+
+def one_row(root, **changes):
+    """One person whose pelvis is at (500, 500), 4 mm a pixel; returns the data."""
+    space, pixels = np.zeros((1, 17, 3)), np.full((1, 17, 2), 500.0)
+    space[0, 1:, :2] = 40 * np.arange(1, 33).reshape(16, 2)
+    pixels[0, 1:] += space[0, 1:, :2] / 4
+    arrays = {"S": space, "part": pixels, "center": np.full((1, 2), 500.0), "scale": [1.0]} | changes
+    c2f(root / "annot" / "train.h5", TRAIN[:1], **arrays)
+    return open_h36m(root)
+
+
+def test_a_crop_is_200_pixels_a_unit_of_scale_or_holds_the_farthest_joint(tmp_path):
+    for scale, side in ((4.0, 800), (3.0, 2 * 1.1 * 320)):
+        (sample,) = one_row(tmp_path, scale=[scale]).samples("train")
+        assert sample.side == pytest.approx(side)
+        assert (sample.mm_per_px, sample.normaliser) == (pytest.approx(4), pytest.approx(150 / 4))
+
+
+def test_no_crop_is_narrower_than_32_pixels(tmp_path):
+    pixels = np.full((1, 17, 2), 500.0)
+    space = np.zeros((1, 17, 3))
+    pixels[0, 1:, 0], space[0, 1:, 0] = 501, 900
+    (sample,) = one_row(tmp_path, part=pixels, S=space, scale=[0.01]).samples("train")
+    assert (sample.side, sample.mm_per_px) == (32, pytest.approx(900))
+
+
+@pytest.mark.parametrize(
+    ("scale", "used"), [(0.0, False), (-1.0, False), (499.9, True), (500.0, False), (np.inf, False)]
+)
+def test_a_scale_is_above_0_and_below_100000_pixels(tmp_path, scale, used):
+    data = one_row(tmp_path, scale=[scale])
+    assert len(data.samples("train")) == used
+    what = "no crop: 'center' or 'scale' is no possible number, left out (first: row 0)"
+    assert (("warning", what, 1) in told(data)) == (not used)
+
+
+@pytest.mark.parametrize(("centre", "used"), [(99_999.0, True), (1e5, False), (-99_999.0, True), (-1e5, False)])
+def test_a_centre_is_a_place_below_100000_pixels(tmp_path, centre, used):
+    assert len(one_row(tmp_path, center=np.array([[centre, 5.0]])).samples("train")) == used
+
+
+def test_joints_at_no_possible_place_are_unlabelled_in_picture_and_space(tmp_path):
+    space = body()
+    pixels, _ = weak(space)
+    pixels[1, 2, 0], pixels[1, 3, 1], pixels[1, 4, 0] = 1e5, -1e5, 99_999
+    space[1, 5, 2], space[1, 6, 2] = 1e6, 999_999
+    both_c2f(tmp_path, part=pixels, S=space)
+    data = open_h36m(tmp_path)
+    state = data.samples("train")[1].state
+    assert np.flatnonzero(state == UNLABELLED).tolist() == [2, 3, 5]
+    assert told(data)[2] == ("warning", "joints at no possible place, taken as unlabelled (first: row 1)", 1)
+
+
+@pytest.mark.parametrize(
+    ("reach", "unit"),
+    [(0.049, None), (0.051, "metres"), (19.9, "metres"), (20.5, None), (49.0, None), (51.0, "millimetres"),
+     (19_900.0, "millimetres"), (20_100.0, None)],
+)  # fmt: skip
+def test_the_unit_is_told_by_the_bodys_size(tmp_path, reach, unit):
+    space = np.zeros((1, 17, 3))
+    space[0, 1:, 0] = reach
+    if unit is None:
+        refused(lambda: one_row(tmp_path, S=space).samples("train"), "train.h5: 'S' spans", "from the pelvis")
+    else:
+        assert told(one_row(tmp_path, S=space))[1] == ("note", f"'S' is in {unit}", 1)
+
+
+@pytest.mark.parametrize(("share", "odd"), [(0.19, False), (0.21, True)])
+def test_a_fit_that_misses_by_over_a_fifth_is_odd(tmp_path, share, odd):
+    space, pixels = np.zeros((2, 17, 3)), np.full((2, 17, 2), 500.0)
+    space[:, 1:, 0] = 400
+    pixels[:, 1:, 0] += 100
+    off = 100 * share / np.sqrt(1 - share**2)
+    pixels[1, 1::2, 1] += off
+    pixels[1, 2::2, 1] -= off
+    c2f(tmp_path / "annot" / "train.h5", TRAIN[:2], S=space, part=pixels)
+    found = [each for each in told(open_h36m(tmp_path)) if "disagree" in each[1]]
+    what = "picture and space disagree: 'S' must be in the camera's axes (x right, y down, z away) (first: row 1)"
+    assert found == ([("warning", what, 1)] if odd else [])
+
+
+@pytest.mark.parametrize(
+    ("scale", "kept"), [(1e-3, False), (1.1e-3, True), (9_999.0, True), (1e4, False), (np.nan, False)]
+)
+def test_plausible_millimetres_a_pixel(scale, kept):
+    found = plausible(np.array([scale, 4.0]))
+    np.testing.assert_array_equal(found, [scale if kept else np.nan, 4])
+
+
+@pytest.mark.parametrize(
+    ("depth", "focal", "scale"),
+    [(4000, (1000, 3000), 2), (0, (1000, 1000), None), (-5, (1, 1), None), (np.inf, (1, 1), None), (5, (0, 0), None),
+     (5, (-1, -1), None), (5, (np.nan, 1), None), (1, (1, 1), 1)],
+)  # fmt: skip
+def test_a_camera_tells_the_scale_by_depth_and_mean_focal_length(depth, focal, scale):
+    space, camera = np.zeros((1, 17, 3)), np.zeros((1, 3, 3))
+    space[0, 0, 2], camera[0, 0, 0], camera[0, 1, 1] = depth, *focal
+    np.testing.assert_array_equal(by_camera(space, camera), [np.nan if scale is None else scale])
+
+
+def test_the_size_of_bodies_is_the_median_of_their_farthest_labelled_joints():
+    space, labelled = np.zeros((4, 17, 3)), np.ones((4, 17), bool)
+    space[:, 3, 1] = 1, 2, 9, 50
+    space[:, 4, 2], labelled[:, 4] = 99, False
+    labelled[3, 0] = False  # no pelvis: not measured
+    assert size_of(space, labelled) == 2
+    assert np.isnan(size_of(space, np.zeros((4, 17), bool)))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("./images/S1/a.png", "S1/a.png"), ("S1_a.JPG", "S1_a.JPG"), ("S1_a.jpeg\0\0", "S1_a.jpeg"),
+        (" S1_a.bmp\r\n", "S1_a.bmp"), ("S1_a", "S1_a.jpg"), ("S1_a.png.x", "S1_a.png.x.jpg"),
+        ("S1_" + "a" * 997, "S1_" + "a" * 997 + ".jpg"),
+    ],
+)  # fmt: skip
+def test_image_names_as_they_are_written(given, name):
+    assert image_name(given, "here") == name
+    refused(lambda: image_name("S1_" + "a" * 998, "here"), "here: image name")
+
+
+def test_files_are_taken_in_order_of_preference(tmp_path):
+    both_c2f(tmp_path)
+    for path, names in ((tmp_path / "train.h5", TRAIN[:1]), (tmp_path / "annot" / "h36m_train.h5", TRAIN[:2])):
+        c2f(path, names)
+    counts = []
+    for path in ("annot/train.h5", "annot/h36m_train.h5", "train.h5"):
+        counts.append(len(open_h36m(tmp_path).samples("train")))
+        (tmp_path / path).unlink()
+    assert counts == [3, 2, 1]
+    assert open_h36m(tmp_path).parts == ("valid",)
+
+
+def test_the_fingerprint_follows_the_list_of_names(tmp_path):
+    both_c2f(tmp_path)
+    before = [open_h36m(tmp_path).fingerprint(part) for part in ("train", "valid")]
+    listed = tmp_path / "annot" / "train_images.txt"
+    listed.write_text(listed.read_text().rstrip("\n"))
+    after = [open_h36m(tmp_path).fingerprint(part) for part in ("train", "valid")]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True]
+
+
+@pytest.mark.parametrize(("key", "value"), [("S", 0), ("center", (3, 3)), ("scale", (3, 2)), ("part", (3, 17, 3))])
+def test_a_wrong_shape_is_told_with_file_and_array(tmp_path, key, value):
+    both_c2f(tmp_path, **{key: np.ones(value)})
+    message = refused(lambda: everything(tmp_path), f"{tmp_path / 'annot' / 'train.h5'}: '{key}' has shape")
+    assert "layout c2f has (people, 17, 3) or (people, 3, 17)" in message or "expected numbers (3" in message

@@ -357,3 +357,59 @@ def test_channels():
 def test_settings_errors_name_the_key_and_say_why(options, message):
     with pytest.raises(KpError, match=message):
         codec(**options)
+
+
+# --- borders, ties, and the quadratic ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "counts"),
+    [
+        (-0.5, 5, 1), (-0.51, 5, 0), (SIZE[1] - 0.51, 5, 1), (SIZE[1] - 0.5, 5, 0),
+        (5, -0.5, 1), (5, -0.51, 0), (5, SIZE[0] - 0.51, 1), (5, SIZE[0] - 0.5, 0),
+    ],
+)  # fmt: skip
+def test_a_map_ends_half_a_pixel_beyond_its_outermost_centres(x, y, counts):
+    assert encode([at(x, y)], loss="cross_entropy").weights.item() == counts
+    assert encode([at(x, y)], loss="mse").weights.item() == 1
+
+
+@pytest.mark.parametrize(("patch", "reach"), [(1, 0), (3, 1), (5, 2)])
+@pytest.mark.parametrize("x", [9.51, 10.0, 10.49])
+def test_a_patch_lies_around_the_pixel_that_holds_the_centre(patch, reach, x):
+    rows, columns = encode([at(x, 6)], patch=patch).maps[0, 0].nonzero(as_tuple=True)
+    assert (rows.min(), rows.max()) == (6 - reach, 6 + reach)
+    assert (columns.min(), columns.max()) == (10 - reach, 10 + reach)
+
+
+def leaning(cx, cy, xx=0.3, yy=0.5, xy=0.2):
+    """A Gaussian whose axes are not those of the map; its logarithm is a quadratic with a mixed term."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    x, y = columns - cx, rows - cy
+    return torch.from_numpy(np.exp(-(xx * x * x + 2 * xy * x * y + yy * y * y) / 2)).float()[None, None]
+
+
+@pytest.mark.parametrize(("cx", "cy"), [(8.3, 7.6), (10.7, 8.2), (9.0, 7.4)])
+@pytest.mark.parametrize("xy", [0.2, -0.2])
+def test_dark_finds_the_middle_of_a_leaning_gaussian(cx, cy, xy):
+    point, _ = read(leaning(cx, cy, xy=xy), decode="dark", sigma=1.0)
+    np.testing.assert_allclose(point[0, 0], [cx, cy], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "refined"),
+    [(1.3, 7, False), (2.3, 7, True), (8, 1.3, False), (8, 2.3, True),
+     (18.3, 7, False), (17.3, 7, True), (8, 14.3, False), (8, 13.3, True)],
+)  # fmt: skip
+def test_dark_goes_a_quarter_pixel_within_sigma_of_the_border(x, y, refined):
+    """Sigma 1.5: two pixels must lie between the peak and every end."""
+    (point,), _ = (one[0] for one in read(encode([at(x, y)], sigma=1.5).maps, decode="dark", sigma=1.5))
+    moved = (point - point.round()).abs().max().item()
+    assert (moved == pytest.approx(0.25, abs=1e-5)) != refined
+    assert moved > 0.2
+
+
+def test_of_equal_pixels_the_first_is_the_peak():
+    maps = spot({(9, 3): 1.0, (4, 3): 1.0, (2, 8): 1.0})
+    points, confidence = read(maps, decode="argmax")
+    assert (points[0, 0].tolist(), confidence.item()) == ([4, 3], 1)

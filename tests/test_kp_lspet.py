@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -17,6 +18,13 @@ from kpcore.registry import registry
 from kpcore.tensors import UNLABELLED, VISIBLE
 
 PEOPLE = 6
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch, request):
+    """Spare the child process, except where the file is damaged; those written here are not."""
+    if not any(word in request.node.name for word in ("truncated", "no_matlab_file")):
+        monkeypatch.setattr("kp_lspet.reader._survivable", lambda path: True)
 
 
 def somebody(people=PEOPLE):
@@ -134,6 +142,113 @@ def test_people_without_a_label_and_joints_nowhere_are_told(tmp_path):
     told = [finding.what for part in data.parts for finding in data.findings(part)]
     assert any(what.startswith("row 1: no joint is labelled") for what in told)
     assert any("no possible place" in what for what in told)
+
+
+def test_bones_and_groups_are_lsps():
+    assert " ".join(LSP.names) == (
+        "r_ankle r_knee r_hip l_hip l_knee l_ankle r_wrist r_elbow r_shoulder l_shoulder l_elbow l_wrist neck head_top"
+    )
+    assert {LSP.index(one) * 100 + LSP.index(other) for one, other in LSP.edges} == {
+        1, 102, 504, 403, 203, 208, 309, 812, 912, 607, 708, 1110, 1009, 1213,
+    }  # fmt: skip
+    assert [LSP[name].group for name in ("r_ankle", "l_elbow", "neck", "head_top")] == [
+        "ankle",
+        "elbow",
+        "neck",
+        "head",
+    ]
+
+
+def test_the_crop_is_a_quarter_larger_than_the_box_and_at_least_32_pixels(tmp_path):
+    joints = somebody(3)
+    joints[:, :2] = 50
+    joints[0, :2, 0], joints[0, 1, 1], joints[0, 0, 2] = (50, 150), 75.5, 75.75
+    sides = [sample.side for sample in everybody(opened(write_root(tmp_path, joints, 3)))]
+    assert sides == [125, 32, pytest.approx(32.1875)]
+
+
+@pytest.mark.parametrize(("shoulder", "hip"), [("r_shoulder", "l_hip"), ("l_shoulder", "r_hip")])
+def test_the_torso_is_the_longer_diagonal_that_is_labelled(tmp_path, shoulder, hip):
+    joints = somebody(3)
+    joints[:, :2] = 50
+    joints[0, 1] = 150
+    joints[ORDER.index(shoulder), 1] = 80
+    joints[ORDER.index(shoulder), 1, 1] = 50.75
+    joints[ORDER.index(shoulder), 1, 2] = 51
+    data = opened(write_root(tmp_path, joints, 3))
+    assert [sample.normaliser for sample in everybody(data)] == [30, 25, 1]  # 0.2 x 125, where it is under a pixel
+    assert hip in ORDER
+
+
+def told(data, part="train"):
+    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
+
+
+def test_the_notes_of_lsp_extended(tmp_path):
+    joints = somebody()
+    joints[:, 2, 1] = joints[:, 2, 3] = 0
+    joints[[ORDER.index("r_hip"), ORDER.index("l_hip")], 2, 2] = 0
+    joints[0, 0, 4] = np.nan
+    data = opened(write_root(tmp_path, joints), held_out=1e-9)
+    assert told(data) == [
+        ("note", "joints.mat counts pixels from 1: shifted to 0", 6),
+        ("note", "no test set: 1e-09 of the images are 'valid', by their names", 1),
+        ("warning", "row 1: no joint is labelled, left out", 2),
+        ("warning", "joints at no possible place (all parts), taken as unlabelled", 1),
+        ("warning", "row 2: no torso to measure, taken as 0.2 of the crop's side", 1),
+    ]
+    assert [sample.row for sample in data.samples("train")] == [0, 2, 4, 5]
+
+
+def test_the_notes_of_lsp(tmp_path):
+    joints = np.concatenate([somebody(3)[:, :2].transpose(1, 0, 2), np.zeros((1, 14, 3))])
+    root = write_root(tmp_path, joints, 3, digits=4)
+    data = opened(root)
+    assert told(data) == [
+        ("note", "joints.mat counts pixels from 1: shifted to 0", 3),
+        ("note", "the third number of a joint is not read: all joints are labelled in LSP", 1),
+    ]
+    assert opened(root, held_out=0.7).fingerprint("train") == data.fingerprint("train")  # LSP has a test set
+    assert (TRAINED, CROP, SMALLEST, TORSO_SHARE) == (1000, 1.25, 32, 0.2)
+
+
+def test_a_place_is_possible_below_a_hundred_thousand_pixels(tmp_path):
+    joints = somebody(2)
+    joints[0, 0, 0], joints[1, 1, 0], joints[2, 0, 0], joints[3, 0, 0] = 99999, -99999, 1e5, -1e5
+    first, _ = everybody(opened(write_root(tmp_path, joints, 2)))
+    assert first.state[:5].tolist() == [VISIBLE, VISIBLE, UNLABELLED, UNLABELLED, VISIBLE]
+    assert first.points[0, 0] == 99998
+
+
+def test_images_of_five_digits_come_before_those_of_four(tmp_path):
+    root = write_root(tmp_path, somebody())
+    write_root(tmp_path / "four", somebody(), digits=4)
+    for path in (tmp_path / "four" / "images").iterdir():
+        path.rename(root / "images" / path.name)
+    assert everybody(opened(root))[0].image_id == "im00001.jpg"
+
+
+def test_the_fingerprint_follows_the_images(tmp_path):
+    root = write_root(tmp_path, somebody())
+    before = opened(root, held_out=1e-9).fingerprint("train")
+    with (root / "images" / "im00003.jpg").open("ab") as file:
+        file.write(b"\0")
+    after = opened(root, held_out=1e-9).fingerprint("train")
+    (root / "images" / "im00003.jpg").unlink()
+    assert len({before, after, opened(root, held_out=1e-9).fingerprint("train")}) == 3
+
+
+def test_messages_name_the_folder_and_the_file(tmp_path):
+    root = write_root(tmp_path / "lsp", somebody())
+    shutil.rmtree(root / "images")
+    with pytest.raises(KpError, match=rf"^{root / 'images'}: no such folder"):
+        opened(root)
+    scipy.io.savemat(root / "joints.mat", {"joints": np.zeros((14, 2, 3))})
+    with pytest.raises(KpError, match=rf"^{root / 'joints.mat'}: 'joints' is \(14, 2, 3\)"):
+        opened(root)
+    scipy.io.savemat(root / "joints.mat", {"joints": np.zeros((3, 13, 3))})
+    with pytest.raises(KpError, match=r"'joints' is \(3, 13, 3\)"):
+        opened(root)
 
 
 class Trap:

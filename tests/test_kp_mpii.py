@@ -627,3 +627,270 @@ def test_a_person_without_indices_is_called_by_its_row(root):
     dataset = open_mpii(root)
     found = {sample.row: sample.person_id for part in ("train", "valid") for sample in dataset.samples(part)}
     assert found == {0: "2/0", 1: "1", 2: "0/1"}
+
+
+def test_joints_and_bones_are_mpiis():
+    assert MPII.names == (
+        "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis", "thorax", "upper_neck", "head_top",
+        "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
+    )  # fmt: skip
+    bones = [(0, 1), (1, 2), (2, 6), (5, 4), (4, 3), (3, 6), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (12, 7),
+             (15, 14), (14, 13), (13, 7)]  # fmt: skip
+    assert [(MPII.index(one), MPII.index(other)) for one, other in MPII.edges] == bones
+    assert all(MPII[point.mirror].group == point.group for point in MPII.keypoints if point.mirror)
+
+
+def rewrite(path, **fields):
+    with h5py.File(path, "a") as file:
+        for key, value in fields.items():
+            del file[key]
+            if value is not None:
+                file[key] = value
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_whole_official_files_give_notes_only(root, layout):
+    dataset = written(root, layout)
+    assert {finding.level for part in dataset.parts for finding in dataset.findings(part)} == {"note"}
+    assert not any("over 1 %" in what for part in dataset.parts for what in notes(dataset, part))
+
+
+@pytest.mark.parametrize(("share", "odd"), [(1.009, False), (1.011, True), (0.989, True), (0.991, False)])
+@pytest.mark.parametrize("layout", ["newell", "hrnet"])
+def test_a_head_size_over_one_percent_off_is_noted_with_its_row(root, layout, share, odd):
+    written(root, layout)
+    sizes = 25 * np.array(SCALES)[rows_of("train", layout)]
+    sizes[1] *= share
+    if layout == "newell":
+        rewrite(root / "annot" / "train.h5", normalize=sizes)
+    else:
+        rows = [{**hrnet_row(row), "head_size": size} for row, size in zip((0, 1, 2), sizes, strict=True)]
+        (root / "annot" / "train.json").write_text(json.dumps(rows))
+    told = [finding for finding in open_mpii(root).findings("train") if "25 x raw scale" in finding.what]
+    what = "head size over 1 % off 25 x raw scale: derived, not measured on a head box (first: 000000001.jpg, row 1)"
+    assert [(f.level, f.what, f.count) for f in told] == ([("note", what, 1)] if odd else [])
+
+
+def test_newell_labels_by_place_and_by_visible(root):
+    write_newell(root / "annot")
+    points, visible = people()[0][[0, 1, 2, 4]], np.ones((4, 16))
+    points[1, :4] = (0, 0), (0, 5), (5, 0), (7, 7)
+    visible[1, 3:5] = -1, 0
+    rewrite(root / "annot" / "train.h5", part=points, visible=visible)
+    state = open_mpii(root).samples("train")[1].state
+    assert state[:6].tolist() == [UNLABELLED, VISIBLE, VISIBLE, UNLABELLED, HIDDEN, VISIBLE]
+
+
+def test_newell_without_index_or_person_counts_rows(root):
+    for lost in ("index", "person"):
+        write_newell(root / "annot")
+        rewrite(root / "annot" / "train.h5", **{lost: None})
+        assert [sample.person_id for sample in open_mpii(root).samples("train")] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("code", "said"), [(-1, True), (128, True), (127, True), (65, False)])
+def test_newell_codes_are_ascii_and_named_with_their_row(root, code, said):
+    write_newell(root / "annot", codes=True)
+    with h5py.File(root / "annot" / "train.h5", "a") as file:
+        file["imgname"][2, 3] = code
+    if said:
+        message = refused(lambda: open_mpii(root).samples("train"))
+        assert f"{root / 'annot' / 'train.h5'}, field 'imgname', row 2: " in message
+        assert ("codes outside 0..127" in message) == (code != 127)  # 127 is ASCII, and not printable
+    else:
+        assert open_mpii(root).samples("train")[2].image_id == "000A00002.jpg"
+
+
+def test_newell_names_are_as_many_as_people(root):
+    write_newell(root / "annot", names=False)
+    listed = root / "annot" / "train_images.txt"
+    listed.write_text("a.jpg\nb.jpg\nc.jpg\n")
+    assert refused(lambda: open_mpii(root).samples("train")) == f"{listed}: 3 image names for 4 people"
+    listed.write_text("a.jpg\nb.jpg\n../c.jpg\nd.jpg\n")
+    assert f"{listed}, row 2: " in refused(lambda: open_mpii(root).samples("train"))
+    write_newell(root / "annot")
+    path = root / "annot" / "train.h5"
+    rewrite(path, imgname=np.array([b"a.jpg", b"/b.jpg", b"c.jpg", b"d.jpg"]))
+    assert f"{path}, field 'imgname', row 1: " in refused(lambda: open_mpii(root).samples("train"))
+    rewrite(path, imgname=np.array([b"a.jpg"]))
+    assert f"{path}, field 'imgname': 1 image names for 4 people" in refused(lambda: open_mpii(root).samples("train"))
+
+
+@pytest.mark.parametrize(
+    ("layout", "kind"),
+    [
+        ("newell", "Newell's HDF5 annotation"),
+        ("hrnet", "HRNet's JSON annotation"),
+        ("pytorch_pose", "pytorch-pose's JSON annotation"),
+        ("mat", "MPII's RELEASE struct"),
+    ],
+)
+def test_a_damaged_file_is_told_with_what_it_should_be(root, layout, kind):
+    written(root, layout)
+    path = root / "annot" / ANNOTATION[layout]
+    path.write_bytes(b"junk")
+    message = refused(lambda: open_mpii(root, annotations=layout).samples("train"))
+    assert message.startswith(f"{path}: cannot be read as {kind} (")
+    if layout in ("hrnet", "pytorch_pose"):
+        path.write_text("{}")
+        message = refused(lambda: open_mpii(root, annotations=layout).samples("train"))
+        assert message == f"{path}: holds a dict; expected {kind}, a list with one object a person"
+
+
+def test_pytorch_pose_says_nothing_of_a_joint_at_zero_but_that_it_is_not_labelled(root):
+    row = pytorch_pose_row(1)
+    row["joint_self"][2:6] = [0, 0, 1], [0, 7, 1], [7, 0, 0], [0, 0, 0]
+    del row["people_index"]
+    (root / "annot" / "mpii_annotations.json").write_text(json.dumps([pytorch_pose_row(0), row, pytorch_pose_row(3)]))
+    _, sample = open_mpii(root).samples("train")
+    assert sample.state[2:6].tolist() == [UNLABELLED, VISIBLE, HIDDEN, UNLABELLED]
+    assert sample.person_id == "1"  # without both indices the row
+
+
+def test_pytorch_pose_heads_of_validation_go_by_scale_and_of_train_by_the_neck(root):
+    rows = [pytorch_pose_row(0), {**pytorch_pose_row(0), "isValidation": 1.0}]
+    for row in rows:
+        x, y, _ = row["joint_self"][8]
+        row["joint_self"][9] = [x, y + 40, 1]
+    (root / "annot" / "mpii_annotations.json").write_text(json.dumps(rows))
+    dataset = open_mpii(root)
+    assert dataset.samples("train")[0].normaliser == pytest.approx(0.75 * 40)
+    assert dataset.samples("valid")[0].normaliser == pytest.approx(25 * 2)
+    told = {part: [finding.what for finding in dataset.findings(part)] for part in dataset.parts}
+    neck, scale = "head size unknown: taken as 0.75 x the upper neck to head top distance", "25 x raw scale"
+    assert f"{neck} (first: row 0)" in told["train"]
+    assert f"head size unknown: taken as {scale} (first: row 1)" in told["valid"]
+
+
+def test_gt_valid_that_says_the_same_changes_nothing(root):
+    write_hrnet(root / "annot")
+    plain = open_mpii(root)
+    before, (sample,) = plain.fingerprint("valid"), plain.samples("valid")
+    points, labelled, _, _ = people()
+    fields = {
+        "headboxes_src": np.array([[[0.0], [0.0]], [[30.0], [40.0]]]),
+        "pos_gt_src": points[[3]].transpose(1, 2, 0) + 0.009,
+        "jnt_missing": (~labelled[[3]].T | (np.arange(16) == 7)[:, None]).astype(np.uint8),
+    }
+    savemat(root / "annot" / "gt_valid.mat", fields)
+    dataset = open_mpii(root)
+    (other,) = dataset.samples("valid")
+    assert dataset.fingerprint("valid") != before
+    np.testing.assert_array_equal(other.state, sample.state)
+    assert other.normaliser == pytest.approx(30)
+    did = notes(dataset, "valid")
+    assert did["head size and scored joints taken from gt_valid.mat"] == 1
+    assert not any("differs from the JSON file" in what for what in did)
+    assert "head size and scored joints taken from gt_valid.mat" not in notes(dataset, "train")
+    fields["pos_gt_src"] = fields["pos_gt_src"] + np.array([0, 0.005])[:, None]
+    savemat(root / "annot" / "gt_valid.mat", fields)
+    dataset = open_mpii(root)
+    assert notes(dataset, "valid")["joints where gt_valid.mat differs from the JSON file and was believed"] == 14
+    assert {finding.level for finding in dataset.findings("valid")} == {"note"}
+
+
+def test_a_wrong_gt_valid_is_told_with_field_and_shape(root):
+    write_hrnet(root / "annot")
+    path = root / "annot" / "gt_valid.mat"
+    right = {"headboxes_src": np.zeros((2, 2, 1)), "pos_gt_src": np.zeros((16, 2, 1)), "jnt_missing": np.ones((16, 1))}
+    for key in right:
+        for value in (np.zeros((3, 3)), np.full(right[key].shape, "x")):
+            savemat(path, right | {key: value})
+            message = refused(lambda: open_mpii(root).samples("valid"))
+            assert message.startswith(f"{path}: field '{key}' has shape") and "expected numbers (" in message
+        savemat(path, {name if name != key else f"{key}s": value for name, value in right.items()})
+        message = refused(lambda: open_mpii(root).samples("valid"))
+        assert str(path) in message and f"'{key}'; did you mean '{key}s'" in message and "__" not in message
+
+
+def test_the_mat_names_what_of_it_is_wrong(root):
+    path = root / "annot" / ANNOTATION["mat"]
+    write_release(path, [image_of("000000001.jpg", [annorect(0)])], [1, 1])
+    assert "1 images in annolist and 2 in img_train" in refused(lambda: open_mpii(root).samples("train"))
+    write_release(path, [image_of("000000001.jpg", [annorect(0)])], [0])
+    assert refused(lambda: open_mpii(root).samples("train")).startswith(f"{path}: RELEASE holds nobody")
+    nameless = {"image": EMPTY, "annorect": struct(annorect(0))}
+    write_release(path, [image_of("000000001.jpg", [annorect(0)]), nameless])
+    message = refused(lambda: open_mpii(root).samples("train"))
+    assert message.startswith(f"{path}, annolist(2).image.name: image name '' is not")
+    savemat(path, {"RELEASE": np.zeros(3)})
+    assert refused(lambda: open_mpii(root).samples("train")).startswith(f"{path}: holds no struct RELEASE")
+
+
+def test_somebody_of_the_list_who_is_not_there_is_a_warning_with_file_and_row(root):
+    write_mat(root / "annot")
+    listed = root / "lists" / "valid.json"
+    lost = [{**hrnet_row(3), "center": [1.0, 1.0]}, {**hrnet_row(3), "image": "000000099.jpg"}]
+    listed.write_text(json.dumps([hrnet_row(3), *lost]))
+    told = [f for f in open_mpii(root, valid_list=str(listed)).findings("train") if f.level == "warning"]
+    what = f"people of the validation list are not in the annotation (first: {listed}, row 1)"
+    assert [(finding.what, finding.count) for finding in told] == [(what, 2)]
+
+
+def test_a_list_of_images_says_that_it_names_nobody(root):
+    write_mat(root / "annot")
+    listed = root / "lists" / "valid_images.txt"
+    listed.write_text("000000003.jpg\n")
+    dataset = open_mpii(root, valid_list=str(listed))
+    assert notes(dataset, "valid")[
+        "validation is everybody in the images of the list, which does not name people"
+    ] == 2  # fmt: skip
+    other = root / "lists" / "valid.csv"
+    other.write_text("")
+    message = refused(lambda: open_mpii(root, valid_list=str(other)).samples("valid"))
+    assert message == f"{other}: a validation list is a valid.h5, a valid.json or a valid_images.txt"
+
+
+def test_a_listed_centre_half_a_pixel_off_is_the_same(root):
+    write_mat(root / "annot")
+    listed = root / "lists" / "valid.json"
+    for by, people_found in ((0.5, 1), (0.5625, 0)):
+        listed.write_text(json.dumps([hrnet_row(0), {**hrnet_row(3), "center": [90.0 + by, 91.0]}]))
+        valid = open_mpii(root, valid_list=str(listed)).samples("valid")
+        assert [sample.person_id for sample in valid] == ["0/0", "2/0"][: 1 + people_found]
+
+
+def test_the_folder_that_the_archive_unpacks_to_is_searched_last(root):
+    inner = root / "mpii_human_pose_v1_u12_2"
+    inner.mkdir()
+    write_mat(inner)
+    assert len(open_mpii(root, held_out=0.5).samples("train")) > 0
+    write_hrnet(root)
+    (root / "train.json").write_text(json.dumps([hrnet_row(0)]))
+    assert len(open_mpii(root).samples("train")) == 1
+    write_hrnet(root / "annot")
+    assert len(open_mpii(root).samples("train")) == 3
+
+
+def test_no_annotation_names_the_files_looked_for(root):
+    message = refused(lambda: open_mpii(root, annotations="hrnet"))
+    assert message.endswith(f"in {root / 'annot'}: none of train.json, valid.json")
+    message = refused(lambda: open_mpii(root))
+    every = "train.h5, valid.h5, train.json, valid.json, mpii_annotations.json, mpii_human_pose_v1_u12_1.mat"
+    assert message == f"{root}: no annotation of MPII there or in {root / 'annot'}: none of {every}"
+    write_mat(root / "annot")
+    write_hrnet(root / "annot")
+    message = refused(lambda: open_mpii(root, annotations="newell"))
+    assert message.endswith("none of train.h5, valid.h5; found: hrnet, mat (set dataset.annotations to it)")
+
+
+@pytest.mark.parametrize("layout", ["hrnet", "pytorch_pose"])
+def test_list_newell_is_refused_where_the_files_hold_the_shorter(root, layout):
+    WRITERS[layout](root / "annot")
+    assert f"the {layout} annotation holds list hrnet" in refused(lambda: open_mpii(root, list="newell"))
+    assert open_mpii(root, list="hrnet").list_name == open_mpii(root).list_name == "hrnet"
+    message = refused(lambda: open_mpii(root, valid_list=str(root / "lists" / "valid.h5")))
+    assert f"the {layout} annotation says itself" in message
+
+
+def test_a_valid_list_must_be_a_file(root):
+    write_mat(root / "annot")
+    assert "nowhere.h5 is not a file" in refused(lambda: open_mpii(root, valid_list="nowhere.h5"))
+
+
+def test_the_fingerprint_of_list_hrnet_follows_the_validation_file(root):
+    write_newell(root / "annot")
+    before = [open_mpii(root, list=name).fingerprint("train") for name in ("newell", "hrnet")]
+    rewrite(root / "annot" / "valid.h5", person=np.array([7.0]))
+    after = [open_mpii(root, list=name).fingerprint("train") for name in ("newell", "hrnet")]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]

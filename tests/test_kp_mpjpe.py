@@ -413,3 +413,59 @@ def test_a_column_of_a_keypoint_that_is_not_scored_is_refused():
 def test_unknown_options_are_told():
     assert "align" in error_of(build, "prokrustes")
     assert "roots" in error_of(build, roots="pelvis")
+
+
+def test_dimensions_are_counted_on_the_flatter_of_the_two():
+    deep, flat = people(), people(points=SHAPE[:, :2])
+    for predicted, truth in ((deep.points, flat), (flat.points, deep), (flat.points, flat)):
+        assert "needs 3D points, these are 2D" in error_of(values, predicted, truth)
+
+
+def test_the_first_person_of_unknown_millimetres_is_named_and_all_are_counted():
+    truth = people(4)
+    truth.mm_per_px[:3] = 0.0, -2.0, np.inf
+    unlabel(truth, 0, *BODY.names)
+    told = error_of(values, np.nan_to_num(truth.points), truth)
+    assert "image 1.jpg, row 8: millimetres a pixel are -2 (2 such people)" in told
+
+
+def test_the_first_missing_prediction_is_named_and_all_are_counted():
+    truth = people(3)
+    predicted = truth.points.copy()
+    predicted[1, BODY.index("l_foot")] = predicted[2, BODY.index("head")] = np.nan
+    told = error_of(score, predicted, truth)
+    assert "image 1.jpg, row 8: no (finite) prediction of labelled 'l_foot'" in told
+    assert "(2 such points)" in told
+
+
+def test_a_prediction_that_is_missing_decides_no_fit():
+    """As if it were not labelled: the others are aligned without it."""
+    for align in ("scale", "procrustes"):
+        _, truth, predicted = noisy(11, number=2)
+        predicted[1, BODY.index("l_hand")] = np.nan
+        found = values(predicted, truth, align=align)
+        without = values(np.nan_to_num(predicted), unlabel(people(2), 1, "l_hand"), align=align)
+        others = [place for place in range(6) if place != BODY.index("l_hand")]
+        np.testing.assert_allclose(found[1, others], without[1, others])
+        assert np.isinf(found[1, BODY.index("l_hand")])
+
+
+@pytest.mark.parametrize("factor", [-1.0, -0.5])
+def test_a_body_turned_inside_out_is_scaled_to_nothing(factor):
+    truth = people()
+    middle = truth.points[:, :1]
+    found = values(middle + factor * (truth.points - middle), truth, align="scale")
+    np.testing.assert_allclose(found, MM * np.linalg.norm(truth.points - middle, axis=-1))
+
+
+@pytest.mark.parametrize("align", ["scale", "procrustes"])
+def test_a_fit_of_enormous_bodies_does_not_overflow(align):
+    truth = people()
+    np.testing.assert_allclose(values(truth.points * 1e200, truth, align=align), np.zeros((1, 6)), atol=1e-6)
+    np.testing.assert_allclose(values(truth.points * 1e-200, truth, align=align), np.zeros((1, 6)), atol=1e-6)
+
+
+@pytest.mark.parametrize("align", ["root", "scale"])
+def test_a_root_of_no_skeleton_is_told_with_the_alignment(align):
+    told = error_of(score, people().points, people(), align=align, root="haed")
+    assert told.startswith(f"metric 'mpjpe', align = '{align}': unknown root keypoint 'haed'; did you mean 'head'?")

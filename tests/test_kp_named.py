@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kp_named.dataset import SMALLEST, Named
-from kp_named.names import partner
+from kp_named.names import build, partner
 
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
@@ -348,3 +348,210 @@ def test_names_that_mislead_and_shared_images_are_refused(tmp_path, old, new, to
 )
 def test_json_that_misleads_is_refused(tmp_path, held, told):
     refused(write(tmp_path, held, "keypoints.json"), told)
+
+
+def one(root, cells, header="image,part,a_x,a_y", name="keypoints.csv"):
+    return write(root, f"{header}\n{cells}\n", name)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"points": {"nose": 3}}, "samples[0], nose: must be a list, is a int"),
+        ({"points": {"nose": [1, 2, 3]}}, "samples[0], nose: 3 is no visibility"),
+        ({"points": {"nose": [1, 2, 1, 1]}}, "samples[0], nose: 4 numbers; a point has 2, and perhaps"),
+        ({"points": {"nose": [1, None]}}, "samples[0], nose: None is no coordinate"),
+        ({"points": 3}, "samples[0], points: must be an object, keypoint -> [x, y]"),
+        ({"part": " "}, "samples[0], part: must be a text"),
+        ({"part": True}, "samples[0], part: must be a text"),
+        ({"person": ""}, "samples[0], person: must be a text"),
+        ({"box": 3}, "samples[0], box: must be a list, is a int"),
+        ({"box": [1, 2, "x", 4]}, "samples[0], box: 'x' is no coordinate"),
+        ({"box": [1, 2, 0, 4]}, "samples[0], box: the box is 0 x 4 pixels; both must be above 0"),
+        ({"image": ""}, "samples[0]: no image is named"),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_place_it_stands_at(tmp_path, change, place):
+    root = write(tmp_path, changed(**change), "keypoints.json")
+    with pytest.raises(KpError) as caught:
+        opened(root)
+    assert str(caught.value).startswith(f"{root / 'keypoints.json'}, {place}")
+
+
+@pytest.mark.parametrize(
+    ("held", "place"),
+    [
+        ({**JSON, "keypoints": "nose"}, ", keypoints: must be a list, is a str"),
+        ({**JSON, "keypoints": ["a", {"group": "b"}]}, ", keypoints[1]: no 'name'; it needs name"),
+        ({**JSON, "keypoints": ["a", {"name": 3.5}]}, ", keypoints[1], name: must be a text"),
+        ({**JSON, "keypoints": ["a", {"name": "b", "mirror": ""}]}, ", keypoints[1], mirror: must be a text"),
+        ({**JSON, "keypoints": ["a", {"name": "b", "group": []}]}, ", keypoints[1], group: must be a text"),
+        ({**JSON, "keypoints": ["a", {"name": "b", "gruop": "c"}]}, ", keypoints[1]: unknown key 'gruop'"),
+        ({**JSON, "edges": {}}, ", edges: must be a list, is a dict"),
+        ({**JSON, "edges": [["nose", "left_ear"], ["nose", "left_ear", "nose"]]}, ", edges[1]: must be a pair"),
+        ({**JSON, "edges": [["nose", "left_ear"], ["nose", 3]]}, ", edges[1]: unknown keypoint '3'"),
+        ({"keypoints": ["a"]}, ": no 'samples'; it needs keypoints, samples"),
+        ({**JSON, "dims": True}, ", dims: True; points have 2 or 3"),
+        ({**JSON, "samples": [{"image": "a.png"}]}, ", samples[0]: no 'points'; it needs image, points"),
+        ({**JSON, "samples": [{"points": {}}]}, ", samples[0]: no 'image'; it needs image, points"),
+    ],
+)
+def test_what_is_wrong_with_the_document_is_named_with_its_place(tmp_path, held, place):
+    root = write(tmp_path, held, "keypoints.json")
+    with pytest.raises(KpError) as caught:
+        opened(root)
+    assert str(caught.value).startswith(f"{root / 'keypoints.json'}{place}")
+
+
+def test_numbers_may_name_people_and_parts_in_json(tmp_path):
+    data = opened(write(tmp_path, changed(part=7, person=12, box=None), "keypoints.json"))
+    assert data.parts == ("7",)
+    assert [sample.person_id for sample in data.samples("7")] == ["12"]
+
+
+def test_lines_are_counted_as_an_editor_does(tmp_path):
+    root = one(tmp_path, "\ncats/1.png,train,1,2\n\n , ,,\ncats/1.png,train,3,x")
+    refused(root, r"keypoints\.csv, line 6, a: 'x' is no coordinate")
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("image,a_x,a_y,a_z,b_x,b_y", "line 1: no column 'b_z', where other keypoints have one"),
+        ("image,a_x,a_z", "line 1: no column 'a_y' beside the others of 'a'"),
+        ("image,a_y", "line 1: no column 'a_x' beside the others of 'a'"),
+        ("image,part", "line 1: no keypoints; each has the columns NAME_x and NAME_y"),
+        ("image,_x,a_y", "line 1: unknown column '_x'"),
+        ("image,box_x,a_x,a_y", "line 1: a box has the columns box_x, box_y, box_w, box_h; give all"),
+        ("image,a_x,a_y,image", "line 1: column 'image' occurs twice"),
+        ("image," + "n" * 99 + "_x,a_y", "line 1, column 2: the name"),
+    ],
+)
+def test_a_wrong_header_is_told(tmp_path, header, told):
+    refused(one(tmp_path, "", header), told)
+
+
+def test_limits_of_names_and_numbers(tmp_path):
+    longest = "n" * 98
+    header = f"image,{longest}_x,{longest}_y"
+    assert opened(one(tmp_path / "a", "x.png,1000000,-1000000", header)).skeleton.names == (longest,)
+    refused(one(tmp_path / "b", "x.png,1,1000000.5", header), "is no coordinate")
+    refused(one(tmp_path / "b", "x.png,-1000000.5,1", header), "is no coordinate")
+    path = "/".join(["d" * 255, *["d" * 240] * 3, "e" * 41 + ".png"])
+    assert len(path) == 1024
+    assert everybody(opened(one(tmp_path / "c", f"{path},1,1", header)))[0].image_id == path
+    refused(one(tmp_path / "d", f"{'d' * 256}/1.png,1,1", header), "can be no file's name")
+    refused(one(tmp_path / "d", f"{path.replace('e', 'ee', 1)},1,1", header), "can be no file's name")
+
+
+def test_image_names_are_taken_as_paths_below_the_folder(tmp_path):
+    data = opened(one(tmp_path, "cats\\\\.\\\\1.png,train,1,2"))
+    (sample,) = data.samples("train")
+    assert (sample.image_id, sample.image) == ("cats/1.png", tmp_path / "cats" / "1.png")
+
+
+def test_a_point_alone_has_a_crop_of_16_pixels_and_a_length_of_one(tmp_path):
+    (sample,) = opened(one(tmp_path, "cats/1.png,train,7,9"), margin=4).samples("train")
+    assert (sample.centre.tolist(), sample.side, sample.normaliser) == ([7, 9], 16, 1)
+
+
+def test_the_crop_is_the_box_and_reaches_points_outside_it(tmp_path):
+    header = "image,part,box_x,box_y,box_w,box_h,a_x,a_y,b_x,b_y"
+    root = one(tmp_path, "cats/1.png,train,10,20,41,21,5,30,20,60", header)
+    (sample,) = opened(root).samples("train")
+    assert (sample.centre.tolist(), sample.side, sample.normaliser) == ([27.5, 40], 1.25 * 45, 45)
+    (sample,) = opened(root, origin=1, margin=1).samples("train")
+    assert (sample.centre.tolist(), sample.side, sample.normaliser) == ([26.5, 39], 45, 45)
+
+
+@pytest.mark.parametrize(("apart", "length"), [(1, 1), (0.75, 40), (2, 2)])
+def test_a_pair_nearer_than_a_pixel_is_no_length(tmp_path, apart, length):
+    root = one(tmp_path, f"cats/1.png,train,1,1,{1 + apart},1,1,41", "image,part,a_x,a_y,b_x,b_y,c_x,c_y")
+    data = opened(root, normaliser=["a", "b"])
+    assert data.samples("train")[0].normaliser == length
+    told = [(f.level, f.what, f.count) for f in data.findings("train")]
+    assert told == ([("warning", "line 2: a or b not labelled, divided by the box", 1)] if apart < 1 else [])
+
+
+def test_the_findings_of_a_file_in_order_with_level_and_count(tmp_path):
+    text = "image,l_a_x,l_a_y,r_a_x,r_a_y,l_b_x,l_b_y,r_b_x,r_b_y\n" + "".join(
+        f"{name}.png,{cells}\n" for name, cells in (("1", "1,2,30,40,5,6,7,8"), ("2", ",,,,,,,"), ("3", "1,2,,,,,,"))
+    )
+    data = opened(write(tmp_path, text), origin=1, normaliser=["l_a", "r_a"], held_out=1e-9)
+    assert [(finding.level, finding.what, finding.count) for finding in data.findings("train")] == [
+        ("note", "coordinates count pixels from 1: shifted to 0", 3),
+        ("note", "no parts in the file: 1e-09 of the images are 'valid'", 1),
+        ("note", "mirror partners by name: l_a - r_a, l_b - r_b", 2),
+        ("warning", "line 3: no keypoint is labelled, left out", 1),
+        ("warning", "line 4: l_a or r_a not labelled, divided by the box", 1),
+    ]
+    assert not any("by name" in f.what for f in opened(tmp_path, mirrors={"l_a": "r_a"}).findings("train"))
+
+
+@pytest.mark.parametrize(
+    ("names", "groups"),
+    [
+        (["left_ear", "right_ear"], ["ear", "ear"]),
+        (["front_l_paw", "front_r_paw"], ["front_paw", "front_paw"]),
+        (["ear", "left_ear", "right_ear"], ["ear", "left_ear", "left_ear"]),
+        (["l_", "r_"], ["l_", "l_"]),
+        (["left_ear"], ["left_ear"]),
+    ],
+)
+def test_a_pair_shares_what_its_names_share(names, groups):
+    assert [point.group for point in build(names, None, {}, (), 2, where="x").keypoints] == groups
+
+
+def test_a_pair_that_is_told_is_named_by_its_first(tmp_path):
+    skeleton = build(["nose", "b", "a"], {"a": "b"}, {"nose": "head"}, [("a", "b")], 3, where="x")
+    assert [(p.name, p.mirror, p.group) for p in skeleton.keypoints] == [
+        ("nose", None, "head"), ("b", "a", "b"), ("a", "b", "b"),
+    ]  # fmt: skip
+    assert (skeleton.dims, skeleton.edges, skeleton.name) == (3, (("a", "b"),), "named")
+    for mirrors in ({"a": "a"}, {"a": "b", "b": "nose"}):
+        with pytest.raises(KpError, match=r"^x, mirrors: '[ab]' has the partners"):
+            build(["nose", "b", "a"], mirrors, {}, (), 2, where="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("Left_ear", "Right_ear"), ("EAR_RIGHT", "EAR_LEFT"), ("ear.l", "ear.r"), ("ear L", "ear R"), ("left", None)],
+)
+def test_the_other_side_is_written_alike(name, other):
+    assert partner(name) == other
+    assert other is None or partner(other) == name
+
+
+def test_the_fingerprint_follows_mirrors_that_a_skeleton_file_says(tmp_path):
+    root = write(tmp_path, CSV)
+    before = opened(root).fingerprint("train")
+    said = {"keypoints": ["left_ear", {"name": "nose", "mirror": "right_ear"}]}
+    (root / "skeleton.json").write_text(json.dumps(said))
+    assert opened(root).skeleton["nose"].mirror == "right_ear"
+    assert opened(root).fingerprint("train") != before
+    assert opened(root, mirrors={"left_ear": "right_ear"}).fingerprint("train") == before
+
+
+def test_a_wrong_skeleton_file_is_named(tmp_path):
+    root = write(tmp_path, CSV)
+    path = root / "skeleton.json"
+    for held, told in (
+        ({"edgse": []}, ".*unknown key 'edgse'; did you mean 'edges'"),
+        ({"edges": [["nose", "tail"]]}, r", edges\[0\]: unknown keypoint 'tail'"),
+        ({"keypoints": []}, ", keypoints: none"),
+        ([], ": holds a list"),
+    ):
+        path.write_text(json.dumps(held))
+        refused(root, f"^{path}{told}")
+    path.write_text(json.dumps({"edges": [["nose", "left_ear"]]}))
+    assert opened(root).skeleton.names == ("nose", "left_ear", "right_ear")
+
+
+def test_people_of_an_image_share_its_part_and_are_named_apart(tmp_path):
+    header = "image,part,person,a_x,a_y"
+    refused(one(tmp_path, "1.png,train,,1,2\n1.png,train,0,3,4", header), "line 3: image '1.png', person '0' stands in")
+    refused(
+        one(tmp_path, "1.png,train,a,1,2\n1.png,valid,b,3,4", header), "line 3: .* in 'train' in line 2; parts share"
+    )
+    refused(one(tmp_path, "1.png,train,a,1,2\n2.png,,b,3,4", header), "line 3: no part, where other rows have one")
+    refused(one(tmp_path, "", header), r"keypoints\.csv: no rows; write one a person")

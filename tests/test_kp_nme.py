@@ -321,3 +321,44 @@ def test_a_skeleton_without_the_eyes_is_an_error(normaliser, message):
     few = People(**{**vars(truth), "points": truth.points[:, :3], "state": truth.state[:, :3]})
     with pytest.raises(KpError, match=message):
         build(normaliser).values(few.points, few, body.all())
+
+
+# --- which points make a length ---------------------------------------------------------------------------------------
+
+
+def test_a_depth_that_nobody_predicted_is_not_missing():
+    truth = faces(1)
+    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((1, 7, 1))], -1)})
+    predicted = deep.points.copy()
+    predicted[..., 2] = np.nan
+    np.testing.assert_array_equal(build().values(predicted, deep, FACE.all()), np.zeros((1, 7)))
+
+
+def test_pupils_alone_are_enough_for_their_distance():
+    two = Skeleton("two", pair("pupil", "pupil"))
+    truth = faces(1, two)
+    np.testing.assert_allclose(build("inter_pupil").values(off(truth, 20), truth, two.all()), 0.5)
+
+
+def test_a_point_of_the_eyes_on_no_side_belongs_to_no_pupil():
+    between = Skeleton("between", (*EYES, Keypoint("glabella", group="eye")))
+    truth = faces(1)
+    points = np.concatenate([truth.points[:, :4], [[[500.0, 20.0]]]], 1)
+    truth = People(**{**vars(truth), "points": points, "state": truth.state[:, :5]})
+    np.testing.assert_allclose(build("inter_pupil").values(off(truth, 12), truth, between.all()), 0.25)
+
+
+def test_the_face_that_an_error_names_is_the_first_with_a_label():
+    truth = faces(3)
+    unlabel(truth, 0, *FACE.names)
+    truth.normaliser[:] = 0
+    with pytest.raises(KpError, match=r"^image 1\.jpg, row 1, and every other face"):
+        score(truth.points.copy(), truth, normaliser="sample")
+
+
+def test_the_missing_point_that_an_error_names_is_the_first_of_all():
+    truth = faces(3)
+    predicted = truth.points.copy()
+    predicted[1, FACE.index("chin")] = predicted[2, FACE.index("r_eye_outer")] = np.nan
+    with pytest.raises(KpError, match=r"^image 1\.jpg, row 1: no prediction of labelled 'chin' \(2 such points\)"):
+        score(predicted, truth)

@@ -341,3 +341,42 @@ def test_metrics_are_found_by_name():
 def test_settings_errors_name_the_key(options, message):
     with pytest.raises(KpError, match=message):
         build(**options)
+
+
+def test_a_depth_that_nobody_predicted_is_not_missing():
+    truth = people(1)
+    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.zeros((1, 16, 1))], -1)})
+    predicted = deep.points.copy()
+    predicted[..., 2] = np.nan
+    for name in ("pck", "pckh"):
+        np.testing.assert_array_equal(build(name).values(predicted, deep, EVERY), np.zeros((1, 16)))
+
+
+def test_the_first_person_without_a_length_is_named_and_all_are_counted():
+    truth = people(4)
+    truth.normaliser[:3] = 0.0, -2.0, np.inf
+    truth.state[0] = UNLABELLED
+    with pytest.raises(KpError, match=r"^image 1\.jpg, row 1: errors would be divided by -2 pixels \(2 such people\)"):
+        score(truth.points, truth)
+    truth.side[3] = 0.0
+    with pytest.raises(KpError, match=r"^image 3\.jpg, row 3: errors would be divided by 0 pixels \(1 such people\)"):
+        score(truth.points, truth, name="pck")
+
+
+def test_one_missing_coordinate_is_a_missing_point():
+    truth = people(1)
+    for axis in (0, 1):
+        predicted = truth.points.copy()
+        predicted[0, 3, axis] = np.nan
+        assert np.flatnonzero(np.isinf(build().values(predicted, truth, EVERY)[0])).tolist() == [3]
+
+
+def test_pck_and_its_weights_are_of_keypoints_not_of_labels():
+    """One label wrong of one, four right of four: 50 percent, not 80."""
+    truth = people(4)
+    for row in range(1, 4):
+        unlabel(truth, row, "r_knee")
+    knees = MPII.select(["knee"])
+    predicted = truth.points[:, list(knees.indices)]
+    predicted[:, knees.names.index("r_knee")] += SIDE
+    assert score(predicted, truth, knees, name="pck").average == 50

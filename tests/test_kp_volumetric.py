@@ -329,3 +329,40 @@ def test_wrong_options_are_one_line(options, named):
     with pytest.raises(KpError, match=named) as caught:
         codec(**options)
     assert "\n" not in str(caught.value)
+
+
+# --- where a peak is cut out, and ties --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize(("sigma", "distance", "share"), [(1.0, 3, 0.25), (1.0, 4, 0), (0.5, 2, 0.25), (0.5, 3, 0)])
+def test_local_reaches_three_sigma_along_every_axis(axis, sigma, distance, share):
+    """A quarter of all lies so far from the highest voxel: it moves the mean, or is left out."""
+    places = np.array([[4, 4, 1], [4, 4, 1]])
+    places[1, axis] += distance
+    prediction = torch.full((1, BINS, *SIZE), -math.inf)
+    for (x, y, z), probability in zip(places.tolist(), (0.75, 0.25), strict=True):
+        prediction[0, z, y, x] = math.log(probability)
+    voxels, confidence = read(prediction, decode="local", sigma=sigma)
+    expected = places[0] + share * (places[1] - places[0])
+    np.testing.assert_allclose(voxels[0, 0], expected, atol=1e-5)
+    assert confidence.item() == pytest.approx(0.75)
+
+
+def test_of_equal_voxels_the_first_is_the_peak():
+    volume = torch.zeros(1, 1, BINS, *SIZE)
+    volume[0, 0, 2, 5, 3] = volume[0, 0, 2, 5, 9] = volume[0, 0, 6, 1, 1] = 4.0
+    places, heights = peak(volume)
+    assert (places.tolist(), heights.tolist()) == ([[[3, 5, 2]]], [[4.0]])
+
+
+def test_weights_weigh_and_a_small_one_counts_whole():
+    made = codec(loss="integral")
+    targets = encode([at(5, 5, 3), at(9, 2, 1)])
+    prediction = torch.zeros(1, 2 * BINS, *SIZE)
+    first, second = (
+        made.loss(prediction, Targets(targets.maps, torch.tensor([weights]))) for weights in ([1.0, 0], [0, 1.0])
+    )
+    assert first != pytest.approx(second.item(), rel=0.1)
+    small = made.loss(prediction, Targets(targets.maps, torch.tensor([[1e-3, 3e-3]])))
+    assert small.item() == pytest.approx((first.item() + 3 * second.item()) / 4, rel=1e-5)

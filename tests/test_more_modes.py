@@ -9,7 +9,7 @@ import torch
 from kp_heatmap.codec import GaussianHeatmap
 from kp_modes.by_name import ByName
 from kp_modes.frozen import Frozen
-from kp_modes.gradual import Gradual
+from kp_modes.gradual import Gradual, place_of
 from kp_modes.l2sp import L2SP
 from kp_modes.pseudo_labels import PseudoLabels
 from kp_modes.random import Random
@@ -838,3 +838,41 @@ def test_two_steps_run_across_data_sets(run):
     assert sliced["origin"] == "sliced"
     assert set(sliced["keypoints"]) == {"r_wrist", "l_wrist"}
     assert set(plans["chain-replay-0"]["heads"][-1]) == {"r_ankle", "l_ankle", "r_wrist", "l_wrist"}
+
+
+# --- names, first steps, and places -----------------------------------------------------------------------------------
+
+
+def test_what_tables_call_the_modes():
+    assert {name: mode(name).summary for name in CLASSES} == {
+        "transfer": "Transfer learning", "frozen": "Frozen weights", "random": "Random initialization",
+        "by_name": "Transfer by name", "gradual": "Gradual unfreezing", "l2sp": "L2-SP", "replay": "Replay",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_first_step_predicts_its_own_set_on_every_stage(overlap, name):
+    assert VARIANTS[name].layout(overlap, 0, (2, 4)).heads == (overlap.source,) * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [("frozen", {}, "frozen mode"), ("transfer", {"supervision": "s1"}, "supervision = 's1'")],
+)
+def test_what_cannot_learn_without_new_stages_says_which_mode_and_how_many_there_are(overlap, name, options, said):
+    message = rf"^backbone\.stages: {said} needs new stages at every step, but the network keeps its 3 stages; let the"
+    with pytest.raises(KpError, match=message):
+        mode(name, **options).layout(overlap, 1, (3, 3))
+
+
+def test_units_belong_to_the_stage_of_their_number():
+    names = ("stem", "stage0", "head0", "junction3", "stage10", "junction12")
+    assert [place_of(name) for name in names] == [-1, 0, 0, 3, 10, 12]
+
+
+@pytest.mark.parametrize("name", ["transfer", "by_name", "l2sp", "replay", "random"])
+def test_only_frozen_and_gradual_freeze_and_only_what_answers_needs_a_teacher(specs, overlap, name):
+    _, _, plan = specs(mode(name), overlap)
+    assert (plan.frozen, plan.thaws) == (frozenset(), ())
+    assert plan.teacher == (plan.extra_loss is not None) == (name in ("l2sp", "replay"))
+    assert plan.supervision == (overlap.target,) * 4

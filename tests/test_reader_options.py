@@ -1,7 +1,9 @@
 """Every option of every data set changes what is read, and no cut images or trainings outlive the change."""
 
 import csv
+import hashlib
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -13,8 +15,10 @@ from kp_faces import aflw_info
 from kp_faces.aflw_sqlite import LANDMARKS
 from kp_mpii.readers import matlab
 from kp_people.generator import PeopleGenerator
+from pydantic import ValidationError
 from scipy.io import savemat
 
+from kpcore.errors import KpError
 from kpcore.registry import registry
 
 COUNT = 12
@@ -297,11 +301,168 @@ def test_an_option_changes_what_is_read_and_the_fingerprint_tells(tmp_path, name
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path, name):
-    found = []
-    for folder in ("here", "there"):
-        (tmp_path / folder).mkdir()
-        WRITERS[name](tmp_path / folder)
-        options = {key: beside for (of, _), (beside, _) in OTHER.items() for key in (of,)}[name]
-        found.append(said(opened(name, tmp_path / folder, options)))
+    (tmp_path / "here").mkdir()
+    WRITERS[name](tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")  # a .mat written twice has two times in it
+    options = {of: beside for (of, _), (beside, _) in OTHER.items()}[name]
+    found = [said(opened(name, tmp_path / folder, options)) for folder in ("here", "there")]
     assert found[0] == found[1]
     assert found[0][1]["train"] != found[0][1]["valid"]
+
+
+# what a setting may be
+
+CROPS = {("300w", "crop"): 1.3, ("aflw", "crop"): 1.25, ("cofw", "crop"): 1.25, ("wflw", "crop"): 1.25,
+         ("landmarks", "crop"): 1.3, ("deeplabcut", "factor"): 1.5}  # fmt: skip
+SHARES = {"aflw": 0.18, "coco": None, "deeplabcut": 0.2, "landmarks": 0.1, "lspet": 0.1, "mpii": 0.1, "named": 0.1}
+RANGES = [
+    *[(*option, default, 1.0, 10.0) for option, default in CROPS.items()],
+    *[(name, "held_out", share, np.nextafter(0.0, 1), np.nextafter(1.0, 0)) for name, share in SHARES.items()],
+    ("named", "margin", 1.25, 1.0, 4.0),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "default", "low", "high"), RANGES)
+def test_a_numbers_default_and_range(name, key, default, low, high):
+    config = registry().component("dataset", name).Config
+    assert config.model_fields[key].default == default
+    assert [getattr(config(root="x", **{key: value}), key) for value in (low, high)] == [low, high]
+    for value in (np.nextafter(low, -1), np.nextafter(high, 99)):
+        with pytest.raises(ValidationError, match=key):
+            config(root="x", **{key: value})
+
+
+def test_every_number_has_a_range_here():
+    numbers = {
+        (name, key)
+        for name in DATASETS
+        for key, field in registry().component("dataset", name).Config.model_fields.items()
+        if field.annotation in (float, int, float | None)
+    }
+    assert numbers == {(name, key) for name, key, *_ in RANGES} | {("h36m", "stride")}
+
+
+def test_a_stride_is_a_number_of_frames():
+    config = registry().component("dataset", "h36m").Config
+    assert (config().stride, config().protocol) == (1, 1)
+    assert [config(stride=value).stride for value in (1, 100_000)] == [1, 100_000]
+    for value in (0, 100_001):
+        with pytest.raises(ValidationError, match="stride"):
+            config(stride=value)
+
+
+# what results call it
+
+CORNERS = "distance of the outer eye corners"
+DESCRIBED = {
+    "300w": ("300-W (full)", "", "nme", CORNERS, 1, "faces68"),
+    "aflw": ("AFLW", "0.4 of the images held out by name hash", "nme",
+             "root of the area of the face's rectangle", 0, "aflw19"),
+    "coco": ("COCO format, cat", "", "oks", "square root of the segment's area", 0, "cat"),
+    "cofw": ("COFW", "", "nme", CORNERS, 1, "cofw29"),
+    "deeplabcut": ("DeepLabCut", "", "pck", "diagonal of the labelled points' box", 0, "deeplabcut"),
+    "h36m": ("Human3.6M", "protocol 1", "mpjpe", "150 mm at the pelvis' distance", 0, "h36m"),
+    "landmarks": ("landmarks (landmarks)", "", "nme", "root of the area of the landmarks' box", 0, "landmarks"),
+    "lspet": ("LSP extended", "", "pck", "longer diagonal of the torso, shoulder to hip", 1, "lsp"),
+    "mpii": ("MPII", "newell", "pckh", "0.6 x head-box diagonal", 1, "mpii"),
+    "named": ("here (named keypoints)", "", "pck", "longer side of the box", 0, "named"),
+    "wflw": ("WFLW", "", "nme", CORNERS, 0, "wflw98"),
+}  # fmt: skip
+"""Label, list, metric, normaliser, origin, skeleton."""
+BESIDE = {"coco": CAT, "deeplabcut": ANNA} | dict.fromkeys(("aflw", "landmarks", "lspet", "named"), SOME)
+CHOSEN = [
+    ("300w", {"subset": "common"}, "label", "300-W (common)"),
+    ("wflw", {"subset": "blur"}, "label", "WFLW (blur)"),
+    ("landmarks", {"skeleton": "cofw29", **SOME}, "label", "landmarks (cofw29)"),
+    ("landmarks", {"skeleton": "cofw29", **SOME}, "normaliser", CORNERS),
+    ("aflw", {"annotations": "info"}, "list_name", "AFLW-full"),
+    ("coco", {"held_out": 0.25, **CAT}, "list_name", "0.25 of the images held out by name hash"),
+    ("deeplabcut", {"normaliser": ["nose", "tail"], **ANNA}, "normaliser", "distance from nose to tail"),
+    ("named", {"normaliser": ["nose", "tail"]}, "normaliser", "distance of nose and tail"),
+    ("named", {"origin": 1}, "origin", 1),
+    ("h36m", {"protocol": 2, "stride": 2}, "list_name", "protocol 2, every 2. frame"),
+    ("mpii", {"list": "hrnet"}, "list_name", "hrnet"),
+    ("mpii", {"annotations": "hrnet"}, "list_name", "hrnet"),
+    ("mpii", {"annotations": "mat", "held_out": 0.25}, "list_name", "0.25 of the images held out by name hash"),
+]
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_what_results_call_it(tmp_path, name):
+    (tmp_path / "here").mkdir()
+    WRITERS[name](tmp_path / "here")
+    data = opened(name, tmp_path / "here", BESIDE.get(name, {}))
+    told = (data.label, data.list_name, data.default_metric, data.normaliser, data.origin, data.skeleton.name)
+    assert told == DESCRIBED[name]
+    assert data.parts == ("train", "valid")
+    assert type(data).default_skeleton in (None, data.skeleton) or name == "coco"
+
+
+@pytest.mark.parametrize(("name", "options", "what", "told"), CHOSEN)
+def test_what_results_call_it_with_options(tmp_path, name, options, what, told):
+    WRITERS[name](tmp_path)
+    assert getattr(opened(name, tmp_path, options), what) == told
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "people"])
+def test_the_root_may_come_from_the_environment_and_from_the_home(tmp_path, monkeypatch, name):
+    variable, beside = f"KP_{name.upper()}_ROOT", BESIDE.get(name, {})
+
+    def build(**root):
+        return registry().build("dataset", name, {**root, **beside}, where="dataset")
+
+    assert registry().component("dataset", name).root_variable == variable
+    with pytest.raises(KpError, match=variable):
+        build()
+    monkeypatch.setenv(variable, str(tmp_path / "gone"))
+    with pytest.raises(KpError, match=r"gone.*is not a folder"):
+        build()
+    (tmp_path / "here").mkdir()
+    WRITERS[name](tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(variable, "~/here")
+    assert build().parts == build(root=str(tmp_path / "here")).parts == ("train", "valid")
+    with pytest.raises(KpError, match=r"away.*is not a folder"):
+        build(root="~/away")  # the option comes before the environment
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_part_that_is_not_there_is_told_with_those_that_are(tmp_path, name):
+    WRITERS[name](tmp_path)
+    data = opened(name, tmp_path, BESIDE.get(name, {}))
+    for call in (data.samples, data.fingerprint, data.findings) if name != "people" else (data.samples,):
+        with pytest.raises(KpError, match=r"unknown part 'tset'.*train, valid") as caught:
+            call("tset")
+        assert str(tmp_path) in str(caught.value)
+
+
+# who is held out
+
+
+def hex_share(name):
+    return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12
+
+
+def byte_share(name):
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+
+
+HELD_OUT = [
+    ("aflw", {}, hex_share), ("coco", CAT, hex_share), ("deeplabcut", ANNA, byte_share), ("landmarks", {}, hex_share),
+    ("lspet", {}, byte_share), ("mpii", {"annotations": "mat"}, hex_share), ("named", {}, byte_share),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options", "share"), HELD_OUT)
+def test_an_image_is_held_out_where_its_names_hash_is_below_the_share(tmp_path, name, options, share):
+    WRITERS[name](tmp_path)
+
+    def images(held_out, part):
+        data = opened(name, tmp_path, {**options, "held_out": held_out})
+        return {sample.image_id for sample in data.samples(part)}
+
+    every = images(0.5, "train") | images(0.5, "valid")
+    second = sorted(every, key=share)[1]
+    assert images(share(second), "valid") == {min(every, key=share)}
+    assert images(np.nextafter(share(second), 1), "valid") == {min(every, key=share), second}
+    assert images(share(second), "train") == every - {min(every, key=share)}

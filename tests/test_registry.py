@@ -1,13 +1,14 @@
 """Discovery: what works is used, what does not is named with its reason, and nothing else suffers."""
 
 import itertools
-from importlib.metadata import distributions
+from importlib.metadata import EntryPoint, distributions
 from textwrap import dedent
 
 import pytest
 
 from kpcore.errors import KpError
-from kpcore.registry import KINDS, Registry, registry
+from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
+from kpcore.registry import KINDS, Registry, check_class, check_constructor, one_line, registry
 
 GOOD = """
     from kpcore import hookimpl
@@ -230,3 +231,133 @@ def test_the_built_in_plugins_come_through_the_same_door():
     mine = {plugin.name for plugin in known.plugins if plugin.distribution == "kptransfer"}
     assert {"hourglass", "mpii", "kptransfer", "modes", "heatmap", "pck"} <= mine
     assert registry() is known
+
+
+# --- kinds, constructors, names ---------------------------------------------------------------------------------------
+
+BASES = {
+    "dataset": Dataset, "generator": Generator, "backbone": Backbone, "split": Split, "strategy": TransferStrategy,
+    "codec": Codec, "metric": Metric,
+}  # fmt: skip
+
+
+def test_every_kind_has_a_hook_and_a_base_of_its_own():
+    assert KINDS == {
+        "dataset": "kp_datasets", "generator": "kp_generators", "backbone": "kp_backbones", "split": "kp_splits",
+        "strategy": "kp_strategies", "codec": "kp_codecs", "metric": "kp_metrics",
+    }  # fmt: skip
+    for kind, base in BASES.items():
+        assert check_class(kind, base).startswith("does not supply ")
+        for other in BASES.values():
+            if other is not base:
+                assert check_class(kind, other) == f"is not a subclass of kpcore.interfaces.{base.__name__}"
+
+
+class Exact:
+    def __init__(self, *, one, two=2):
+        pass
+
+
+class Open:
+    def __init__(self, one, **options):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        (Exact, {"one", "two"}, ""),
+        (Exact, {"one"}, "constructor and Config differ in two"),
+        (Exact, {"one", "two", "three"}, "constructor and Config differ in three"),
+        (Exact, {"three"}, "constructor and Config differ in one, three, two"),
+        (Open, {"five"}, ""),
+    ],
+)
+def test_a_constructor_takes_exactly_its_options_unless_it_takes_any(kind, options, said):
+    assert check_constructor(kind, options) == said
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KpError("a  b\n c"), "a b c"), (ValueError("a\nb"), "ValueError: a b"), (KeyError(), "KeyError"),
+        (KpError(""), ""), (SystemExit(3), "SystemExit: 3"),
+    ],
+)  # fmt: skip
+def test_an_exception_is_one_line(error, line):
+    assert one_line(error) == line
+
+
+def test_plugins_come_by_name_and_say_their_module(installed):
+    known = installed(zebra=GOOD, ant="import no_such_module_anywhere")
+    assert [plugin.name for plugin in known.plugins] == ["ant", "zebra"]
+    assert known.plugins[1].module.endswith("_zebra")
+    assert [plugin.ok for plugin in known.plugins] == [False, True]
+
+
+def test_a_hook_is_asked_once(installed):
+    known = installed(
+        counted=CONSTRUCTOR.format(base="ComponentConfig", parameter="count").replace(
+            "class Odd", "asked.append(1)\n\n        class Odd"
+        ).replace("from kpcore import hookimpl", "from kpcore import hookimpl\n    asked = []", 1)
+    )  # fmt: skip
+    for _ in range(3):
+        assert known.names("split") == ["odd"]
+    assert known.manager.get_plugin("counted").asked == [1]
+
+
+def test_two_plugins_of_one_name_are_not_both_loaded(installed):
+    plugin = installed(good=GOOD).plugins[0]
+    twice = Registry([EntryPoint("good", plugin.module, "kpcore")] * 2)
+    assert [plugin.error for plugin in twice.plugins] == ["", "another plugin is already called 'good'"]
+    assert {(plugin.distribution, plugin.version) for plugin in twice.plugins} == {("?", "?")}
+    assert twice.names("split") == ["halves"]
+
+
+def test_what_is_named_like_a_hook_but_is_no_function_is_let_be(installed):
+    known = installed(good=GOOD + "\n    kp_version = 3\n")
+    assert known.plugins[0].ok
+
+
+def test_a_plugin_that_is_not_used_is_not_notified(installed):
+    known = installed(good=NOTIFIED.format(then="pass"), bad="def kp_datasetz(): return {}", silent=GOOD)
+    known.notify("kp_epoch_ended", job={}, record={"epoch": 1})
+    assert known.manager.get_plugin("good").seen == [{"epoch": 1}]
+    assert [plugin.problems for plugin in known.plugins] == [[], [], []]
+
+
+def test_supplies_are_the_plugins_own_and_sorted(installed):
+    second = GOOD.replace("halves", "quarters").replace('"quarters": Halves', '"quarters": Halves, "eighths": Halves')
+    known = installed(good=GOOD, more=second)
+    plugins = by_name(known)
+    assert known.supplies(plugins["good"]) == {"split": ["halves"]}
+    assert known.supplies(plugins["more"]) == {"split": ["eighths", "quarters"]}
+    assert known.names("split") == ["eighths", "halves", "quarters"]
+    assert known.conflicts() == []
+
+
+def test_an_unknown_component_says_nothing_of_plugins_where_all_are_well(installed):
+    with pytest.raises(KpError) as caught:
+        installed(good=GOOD).component("split", "thirds")
+    assert str(caught.value) == "unknown split 'thirds'; (halves exist)"
+
+
+def test_a_component_of_a_plugin_with_a_problem_says_so(installed):
+    bad = "from kpcore import hookimpl\n@hookimpl\ndef kp_splits():\n    return {'x': 1}\n"
+    with pytest.raises(KpError, match=r"plugins with problems: bad \(see 'kp plugins list'\)$"):
+        installed(bad=bad).component("split", "x", where="here")
+
+
+def test_two_claims_are_told_with_their_place(installed):
+    known = installed(one=GOOD, two=GOOD)
+    for where, said in (("", ""), ("study", "study: ")):
+        with pytest.raises(KpError, match=f"^{said}split 'halves' is claimed by two plugins: one, two; uninstall or"):
+            known.component("split", "halves", where=where)
+
+
+def test_an_option_that_nobody_sets_is_the_configs_default(installed):
+    known = installed(
+        odd=CONSTRUCTOR.format(base="ComponentConfig", parameter="count").replace("pass", "self.count = count")
+    )
+    assert known.build("split", "odd", {}, where="x").count == 1
+    assert known.build("split", "odd", {"count": 4}, where="x").count == 4

@@ -535,3 +535,164 @@ def test_a_damaged_jpeg_crop_is_named(on_disk):
         file["crops"][:] = 0
     with pytest.raises(KpError, match="prepared crop 1 is damaged"):
         prepare(on_disk, "train", Cut(32, 1.0, "jpeg")).crops[1]
+
+
+# What exactly is cut, kept and read back
+
+
+@pytest.mark.parametrize(
+    ("resolution", "far", "side"), [(32, 1.0, 34), (31, 1.0, 34), (32, 1.25, 42), (32, 1.26, 44), (256, 1.5, 386)]
+)
+def test_a_stored_crop_has_a_pixel_more_on_each_side_and_is_even(resolution, far, side):
+    assert Cut(resolution, far).side == side
+    assert Cut(resolution, far).size(10) == 10 * side * side * 3
+    assert Cut(resolution, far, "jpeg").size(10) == side * side * 3  # a tenth
+    assert Cut(resolution, far).kind == "raw"
+
+
+@pytest.mark.parametrize(
+    ("side", "centre", "left", "top", "span"),
+    [
+        (30.0, (20, 16), 5, 1, 32),  # exactly the stored crop's 32 px
+        (30.0, (20.4, 17.1), 5, 2, 32),
+        (60.3, (20, 16), -11, -15, 64),  # 64.32 px: shrunk, to the nearest
+        (60.6, (20, 16), -12, -16, 65),
+        (29.9, (20, 16), 4, 0, 33),  # 31.9 px: enlarged, a source pixel to spare
+        (0.1, (20, 16), 20, 16, 2),
+    ],
+)
+def test_a_window_is_whole_pixels_about_the_centre(side, centre, left, top, span):
+    what = store_module.window(person(None, centre, side), Cut(30, 1.0))
+    assert (what.left, what.top, what.span, what.side) == (left, top, span, 32)
+    corners = apply(what.affine, np.array([(left - 0.5, top - 0.5), (left + span - 0.5, top + span - 0.5)]))
+    np.testing.assert_allclose(corners, [(-0.5, -0.5), (31.5, 31.5)], atol=1e-9)
+
+
+def test_the_largest_window_is_20_000_px():
+    assert store_module.window(person(None, (0, 0), 18_750.0), Cut(30, 1.0)).span == 20_000
+    with pytest.raises(KpError, match=r"^image7, row 7: its crop is 20001 px wide with the margin, at most 20000 can"):
+        store_module.window(person(None, (0, 0), 18_751.0, row=7), Cut(30, 1.0))
+
+
+@pytest.mark.parametrize(("side", "how"), [(60.0, cv2.INTER_AREA), (20.0, cv2.INTER_LINEAR)])
+def test_shrinking_averages_areas_and_enlarging_interpolates(side, how):
+    image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    one = person(image, (45, 45), side)
+    what = store_module.window(one, Cut(30, 1.0))
+    square = image[what.top : what.top + what.span, what.left : what.left + what.span]
+    expected = cv2.resize(square, (32, 32), interpolation=how)
+    np.testing.assert_array_equal(store_module.cut(image, one, Cut(30, 1.0)), expected)
+
+
+@pytest.mark.parametrize("centre", [(3, 4), (86, 4), (3, 70), (86, 70), (45, 3), (3, 40)])
+def test_what_is_cut_at_an_edge_lies_where_it_was(centre):
+    image = np.random.default_rng(1).integers(1, 256, (74, 90, 3), np.uint8)
+    one = person(image, centre, 30.0)
+    what = store_module.window(one, Cut(30, 1.0))
+    wide = np.pad(image, ((40, 40), (40, 40), (0, 0)))
+    expected = wide[what.top + 40 : what.top + 72, what.left + 40 : what.left + 72]
+    np.testing.assert_array_equal(store_module.cut(image, one, Cut(30, 1.0)), expected)
+    assert (expected == 0).any() and (expected > 0).any()
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_a_store_holds_all_that_is_known_of_its_people(given, kind):
+    image = np.full((60, 80, 3), 90, np.uint8)
+    samples = []
+    for row in range(3):
+        one = person(image, (30.25 + row, 20.5), 24.0 + row, [(row, k) for k in range(6)], row=10 + row)
+        state = np.array([VISIBLE, HIDDEN, UNLABELLED, VISIBLE, HIDDEN, VISIBLE], np.uint8)
+        samples.append(
+            Sample(
+                **{**vars(one), "normaliser": 3.5 + row, "person_id": f"p{row}", "image_id": f"bild_ä{row}",
+                   "state": np.roll(state, row), "mm_per_px": 2.5 * (row + 1)}
+            )
+        )  # fmt: skip
+    data, how = given(*samples), Cut(32, 1.25, kind)
+    store = prepare(data, "valid", how)
+    assert (store.key, store.label, store.part, store.resolution) == (
+        store_key(data, "valid", how), "dots", "valid", 32,
+    )  # fmt: skip
+    assert store.skeleton == data.skeleton
+    assert (len(store), store.crops.shape) == (3, (3, 42, 42, 3))
+    people = store.people
+    assert people.image_ids == ("bild_ä0", "bild_ä1", "bild_ä2")
+    assert people.person_ids == ("p0", "p1", "p2")
+    assert people.rows.tolist() == [10, 11, 12]
+    assert people.normaliser.tolist() == [3.5, 4.5, 5.5]
+    assert people.side.tolist() == [24.0, 25.0, 26.0]
+    assert people.mm_per_px.tolist() == [2.5, 5.0, 7.5]
+    np.testing.assert_array_equal(people.state, [sample.state for sample in samples])
+    np.testing.assert_array_equal(people.points, [sample.points for sample in samples])
+    np.testing.assert_array_equal(store.centres, [(30.25 + row, 20.5) for row in range(3)])
+    np.testing.assert_array_equal(store.affines, [store_module.window(one, how).affine for one in samples])
+    np.testing.assert_allclose(stored_points(store, 2), apply(store.affines[2], samples[2].points))
+    title = (cache_dir() / "stores" / f"{store.key}.json").read_text()
+    assert title == f'{{"title": "dots, valid, 3 people at 32 px, {kind}"}}'
+
+
+def test_a_jpeg_crop_is_of_quality_95_in_full_colour_resolution(given):
+    image = np.random.default_rng(2).integers(0, 256, (60, 60, 3), np.uint8)
+    one = person(image, (30, 30), 30.0)
+    store = prepare(given(one), "train", Cut(30, 1.0, "jpeg"))
+    settings = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    pixels = cv2.cvtColor(store_module.cut(image, one, Cut(30, 1.0)), cv2.COLOR_RGB2BGR)
+    expected = cv2.imencode(".jpg", pixels, settings)[1]
+    with h5py.File(cache_dir() / "stores" / f"{store.key}.h5") as file:
+        assert file["crops"][()].tobytes() == expected.tobytes()
+        assert file["places"][()].tolist() == [[0, len(expected)]]
+        assert file.attrs["side"] == 32
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_nothing_is_noted_as_safe_before_its_time_and_all_at_the_end(on_disk, kind, monkeypatch):
+    """A kill within the first two seconds costs everything that was done; one later, what came after the last note."""
+    assert crops_module.SAFE_EVERY == 2.0
+    clock = [100.0]
+    monkeypatch.setattr(crops_module.time, "monotonic", lambda: clock[0])
+
+    def kill(done, total):
+        clock[0] += 1.5
+        if done == total:
+            raise Killed
+
+    with pytest.raises(Killed):
+        prepare(on_disk, "train", Cut(32, 1.0, kind), kill)
+    notes = cache_dir() / "stores" / f"{store_key(on_disk, 'train', Cut(32, 1.0, kind))}.done"
+    noted = np.fromfile(notes, np.int64).reshape(3, 2)
+    # Notes at 100 (begun) and, with the third person, at 103: rows 0 and 2 are of one image, row 1 comes last.
+    assert (noted[:, 0] >= 0).tolist() == [True, True, True]
+    clock[0] = 100.0
+    notes.unlink()
+    notes.with_suffix(".partial").unlink()
+    with pytest.raises(Killed):
+        prepare(on_disk, "train", Cut(32, 1.0, kind), lambda done, total: kill(total if done == 2 else done, total))
+    assert (np.fromfile(notes, np.int64) == -1).all()
+
+
+def test_notes_of_another_number_of_people_are_not_believed(on_disk):
+    how = Cut(32, 1.0, "jpeg")
+    folder = cache_dir() / "stores"
+    folder.mkdir(parents=True)
+    key = store_key(on_disk, "train", how)
+    (folder / f"{key}.partial").write_bytes(b"x" * 5000)
+    np.zeros((2, 2), np.int64).tofile(folder / f"{key}.done")
+    store = prepare(on_disk, "train", how)
+    assert all(store.crops[row].any() for row in range(3))
+
+
+def test_a_noted_crop_whose_bytes_are_not_all_there_is_made_anew(on_disk, monkeypatch):
+    how = Cut(32, 1.0, "jpeg")
+    decoded = killed_after(on_disk, how, 2, monkeypatch)
+    partial = cache_dir() / "stores" / f"{store_key(on_disk, 'train', how)}.partial"
+    noted = np.fromfile(partial.with_suffix(".done"), np.int64).reshape(3, 2)
+    assert (noted[[0, 2]].sum(1).max(), noted[1].tolist()) == (partial.stat().st_size, [-1, -1])
+    partial.write_bytes(partial.read_bytes()[:-1])  # the later one lacks its last byte; the earlier is whole
+    rows = []
+    real = store_module.cut
+    monkeypatch.setattr(
+        store_module, "cut", lambda pixels, sample, cut: rows.append(sample.row) or real(pixels, sample, cut)
+    )
+    prepare(on_disk, "train", how)
+    assert sorted(rows) == [1, 2]
+    assert sorted(decoded) == ["a.png", "b.png"]

@@ -121,6 +121,7 @@ class Mpii(Dataset):
 
     def fingerprint(self, part: str) -> str:
         """Return a digest of annotation bytes, image names and sizes, and the settings that make the part."""
+        images = sorted(set(self._table(part).images))
         sizes = _file_sizes(self._root / "images")
         files = [path for each in self._depends(part) for path in self._source.files(each)]
         return content_key(
@@ -130,7 +131,7 @@ class Mpii(Dataset):
                 "layout": self._layout,
                 "list": self.label,
                 "annotation": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files],
-                "images": [[name, sizes.get(name)] for name in sorted(set(self._table(part).images))],
+                "images": [[name, sizes.get(name)] for name in images],
             }
         )
 

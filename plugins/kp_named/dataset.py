@@ -151,6 +151,7 @@ class Named(Dataset):
                 "format": FORMAT,
                 "part": part,
                 "options": self._options,
+                "mirrors": [point.mirror for point in self._skeleton.keypoints],
                 "annotation": hashlib.sha256(self._file.read_bytes()).hexdigest(),
                 "images": [[str(path.relative_to(self._images)), _size(path)] for path in paths],
             }

@@ -75,12 +75,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Try the drawn mutants, those that were tried before with the same tests left out."""
     covering = Covering.load(WORK)
     ledger = Ledger(WORK / arguments.ledger)
-    chosen = [one for some in draw(arguments).values() for one in some]
+    drawn, same = draw(arguments), equivalent()
+    chosen = [(one, name) for name, some in drawn.items() for one in some]
     waiting = []
-    for one in chosen:
-        if one.key in equivalent():
+    for one, name in chosen:
+        if one.key in same:
             continue
-        tests = covering.tests(one.file, one.line, arguments.budget)
+        also = groups(arguments.groups)[name].get("also", [])
+        tests = covering.tests(one.file, one.line, arguments.budget, also)
         known = ledger.of(one.key)
         if known is None or (known["verdict"] == "survived" and known["tests"] != digest(tests)):
             waiting.append((one, tests))
