@@ -1327,9 +1327,7 @@ def test_crop_and_length_of_a_face_without_corners(tmp_path, header, positions, 
     (sample,) = data.samples("train")
     assert (sample.side, sample.normaliser) == (side, normaliser)
     assert data.normaliser == "root of the area of the landmarks' box"
-    assert [finding.what for finding in data.findings("train")] == [
-        "no validation or test CSV: 1e-09 of the images held out by name hash"
-    ]
+    assert told(data) == [("note", "no validation or test CSV: 1e-09 of the images held out by name hash", 1)]
 
 
 def test_a_crop_reaches_a_twentieth_farther_than_a_landmark_outside_the_box(wflw):
