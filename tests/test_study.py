@@ -46,11 +46,12 @@ def whole(tmp_path_factory, tiny_study, tiny_mpii):
     """The study run once, to the end, one job after another: its folder, with the cache in cache/. Read it only."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "study.toml").write_text(tiny_study)
+    threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
         patch.chdir(folder)
-        torch.set_num_threads(1)
         assert run(folder / "study.toml", tiny_mpii) == 0
+    torch.set_num_threads(threads)  # the job has set its own
     return folder / "runs" / "tiny"
 
 

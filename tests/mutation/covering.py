@@ -40,11 +40,13 @@ class Covering:
 
     Args:
         lines: (file, line) -> tests that run it.
+        imported: lines that run on import, before any test.
         files: file -> tests that run anything of it after import.
         durations: test -> seconds, its fixtures included.
     """
 
     lines: dict[tuple[str, int], frozenset[str]]
+    imported: frozenset[tuple[str, int]]
     files: dict[str, frozenset[str]]
     durations: dict[str, float]
 
@@ -58,6 +60,7 @@ class Covering:
         data = coverage.CoverageData(str(work / "coverage"))
         data.read()
         lines: dict[tuple[str, int], frozenset[str]] = {}
+        imported: set[tuple[str, int]] = set()
         files: dict[str, set[str]] = defaultdict(set)
         for path in data.measured_files():
             file = path.partition("/kpcore/")[2]
@@ -70,7 +73,9 @@ class Covering:
                     tests |= by_file[test.partition("::")[0]] if phase == "setup" else {test} if test else set()
                 lines[file, line] = frozenset(tests & durations.keys())
                 files[file] |= tests & durations.keys()
-        return cls(lines, {name: frozenset(tests) for name, tests in files.items()}, durations)
+                if "" in contexts:
+                    imported.add((file, line))
+        return cls(lines, frozenset(imported), {name: frozenset(tests) for name, tests in files.items()}, durations)
 
     def tests(self, file: str, line: int, budget: float, also: Sequence[str] = ()) -> list[str]:
         """Return the tests that run a line, the quickest first, as many as fit into so many seconds.
@@ -79,9 +84,9 @@ class Covering:
         that is named after it. ``also`` names test files that are tried always: what is computed once a process (the
         registry) is run by whoever asks first, and tested by others.
         """
-        found, files = self.lines.get((file, line)), list(also)
-        if not found:
-            found = self.files.get(file, frozenset())
+        found, files = self.lines.get((file, line), frozenset()), list(also)
+        if not found or (file, line) in self.imported:
+            found |= self.files.get(file, frozenset())
             files.append(f"tests/test_{_named_after(file)}.py")
         found |= {test for test in self.durations if test.startswith(tuple(f"{one}::" for one in files))}
         chosen, spent = [], 0.0
