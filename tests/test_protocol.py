@@ -314,3 +314,26 @@ def test_predictions_on_other_data_are_numbered_in_the_order_of_the_steps():
     job = SimpleNamespace(datasets=("own", "sports", "", "lsp"))
     names = [protocol.predictions_file(job, name) for name in job.datasets]
     assert names == ["predictions.h5", "predictions-1.h5", "predictions-2.h5", "predictions-3.h5"]
+
+
+def test_a_score_reads_points_and_confidences_of_the_steps_own_keypoints_from_a_larger_head(asked):
+    job, made, _ = asked()
+    everything = job.keypoints.skeleton.all()
+    larger = replace(job, layout=replace(job.layout, heads=(everything, everything)))
+
+    class Numbered(Asked):
+        def predict(self, *given, **more):
+            points, confidence = super().predict(*given, **more)
+            return points, confidence * np.arange(len(everything))  # tells whose it is
+
+    folder = protocol.job_folder(larger.key)
+    folder.mkdir(parents=True)
+    shop = replace(made, evaluator=Numbered(made.evaluator))
+    protocol.predict(SimpleNamespace(layout=larger.layout), shop, "", folder / "predictions.h5")
+    seen = []
+    metric = SimpleNamespace(score=lambda *given: seen.append(given))
+    Scorer(replace(made.study, metric=metric)).final(larger)
+    ((points, confidence, people, keypoints, columns),) = seen
+    assert (keypoints, columns) == (job.keypoints, job.columns)
+    assert confidence.tolist() == [list(map(float, job.keypoints.indices))] * 6
+    np.testing.assert_allclose(points, people.points[:, list(job.keypoints.indices)], atol=1e-3)
