@@ -26,13 +26,13 @@ from kpcore.data.batches import TrainingStream
 from kpcore.data.sampling import CpuSampler
 from kpcore.data.store import prepare
 from kpcore.interfaces import Dataset
+from kpcore.measure.estimate import job_plan, new_stepper, random_batch
+from kpcore.measure.timing import kinds
 from kpcore.samples import Sample
-from kpcore.study.estimate import job_plan, new_stepper, random_batch
 from kpcore.study.setup import Study, open_study
-from kpcore.study.timing import kinds
 from kpcore.study.workshop import cuts
 from kpcore.training.device import Device, choose_device
-from kpcore.training.memory import keep_freed_memory
+from kpcore.training.process import keep_freed_memory
 
 FILE = Path(__file__).parents[1] / "examples" / "all_keypoints.toml"
 IMAGES = Path(__file__).parent / "images"

@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from kpcore.audit.leaks import leaking
 from kpcore.cli.app import outcome
-from kpcore.data.leaks import leaking
 from kpcore.data.renamed import RenamedDataset, rename
 from kpcore.errors import KpError
+from kpcore.evaluation.mean_shape import mean_shape, score_mean_shape
 from kpcore.interfaces import Finding
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step, default_columns
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
+from kpcore.records.results import Results
 from kpcore.registry import registry
 from kpcore.samples import People, Sample
-from kpcore.study.baseline import mean_shape, score_mean_shape
-from kpcore.study.data import StudyData
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.results import Results
 from kpcore.study.setup import open_study
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 from kpcore.training.device import Device
@@ -290,7 +289,7 @@ def test_the_mean_shape_of_equal_people_is_right(dots):
     data = Same()
     split = KeypointSplit("s", (Step(data.skeleton.select(["hip"])), Step(data.skeleton.select(["head", "foot"]))))
     metric = registry().build("metric", "pckh", {}, where="test")
-    found = score_mean_shape(StudyData("", data, sample=True), split, metric)
+    found = score_mean_shape(data.samples("train"), data.samples("valid"), split, metric)
     assert found.average == 100
 
 

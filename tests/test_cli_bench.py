@@ -6,7 +6,7 @@ import pytest
 
 from kpcore.cache import cache_dir
 from kpcore.cli import app as kp
-from kpcore.study import bench, timing
+from kpcore.measure import bench, timing
 
 STUDY = """
 study = { name = "tiny", modes = ["transfer", "frozen"] }

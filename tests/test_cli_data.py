@@ -8,15 +8,16 @@ import h5py
 import numpy as np
 import pytest
 
+from kpcore.audit import show
+from kpcore.audit.summary import summarise
 from kpcore.cli import app as kp
 from kpcore.config import Augmentation
-from kpcore.data import show, splits
 from kpcore.data.geometry import AS_IS, Draw, crop_affine, draw_augmentation, order, warp
-from kpcore.data.summary import summarise
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.registry import Registry
 from kpcore.samples import Sample
+from kpcore.study import rules as splits
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 PLUGIN = """

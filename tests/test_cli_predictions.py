@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kpcore.data.predictions import LIMIT, read_predictions, write_predictions
 from kpcore.errors import KpError
+from kpcore.evaluation.predictions import LIMIT, read_predictions, write_predictions
 from kpcore.samples import People
 
 POINTS = np.arange(12, dtype=np.float64).reshape(2, 3, 2) / 7

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from kpcore.errors import KpError
-from kpcore.training import compiling, device, memory
+from kpcore.training import compiling, device
+from kpcore.training import process as memory
 from kpcore.training.compiling import compile_network, require, uncompiled
 from kpcore.training.device import best_precision, choose_device, choose_precisions
 
@@ -104,7 +105,7 @@ def test_freed_memory_is_kept_in_a_process_of_its_own():
     # In a process of its own: the setting stays.
     code = """
 import resource, torch
-from kpcore.training.memory import keep_freed_memory
+from kpcore.training.process import keep_freed_memory
 kept = keep_freed_memory()
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(3): torch.ones(5_000_000)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kpcore.data.check import (
+from kpcore.audit.check import (
     check_part,
     first_of_each_image,
     missing_findings,
@@ -18,10 +18,10 @@ from kpcore.data.check import (
     require_usable,
     shared_findings,
 )
-from kpcore.data.images import decode_image, image_size, is_truncated
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Finding
 from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.reading.images import decode_image, image_size, is_truncated
 from kpcore.samples import Sample
 
 WIDTH, HEIGHT = 48, 32

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kpcore.data.check import check_part
+from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.hooks import GROUP
 from kpcore.registry import Registry

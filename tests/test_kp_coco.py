@@ -16,9 +16,9 @@ from kp_coco.sigmas import sigmas_of
 from kp_coco.skeleton import COCO, mirrored
 from pycocotools.cocoeval import COCOeval
 
-from kpcore.data.check import check_part
-from kpcore.data.score import averages_columns
+from kpcore.audit.check import check_part
 from kpcore.errors import KpError
+from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
 from kpcore.samples import People

@@ -31,7 +31,7 @@ from kp_faces.synthetic.style import draw_style
 from kp_faces.wflw import Wflw
 from scipy.io import savemat
 
-from kpcore.data.check import check_part
+from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE

@@ -21,7 +21,7 @@ from kp_h36m.names import frontal, image_name, part_of, subject
 from kp_h36m.projection import by_camera, fitted, plausible, relative_depth, size_of
 from kp_h36m.skeleton import H36M, ORDER, SPIN
 
-from kpcore.data.check import check_part
+from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.registry import registry
 from kpcore.samples import People

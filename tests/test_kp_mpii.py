@@ -18,7 +18,7 @@ from kp_mpii.readers import matlab
 from kp_mpii.skeleton import MPII
 from scipy.io import savemat
 
-from kpcore.data.check import check_part
+from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE

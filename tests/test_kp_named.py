@@ -13,8 +13,8 @@ from kp_named.names import build, partner
 
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
+from kpcore.records.results import Results
 from kpcore.registry import registry
-from kpcore.study.results import Results
 from kpcore.study.source import Request, open_request
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kp_nme.nme import Nme, area_under_curve
 
-from kpcore.data.score import averages_columns
 from kpcore.errors import KpError
+from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
 from kpcore.samples import People

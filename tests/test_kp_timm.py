@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from kpcore.config import Optimizer
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Step
+from kpcore.measure.estimate import random_batch
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
 from kpcore.registry import registry
-from kpcore.study.estimate import random_batch
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, Stepper
 from kpcore.weights import execute

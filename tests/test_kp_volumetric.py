@@ -17,7 +17,7 @@ from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.network import build_network, describe
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
-from kpcore.training.evaluate import Evaluator
+from kpcore.trained.predictor import Evaluator
 from kpcore.training.step import select_channels
 from kpcore.weights import execute
 

@@ -26,8 +26,8 @@ from kpcore.interfaces import Codec, Need, Targets, TransferStrategy
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.network import build_network, describe, spec_of
 from kpcore.plans import Layout, Thaw
+from kpcore.records.results import Results
 from kpcore.registry import check_class, registry
-from kpcore.study.results import Results
 from kpcore.tensors import UNLABELLED, VISIBLE
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, StepBatch, Stepper, supervised_loss

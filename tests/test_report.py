@@ -17,12 +17,7 @@ from rich.console import Console
 
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
-from kpcore.report.curves import DPI, curve, curves_csv, curves_png, figure_size, write_curves
-from kpcore.report.grid import difference, figure, grids
-from kpcore.report.latex import escape
-from kpcore.report.summary import Estimate, to_baseline
-from kpcore.report.tables import csv_table, latex, markdown, print_tables, write_tables
-from kpcore.study.results import (
+from kpcore.records.results import (
     DataInfo,
     HistoryRecord,
     JobInfo,
@@ -32,6 +27,11 @@ from kpcore.study.results import (
     SplitInfo,
     read_history,
 )
+from kpcore.report.curves import DPI, curve, curves_csv, curves_png, figure_size, write_curves
+from kpcore.report.grid import difference, figure, grids
+from kpcore.report.latex import escape
+from kpcore.report.summary import Estimate, to_baseline
+from kpcore.report.tables import csv_table, latex, markdown, print_tables, write_tables
 
 GOLDEN = Path(__file__).parent / "golden_report"
 NAN = float("nan")

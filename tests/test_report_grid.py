@@ -2,8 +2,8 @@
 
 import pytest
 
+from kpcore.records.results import DataInfo, JobInfo, ModeInfo, Results, Retained, Row, SplitInfo
 from kpcore.report.grid import grid, grids
-from kpcore.study.results import DataInfo, JobInfo, ModeInfo, Results, Retained, Row, SplitInfo
 
 SPLIT = SplitInfo(name="a", steps=(("hip",), ("elbow", "wrist")), columns=("elbow", "wrist"))
 LABELS = {"transfer": "Transfer learning", "random": "Random initialization"}

@@ -6,7 +6,7 @@ import pytest
 
 from kpcore.cli.app import outcome
 from kpcore.config import read_toml
-from kpcore.study.results import Results
+from kpcore.records.results import Results
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 MARGINS = {

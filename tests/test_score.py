@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kpcore.data.predictions import Predictions
-from kpcore.data.score import align, averages_columns, build_metric, score
 from kpcore.errors import KpError
+from kpcore.evaluation.predictions import Predictions
+from kpcore.evaluation.score import align, averages_columns, build_metric, score
 from kpcore.keypoints import KeypointSplit, Skeleton, Step
 from kpcore.registry import registry
 from kpcore.samples import People

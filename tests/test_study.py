@@ -16,10 +16,10 @@ from kpcore.cache import cache_dir
 from kpcore.cli.app import outcome
 from kpcore.config import read_toml
 from kpcore.errors import KpError
+from kpcore.records.results import Results
 from kpcore.study import protocol
 from kpcore.study.executors import Processes
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.results import Results
 from kpcore.study.setup import open_study
 from kpcore.training.device import choose_device
 from kpcore.training.loop import JobError, Training

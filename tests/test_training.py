@@ -19,9 +19,9 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Backbone
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
+from kpcore.trained.predictor import Evaluator
 from kpcore.training import loop
 from kpcore.training.device import Device, available, choose_device
-from kpcore.training.evaluate import Evaluator
 from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations, noise_seed
 from kpcore.training.muon import Muon, is_matrix
 from kpcore.training.schedule import LearningRate, Progress, one_cycle

@@ -32,9 +32,9 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time start-up, preparing, the input pipeline and training steps of a study, on its own data."""
-    from kpcore.study.bench import PARTS, Bench, run_bench
+    from kpcore.measure.bench import PARTS, Bench, run_bench
+    from kpcore.measure.timing import Effort
     from kpcore.study.setup import open_study
-    from kpcore.study.timing import Effort
     from kpcore.training.device import choose_device, choose_precisions
 
     study = open_study(config, profile, sets or [], say)

@@ -18,7 +18,7 @@ from kpcore.cli.output import number, print_json, print_lines, print_table, size
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kpcore.data.summary import Summary
+    from kpcore.audit.summary import Summary
     from kpcore.study.source import Opened
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ def info(
     part: Part = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Show parts, people, images, how much is labelled, crop sides."""
-    from kpcore.data.summary import summarise
+    from kpcore.audit.summary import summarise
 
     opened = open_data(source, dataset, root, profile, sets)
     summaries = [summarise(opened.dataset, name) for name in opened.parts(part)]
@@ -61,7 +61,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Look for faults; exits with 2 where one makes a part unusable."""
-    from kpcore.data.check import check_part
+    from kpcore.audit.check import check_part
 
     opened = open_data(source, dataset, root, profile, sets)
     found = []
@@ -91,7 +91,7 @@ def show(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the samples and of augmentation.")] = 0,
 ) -> None:  # fmt: skip
     """Draw samples, as they are and as augmentation makes them, into a PNG."""
-    from kpcore.data.show import Look, choose, contact_sheet, write_png
+    from kpcore.audit.show import Look, choose, contact_sheet, write_png
     from kpcore.errors import KpError
     from kpcore.registry import registry
 

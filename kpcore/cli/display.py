@@ -15,12 +15,12 @@ from rich.text import Text
 
 from kpcore.cache import cache_dir
 from kpcore.cli.output import meeting, size
+from kpcore.measure.estimate import Cost, estimate
+from kpcore.records.results import HistoryRecord, JobInfo, read_history
 from kpcore.study.data import StudyData
-from kpcore.study.estimate import Cost, estimate
 from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.protocol import is_done, job_folder
-from kpcore.study.results import HistoryRecord, JobInfo, read_history
 from kpcore.study.setup import Study
 from kpcore.study.workshop import wanted_stores
 from kpcore.training.device import Device

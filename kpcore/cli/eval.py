@@ -10,7 +10,7 @@ import typer
 from kpcore.cli.output import number, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
-    from kpcore.data.score import Result
+    from kpcore.evaluation.score import Result
 
 
 METRIC = "metric."
@@ -51,10 +51,10 @@ def evaluate(
     The file holds one row a person, in the annotation file's order, in pixels of the image.
     """
     from kpcore.config import parse_set
-    from kpcore.data.predictions import read_predictions
-    from kpcore.data.score import build_metric, score
-    from kpcore.data.splits import find_split
+    from kpcore.evaluation.predictions import read_predictions
+    from kpcore.evaluation.score import build_metric, score
     from kpcore.registry import registry
+    from kpcore.study.rules import find_split
     from kpcore.study.source import open_named
 
     known = registry()

@@ -48,9 +48,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a split: its keypoint sets, what they share and leave out, report columns, published values."""
-    from kpcore.data.splits import pick
     from kpcore.registry import registry
     from kpcore.study import source as data
+    from kpcore.study.rules import pick
 
     found = pick(data.list_splits(source, registry()), name)
     if as_json:

@@ -26,10 +26,10 @@ from kpcore.cache import cache_dir, content_key
 from kpcore.cores import cores
 from kpcore.data.crops import JPEG_SHARE, Crops, Kind, Writer, read_crops, writer
 from kpcore.data.geometry import apply
-from kpcore.data.images import decode_image
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset
 from kpcore.keypoints import Skeleton
+from kpcore.reading.images import decode_image
 from kpcore.samples import People, Sample
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 

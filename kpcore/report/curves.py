@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from kpcore.records.results import HistoryRecord, Results, Row
 from kpcore.report.files import csv_text, save
 from kpcore.report.grid import preset_in_words
-from kpcore.study.results import HistoryRecord, Results, Row
 from kpcore.tensors import Float64Array
 
 Histories = Mapping[str, Sequence[HistoryRecord]]

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kpcore.records.results import AVERAGE, Results, SplitInfo
 from kpcore.report.summary import BASELINE, Estimate, columns_of, estimate, obstacle, to_baseline, to_reference
-from kpcore.study.results import AVERAGE, Results, SplitInfo
 
 NOTHING = "–"
 """Stands in a cell that has no figure."""

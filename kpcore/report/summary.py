@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kpcore.study.results import AVERAGE, PAPER, Results, SplitInfo
+from kpcore.records.results import AVERAGE, PAPER, Results, SplitInfo
 
 BASELINE = "random"
 """The mode that the others are compared with, where a study has it (paper, section 3.2)."""

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpcore.records.results import AVERAGE, DECIMALS, Results, Row, SplitInfo
 from kpcore.report.files import csv_text, save
 from kpcore.report.grid import Grid, grids, headline
 from kpcore.report.latex import escape, latex_table
 from kpcore.report.summary import columns_of, obstacle
-from kpcore.study.results import AVERAGE, DECIMALS, Results, Row, SplitInfo
 
 TERMINAL_WIDTH = 100
 SCORES_A_TABLE = 6

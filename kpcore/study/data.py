@@ -11,9 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from kpcore.audit.leaks import leaking
 from kpcore.cache import cache_dir, content_key
 from kpcore.config import ComponentTable, OtherDatasetTable, StudyConfig
-from kpcore.data.leaks import leaking
 from kpcore.data.renamed import RenamedDataset, rename
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Generator

@@ -19,9 +19,9 @@ import torch
 
 from kpcore.config import StudyConfig
 from kpcore.errors import KpError
+from kpcore.records.results import Status
 from kpcore.study.jobs import Job, JobPlan, plan_jobs
 from kpcore.study.protocol import run_job
-from kpcore.study.results import Status
 from kpcore.study.setup import Study, build_study
 from kpcore.study.workshop import Workshop, open_workshop
 from kpcore.training.device import Device

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from kpcore.cache import cache_dir
 from kpcore.data.batches import TrainingStream
-from kpcore.data.predictions import write_predictions
+from kpcore.evaluation.predictions import write_predictions
 from kpcore.interfaces import TransferStrategy
 from kpcore.network import Network, build_network, describe, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins

@@ -12,15 +12,15 @@ import torch
 
 from kpcore.config import to_toml
 from kpcore.errors import KpError
+from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
+from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.registry import registry
-from kpcore.study.baseline import score_mean_shape
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, InProcess, Processes, State, doomed, ready
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
-from kpcore.study.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.study.scoring import Scorer
 from kpcore.study.setup import Study
 from kpcore.study.workshop import Workshop, open_workshop
@@ -182,7 +182,10 @@ class _Hooked:
 
 
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
-    found = score_mean_shape(study.scored, split, study.metric)
+    data = study.scored
+    left_out = set(data.left_out)
+    training = [one for place, one in enumerate(data.dataset.samples("train")) if place not in left_out]
+    found = score_mean_shape(training, data.dataset.samples("valid"), split, study.metric)
     shape = {**found.columns, AVERAGE: found.average}
     convention = "PCKh@0.5 kptransfer" if split.reference else ""
     return SplitInfo.of(split, reference_convention=convention, mean_shape=shape)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kpcore.data.predictions import Predictions, read_predictions
+from kpcore.evaluation.predictions import Predictions, read_predictions
 from kpcore.interfaces import Scores
 from kpcore.keypoints import Column, KeypointSet, default_columns
+from kpcore.records.results import Retained
 from kpcore.samples import People
 from kpcore.study.jobs import Job
 from kpcore.study.protocol import job_folder, predictions_file
-from kpcore.study.results import Retained
 from kpcore.study.setup import Study
 
 

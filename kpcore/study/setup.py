@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kpcore.audit.check import require_usable
 from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, read_toml, validate
-from kpcore.data.check import require_usable
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Backbone, Codec, Dataset, Metric, Split, TransferStrategy
 from kpcore.keypoints import KeypointSplit, default_columns

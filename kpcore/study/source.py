@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kpcore.config import Augmentation, StudyConfig, Toml, overlay, parse_set
-from kpcore.data.splits import RuleSplits, find_split, known_skeletons, plain_splits
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
 from kpcore.study.data import OWN, Notice, open_all, open_one, renamed, tables
+from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
 from kpcore.study.setup import resolve, settle, split_by
 
 

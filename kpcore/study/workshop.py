@@ -16,9 +16,9 @@ from kpcore.data.store import Cut, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
 from kpcore.study.data import StudyData
 from kpcore.study.setup import Study
+from kpcore.trained.predictor import Evaluator
 from kpcore.training.device import Device
-from kpcore.training.evaluate import Evaluator
-from kpcore.training.memory import keep_freed_memory
+from kpcore.training.process import keep_freed_memory
 
 
 @dataclass(frozen=True, eq=False)

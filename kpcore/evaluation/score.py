@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from kpcore.config import validate
-from kpcore.data.predictions import Predictions
 from kpcore.errors import KpError, unknown
+from kpcore.evaluation.predictions import Predictions
 from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
 from kpcore.registry import Registry

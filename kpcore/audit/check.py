@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from kpcore.data.images import decode_image, image_size
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Finding
+from kpcore.reading.images import decode_image, image_size
 from kpcore.samples import People, Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 

@@ -9,7 +9,6 @@ import numpy as np
 from kpcore.interfaces import Metric, Scores
 from kpcore.keypoints import KeypointSplit
 from kpcore.samples import People, Sample
-from kpcore.study.data import StudyData
 from kpcore.tensors import UNLABELLED, Float64Array
 
 
@@ -32,18 +31,18 @@ def centres(samples: Sequence[Sample], dims: int) -> Float64Array:
     return np.pad(flat, ((0, 0), (0, dims - flat.shape[1])))[:, None]
 
 
-def score_mean_shape(data: StudyData, split: KeypointSplit, metric: Metric) -> Scores:
+def score_mean_shape(
+    training: Sequence[Sample], scored: Sequence[Sample], split: KeypointSplit, metric: Metric
+) -> Scores:  # fmt: skip
     """Score the mean shape, put into every scored person's crop, as a prediction of the split's last step.
 
     Args:
-        data: the data set that the last step is on.
+        training: who the mean is of.
+        scored: who it is put into.
         split: its last set and columns are scored.
         metric: the study's.
     """
-    left_out = set(data.left_out)
-    training = [one for place, one in enumerate(data.dataset.samples("train")) if place not in left_out]
     shape = mean_shape(training)[list(split.target.indices)]
-    scored = data.dataset.samples("valid")
     people = People.of(scored)
     predicted = centres(scored, shape.shape[-1]) + shape * people.side[:, None, None]
     return metric.score(predicted, np.ones(predicted.shape[:2]), people, split.target, split.columns)

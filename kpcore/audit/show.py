@@ -11,9 +11,9 @@ import numpy as np
 
 from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentation, order, warp
-from kpcore.data.images import decode_image
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Skeleton
+from kpcore.reading.images import decode_image
 from kpcore.samples import Sample
 from kpcore.tensors import HIDDEN, UNLABELLED, Float64Array, ImageArray
 

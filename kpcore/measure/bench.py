@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from kpcore.data.store import write_store
+from kpcore.measure.timing import NAIVE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.study.executors import Order
 from kpcore.study.setup import Study
-from kpcore.study.timing import NAIVE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.study.workshop import Workshop, cuts, open_workshop
 from kpcore.training.device import Device, Precision
 

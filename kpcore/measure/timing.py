@@ -24,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.interfaces.codec import Targets
 from kpcore.keypoints import KeypointSet
+from kpcore.measure.estimate import job_plan, new_stepper, random_batch
 from kpcore.network import build_network
-from kpcore.study.estimate import job_plan, new_stepper, random_batch
 from kpcore.study.executors import Order
 from kpcore.study.jobs import Job, plan_jobs
 from kpcore.study.setup import Study, build_study

@@ -1,0 +1,1 @@
+"""A data set looked at: check, summary, pictures, leaks."""

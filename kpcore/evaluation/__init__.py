@@ -1,0 +1,1 @@
+"""Predictions to values a sample and keypoint, and to scores; alignment by row; the mean shape."""

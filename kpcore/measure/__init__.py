@@ -1,0 +1,1 @@
+"""Benches and cost estimates: what this machine makes of a study."""

@@ -1,0 +1,1 @@
+"""What a finished study left, as typed records: results, histories, manifests. Read without torch."""

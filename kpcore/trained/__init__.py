@@ -1,0 +1,1 @@
+"""A trained network: its folder, its weights, its predictor."""
