@@ -28,8 +28,10 @@ from kpcore.data.store import prepare
 from kpcore.interfaces import Dataset
 from kpcore.measure.estimate import job_plan, new_stepper, random_batch
 from kpcore.measure.timing import kinds
+from kpcore.registry import registry
 from kpcore.samples import Sample
-from kpcore.study.setup import Study, open_study
+from kpcore.study.opening import open_study
+from kpcore.study.study import Study
 from kpcore.study.workshop import cuts
 from kpcore.training.device import Device, choose_device
 from kpcore.training.process import keep_freed_memory
@@ -59,7 +61,7 @@ class Repeated:
 
 def study(root: str, *sets: str) -> Study:
     """Open the study with one seed."""
-    return open_study(FILE, None, [f"dataset.root={root}", "study.seeds=[0]", *sets], print)
+    return open_study(registry(), FILE, None, [f"dataset.root={root}", "study.seeds=[0]", *sets], print)
 
 
 def repeated_stream(opened: Study, times: int) -> TrainingStream:

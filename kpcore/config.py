@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -196,8 +197,11 @@ class TrainingTable(Strict):
         default="raw",
         description="how prepared crops are kept: raw pixels, or JPEG (a tenth of the disk, slower to read)",
     )
-    threads: int | None = Field(
-        default=None, ge=1, description="torch threads of one job; jobs at once share the cores where absent"
+    threads: int = Field(
+        default=1,
+        ge=1,
+        description="torch threads of one job; they change a result's last bits on a CPU, so no machine chooses them:"
+        " cores are filled by jobs at once, and a single long job may set more",
     )
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -233,6 +237,30 @@ class EvaluationTable(Strict):
     validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
     flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
     batch_size: int = Field(default=32, ge=1, description="people at once; the flip test doubles them")
+
+    @property
+    def watch(self) -> Watch:
+        """What is read after every epoch: ``validation``, or else the final metric on everybody."""
+        if self.validation is None:
+            return Watch("evaluation.metric", self.metric, None, self.flip_test)
+        return Watch("evaluation.validation", self.validation, self.validation.people, self.validation.flip_test)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is read after every epoch.
+
+    Args:
+        key: of the table, in the study file.
+        metric: the table that names the metric.
+        people: how many are scored, evenly spread; None for all.
+        flip_test: average with the prediction on the mirrored image.
+    """
+
+    key: str
+    metric: ComponentTable
+    people: int | None
+    flip_test: bool
 
 
 class StudyConfig(Strict):

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
+from kpcore.recipes import Recipe, code_digest
 
 if TYPE_CHECKING:
     import typer
+    from pydantic import BaseModel
 
 KINDS: dict[str, str] = {
     "dataset": "kp_datasets",
@@ -42,10 +44,25 @@ class Plugin:
     error: str = ""
     problems: list[str] = field(default_factory=list)
 
+    found: Distribution | None = None
+
     @property
     def ok(self) -> bool:
         """Whether it is in use."""
         return not self.error
+
+    @property
+    def code(self) -> str:
+        """Digest of its import package as it is on disk."""
+        return code_digest(self.module, self.found)
+
+
+@dataclass(frozen=True, eq=False)
+class Built(Generic[T]):
+    """A component, and how it was asked for."""
+
+    component: T
+    recipe: Recipe
 
 
 class Registry:
@@ -88,6 +105,7 @@ class Registry:
             point.value,
             (distribution and distribution.name) or "?",  # a damaged distribution has neither
             (distribution and distribution.version) or "?",
+            found=distribution,
         )
         self.plugins.append(plugin)
         try:
@@ -176,16 +194,36 @@ class Registry:
         return next(iter(claims.values()))
 
     def build(self, kind: str, name: str, options: Mapping[str, Any], *, where: str) -> Any:
+        """Return :meth:`make`'s component alone."""
+        return self.make(kind, name, options, where=where).component
+
+    def make(self, kind: str, name: str, options: Mapping[str, Any], *, where: str) -> Built[Any]:
         """Validate the options against the component's ``Config`` and build it.
+
+        Returns:
+            The component, and its recipe with every option spelt out.
 
         Raises:
             KpError: unknown component, unknown or bad option; with the key, the nearest name and what exists.
         """
+        config = self._options(kind, name, options, where)
+        found = self.component(kind, name)
+        built = found(**{key: getattr(config, key) for key in type(config).model_fields})
+        return Built(built, self._recipe(kind, name, config))
+
+    def recipe(self, kind: str, name: str, options: Mapping[str, Any], *, where: str) -> Recipe:
+        """Return how a component is asked for, with every option spelt out; raises as :meth:`make`."""
+        return self._recipe(kind, name, self._options(kind, name, options, where))
+
+    def _options(self, kind: str, name: str, options: Mapping[str, Any], where: str) -> BaseModel:
         from kpcore.config import validate
 
-        found = self.component(kind, name, where=f"{where}.name")
-        config = validate(found.Config, options, where=where)
-        return found(**{key: getattr(config, key) for key in type(config).model_fields})
+        model: type[BaseModel] = self.component(kind, name, where=f"{where}.name").Config
+        return validate(model, options, where=where)
+
+    def _recipe(self, kind: str, name: str, config: BaseModel) -> Recipe:
+        plugin = self.provider(kind, name)
+        return Recipe(name, config.model_dump(mode="json"), plugin.name, plugin.version, plugin.code)
 
     def provider(self, kind: str, name: str) -> Plugin:
         """Return the plugin that supplies this component."""

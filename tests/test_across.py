@@ -21,7 +21,7 @@ from kpcore.records.results import Results
 from kpcore.registry import registry
 from kpcore.samples import People, Sample
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.setup import open_study
+from kpcore.study.opening import open_study
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 from kpcore.training.device import Device
 from kpcore.training.step import Learner
@@ -97,7 +97,7 @@ def results():
 
 
 def planned(study, roots, *more):
-    opened = open_study(study, None, sets(roots, *more), notice=lambda _: None)
+    opened = open_study(registry(), study, None, sets(roots, *more), notice=lambda _: None)
     return plan_jobs(opened, CPU)
 
 
@@ -117,7 +117,8 @@ def test_a_study_across_data_sets_runs_and_says_where_each_step_is_from(study, r
 def test_each_step_is_trained_and_scored_on_its_own_data_set(study, roots):
     source, *targets = planned(study, roots).jobs
     own, sports = (
-        open_study(study, None, sets(roots), notice=lambda _: None).data[name].dataset for name in ("", "sports")
+        open_study(registry(), study, None, sets(roots), notice=lambda _: None).data[name].dataset
+        for name in ("", "sports")
     )
     assert [job.dataset for job in (source, *targets)] == ["sports", "", "", ""]
     assert source.settings["data"][0]["train"] == sports.fingerprint("train")
@@ -129,7 +130,7 @@ def test_what_the_study_calls_a_data_set_is_not_in_the_key(study, roots):
     before = [job.key for job in planned(study, roots).jobs]
     study.write_text(STUDY.replace("sports", "other"))
     renamed = [f"dataset.root={roots[0]}", f"datasets.other.root={roots[1]}"]
-    opened = open_study(study, None, renamed, notice=lambda _: None)
+    opened = open_study(registry(), study, None, renamed, notice=lambda _: None)
     assert [job.key for job in plan_jobs(opened, CPU).jobs] == before
 
 
@@ -138,7 +139,7 @@ def test_an_image_that_another_data_set_is_scored_on_is_not_trained_on(study, ro
     before = [job.key for job in planned(study, roots).jobs]
     shutil.copy(own / "images" / "valid3.png", sports / "images" / "train7.png")
     told = []
-    opened = open_study(study, None, sets(roots), notice=told.append)
+    opened = open_study(registry(), study, None, sets(roots), notice=told.append)
     assert opened.data["sports"].left_out == (7,)
     assert opened.data["sports"].people("train") == 9
     assert opened.data[""].left_out == ()
@@ -179,13 +180,13 @@ def test_wrong_names_are_told(study, roots, old, new, told):
     assert STUDY.count(old) == 1
     study.write_text(STUDY.replace(old, new))
     with pytest.raises(KpError, match=told):
-        open_study(study, None, sets(roots), notice=lambda _: None)
+        open_study(registry(), study, None, sets(roots), notice=lambda _: None)
 
 
 def test_a_data_set_that_no_step_names_is_told(study, roots):
     study.write_text(STUDY.replace('["sports", ""]', '["", ""]').replace('"wrist", "neck"', '"wrist"'))
     with pytest.raises(KpError, match=r"datasets\.sports: no step of a split names it; drop the table"):
-        open_study(study, None, sets(roots), notice=lambda _: None)
+        open_study(registry(), study, None, sets(roots), notice=lambda _: None)
 
 
 def test_aliases_rename_mirrors_groups_and_edges():
@@ -248,7 +249,7 @@ def test_a_head_that_still_predicts_s1_is_scored_on_it_too(study, roots):
     folder = Path("runs/across/jobs/arms_to_head-frozen-0")
     assert sorted(path.name for path in folder.glob("predictions*")) == ["predictions-1.h5", "predictions.h5"]
     # S1 is scored on the people of sports, not of the study's own data set.
-    sports = open_study(study, None, sets(roots), notice=lambda _: None).data["sports"].dataset
+    sports = open_study(registry(), study, None, sets(roots), notice=lambda _: None).data["sports"].dataset
     truth = People.of(sports.samples("valid"))
     keypoints = sports.skeleton.select(["elbow", "wrist"])
     with h5py.File(folder / "predictions-1.h5") as file:
@@ -302,7 +303,7 @@ def test_the_mean_shape_stands_in_results_and_tables(study, roots):
 
 
 def test_the_data_set_names_the_metric_where_the_study_does_not(study, roots):
-    opened = open_study(study, None, sets(roots), notice=lambda _: None)
+    opened = open_study(registry(), study, None, sets(roots), notice=lambda _: None)
     assert opened.config.evaluation.metric.name == "pckh"
     assert opened.metric.convention.startswith("PCKh")
 

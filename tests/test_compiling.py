@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from kpcore.config import TrainingTable
 from kpcore.errors import KpError
 from kpcore.training import compiling, device
 from kpcore.training import process as memory
@@ -164,34 +165,38 @@ def test_glibc_is_told_by_its_own_numbers(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads", "jobs", "expected"),
+    ("cores", "gigabytes", "threads", "expected"),
     [
-        (8, None, None, (4, 2)),  # four at most, which share the cores
-        (2, None, None, (2, 1)),
-        (1, None, None, (1, 1)),
-        (8, 3, None, (2, 3)),
-        (8, 16, None, (1, 16)),
-        (8, None, 3, (3, 2)),
-        (2, None, 5, (5, 1)),
-        (8, 2, 8, (8, 2)),
+        (8, 64, 1, 8),  # a core each
+        (2, 64, 1, 2),
+        (1, 64, 1, 1),
+        (8, 64, 3, 2),
+        (8, 64, 16, 1),
+        (64, 16, 1, 4),  # as many as the memory holds
+        (8, 2, 1, 1),
     ],
 )
-def test_jobs_share_the_cores(cores, threads, jobs, expected, monkeypatch):
+def test_jobs_fill_the_cores_as_far_as_memory_goes(cores, gigabytes, threads, expected, monkeypatch):
     monkeypatch.setattr(device, "cores", lambda: cores)
-    count, chosen = device.share_cores("cpu", "fp32", threads, jobs)
-    assert (count, chosen.threads) == expected
-    assert isinstance(count, int)
+    monkeypatch.setattr(device, "memory", lambda: gigabytes << 30)
+    assert device.jobs_at_once(choose_device("cpu", "fp32", threads)) == expected
+
+
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_no_machine_chooses_the_threads_of_a_job(cores, monkeypatch):
+    monkeypatch.setattr(device, "cores", lambda: cores)
+    assert choose_device("cpu", "fp32").threads == 1
+    assert TrainingTable().threads == 1
 
 
 def test_a_gpu_takes_one_job_at_a_time(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(device, "cores", lambda: 6)
     assert device.available()[:3] == ["cpu", "cuda:0", "cuda:1"]
-    assert choose_device(None, "fp16", None) == device.Device(torch.device("cuda:0"), "fp16", 6)
+    assert choose_device(None, "fp16") == device.Device(torch.device("cuda:0"), "fp16", 1)
     assert choose_device("cuda", "fp32", 2) == device.Device(torch.device("cuda:0"), "fp32", 2)
     assert choose_device("cuda:1", "fp32", 2).torch == torch.device("cuda:1")
-    assert device.share_cores(None, "fp32", None, None) == (1, choose_device("cuda", "fp32", 6))
-    assert device.share_cores(None, "fp32", None, 3)[0] == 3
+    assert device.jobs_at_once(choose_device(None, "fp32")) == 1
     assert choose_precisions("cuda", ["fp16", "bf16"]) == ("bf16", "fp16")
 
 

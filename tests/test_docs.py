@@ -18,7 +18,7 @@ from kpcore.keypoints import KeypointSplit, Step, default_columns
 from kpcore.network import Network, describe
 from kpcore.registry import KINDS, check_class
 from kpcore.samples import People
-from kpcore.study.setup import resolve
+from kpcore.study.opening import resolve
 from kpcore.weights import execute
 
 ROOT = Path(__file__).parent.parent

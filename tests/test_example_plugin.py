@@ -13,7 +13,7 @@ from kpcore.errors import KpError
 from kpcore.hooks import GROUP
 from kpcore.registry import Registry
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.setup import open_study
+from kpcore.study.opening import open_study
 from kpcore.tensors import UNLABELLED, VISIBLE
 from kpcore.training.device import choose_device
 
@@ -103,9 +103,8 @@ def test_the_fingerprint_sees_annotation_images_and_options(known, root):
     assert len(set(prints)) == 4
 
 
-def test_its_study_can_be_planned(known, root, monkeypatch):
-    monkeypatch.setattr("kpcore.study.setup.registry", lambda: known)
-    study = open_study(PLUGIN / "study.toml", None, [f"dataset.root='{root}'"])
+def test_its_study_can_be_planned(known, root):
+    study = open_study(known, PLUGIN / "study.toml", None, [f"dataset.root='{root}'"])
     assert [split.target.names for split in study.splits] == [("left_ear", "right_ear")]
     plan = plan_jobs(study, choose_device("cpu", "fp32", 1))
     assert len(plan.rows) == 6  # three modes, two seeds

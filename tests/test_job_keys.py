@@ -22,7 +22,8 @@ from kpcore.registry import registry
 from kpcore.study import jobs
 from kpcore.study.data import generate
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.setup import Study, open_study, recipe
+from kpcore.study.opening import open_study
+from kpcore.study.study import Study
 from kpcore.training.device import Device, choose_device
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
@@ -71,7 +72,7 @@ def opened(tmp_path, tiny_study, tiny_mpii):
     def open_with(**sets: Any) -> Study:
         assignments = [f"{path}={json.dumps(value)}" for path, value in sets.items()]
         root = [f"dataset.root={tiny_mpii}", 'split.splits=["d"]']
-        return open_study(file, None, [*root, *assignments], notice=lambda _: None)
+        return open_study(registry(), file, None, [*root, *assignments], notice=lambda _: None)
 
     return open_with
 
@@ -195,12 +196,13 @@ def test_every_option_of_a_component_is_in_its_recipe(kind, name, option):
     given = GIVEN.get(name, {})
     known = registry()
     value = another(known.component(kind, name).Config, option, given)
-    records = [recipe(known, kind, name, options, "test").record() for options in (given, {**given, option: value})]
+    asked = ({**given}, {**given, option: value})
+    records = [known.recipe(kind, name, options, where="test").record() for options in asked]
     assert content_key(records[0]) != content_key(records[1])
 
 
 @pytest.mark.parametrize("kind", ["backbone", "codec", "validation"])
-@pytest.mark.parametrize("part", ["name", "options", "plugin", "version"])
+@pytest.mark.parametrize("part", ["name", "options", "plugin", "version", "code"])
 def test_the_component_itself_is_in_the_key(opened, kind, part):
     study = opened()
     before = planned(study)
@@ -209,7 +211,7 @@ def test_the_component_itself_is_in_the_key(opened, kind, part):
     assert not set(before.values()) & set(after.values())
 
 
-@pytest.mark.parametrize("part", ["name", "options", "plugin", "version"])
+@pytest.mark.parametrize("part", ["name", "options", "plugin", "version", "code"])
 def test_the_strategy_of_a_mode_is_in_the_key_and_its_name_is_not(opened, part):
     study = opened()
     before = planned(study)
@@ -387,7 +389,7 @@ def test_what_a_key_is_made_of_is_named_and_is_json(opened):
         "data", "heads", "keypoints", "columns", "stages", "strategy", "seed", "sources",
     }  # fmt: skip
     assert set(settings["data"][0]) == {"train", "valid", "skeleton", "left_out"}
-    assert set(settings["validation"]) == {"name", "options", "plugin", "version", "people", "flip_test"}
+    assert set(settings["validation"]) == {"name", "options", "plugin", "version", "code", "people", "flip_test"}
     assert set(settings["evaluation"]) == {"flip_test", "batch_size"}
     assert settings["numerics"] == {"device": "cpu", "precision": "fp32", "threads": 1}
     assert json.loads(json.dumps(settings)) == settings

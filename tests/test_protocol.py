@@ -12,11 +12,12 @@ from safetensors import safe_open
 
 from kpcore.keypoints import default_columns
 from kpcore.network import build_network
+from kpcore.registry import registry
 from kpcore.samples import People
 from kpcore.study import protocol
 from kpcore.study.jobs import plan_jobs
+from kpcore.study.opening import open_study
 from kpcore.study.scoring import Scorer
-from kpcore.study.setup import open_study
 from kpcore.study.workshop import open_workshop
 from kpcore.training.device import Device
 from kpcore.training.loop import JobError, Task, Training
@@ -37,7 +38,9 @@ def shop(tmp_path, tiny_study, tiny_mpii):
     file.write_text(tiny_study)
 
     def make(*sets):
-        study = open_study(file, None, [f"dataset.root={tiny_mpii}", 'split.splits=["d"]', *sets], lambda _: None)
+        study = open_study(
+            registry(), file, None, [f"dataset.root={tiny_mpii}", 'split.splits=["d"]', *sets], lambda _: None
+        )
         return {job.name: job for job in plan_jobs(study, CPU).jobs}, open_workshop(study, CPU, [""])
 
     return make

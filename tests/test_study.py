@@ -17,10 +17,11 @@ from kpcore.cli.app import outcome
 from kpcore.config import read_toml
 from kpcore.errors import KpError
 from kpcore.records.results import Results
+from kpcore.registry import registry
 from kpcore.study import protocol
-from kpcore.study.executors import Processes
+from kpcore.study.executors import Processes, Run
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.setup import open_study
+from kpcore.study.opening import open_study
 from kpcore.training.device import choose_device
 from kpcore.training.loop import JobError, Training
 from kpcore.weights import fingerprint, load_weights
@@ -225,15 +226,17 @@ def test_jobs_at_once_give_the_same_results_as_one_after_another(study, data, wh
 class Quiet:
     """An observer of jobs that has nothing to say."""
 
+    def preparing(self, done, total): ...
+    def notice(self, text): ...
     def iteration(self, job, done, total): ...
     def epoch(self, job, record): ...
 
 
 def test_a_process_that_dies_fails_its_job_and_is_replaced(study, data):
-    opened = open_study(study, None, [f"dataset.root={data}", 'split.splits=["d"]'])
+    opened = open_study(registry(), study, None, [f"dataset.root={data}", 'split.splits=["d"]'])
     device = choose_device("cpu", "fp32", 1)
     plan = plan_jobs(opened, device)
-    with Processes(opened, device, plan, 1, Quiet()) as processes:
+    with Processes(1).open(Run(opened, plan, device, plan.jobs, Quiet())) as processes:
         processes.start(plan.jobs[0])
         (worker,) = processes.busy.values()
         worker.process.kill()
@@ -261,7 +264,7 @@ def test_the_plan_trains_nothing_and_counts(study, data, capsys):
 
 def test_threads_precision_and_seed_are_in_the_key_but_the_file_s_spelling_is_not(study, data):
     def keys(*sets: str) -> set[str]:
-        opened = open_study(study, None, [f"dataset.root={data}", *sets])
+        opened = open_study(registry(), study, None, [f"dataset.root={data}", *sets])
         training = opened.config.training
         return {job.key for job in plan_jobs(opened, choose_device("cpu", training.precision, training.threads)).jobs}
 
@@ -343,7 +346,7 @@ def test_a_damaged_image_is_found_before_training(study, data, tmp_path, capfd):
 def test_a_wrong_profile_shows_before_it_is_asked_for(study, data):
     study.write_text(study.read_text() + "\n[profiles.typo.training]\nepoch = 3\n")
     with pytest.raises(KpError, match=r"profiles\.typo\.training\.epoch: unknown key 'epoch'; did you mean 'epochs'"):
-        open_study(study, None, [f"dataset.root={data}"])
+        open_study(registry(), study, None, [f"dataset.root={data}"])
 
 
 def test_a_profile_names_the_preset(study, data):
@@ -388,4 +391,4 @@ def test_a_metric_that_does_not_fit_the_keypoints_is_said_before_training(study,
     """Otherwise every job would train an epoch and fail."""
     sets = [f"dataset.root={data}", "evaluation.metric.convention=mpii-unweighted"]
     with pytest.raises(KpError, match=r"evaluation\.metric: split 'a', S2: .*needs keypoints that are not scored"):
-        open_study(study, None, sets, lambda _: None)
+        open_study(registry(), study, None, sets, lambda _: None)

@@ -11,7 +11,8 @@ from kpcore.config import Augmentation, TrainingTable
 from kpcore.data.geometry import reach
 from kpcore.data.store import Cut
 from kpcore.errors import KpError
-from kpcore.study.setup import open_study
+from kpcore.registry import registry
+from kpcore.study.opening import open_study
 from kpcore.study.workshop import cuts, divide, hold_out, open_workshop, spread, wanted_stores
 from kpcore.training.device import Device
 
@@ -22,7 +23,7 @@ CPU = Device(torch.device("cpu"), "fp32", 1)
 def study(tmp_path, tiny_study, tiny_mpii):
     file = tmp_path / "study.toml"
     file.write_text(tiny_study)
-    return lambda *sets: open_study(file, None, [f"dataset.root={tiny_mpii}", *sets], lambda _: None)
+    return lambda *sets: open_study(registry(), file, None, [f"dataset.root={tiny_mpii}", *sets], lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,11 @@ def bench(
     """Time start-up, preparing, the input pipeline and training steps of a study, on its own data."""
     from kpcore.measure.bench import PARTS, Bench, run_bench
     from kpcore.measure.timing import Effort
-    from kpcore.study.setup import open_study
+    from kpcore.registry import registry
+    from kpcore.study.opening import open_study
     from kpcore.training.device import choose_device, choose_precisions
 
-    study = open_study(config, profile, sets or [], say)
+    study = open_study(registry(), config, profile, sets or [], say)
     settings = study.config.training
     where = choose_device(device, settings.precision, settings.threads)
     chosen = choose_precisions(device, precisions or [where.precision])

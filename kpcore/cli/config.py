@@ -25,7 +25,7 @@ def print_config(
 ) -> None:
     """Print a study with every default, profile and --set in place, as TOML."""
     from kpcore.config import to_toml
-    from kpcore.study.setup import resolve
+    from kpcore.study.opening import resolve
 
     print(to_toml(resolve(config, profile, sets or []).model_dump(mode="json")), end="")
 

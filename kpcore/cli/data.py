@@ -118,12 +118,13 @@ def prepare(
     """Decode every image once and keep the crops a study needs; goes on where it was stopped."""
     from kpcore.data.store import prepare as make
     from kpcore.errors import KpError
-    from kpcore.study.setup import open_study
+    from kpcore.registry import registry
+    from kpcore.study.opening import open_study
     from kpcore.study.workshop import wanted_stores
 
     if config.is_dir():
         raise KpError(f"{config}: is a folder; a study file is needed, since it says how large crops are")
-    study = open_study(config, profile, sets or [], lambda text: typer.echo(text, err=True))
+    study = open_study(registry(), config, profile, sets or [], lambda text: typer.echo(text, err=True))
     done = []
     for wanted in wanted_stores(study):
         there = wanted.path.exists()

@@ -21,7 +21,7 @@ from kpcore.study.data import StudyData
 from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.protocol import is_done, job_folder
-from kpcore.study.setup import Study
+from kpcore.study.study import Study
 from kpcore.study.workshop import wanted_stores
 from kpcore.training.device import Device
 
@@ -189,6 +189,10 @@ class Display:
         if done == total:
             self.console.print(f"Prepared the crops of {total:,} people.", highlight=False)
             self.prepared = None
+
+    def notice(self, text: str) -> None:
+        """Print a line above the table."""
+        self.console.print(text, style="yellow", highlight=False)
 
     def job_started(self, job: Job) -> None:
         """Show the job as running."""

@@ -20,7 +20,8 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Folder of the results. [default: runs/STUDY]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trainings at once. [default: one a core on a CPU, up to 4; 1 on a GPU]")
+        int | None,
+        typer.Option(min=1, help="Trainings at once. [default: what cores and memory hold; 1 on a GPU]"),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
@@ -28,18 +29,23 @@ def run(
     from rich.console import Console
 
     from kpcore.cli import display
+    from kpcore.registry import registry
     from kpcore.report.curves import write_curves
     from kpcore.report.tables import print_tables, write_tables
+    from kpcore.study.executors import local
     from kpcore.study.jobs import plan_jobs
+    from kpcore.study.opening import open_study
     from kpcore.study.runner import run_study
-    from kpcore.study.setup import open_study
-    from kpcore.training.device import share_cores
+    from kpcore.training.device import choose_device, jobs_at_once
 
     console = Console()
     with display.Bar(console, "Writing sample data") as bar:
-        study = open_study(config, profile, sets or [], lambda text: console.print(text, style="yellow"), bar)
+        study = open_study(
+            registry(), config, profile, sets or [], lambda text: console.print(text, style="yellow"), bar
+        )
     settings = study.config.training
-    at_once, where = share_cores(device, settings.precision, settings.threads, jobs)
+    where = choose_device(device, settings.precision, settings.threads)
+    at_once = jobs or jobs_at_once(where)
     plan_of_jobs = plan_jobs(study, where)
     display.print_header(console, study, plan_of_jobs, where, at_once)
     if plan:
@@ -47,7 +53,7 @@ def run(
         return
     folder = out or Path("runs") / study.config.study.name
     with display.Display(console, plan_of_jobs) as watcher:
-        results = run_study(study, plan_of_jobs, where, folder, watcher, at_once)
+        results = run_study(study, plan_of_jobs, where, folder, watcher, local(at_once))
     written = write_tables(results, folder)
     written += write_curves(results, display.histories(plan_of_jobs), folder)
     print_tables(results, console)

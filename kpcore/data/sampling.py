@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -94,7 +93,6 @@ class CpuSampler:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        cv2.setNumThreads(1)  # this is one background thread beside torch's, not a pool of its own
 
     def sample(self, rows: AnyArray, affines: Float64Array, size: int) -> Warped:
         """Warp person by person."""

@@ -213,7 +213,6 @@ def _crops(target: Writer, samples: Sequence[Sample], rows: Sequence[int], how: 
         pixels = decode_image(image) if isinstance(image, Path) else image
         return [(row, target.encode(cut(pixels, samples[row], how))) for row in same]
 
-    cv2.setNumThreads(1)  # the threads here share the cores already
     waiting: deque[Future[list[tuple[int, AnyArray]]]] = deque()
     with ThreadPoolExecutor(cores()) as pool:
         try:

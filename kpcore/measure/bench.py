@@ -19,9 +19,10 @@ import torch
 from kpcore.data.store import write_store
 from kpcore.measure.timing import NAIVE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.study.executors import Order
-from kpcore.study.setup import Study
+from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, cuts, open_workshop
 from kpcore.training.device import Device, Precision
+from kpcore.training.process import set_up_process
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ PARTS = ("start-up", "prepare", "pipeline", "steps")
 
 def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str], None]) -> dict[str, Any]:
     """Measure; ``notice`` is told what is being measured."""
-    order = Order(study.config, study.file, study.preset, device)
+    order = Order.of(study, device)
+    set_up_process(device)
     result: dict[str, Any] = {"study": study.config.study.name, "preset": study.preset, "data": study.label}
     result |= machine(device)
     if "start-up" in bench.parts:
@@ -173,11 +175,8 @@ def ratios(steps: Sequence[dict[str, Any]]) -> dict[str, float]:
 def at_once(order: Order, bench: Bench) -> dict[str, float]:
     """Return images a second of one job of training on S1 alone, and of several at once, each in its process."""
     alone = Request(order, ("source",), bench.effort, streamed=False)
-    threads = max(1, order.device.threads // bench.at_once)
-    shared = replace(order, device=replace(order.device, threads=threads))
-    together = [replace(alone, order=shared)] * bench.at_once
     one = time_steps([alone])[0][0]
-    many = [times[0] for times in time_steps(together)]
+    many = [times[0] for times in time_steps([alone] * bench.at_once)]
     speed = sum(each.batch / each.in_memory for each in many)
     single = one.batch / one.in_memory
     return {"jobs": bench.at_once, "alone": single, "at_once": speed, "ratio": speed / single}

@@ -12,15 +12,16 @@ import torch
 from kpcore.data.batches import Batch
 from kpcore.data.sampling import Warped
 from kpcore.keypoints import Skeleton
-from kpcore.network import build_network, describe, parameters_of
+from kpcore.network import parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.protocol import is_done, make_plan, place
-from kpcore.study.setup import Study
+from kpcore.study.study import Study
 from kpcore.tensors import VISIBLE
 from kpcore.training.device import Device
 from kpcore.training.loop import epoch_iterations
-from kpcore.training.step import Learner, Stepper
+from kpcore.training.process import set_up_process
+from kpcore.training.step import Stepper
 
 TIMED_STEPS = 2
 """Steps that are timed after one to warm up."""
@@ -82,8 +83,8 @@ def estimate(
 
 def job_plan(study: Study, job: Job) -> tuple[NetworkSpec, TransferPlan]:
     """Return a job's network spec and its checked transfer plan, without any weights."""
-    spec = describe(study.backbone, study.codec, job.layout)
-    sources = [describe(study.backbone, study.codec, source.layout) for source in job.sources]
+    spec = study.spec(job.layout)
+    sources = [study.spec(source.layout) for source in job.sources]
     plan = make_plan(job, spec, sources, study.config.training.epochs)
     plan.verify(spec, tuple(sources))
     return spec, plan
@@ -92,7 +93,7 @@ def job_plan(study: Study, job: Job) -> tuple[NetworkSpec, TransferPlan]:
 def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> float:
     """Return the seconds of one training step, on random images."""
     settings = study.config.training
-    torch.set_num_threads(device.threads)
+    set_up_process(device, settings.compile)
     stepper = new_stepper(study, job, plan, device)
     batch = random_batch(settings.batch_size, settings.resolution, job.keypoints.skeleton)
     stepper.step(batch)
@@ -106,13 +107,10 @@ def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> flo
 
 def new_stepper(study: Study, job: Job, plan: TransferPlan, device: Device) -> Stepper:
     """Return what takes a job's training steps, with initial weights: enough to time them."""
-    settings = study.config.training
-    network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
-    place(network, device.torch)
+    network = place(study.network(job.layout, seed=0), device.torch)
     teacher = network if plan.teacher else None
-    skeleton = job.keypoints.skeleton
-    learner = Learner(network, plan, teacher, study.backbone, study.codec, skeleton, device, settings.compile)
-    stepper = Stepper(learner, settings.optimizer)
+    learner = study.learner(network, plan, teacher, job.keypoints.skeleton, device)
+    stepper = Stepper(learner, study.config.training.optimizer)
     stepper.start_epoch(0)
     return stepper
 

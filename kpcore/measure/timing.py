@@ -25,13 +25,13 @@ from kpcore.data.batches import Batch, TrainingStream
 from kpcore.interfaces.codec import Targets
 from kpcore.keypoints import KeypointSet
 from kpcore.measure.estimate import job_plan, new_stepper, random_batch
-from kpcore.network import build_network
 from kpcore.study.executors import Order
 from kpcore.study.jobs import Job, plan_jobs
-from kpcore.study.setup import Study, build_study
+from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, open_workshop
 from kpcore.training.compiling import uncompiled
 from kpcore.training.device import Device
+from kpcore.training.process import set_up_process
 
 NAIVE = "naive"
 """The same network's step as published code takes it: fp32, NCHW, eager, a plain optimiser, no settings of ours."""
@@ -123,8 +123,8 @@ def time_steps(requests: Sequence[Request]) -> list[list[StepTime]]:
 def measure(request: Request) -> list[StepTime]:
     """Time a request's kinds of jobs in this process, in rounds over all of them."""
     order = request.order
-    study = build_study(order.config, order.file, order.preset, notice=lambda _: None)
-    torch.set_num_threads(order.device.threads)
+    set_up_process(order.device, order.config.training.compile)
+    study = order.build()
     known = kinds(study, order.device)
     jobs = [known[name] for name in request.jobs]
     timers = _naive_timers(study, jobs, order.device) if request.naive else _our_timers(study, jobs, order.device)
@@ -235,8 +235,7 @@ def _ours(study: Study, job: Job, device: Device) -> Callable[[Batch], Tensor]:
 def _naive(batch: Batch, study: Study, job: Job, device: Device) -> Callable[[Batch], Tensor]:
     """Return the step of published code: fp32, NCHW, eager, plain optimiser; its images and targets are at hand."""
     settings = study.config.training
-    network = build_network(study.backbone, study.codec, job.layout, seed=0, resolution=settings.resolution)
-    network.to(device.torch).train()
+    network = study.network(job.layout, seed=0).to(device.torch).train()
     images = batch.input(device.torch, study.backbone.mean, study.backbone.std).contiguous()
     drawn = [_moved(targets(study, head, batch, images.shape), device.torch) for head in job.layout.heads]
     optimizer = torch.optim.RMSprop(network.parameters(), lr=settings.optimizer.learning_rate, foreach=False)

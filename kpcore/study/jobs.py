@@ -15,7 +15,7 @@ from kpcore.errors import KpError
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
 from kpcore.study.data import StudyData
-from kpcore.study.setup import Mode, Study, mirroring
+from kpcore.study.study import Mode, Study, mirroring
 from kpcore.training.device import Device
 from kpcore.weights import fingerprint
 
@@ -198,7 +198,6 @@ def job_settings(job: Job, stages: Sequence[int]) -> dict[str, Any]:
 def common_settings(study: Study, device: Device) -> dict[str, Any]:
     """Return what all jobs of a study share of their keys."""
     config = study.config
-    validation = config.evaluation.validation
     return {
         "format": FORMAT,
         "backbone": study.recipes["backbone"].record(),
@@ -207,13 +206,19 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
         "validation": {
             **study.recipes["validation"].record(),
-            "people": validation.people if validation else None,
-            "flip_test": validation.flip_test if validation else config.evaluation.flip_test,
+            "people": study.watch.people,
+            "flip_test": study.watch.flip_test,
         },
         "evaluation": {"flip_test": config.evaluation.flip_test, "batch_size": config.evaluation.batch_size},
-        "numerics": {"device": device.torch.type, "precision": device.precision, "threads": device.threads},
+        "numerics": numerics(device),
         "versions": versions(),
     }
+
+
+def numerics(device: Device) -> dict[str, Any]:
+    """Return what a result's last bits hang on: kind of device, precision, and on a CPU the threads of a job."""
+    threads = {"threads": device.threads} if device.torch.type == "cpu" else {}
+    return {"device": device.torch.type, "precision": device.precision, **threads}
 
 
 @cache

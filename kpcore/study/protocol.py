@@ -19,12 +19,11 @@ from kpcore.cache import cache_dir
 from kpcore.data.batches import TrainingStream
 from kpcore.evaluation.predictions import write_predictions
 from kpcore.interfaces import TransferStrategy
-from kpcore.network import Network, build_network, describe, parameters_of
+from kpcore.network import Network, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
 from kpcore.study.jobs import Job
 from kpcore.study.workshop import Workshop
 from kpcore.training.loop import Listener, Outcome, Task, Training
-from kpcore.training.step import Learner
 from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
 
 RESULT = "result.json"
@@ -62,7 +61,6 @@ def run_job(job: Job, shop: Workshop, listener: Listener) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         if not is_done(job.key):
-            torch.set_num_threads(shop.device.threads)
             write_json(folder / "job.json", {"title": job.name, "key": job.key, "settings": job.settings})
             grown = grow(job, shop)
             frozen_before = frozen_hash(grown)
@@ -76,16 +74,13 @@ def run_job(job: Job, shop: Workshop, listener: Listener) -> dict[str, Any]:
 def grow(job: Job, shop: Workshop) -> Grown:
     """Build the job's network, ask its strategy for a plan, check the plan and carry it out."""
     study = shop.study
-    backbone, codec = study.backbone, study.codec
-    resolution = study.config.training.resolution
-    network = build_network(backbone, codec, job.layout, seed=job.seed, resolution=resolution)
-    spec = describe(backbone, codec, job.layout)
+    network, spec = study.network(job.layout, seed=job.seed), study.spec(job.layout)
     sources = [
-        (describe(backbone, codec, source.layout), load_weights(job_folder(source.key) / "weights.safetensors"))
+        (study.spec(source.layout), load_weights(job_folder(source.key) / "weights.safetensors"))
         for source in job.sources
     ]
     plan = make_plan(job, spec, [source for source, _ in sources], study.config.training.epochs)
-    execute(plan, network, spec, sources, backbone.pretrained())
+    execute(plan, network, spec, sources, study.backbone.pretrained())
     device = shop.device.torch
     return Grown(place(network, device), spec, plan, teacher(job, shop, plan, [state for _, state in sources]))
 
@@ -102,9 +97,7 @@ def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -
     """Return the first source network, frozen, where the plan's extra loss asks for it."""
     if not plan.teacher:
         return None
-    study = shop.study
-    resolution = study.config.training.resolution
-    source = build_network(study.backbone, study.codec, job.sources[0].layout, seed=0, resolution=resolution)
+    source = shop.study.network(job.sources[0].layout, seed=0)
     restore(source, states[0], f"source of job {job.name}")
     return place(source, shop.device.torch).requires_grad_(False).eval()
 
@@ -126,16 +119,7 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
         batch_size=settings.batch_size,
     )
     task = Task(
-        learner=Learner(
-            grown.network,
-            grown.plan,
-            grown.teacher,
-            shop.study.backbone,
-            shop.study.codec,
-            job.keypoints.skeleton,
-            shop.device,
-            settings.compile,
-        ),
+        learner=shop.study.learner(grown.network, grown.plan, grown.teacher, job.keypoints.skeleton, shop.device),
         stream=stream,
         settings=settings,
         validate=lambda network: validation_value(job, shop, network),
@@ -146,9 +130,7 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
 
 def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     """Return the average of the validation metric over the validation people."""
-    validation = shop.study.config.evaluation.validation
-    flip_test = validation.flip_test if validation else shop.study.config.evaluation.flip_test
-    group = shop.groups[job.dataset].validation
+    group, flip_test = shop.groups[job.dataset].validation, shop.study.watch.flip_test
     points, confidence = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
     places = list(network.layout.heads[-1].places(job.keypoints.names))
     people = group.store.people.take(group.people)

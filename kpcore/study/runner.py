@@ -15,23 +15,19 @@ from kpcore.errors import KpError
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
-from kpcore.registry import registry
+from kpcore.registry import Registry
 from kpcore.study.data import StudyData
-from kpcore.study.executors import Events, Executor, InProcess, Processes, State, doomed, ready
+from kpcore.study.executors import Events, Executor, Pool, Run, State
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
 from kpcore.study.scoring import Scorer
-from kpcore.study.setup import Study
-from kpcore.study.workshop import Workshop, open_workshop
+from kpcore.study.study import Study
 from kpcore.training.device import Device
 
 
 class Watcher(Events, Protocol):
     """What watches a study: the terminal's display, or a test."""
-
-    def preparing(self, done: int, total: int) -> None:
-        """``done`` of ``total`` people of a part are prepared."""
 
     def job_started(self, job: Job) -> None:
         """A job starts."""
@@ -40,8 +36,10 @@ class Watcher(Events, Protocol):
         """A job ended, well or not."""
 
 
-def run_study(study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher, jobs: int = 1) -> Results:
-    """Run what is missing, ``jobs`` at once, and write the study's folder; a failed job stops only its dependants.
+def run_study(
+    study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher, executor: Executor
+) -> Results:
+    """Run what is missing and write the study's folder; a failed job stops only its dependants.
 
     Raises:
         KpError: the data cannot be prepared.
@@ -49,7 +47,7 @@ def run_study(study: Study, plan: JobPlan, device: Device, folder: Path, watcher
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.toml").write_text(to_toml(study.config.model_dump(mode="json", exclude_none=True)))
     runner = _Runner(study, plan, device, folder, watcher)
-    runner.run(jobs)
+    runner.run(executor)
     return runner.write()
 
 
@@ -64,38 +62,31 @@ class _Runner:
         self.splits = tuple(_split_info(study, split) for split in study.splits)
         self.scorer = Scorer(study)
 
-    def run(self, jobs: int) -> None:
+    def run(self, executor: Executor) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
         missing = [job for job in self.plan.jobs if not is_done(job.key)]
         for job in self.plan.jobs:
             if job not in missing:
                 self._ended(job, State("done", cached=True))
         if missing:
-            needed = [name for job in missing for name in job.datasets]
-            shop = open_workshop(self.study, self.device, needed, self.watcher.preparing)
-            with self._executor(shop, min(jobs, len(missing))) as executor:
-                self._schedule(missing, executor)
+            run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known))
+            with executor.open(run) as pool:
+                self._schedule(list(missing), pool)
 
-    def _executor(self, shop: Workshop, jobs: int) -> Executor:
-        events = _Hooked(self.watcher)
-        if jobs == 1:
-            return InProcess(shop, events)
-        return Processes(self.study, self.device, self.plan, jobs, events)
-
-    def _schedule(self, waiting: list[Job], executor: Executor) -> None:
+    def _schedule(self, waiting: list[Job], pool: Pool) -> None:
         running = 0
         while waiting or running:
             while (lost := doomed(waiting, self.states)) is not None:
                 waiting.remove(lost[0])
                 self._ended(lost[0], State("failed", f"its source {lost[1].name} failed"))
-            while running < executor.slots and (job := ready(waiting, self.states)) is not None:
+            while running < pool.slots and (job := ready(waiting, self.states)) is not None:
                 waiting.remove(job)
                 running += 1
                 self.watcher.job_started(job)
-                registry().notify("kp_job_started", job={**about(job), "settings": job.settings})
-                executor.start(job)
+                self.study.known.notify("kp_job_started", job={**about(job), "settings": job.settings})
+                pool.start(job)
             if running:
-                job, state = executor.wait()
+                job, state = pool.wait()
                 running -= 1
                 self._ended(job, state)
 
@@ -106,7 +97,7 @@ class _Runner:
         self.watcher.job_finished(job, state)
         if not state.cached:
             result = {"status": state.status, "reason": state.reason, "folder": str(job_folder(job.key))}
-            registry().notify("kp_job_finished", job=about(job), result=result)
+            self.study.known.notify("kp_job_finished", job=about(job), result=result)
             self.write()
 
     def write(self) -> Results:
@@ -172,13 +163,20 @@ class _Hooked:
     """A study's events: for the watcher, and for the plugins' hooks."""
 
     watcher: Watcher
+    known: Registry
+
+    def preparing(self, done: int, total: int) -> None:
+        self.watcher.preparing(done, total)
+
+    def notice(self, text: str) -> None:
+        self.watcher.notice(text)
 
     def iteration(self, job: Job, done: int, total: int) -> None:
         self.watcher.iteration(job, done, total)
 
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
         self.watcher.epoch(job, record)
-        registry().notify("kp_epoch_ended", job=about(job), record=record)
+        self.known.notify("kp_epoch_ended", job=about(job), record=record)
 
 
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
@@ -230,3 +228,21 @@ def timing(jobs: Sequence[Job], device: Device) -> Mapping[str, Any]:
         job.name: json.loads((job_folder(job.key) / "timing.json").read_text()) for job in jobs if is_done(job.key)
     }
     return {"device": chip, "threads": device.threads, "precision": device.precision, "seconds": seconds}
+
+
+def ready(waiting: Sequence[Job], states: Mapping[str, State]) -> Job | None:
+    """Return the first job whose sources are all done."""
+    return next((job for job in waiting if all(_done(source, states) for source in job.sources)), None)
+
+
+def doomed(waiting: Sequence[Job], states: Mapping[str, State]) -> tuple[Job, Job] | None:
+    """Return a job and its source that failed, where there is one."""
+    for job in waiting:
+        for source in job.sources:
+            if source.key in states and states[source.key].status == "failed":
+                return job, source
+    return None
+
+
+def _done(job: Job, states: Mapping[str, State]) -> bool:
+    return job.key in states and states[job.key].status == "done"

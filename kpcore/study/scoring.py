@@ -11,7 +11,7 @@ from kpcore.records.results import Retained
 from kpcore.samples import People
 from kpcore.study.jobs import Job
 from kpcore.study.protocol import job_folder, predictions_file
-from kpcore.study.setup import Study
+from kpcore.study.study import Study
 
 
 class Scorer:

@@ -12,8 +12,8 @@ from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
 from kpcore.study.data import OWN, Notice, open_all, open_one, renamed, tables
+from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
-from kpcore.study.setup import resolve, settle, split_by
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
         raise KpError(f"{file}: a study file names its own data set; drop --dataset {request.dataset}")
     sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
     sets += [f"dataset.root='{request.root}'"] if request.root else []
-    config, _ = settle(file, request.profile, sets, known, notice)
+    config, _ = settle(known, file, request.profile, sets, notice)
     data = open_all(config, known, str(file), notice)
     own = data[OWN]
     splits = split_by(_rule(config, known, file), data)

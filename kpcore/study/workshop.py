@@ -15,10 +15,9 @@ from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
 from kpcore.study.data import StudyData
-from kpcore.study.setup import Study
+from kpcore.study.study import Study
 from kpcore.trained.predictor import Evaluator
 from kpcore.training.device import Device
-from kpcore.training.process import keep_freed_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +70,6 @@ def open_workshop(
     Raises:
         KpError: an image cannot be read, or a part is too small to be divided or to fill a batch.
     """
-    if device.torch.type == "cpu":
-        keep_freed_memory()
     groups = {name: divide(study, study.data[name], device, progress) for name in dict.fromkeys(datasets)}
     evaluator = Evaluator(study.backbone, study.codec, device, study.config.evaluation.batch_size)
     return Workshop(study, device, evaluator, groups)
@@ -86,14 +83,13 @@ def divide(study: Study, data: StudyData, device: Device, progress: Progress | N
         make_sampler(prepare(data.dataset, part, how, progress), device.torch) for part, how in cuts(settings).items()
     )
     everyone = range(len(valid.store))
-    wanted = config.evaluation.validation.people if config.evaluation.validation else None
     left_out = set(data.left_out)
     usable = [place for place in range(len(train.store)) if place not in left_out]
     if settings.select_on == "valid":
-        training, validation = Group(train, usable), Group(valid, spread(everyone, wanted))
+        training, validation = Group(train, usable), Group(valid, spread(everyone, study.watch.people))
     else:
         kept, held = hold_out(train.store, usable, settings.held_out)
-        training, validation = Group(train, kept), Group(train, spread(held, wanted))
+        training, validation = Group(train, kept), Group(train, spread(held, study.watch.people))
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
             f"{study.file}: {data.label}: {len(training.people)} people to train on and {len(validation.people)} to"

@@ -15,8 +15,6 @@ from kpcore.interfaces import Backbone
 from kpcore.network import Network
 
 Compile = Literal["off", "blocks", "network", "graphs"]
-SHAPES = 64
-"""Shapes of one block that are compiled each for itself; torch's own limit of 8 is less than an hourglass has."""
 
 
 def compile_network(network: Network, backbone: Backbone, how: Compile, device: torch.device) -> None:
@@ -28,9 +26,6 @@ def compile_network(network: Network, backbone: Backbone, how: Compile, device: 
     if how == "off":
         return
     require(backbone, how, device)
-    import torch._dynamo.config as limits  # seconds to import, so only where it is asked for
-
-    limits.recompile_limit = SHAPES
     if how == "blocks":
         for module in network.modules():
             if isinstance(module, backbone.blocks):

@@ -10,14 +10,14 @@ from typing import Literal
 import torch
 from torch.amp.grad_scaler import GradScaler
 
-from kpcore.cores import cores
+from kpcore.cores import cores, memory
 from kpcore.errors import KpError, unknown
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Asked = Literal["auto", "fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
-MOST_JOBS = 4
-"""Jobs at once on a CPU where nobody says how many; each needs its own memory."""
+JOB_MEMORY = 4 << 30
+"""Bytes of memory for each job at once on a CPU, where nobody says how many: what a paper-size network takes."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -28,7 +28,7 @@ class Device:
     Args:
         torch: the device.
         precision: fp32, or autocast to bf16 or fp16 (weights stay fp32).
-        threads: torch's threads.
+        threads: torch's threads; on a CPU they change a result's last bits.
     """
 
     torch: torch.device
@@ -60,7 +60,7 @@ def available() -> list[str]:
     return [*found, "mps"] if torch.backends.mps.is_available() else found
 
 
-def choose_device(name: str | None, precision: Asked, threads: int | None) -> Device:
+def choose_device(name: str | None, precision: Asked, threads: int = 1) -> Device:
     """Return the named device; without a name CUDA where there is one, then MPS, then the CPU.
 
     Raises:
@@ -74,7 +74,7 @@ def choose_device(name: str | None, precision: Asked, threads: int | None) -> De
     if precision == "fp16" and wanted == "cpu":
         raise KpError("training.precision = 'fp16': needs a GPU; use 'bf16' or 'fp32' on the CPU")
     device = torch.device(wanted)
-    return Device(device, best_precision(device) if precision == "auto" else precision, threads or cores())
+    return Device(device, best_precision(device) if precision == "auto" else precision, threads)
 
 
 def choose_precisions(name: str | None, wanted: Sequence[str]) -> tuple[Precision, ...]:
@@ -86,7 +86,7 @@ def choose_precisions(name: str | None, wanted: Sequence[str]) -> tuple[Precisio
     for precision in wanted:
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS, where="--precision")
-    return tuple(choose_device(name, precision, None).precision for precision in PRECISIONS if precision in wanted)
+    return tuple(choose_device(name, precision).precision for precision in PRECISIONS if precision in wanted)
 
 
 def best_precision(device: torch.device) -> Precision:
@@ -104,16 +104,11 @@ def _cpu_probes() -> list[Callable[[], bool]]:
     return [getattr(torch.cpu, name) for name in names if hasattr(torch.cpu, name)]
 
 
-def share_cores(name: str | None, precision: Asked, threads: int | None, jobs: int | None) -> tuple[int, Device]:
-    """Return how many jobs to run at once and the device of each.
+def jobs_at_once(device: Device) -> int:
+    """Return how many jobs keep this machine busy: on a CPU its cores and memory say, a GPU takes one.
 
-    Small networks gain little from a second thread, so on a CPU each core takes a job, up to :data:`MOST_JOBS`; a GPU
-    takes one. What ``threads`` or ``jobs`` ask for is kept.
-
-    Raises:
-        KpError: as :func:`choose_device`.
+    Small networks gain little from a second thread, so cores are better filled by jobs than by threads.
     """
-    device = choose_device(name, precision, threads)
-    if jobs is None:
-        jobs = max(1, min(MOST_JOBS, cores() // (threads or 1))) if device.torch.type == "cpu" else 1
-    return jobs, choose_device(name, precision, threads or max(1, cores() // jobs))
+    if device.torch.type != "cpu":
+        return 1
+    return max(1, min(cores() // device.threads, memory() // JOB_MEMORY))

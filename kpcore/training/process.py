@@ -1,13 +1,37 @@
-"""The C library's allocator, told that a training asks for the same memory again and again."""
+"""What a training wants of its whole process: threads, the C library's allocator, how much torch compiles.
+
+:func:`set_up_process` is the only place that sets any of it, and only entry points call it:
+a command, a worker, a bench.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
+import cv2
+import torch
+
+from kpcore.training.compiling import Compile
+from kpcore.training.device import Device
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST = 32 << 20
 """The largest block, in bytes, that glibc lets one keep out of mmap."""
+SHAPES = 64
+"""Shapes of one block that are compiled each for itself; torch's own limit of 8 is less than an hourglass has."""
+
+
+def set_up_process(device: Device, how: Compile = "off") -> None:
+    """Have this process train on the device, with ``training.compile`` as it is."""
+    if device.torch.type == "cpu":
+        keep_freed_memory()  # before threads are started
+    torch.set_num_threads(device.threads)
+    cv2.setNumThreads(1)  # warps run in a background thread, crops in a thread a core: no pool below them
+    if how != "off":
+        import torch._dynamo.config as limits  # seconds to import, so only where it is asked for
+
+        limits.recompile_limit = SHAPES
 
 
 def keep_freed_memory() -> bool:

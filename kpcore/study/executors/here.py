@@ -1,0 +1,76 @@
+"""One job after another, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kpcore.errors import KpError
+from kpcore.study.executors.interface import Events, Pool, Run, State
+from kpcore.study.jobs import Job
+from kpcore.study.protocol import run_job
+from kpcore.study.workshop import Workshop, open_workshop
+from kpcore.training.loop import JobError
+from kpcore.training.process import set_up_process
+
+
+def prepared(run: Run) -> Workshop:
+    """Return the study with the data of its missing jobs prepared."""
+    needed = [name for job in run.missing for name in job.datasets]
+    return open_workshop(run.study, run.device, needed, run.events.preparing)
+
+
+class InProcess:
+    """An executor of one job at a time."""
+
+    @contextmanager
+    def open(self, run: Run) -> Iterator[Pool]:
+        """Set this process up, prepare the data, and take jobs."""
+        set_up_process(run.device, run.study.config.training.compile)
+        yield _Here(prepared(run), run.events)
+
+
+class _Here:
+    slots = 1
+
+    def __init__(self, shop: Workshop, events: Events) -> None:
+        self.shop = shop
+        self.events = events
+        self.ended: list[tuple[Job, State]] = []
+
+    def start(self, job: Job) -> None:
+        """Run the job to its end."""
+        self.ended.append((job, attempt(job, self.shop, self.events)))
+
+    def wait(self) -> tuple[Job, State]:
+        """Return the job that was run."""
+        return self.ended.pop()
+
+
+def attempt(job: Job, shop: Workshop, events: Events) -> State:
+    """Run a job; what goes wrong with it becomes its state."""
+    try:
+        run_job(job, shop, _Listener(job, events))
+    except (JobError, KpError) as error:
+        return State("failed", str(error))
+    except torch.OutOfMemoryError:
+        return State("failed", f"out of memory on {shop.device.torch}; lower training.batch_size")
+    except OSError as error:
+        return State("failed", f"{error.filename or 'the cache'}: {error.strerror or error}; is the disk full?")
+    return State("done")
+
+
+@dataclass(frozen=True)
+class _Listener:
+    job: Job
+    events: Events
+
+    def iteration(self, done: int, total: int) -> None:
+        self.events.iteration(self.job, done, total)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.events.epoch(self.job, record)

@@ -1,0 +1,104 @@
+"""What an executor is asked for, and what it tells of its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kpcore.config import StudyConfig
+from kpcore.records.results import Status
+from kpcore.registry import Registry
+from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.opening import build_study
+from kpcore.study.study import Study
+from kpcore.training.device import Device
+
+
+@dataclass(frozen=True)
+class State:
+    """How a job stands; ``cached`` says that it was done before."""
+
+    status: Status
+    reason: str = ""
+    cached: bool = False
+
+
+class Events(Protocol):
+    """What is told of a run."""
+
+    def preparing(self, done: int, total: int) -> None:
+        """``done`` of ``total`` people of a part are prepared."""
+
+    def iteration(self, job: Job, done: int, total: int) -> None:
+        """``done`` of at most ``total`` iterations of the job are behind."""
+
+    def epoch(self, job: Job, record: dict[str, Any]) -> None:
+        """An epoch of the job ended; ``record`` is its line of history.jsonl."""
+
+    def notice(self, text: str) -> None:
+        """A line for the user."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What is run.
+
+    Args:
+        study: open.
+        plan: all of its jobs.
+        device: of each job.
+        missing: those of them that are to be trained, sources first.
+        events: told of them.
+        fresh: train them even where they are done.
+    """
+
+    study: Study
+    plan: JobPlan
+    device: Device
+    missing: Sequence[Job]
+    events: Events
+    fresh: bool = False
+
+
+class Pool(Protocol):
+    """Takes up to ``slots`` jobs at once."""
+
+    slots: int
+
+    def start(self, job: Job) -> None:
+        """Start a job whose sources are done."""
+
+    def wait(self) -> tuple[Job, State]:
+        """Wait until a job that was started has ended."""
+
+
+class Executor(Protocol):
+    """Somewhere to run jobs."""
+
+    def open(self, run: Run) -> AbstractContextManager[Pool]:
+        """Prepare the data and return what takes the jobs; leaving the context stops whatever still runs.
+
+        Raises:
+            KpError: the data cannot be prepared.
+        """
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a process of its own needs to build the same study again."""
+
+    config: StudyConfig
+    file: str
+    preset: str
+    device: Device
+
+    @classmethod
+    def of(cls, study: Study, device: Device) -> Order:
+        """Take a study down."""
+        return cls(study.config, study.file, study.preset, device)
+
+    def build(self) -> Study:
+        """Build it, from the plugins of this process's environment."""
+        return build_study(Registry(), self.config, self.file, self.preset, notice=lambda _: None)
