@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,26 @@ def content_key(value: Any) -> str:
     """Return the SHA-256 of a JSON value in canonical form, as 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in one step: a kill leaves the old one or the new one, and two writers do not meet half-way."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file or folder another name, beside it, and return that; an older one of that name goes."""
+    aside = path.with_name(f"{path.name}.damaged")
+    if path.exists():  # another process may have been quicker
+        _delete(aside)
+        with suppress(FileNotFoundError):
+            path.rename(aside)
+    return aside
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from kpcore.tensors import AnyArray, Float64Array, FloatArray, ImageArray, StateArray
+from kpcore.tensors import UNLABELLED, AnyArray, Float64Array, FloatArray, ImageArray, StateArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,7 @@ class People:
     state: StateArray  # (N, K)
     normaliser: Float64Array  # (N,)
     side: Float64Array  # (N,)
+    centre: Float64Array  # (N, 2)
     image_ids: tuple[str, ...]  # N
     person_ids: tuple[str, ...]  # N
     rows: AnyArray  # (N,)
@@ -61,7 +62,7 @@ class People:
         """Return the same people with only these keypoint columns."""
         chosen = list(columns)
         return People(
-            self.points[:, chosen], self.state[:, chosen], self.normaliser, self.side, self.image_ids,
+            self.points[:, chosen], self.state[:, chosen], self.normaliser, self.side, self.centre, self.image_ids,
             self.person_ids, self.rows, self.mm_per_px,
         )  # fmt: skip
 
@@ -69,10 +70,16 @@ class People:
         """Return only these people, in this order."""
         chosen = list(people)
         return People(
-            self.points[chosen], self.state[chosen], self.normaliser[chosen], self.side[chosen],
+            self.points[chosen], self.state[chosen], self.normaliser[chosen], self.side[chosen], self.centre[chosen],
             tuple(self.image_ids[place] for place in chosen), tuple(self.person_ids[place] for place in chosen),
             self.rows[chosen], self.mm_per_px[chosen],
         )  # fmt: skip
+
+    def without(self, columns: Sequence[int]) -> People:
+        """Return the same people with these keypoints unlabelled."""
+        points, state = self.points.copy(), self.state.copy()
+        points[:, list(columns)], state[:, list(columns)] = np.nan, UNLABELLED
+        return replace(self, points=points, state=state)
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> People:
@@ -82,6 +89,7 @@ class People:
             state=np.stack([sample.state for sample in samples]),
             normaliser=np.array([sample.normaliser for sample in samples], np.float64),
             side=np.array([sample.side for sample in samples], np.float64),
+            centre=np.stack([sample.centre for sample in samples]).astype(np.float64),
             image_ids=tuple(sample.image_id for sample in samples),
             person_ids=tuple(sample.person_id for sample in samples),
             rows=np.array([sample.row for sample in samples]),

@@ -3,7 +3,6 @@
 With ``--import-mode=importlib`` test modules cannot import each other, so helpers are handed out as fixtures.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -22,6 +21,7 @@ from kpcore.data.store import Cut, prepare
 from kpcore.interfaces import Dataset
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
+from kpcore.study.data import read_part
 from kpcore.tensors import UNLABELLED, VISIBLE
 
 # Hands and feet are mirror pairs; the order is no set's order, so that a mixed-up axis shows.
@@ -120,9 +120,6 @@ class Dots(Dataset):
         random = np.random.default_rng(self.parts.index(part))
         return [dots_sample(row, random, self.unlabelled) for row in range(self.people)]
 
-    def fingerprint(self, part):
-        return hashlib.sha256(f"{part} {self.people} {self.unlabelled}".encode()).hexdigest()
-
 
 @pytest.fixture(scope="session")
 def figure():
@@ -166,7 +163,7 @@ def dots_store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("stores")))
         far = reach(Augmentation())
-        return {part: prepare(Dots(), part, Cut(32, far)) for part in ("train", "valid")}
+        return {part: prepare(read_part(Dots(), part), Cut(32, far)) for part in ("train", "valid")}
 
 
 def write_part(root, part, people, random):

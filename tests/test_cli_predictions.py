@@ -15,7 +15,8 @@ def people(rows=(4, 7)):
     count = len(rows)
     return People(
         points=np.zeros((count, 3, 2)), state=np.zeros((count, 3), np.uint8), normaliser=np.ones(count),
-        side=np.ones(count), image_ids=tuple(f"köpfe{row}.jpg" for row in rows), person_ids=("0",) * count,
+        side=np.ones(count), centre=np.ones((count, 2)),
+        image_ids=tuple(f"köpfe{row}.jpg" for row in rows), person_ids=("0",) * count,
         rows=np.array(rows), mm_per_px=np.full(count, np.nan),
     )  # fmt: skip
 

@@ -627,6 +627,7 @@ def people(number, skeleton=COCO, *, scale=SCALE, image=str):
         state=np.full((number, joints), VISIBLE, np.uint8),
         normaliser=np.full(number, scale),
         side=np.full(number, 300.0),
+        centre=np.full((number, 2), 150.0),
         image_ids=tuple(image(row) for row in range(number)),
         person_ids=tuple(str(row) for row in range(number)),
         rows=np.arange(number),

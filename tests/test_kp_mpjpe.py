@@ -40,6 +40,7 @@ def people(number=1, points=SHAPE, mm=MM):
         state=np.full((number, len(points)), VISIBLE, np.uint8),
         normaliser=np.full(number, 10.0),
         side=np.full(number, 100.0),
+        centre=np.full((number, 2), 150.0),
         image_ids=tuple(f"{row}.jpg" for row in range(number)),
         person_ids=("0",) * number,
         rows=np.arange(number) + 7,

@@ -41,6 +41,7 @@ def faces(number, skeleton=FACE):
         state=np.full((number, len(skeleton.names)), VISIBLE, np.uint8),
         normaliser=np.full(number, 32.0),
         side=np.full(number, 128.0),
+        centre=np.full((number, 2), 150.0),
         image_ids=tuple(f"{row}.jpg" for row in range(number)),
         person_ids=("0",) * number,
         rows=np.arange(number),

@@ -41,6 +41,7 @@ def people(number, keypoints=EVERY, *, start=100.0):
         state=np.full((number, len(keypoints)), VISIBLE, np.uint8),
         normaliser=np.full(number, HEAD),
         side=np.full(number, SIDE),
+        centre=np.full((number, 2), 150.0),
         image_ids=tuple(f"{row}.jpg" for row in range(number)),
         person_ids=("0",) * number,
         rows=np.arange(number),

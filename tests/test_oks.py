@@ -23,6 +23,7 @@ def people(number, *, scale=100.0, images=None):
         state=np.full((number, 3), VISIBLE, np.uint8),
         normaliser=np.full(number, scale),
         side=np.full(number, 300.0),
+        centre=np.full((number, 2), 150.0),
         image_ids=tuple(images or (f"{row}.jpg" for row in range(number))),
         person_ids=tuple(str(row) for row in range(number)),
         rows=np.arange(number) + 5,

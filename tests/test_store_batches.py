@@ -1,7 +1,5 @@
 """The prepared store and the batches made from it."""
 
-import hashlib
-
 import cv2
 import h5py
 import numpy as np
@@ -18,6 +16,7 @@ from kpcore.data.sampling import CpuSampler, Warped
 from kpcore.data.store import Cut, prepare, store_key, stored_points
 from kpcore.errors import KpError
 from kpcore.samples import Sample
+from kpcore.study.data import read_part
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 WHITE = (255, 255, 255)
@@ -36,7 +35,6 @@ def given(dots):
     def make(*samples):
         data = dots()
         data.samples = lambda part: samples
-        data.fingerprint = lambda part: hashlib.sha256(repr([one.row for one in samples]).encode()).hexdigest()
         return data
 
     return make
@@ -67,11 +65,11 @@ def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
     real = store_module.decode_image
     monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
     seen = []
-    first = prepare(on_disk, "train", Cut(32, 1.25), progress=lambda done, total: seen.append((done, total)))
+    first = prepare(read_part(on_disk, "train"), Cut(32, 1.25), progress=lambda done, total: seen.append((done, total)))
     assert sorted(decoded) == ["a.png", "b.png"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
     on_disk.samples = None  # not even listed again
-    second = prepare(on_disk, "train", Cut(32, 1.25))
+    second = prepare(read_part(on_disk, "train"), Cut(32, 1.25))
     assert sorted(decoded) == ["a.png", "b.png"]
     assert np.array_equal(first.crops, second.crops)
     assert np.array_equal(first.affines, second.affines)
@@ -79,19 +77,19 @@ def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
 
 def test_what_changes_the_crops_changes_the_key(dots):
     keys = {
-        store_key(dots(), "train", Cut(32, 1.5)),
-        store_key(dots(), "valid", Cut(32, 1.5)),
-        store_key(dots(), "train", Cut(64, 1.5)),
-        store_key(dots(), "train", Cut(32, 1.6)),
-        store_key(dots(), "train", Cut(32, 1.5, "jpeg")),
-        store_key(dots(people=5), "train", Cut(32, 1.5)),
+        store_key(read_part(dots(), "train"), Cut(32, 1.5)),
+        store_key(read_part(dots(), "valid"), Cut(32, 1.5)),
+        store_key(read_part(dots(), "train"), Cut(64, 1.5)),
+        store_key(read_part(dots(), "train"), Cut(32, 1.6)),
+        store_key(read_part(dots(), "train"), Cut(32, 1.5, "jpeg")),
+        store_key(read_part(dots(people=5), "train"), Cut(32, 1.5)),
     }
     assert len(keys) == 6
-    assert store_key(dots(), "train", Cut(32, 1.5)) in keys
+    assert store_key(read_part(dots(), "train"), Cut(32, 1.5)) in keys
 
 
 def test_people_keep_the_order_of_the_annotation(on_disk):
-    store = prepare(on_disk, "train", Cut(32, 1.0))
+    store = prepare(read_part(on_disk, "train"), Cut(32, 1.0))
     assert len(store) == 3
     assert store.people.rows.tolist() == [0, 1, 2]
     assert store.people.image_ids == ("image0", "image1", "image2")
@@ -101,13 +99,13 @@ def test_people_keep_the_order_of_the_annotation(on_disk):
 
 
 def test_colours_are_rgb(on_disk):
-    store = prepare(on_disk, "train", Cut(32, 1.0))
+    store = prepare(read_part(on_disk, "train"), Cut(32, 1.0))
     red, green, blue = store.crops[0].reshape(-1, 3).max(0)
     assert red > green > blue > 0
 
 
 def test_crops_are_memory_mapped_and_cannot_be_written(on_disk):
-    crops = prepare(on_disk, "train", Cut(32, 1.0)).crops
+    crops = prepare(read_part(on_disk, "train"), Cut(32, 1.0)).crops
     assert isinstance(crops, np.memmap)
     assert not crops.flags.writeable
     how = Cut(32, 1.0)
@@ -129,7 +127,7 @@ def test_affines_are_exact(given, paint, side, far):
     image = paint([at], [WHITE], 300, 340, sigma=side / 25)
     points = np.full((6, 2), np.nan)
     points[1] = at
-    store = prepare(given(person(image, (170.3, 140.8), side, points)), "train", Cut(64, far))
+    store = prepare(read_part(given(person(image, (170.3, 140.8), side, points)), "train"), Cut(64, far))
     np.testing.assert_allclose(centroid(store.crops[0]), stored_points(store, 0)[1], atol=0.1)
     # The same through the batch: as the network sees it.
     (batch,) = evaluation_batches(CpuSampler(store), [0], 1)
@@ -142,7 +140,7 @@ def test_the_margin_holds_what_augmentation_can_reach(given, side):
     image = np.full((900, 900, 3), 255, np.uint8)
     augmentation = Augmentation(scale=(0.75, 1.25), rotation=45, translation=0.1)
     sample = person(image, (450.25, 449.6), side)
-    store = prepare(given(sample), "train", Cut(32, reach(augmentation)))
+    store = prepare(read_part(given(sample), "train"), Cut(32, reach(augmentation)))
     extreme = [
         Draw(scale=1.25, rotation=rotation, flip=flip, shift=(x, y))
         for rotation in (-45, 0, 20, 45)
@@ -157,7 +155,7 @@ def test_the_margin_holds_what_augmentation_can_reach(given, side):
 
 def test_outside_the_image_is_black(given):
     white = np.full((60, 60, 3), 255, np.uint8)
-    store = prepare(given(person(white, (0, 0), 40.0)), "train", Cut(32, 1.5))
+    store = prepare(read_part(given(person(white, (0, 0), 40.0)), "train"), Cut(32, 1.5))
     at = apply(store.affines[0], np.array([[-1.0, -1.0], [1.0, 1.0]]))
     (x0, y0), (x1, y1) = np.floor(at[0]).astype(int), np.ceil(at[1]).astype(int)
     assert (store.crops[0][:y0] == 0).all()
@@ -168,14 +166,14 @@ def test_outside_the_image_is_black(given):
 @pytest.mark.parametrize("centre", [(-500, 20), (20, 5000), (1e6, -1e6)])
 def test_a_crop_that_misses_the_image_is_black(given, centre):
     white = np.full((60, 60, 3), 255, np.uint8)
-    store = prepare(given(person(white, centre, 40.0)), "train", Cut(32, 1.0))
+    store = prepare(read_part(given(person(white, centre, 40.0)), "train"), Cut(32, 1.0))
     assert not store.crops.any()
 
 
 def test_a_margin_far_beyond_the_image_is_black(given):
     white = np.full((30, 30, 3), 255, np.uint8)
     far = reach(Augmentation(scale=(0.5, 9.5), rotation=180, translation=0.5))
-    store = prepare(given(person(white, (14.5, 14.5), 30.0)), "train", Cut(32, far))
+    store = prepare(read_part(given(person(white, (14.5, 14.5), 30.0)), "train"), Cut(32, far))
     middle = store.crops.shape[1] // 2
     assert store.crops.shape[1] >= 32 * far
     assert (store.crops[0, middle - 14 : middle + 14, middle - 14 : middle + 14] == 255).all()
@@ -185,27 +183,27 @@ def test_a_margin_far_beyond_the_image_is_black(given):
 def test_a_crop_that_would_fill_the_memory_is_refused_with_its_row(given):
     image = np.zeros((30, 30, 3), np.uint8)
     with pytest.raises(KpError, match="image7, row 7: its crop is 38750 px wide"):
-        prepare(given(person(image, (15, 15), 20_000.0, row=7)), "train", Cut(32, 60 / 32))
+        prepare(read_part(given(person(image, (15, 15), 20_000.0, row=7)), "train"), Cut(32, 60 / 32))
 
 
 def test_a_crop_of_the_networks_own_size_keeps_every_pixel(given):
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    store = prepare(given(person(image, (19.5, 20.5), 32.0)), "train", Cut(32, 1.0))
+    store = prepare(read_part(given(person(image, (19.5, 20.5), 32.0)), "train"), Cut(32, 1.0))
     (batch,) = evaluation_batches(CpuSampler(store), [0], 1)
     assert np.array_equal(batch.images.pixels[0].numpy(), image[5:37, 4:36])
 
 
 def test_a_part_without_people_is_refused(given):
     with pytest.raises(KpError, match="dots, part 'train': no people"):
-        prepare(given(), "train", Cut(32, 1.0))
+        prepare(read_part(given(), "train"), Cut(32, 1.0))
 
 
 def test_what_a_crash_left_is_replaced(on_disk):
-    key = store_key(on_disk, "train", Cut(32, 1.0))
+    key = store_key(read_part(on_disk, "train"), Cut(32, 1.0))
     folder = cache_dir() / "stores"
     folder.mkdir(parents=True)
     (folder / f"{key}.partial").write_bytes(b"half a store")
-    store = prepare(on_disk, "train", Cut(32, 1.0))
+    store = prepare(read_part(on_disk, "train"), Cut(32, 1.0))
     assert store.crops.any()
     assert f"{key}.partial" not in stores()
     assert f"{key}.h5" in stores()
@@ -215,10 +213,10 @@ def test_a_damaged_image_is_named_and_leaves_no_store(on_disk, tmp_path):
     good = (tmp_path / "b.png").read_bytes()
     (tmp_path / "b.png").write_bytes(good[: len(good) // 2])
     with pytest.raises(KpError, match=r"b\.png: image is truncated"):
-        prepare(on_disk, "train", Cut(32, 1.0))
+        prepare(read_part(on_disk, "train"), Cut(32, 1.0))
     assert [name for name in stores() if not name.endswith(".lock")] == []
     (tmp_path / "b.png").write_bytes(good)
-    assert len(prepare(on_disk, "train", Cut(32, 1.0))) == 3
+    assert len(prepare(read_part(on_disk, "train"), Cut(32, 1.0))) == 3
 
 
 def test_a_full_disk_is_said_in_one_line(on_disk, monkeypatch):
@@ -227,17 +225,17 @@ def test_a_full_disk_is_said_in_one_line(on_disk, monkeypatch):
 
     monkeypatch.setattr(h5py, "File", full)
     with pytest.raises(KpError, match="No space left on device"):
-        prepare(on_disk, "train", Cut(32, 1.0))
+        prepare(read_part(on_disk, "train"), Cut(32, 1.0))
     assert not any(name.endswith(".h5") for name in stores())
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1000])
 def test_a_damaged_store_is_named(on_disk, keep):
-    prepare(on_disk, "train", Cut(32, 1.0))
-    path = cache_dir() / "stores" / f"{store_key(on_disk, 'train', Cut(32, 1.0))}.h5"
+    prepare(read_part(on_disk, "train"), Cut(32, 1.0))
+    path = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), Cut(32, 1.0))}.h5"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(KpError, match=r"\.h5: .*delete it"):
-        prepare(on_disk, "train", Cut(32, 1.0))
+        prepare(read_part(on_disk, "train"), Cut(32, 1.0))
 
 
 # Batches
@@ -366,7 +364,7 @@ def test_flip_takes_the_state_along(given, figure):
     points[figure.names.index("l_foot")] = np.nan
     sample = person(image, (20, 20), 40.0, points)
     sample.state[figure.names.index("r_hand")] = HIDDEN
-    store = prepare(given(sample), "train", Cut(32, 1.0))
+    store = prepare(read_part(given(sample), "train"), Cut(32, 1.0))
     batch = stream(store, people=[0], batch_size=1, scale=(1.0, 1.0), rotation=0.0, flip=1.0).batch(0)
     states = dict(zip(figure.names, batch.state[0].tolist(), strict=True))
     assert states["l_hand"] == HIDDEN
@@ -379,7 +377,9 @@ def test_flip_takes_the_state_along(given, figure):
 def test_points_are_finite_where_nobody_marked_any(given, figure):
     points = np.full((6, 2), np.nan)
     points[1] = (20, 20)
-    store = prepare(given(person(np.zeros((40, 40, 3), np.uint8), (20, 20), 40.0, points)), "train", Cut(32, 2))
+    store = prepare(
+        read_part(given(person(np.zeros((40, 40, 3), np.uint8), (20, 20), 40.0, points)), "train"), Cut(32, 2)
+    )
     batch = stream(store, people=[0], batch_size=3).batch(0)
     assert torch.isfinite(batch.points).all()
     unlabelled = batch.state == UNLABELLED
@@ -395,7 +395,7 @@ def test_augmented_points_follow_the_pixels(given, paint):
     image = paint([at], [WHITE], 100, 100)
     strong = {"scale": (0.8, 1.2), "rotation": 40.0, "flip": 0.5, "translation": 0.1}
     far = reach(Augmentation(**strong))
-    store = prepare(given(person(image, (50, 50), 60.0, points)), "train", Cut(64, far))
+    store = prepare(read_part(given(person(image, (50, 50), 60.0, points)), "train"), Cut(64, far))
     batch = stream(store, people=[0], batch_size=16, **strong).batch(0)
     for pixels, truth in zip(batch.images.pixels.numpy(), batch.points[:, 1].numpy(), strict=True):
         np.testing.assert_allclose(centroid(pixels), truth, atol=0.15)
@@ -509,9 +509,9 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(on_disk, mo
     usage = type("Usage", (), {"free": 3 * Cut(32, 1.0).side ** 2 * 3 - 1})
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(KpError, match=r"take 0\.0 GB, 0\.0 GB are free.*training\.crops = 'jpeg'"):
-        prepare(on_disk, "train", Cut(32, 1.0))
+        prepare(read_part(on_disk, "train"), Cut(32, 1.0))
     usage.free += 1
-    assert len(prepare(on_disk, "train", Cut(32, 1.0))) == 3
+    assert len(prepare(read_part(on_disk, "train"), Cut(32, 1.0))) == 3
 
 
 def test_what_a_killed_preparation_has_taken_need_not_be_free_again(on_disk, monkeypatch):
@@ -529,12 +529,12 @@ def test_what_a_killed_preparation_has_taken_need_not_be_free_again(on_disk, mon
 
 
 def test_a_damaged_jpeg_crop_is_named(on_disk):
-    store = prepare(on_disk, "train", Cut(32, 1.0, "jpeg"))
+    store = prepare(read_part(on_disk, "train"), Cut(32, 1.0, "jpeg"))
     path = cache_dir() / "stores" / f"{store.key}.h5"
     with h5py.File(path, "r+") as file:
         file["crops"][:] = 0
     with pytest.raises(KpError, match="prepared crop 1 is damaged"):
-        prepare(on_disk, "train", Cut(32, 1.0, "jpeg")).crops[1]
+        prepare(read_part(on_disk, "train"), Cut(32, 1.0, "jpeg")).crops[1]
 
 
 # What exactly is cut, kept and read back
@@ -634,7 +634,7 @@ def test_a_store_holds_all_that_is_known_of_its_people(given, kind):
 def test_a_jpeg_crop_is_of_quality_95_in_full_colour_resolution(given):
     image = np.random.default_rng(2).integers(0, 256, (60, 60, 3), np.uint8)
     one = person(image, (30, 30), 30.0)
-    store = prepare(given(one), "train", Cut(30, 1.0, "jpeg"))
+    store = prepare(read_part(given(one), "train"), Cut(30, 1.0, "jpeg"))
     settings = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     pixels = cv2.cvtColor(store_module.cut(image, one, Cut(30, 1.0)), cv2.COLOR_RGB2BGR)
     expected = cv2.imencode(".jpg", pixels, settings)[1]
@@ -657,8 +657,8 @@ def test_nothing_is_noted_as_safe_before_its_time_and_all_at_the_end(on_disk, ki
             raise Killed
 
     with pytest.raises(Killed):
-        prepare(on_disk, "train", Cut(32, 1.0, kind), kill)
-    notes = cache_dir() / "stores" / f"{store_key(on_disk, 'train', Cut(32, 1.0, kind))}.done"
+        prepare(read_part(on_disk, "train"), Cut(32, 1.0, kind), kill)
+    notes = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), Cut(32, 1.0, kind))}.done"
     noted = np.fromfile(notes, np.int64).reshape(3, 2)
     # Notes at 100 (begun) and, with the third person, at 103: rows 0 and 2 are of one image, row 1 comes last.
     assert (noted[:, 0] >= 0).tolist() == [True, True, True]
@@ -666,7 +666,11 @@ def test_nothing_is_noted_as_safe_before_its_time_and_all_at_the_end(on_disk, ki
     notes.unlink()
     notes.with_suffix(".partial").unlink()
     with pytest.raises(Killed):
-        prepare(on_disk, "train", Cut(32, 1.0, kind), lambda done, total: kill(total if done == 2 else done, total))
+        prepare(
+            read_part(on_disk, "train"),
+            Cut(32, 1.0, kind),
+            lambda done, total: kill(total if done == 2 else done, total),
+        )
     assert (np.fromfile(notes, np.int64) == -1).all()
 
 

@@ -19,10 +19,12 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Backbone
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
+from kpcore.records.folder import JobFolder
 from kpcore.trained.predictor import Evaluator
 from kpcore.training import loop
+from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device, available, choose_device
-from kpcore.training.loop import CHECKPOINT, JobError, Task, Training, epoch_iterations, noise_seed
+from kpcore.training.loop import JobError, Task, Training, epoch_iterations, noise_seed
 from kpcore.training.muon import Muon, is_matrix
 from kpcore.training.schedule import LearningRate, Progress, one_cycle
 from kpcore.training.step import (
@@ -57,6 +59,15 @@ class Quiet:
 
 class KilledError(Exception):
     pass
+
+
+def training(task, folder, told=print):
+    """A training that keeps its checkpoints in this folder."""
+    return Training(task, Checkpoints(JobFolder(folder), told))
+
+
+def checkpoints(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("checkpoint"))
 
 
 class KillAfter(Quiet):
@@ -155,7 +166,7 @@ def first_batch(task, learner):
 
 def test_the_loss_falls_and_the_validation_rises(learner, task, tmp_path):
     listener = Quiet()
-    outcome = Training(task(learner(), epochs=12), tmp_path).run(listener)
+    outcome = training(task(learner(), epochs=12), tmp_path).run(listener)
     losses = [record["loss"] for record in outcome.history]
     values = [record["validation"] for record in outcome.history]
     assert losses[-1] < 0.9 * losses[0]
@@ -167,7 +178,7 @@ def test_the_loss_falls_and_the_validation_rises(learner, task, tmp_path):
 
 def test_the_history_counts_epochs_and_iterations(learner, task, tmp_path):
     listener = Quiet()
-    outcome = Training(task(learner(), epochs=2, validate=lambda _: 1.0), tmp_path).run(listener)
+    outcome = training(task(learner(), epochs=2, validate=lambda _: 1.0), tmp_path).run(listener)
     assert [record["epoch"] for record in outcome.history] == [1, 2]
     assert [record["iterations"] for record in outcome.history] == [4, 8]
     assert listener.iterations == [(done, 8) for done in range(1, 9)]
@@ -190,7 +201,7 @@ def test_two_runs_are_bit_identical_and_another_seed_differs(learner, task, tmp_
         folder.mkdir()
         torch.manual_seed(place)  # what came before in this process must not matter
         one = task(learner(seed=seed), seed=seed, epochs=2)
-        runs.append((Training(one, folder).run(Quiet()).history, weights(one)))
+        runs.append((training(one, folder).run(Quiet()).history, weights(one)))
     assert runs[0] == runs[1]
     assert runs[2][1] != runs[0][1]
     assert runs[2][0] != runs[0][0]
@@ -201,7 +212,7 @@ def test_the_seed_of_the_data_alone_changes_the_result(learner, task, tmp_path):
     for seed in (0, 1):
         one = task(learner(seed=0), seed=seed, epochs=1)
         (tmp_path / str(seed)).mkdir()
-        Training(one, tmp_path / str(seed)).run(Quiet())
+        training(one, tmp_path / str(seed)).run(Quiet())
         results.add(weights(one))
     assert len(results) == 2
 
@@ -244,14 +255,14 @@ def test_a_killed_training_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
     changes, plan = RECIPES[recipe]
     whole, cut = folders(tmp_path, "whole", "cut")
     uninterrupted = task(learner(**plan), epochs=5, iterations_per_epoch=2, **changes)
-    expected = Training(uninterrupted, whole).run(Quiet())
+    expected = training(uninterrupted, whole).run(Quiet())
     for epochs, seed in ((0, 0), (2, 0), (1, 9)):  # seed 9: with a checkpoint the fresh network's weights do not matter
         with pytest.raises(KilledError):
-            Training(task(learner(seed=seed, **plan), epochs=5, iterations_per_epoch=2, **changes), cut).run(
+            training(task(learner(seed=seed, **plan), epochs=5, iterations_per_epoch=2, **changes), cut).run(
                 KillAfter(epochs)
             )
     resumed = task(learner(seed=9, **plan), epochs=5, iterations_per_epoch=2, **changes)
-    outcome = Training(resumed, cut).run(Quiet())
+    outcome = training(resumed, cut).run(Quiet())
     assert outcome.history == expected.history
     assert (outcome.best, outcome.best_epoch) == (expected.best, expected.best_epoch)
     assert weights(resumed) == weights(uninterrupted)
@@ -283,13 +294,13 @@ def test_noise_inside_the_network_depends_on_the_seed_and_survives_a_kill(learne
     whole, cut = folders(tmp_path, "whole", "cut")
     torch.manual_seed(1)
     uninterrupted = task(learner(backbone=Dropping()), epochs=3)
-    Training(uninterrupted, whole).run(Quiet())
+    training(uninterrupted, whole).run(Quiet())
     torch.manual_seed(2)
     with pytest.raises(KilledError):
-        Training(task(learner(backbone=Dropping()), epochs=3), cut).run(KillAfter(1))
+        training(task(learner(backbone=Dropping()), epochs=3), cut).run(KillAfter(1))
     torch.manual_seed(3)
     resumed = task(learner(backbone=Dropping()), epochs=3)
-    Training(resumed, cut).run(Quiet())
+    training(resumed, cut).run(Quiet())
     assert weights(resumed) == weights(uninterrupted)
 
 
@@ -306,7 +317,7 @@ def test_noise_is_another_in_every_epoch_and_for_every_seed(learner, task, tmp_p
     for seed, folder in enumerate(folders(tmp_path, "0", "1")):
         listeners.append(Listening())
         one = task(learner(), seed=seed, epochs=3, iterations_per_epoch=2, validate=lambda _: 0.0)
-        Training(one, folder).run(listeners[-1])
+        training(one, folder).run(listeners[-1])
     every = [listener.seeds[epoch * 2] for listener in listeners for epoch in range(3)]
     assert len(set(every)) == 6
     assert every == [noise_seed(seed, epoch) for seed in (0, 1) for epoch in range(3)]
@@ -315,18 +326,68 @@ def test_noise_is_another_in_every_epoch_and_for_every_seed(learner, task, tmp_p
 
 def test_a_finished_training_is_not_trained_again(learner, task, tmp_path):
     first = task(learner(), epochs=2)
-    outcome = Training(first, tmp_path).run(Quiet())
+    outcome = training(first, tmp_path).run(Quiet())
     again, listener = task(learner(seed=5), epochs=2), Quiet()
-    assert Training(again, tmp_path).run(listener).history == outcome.history
+    assert training(again, tmp_path).run(listener).history == outcome.history
     assert listener.iterations == []
     assert weights(again) == weights(first)
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 half a file"])
-def test_a_damaged_checkpoint_is_named(learner, task, tmp_path, content):
-    (tmp_path / CHECKPOINT).write_bytes(content)
-    with pytest.raises(JobError, match=r"checkpoint\.pt: .*delete it"):
-        Training(task(learner()), tmp_path).run(Quiet())
+def spoil(path, how):
+    data = path.read_bytes()
+    middle = len(data) // 2
+    flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    path.write_bytes({"emptied": b"", "cut": data[:middle], "flipped": flipped}[how])
+
+
+@pytest.mark.parametrize("how", ["emptied", "cut", "flipped"])
+def test_a_damaged_checkpoint_is_said_and_not_used(learner, task, tmp_path, how):
+    whole, cut = folders(tmp_path, "whole", "cut")
+    uninterrupted = task(learner(), epochs=3, iterations_per_epoch=2)
+    training(uninterrupted, whole).run(Quiet())
+    with pytest.raises(KilledError):
+        training(task(learner(), epochs=3, iterations_per_epoch=2), cut).run(KillAfter(2))
+    (name,) = checkpoints(cut)
+    spoil(cut / name, how)
+    told, listener = [], Quiet()
+    again = task(learner(), epochs=3, iterations_per_epoch=2)
+    training(again, cut, told.append).run(listener)
+    assert told == [f"{name} of job cut is damaged; it is not used"]
+    assert listener.iterations[0] == (1, 6)  # from the start
+    assert weights(again) == weights(uninterrupted)
+
+
+def test_another_jobs_checkpoint_is_not_used(learner, task, tmp_path):
+    mine, other = folders(tmp_path, "mine", "other")
+    for folder in (mine, other):
+        with pytest.raises(KilledError):
+            training(task(learner(), epochs=2, iterations_per_epoch=2), folder).run(KillAfter(1))
+    (name,) = checkpoints(mine)
+    (strange,) = checkpoints(other)
+    (mine / name).unlink()
+    (other / strange).rename(mine / strange)
+    told, listener = [], Quiet()
+    training(task(learner(), epochs=2, iterations_per_epoch=2), mine, told.append).run(listener)
+    assert told == [f"{mine / strange}: is another job's; it is not used"]
+    assert listener.iterations[0] == (1, 4)
+
+
+def test_the_last_good_checkpoint_is_kept_until_the_next_is_whole(learner, task, tmp_path, monkeypatch):
+    real = torch.save
+
+    def save(state, path):
+        real(state, path)
+        if len(state["history"]) == 2:
+            path.write_bytes(path.read_bytes()[:100])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space"):
+        training(task(learner(), epochs=3, iterations_per_epoch=2), tmp_path).run(Quiet())
+    monkeypatch.setattr(torch, "save", real)
+    listener = Quiet()
+    training(task(learner(), epochs=3, iterations_per_epoch=2), tmp_path).run(listener)
+    assert listener.iterations[0] == (3, 6)  # the second epoch anew
 
 
 # Stopping, keeping, schedules
@@ -345,7 +406,7 @@ def sequence(values):
 
 def test_early_stopping_counts_epochs_without_improvement(learner, task, tmp_path):
     value, _ = sequence([1.0, 3.0, 2.0, 3.0, 3.0, 9.0])
-    outcome = Training(
+    outcome = training(
         task(learner(), validate=value, epochs=6, iterations_per_epoch=1, early_stopping=3), tmp_path
     ).run(Quiet())
     assert outcome.epochs == 5
@@ -359,8 +420,8 @@ def test_early_stopping_goes_on_counting_after_a_kill(learner, task, tmp_path):
         return task(learner(), validate=value, epochs=6, iterations_per_epoch=1, early_stopping=3)
 
     with pytest.raises(KilledError):
-        Training(one(sequence(values)[0]), tmp_path).run(KillAfter(2))
-    outcome = Training(one(sequence(values[2:])[0]), tmp_path).run(Quiet())
+        training(one(sequence(values)[0]), tmp_path).run(KillAfter(2))
+    outcome = training(one(sequence(values[2:])[0]), tmp_path).run(Quiet())
     assert outcome.epochs == 4
     assert (outcome.best, outcome.best_epoch) == (3.0, 1)
 
@@ -368,9 +429,9 @@ def test_early_stopping_goes_on_counting_after_a_kill(learner, task, tmp_path):
 def test_the_best_weights_outlive_a_kill(learner, task, tmp_path):
     value, seen = sequence([3.0, 2.0])
     with pytest.raises(KilledError):
-        Training(task(learner(), validate=value, epochs=3, iterations_per_epoch=1), tmp_path).run(KillAfter(2))
+        training(task(learner(), validate=value, epochs=3, iterations_per_epoch=1), tmp_path).run(KillAfter(2))
     resumed = task(learner(seed=5), validate=lambda _: 1.0, epochs=3, iterations_per_epoch=1)
-    Training(resumed, tmp_path).run(Quiet())
+    training(resumed, tmp_path).run(Quiet())
     assert weights(resumed) == seen[0]
 
 
@@ -378,7 +439,7 @@ def test_seconds_are_counted_by_what_they_go_to(learner, task, tmp_path, monkeyp
     """A clock that ticks once a look: validation takes a second, waiting one a batch and one for the end of them."""
     ticks = itertools.count()
     monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(ticks)))
-    outcome = Training(task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=3), tmp_path).run(Quiet())
+    outcome = training(task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=3), tmp_path).run(Quiet())
     assert outcome.seconds == {"training": 18.0, "validation": 2.0, "waiting_for_data": 8.0}
     assert outcome.at_epoch == [9.0, 18.0]
 
@@ -389,7 +450,7 @@ def test_every_iteration_has_its_own_rate(learner, task, tmp_path, monkeypatch):
     monkeypatch.setattr(Stepper, "set_rate", lambda self, factor: factors.append(factor))
     schedule = Schedule(name="onecycle", warmup=0.5)
     one = task(learner(), validate=lambda _: 0.0, epochs=3, iterations_per_epoch=2, schedule=schedule)
-    outcome = Training(one, tmp_path).run(Quiet())
+    outcome = training(one, tmp_path).run(Quiet())
     assert factors == [one_cycle((iteration + 1) / 6, 0.5) for iteration in range(6)]
     assert [record["learning_rate"] for record in outcome.history] == pytest.approx(
         [3e-3 * factor for factor in factors[1::2]]
@@ -400,7 +461,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_iterations(learner, task, tmp
     losses = iter([1.0, 2.0, 6.0, 4.0, 4.0, 1.0])
     monkeypatch.setattr(Stepper, "step", lambda self, batch: torch.tensor(next(losses)))
     one = task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=3)
-    assert [record["loss"] for record in Training(one, tmp_path).run(Quiet()).history] == [3.0, 3.0]
+    assert [record["loss"] for record in training(one, tmp_path).run(Quiet()).history] == [3.0, 3.0]
 
 
 def test_every_epoch_is_started_and_ends_in_a_checkpoint(learner, task, tmp_path, monkeypatch):
@@ -410,16 +471,17 @@ def test_every_epoch_is_started_and_ends_in_a_checkpoint(learner, task, tmp_path
     monkeypatch.setattr(Stepper, "start_epoch", lambda self, epoch: started.append(epoch) or real(self, epoch))
 
     def value(network):
-        there = (tmp_path / CHECKPOINT).exists()
-        held.append(len(torch.load(tmp_path / CHECKPOINT, weights_only=True)["history"]) if there else 0)
+        states = [torch.load(tmp_path / name, weights_only=True) for name in checkpoints(tmp_path)]
+        held.append([len(state["history"]) for state in states])
         return 0.0
 
     one = task(learner(), validate=value, epochs=3, iterations_per_epoch=1)
-    Training(one, tmp_path).run(Quiet())
-    assert (started, held) == ([0, 1, 2], [0, 1, 2])
-    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    training(one, tmp_path).run(Quiet())
+    assert (started, held) == ([0, 1, 2], [[], [1], [2]])
+    assert [path.name for path in tmp_path.iterdir()] == checkpoints(tmp_path)
+    assert checkpoints(tmp_path)[0].startswith("checkpoint-000003-")
     started.clear()
-    Training(task(learner(), validate=value, epochs=4, iterations_per_epoch=1), tmp_path).run(Quiet())
+    training(task(learner(), validate=value, epochs=4, iterations_per_epoch=1), tmp_path).run(Quiet())
     assert started == [0, 1, 2, 3]  # what was thawed is thawed again, in order
 
 
@@ -427,14 +489,14 @@ def test_batches_go_on_from_epoch_to_epoch(learner, task, tmp_path, monkeypatch)
     seen = []
     monkeypatch.setattr(Stepper, "step", lambda self, batch: seen.append(batch.rows.tolist()) or torch.zeros(()))
     one = task(learner(), validate=lambda _: 0.0, epochs=3, iterations_per_epoch=3)
-    Training(one, tmp_path).run(Quiet())
+    training(one, tmp_path).run(Quiet())
     assert seen == [one.stream.batch(iteration).rows.tolist() for iteration in range(9)]
 
 
 def test_early_stopping_minds_the_direction(learner, task, tmp_path):
     value, _ = sequence([5.0, 4.0, 4.5, 4.5, 1.0])
     one = task(learner(), validate=value, higher_is_better=False, epochs=5, iterations_per_epoch=1, early_stopping=2)
-    outcome = Training(one, tmp_path).run(Quiet())
+    outcome = training(one, tmp_path).run(Quiet())
     assert outcome.epochs == 4
     assert (outcome.best, outcome.best_epoch) == (4.0, 2)
 
@@ -443,7 +505,7 @@ def test_early_stopping_minds_the_direction(learner, task, tmp_path):
 def test_the_weights_kept_are_those_of_the_epoch_asked_for(learner, task, tmp_path, keep, place):
     value, seen = sequence([1.0, 3.0, 2.0, 2.0])
     one = task(learner(), validate=value, epochs=4, iterations_per_epoch=1, keep=keep)
-    Training(one, tmp_path).run(Quiet())
+    training(one, tmp_path).run(Quiet())
     assert len(set(seen)) == 4
     assert weights(one) == seen[place]
 
@@ -451,7 +513,7 @@ def test_the_weights_kept_are_those_of_the_epoch_asked_for(learner, task, tmp_pa
 def test_where_nothing_could_be_validated_the_last_weights_are_kept(learner, task, tmp_path):
     value, seen = sequence([math.nan, math.nan])
     one = task(learner(), validate=value, epochs=2)
-    outcome = Training(one, tmp_path).run(Quiet())
+    outcome = training(one, tmp_path).run(Quiet())
     assert [record["validation"] for record in outcome.history] == [None, None]
     assert (outcome.best, outcome.best_epoch) == (None, 0)
     assert weights(one) == seen[-1]
@@ -490,7 +552,7 @@ def test_plateau_drops_as_torchs_own_does(patience):
 def test_plateau_divides_the_learning_rate_by_five_in_the_history(learner, task, tmp_path):
     value, _ = sequence([3.0, 2.0, 2.0, 2.0, 2.0])
     schedule = Schedule(name="plateau", patience=1)
-    outcome = Training(
+    outcome = training(
         task(learner(), validate=value, epochs=5, iterations_per_epoch=1, schedule=schedule), tmp_path
     ).run(Quiet())
     rates = [record["learning_rate"] for record in outcome.history]
@@ -541,8 +603,8 @@ def test_a_loss_that_is_no_number_ends_the_job(learner, task, tmp_path):
         return outputs[0].sum() * math.nan
 
     with pytest.raises(JobError, match=r"the loss is nan in epoch 1; lower training\.optimizer\.learning_rate"):
-        Training(task(learner(extra_loss=broken)), tmp_path).run(Quiet())
-    assert not (tmp_path / CHECKPOINT).exists()
+        training(task(learner(extra_loss=broken)), tmp_path).run(Quiet())
+    assert not checkpoints(tmp_path)
 
 
 # The step
@@ -818,7 +880,7 @@ def test_bf16_trains_on_the_cpu_and_keeps_weights_in_float32(learner, task, tmp_
     with one.learner.device.autocast():
         assert one.learner.network(torch.rand(1, 3, 32, 32))[0].dtype == torch.bfloat16
     before = weights(one)
-    outcome = Training(one, tmp_path).run(Quiet())
+    outcome = training(one, tmp_path).run(Quiet())
     assert math.isfinite(outcome.history[0]["loss"])
     assert weights(one) != before
     assert {value.dtype for value in one.learner.network.parameters()} == {torch.float32}

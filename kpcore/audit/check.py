@@ -37,17 +37,15 @@ class Part:
     Args:
         samples: N people.
         people: the same as arrays.
-        centres: (N, 2) crop centres.
     """
 
     samples: Sequence[Sample]
     people: People
-    centres: Float64Array
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> Part:
         """Stack samples; there must be some."""
-        return cls(samples, People.of(samples), np.stack([sample.centre for sample in samples]).astype(np.float64))
+        return cls(samples, People.of(samples))
 
     @property
     def labelled(self) -> Mask:
@@ -132,7 +130,7 @@ def number_findings(part: Part) -> list[Finding]:
     finite = np.isfinite(people.points).all(-1)
     return [
         *part.finding("error", "labelled keypoint with a coordinate that is no number", _any(part.labelled & ~finite)),
-        *part.finding("error", "crop centre is no number", _any(~np.isfinite(part.centres))),
+        *part.finding("error", "crop centre is no number", _any(~np.isfinite(part.people.centre))),
         *part.finding("error", "crop side is not a positive number", ~_positive(people.side)),
         *part.finding("error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
         *part.finding("error", "normaliser (head size) is not a positive number", ~_positive(people.normaliser)),
@@ -151,7 +149,10 @@ def _positive(lengths: Float64Array) -> Mask:
 def distance_findings(part: Part) -> list[Finding]:
     """Labelled keypoints implausibly far from their crop."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # what is not finite is reported elsewhere
-        away = np.linalg.norm(part.people.points[..., :2] - part.centres[:, None], axis=-1) / part.people.side[:, None]
+        away = (
+            np.linalg.norm(part.people.points[..., :2] - part.people.centre[:, None], axis=-1)
+            / part.people.side[:, None]
+        )
     away = np.where(part.labelled & np.isfinite(away), away, 0).max(1)
     return [
         *part.finding("error", f"keypoint over {ABSURD:g} crop sides from the crop's centre", away > ABSURD),
@@ -269,7 +270,7 @@ def beyond_findings(part: Part, sizes: Float64Array) -> list[Finding]:
     points, half = part.people.points[..., :2], part.people.side[:, None] / 2
     with np.errstate(invalid="ignore"):  # comparisons with what is unknown are false
         beyond = (points < -0.5) | (points > sizes[:, None] - 0.5)
-        crop = _any((part.centres - half < -0.5) | (part.centres + half > sizes - 0.5))
+        crop = _any((part.people.centre - half < -0.5) | (part.people.centre + half > sizes - 0.5))
     known = ~_any(np.isnan(sizes))
     outside = part.labelled & (beyond[..., 0] | beyond[..., 1]) & known[:, None]
     found = part.finding("note", f"truncated: {int(outside.sum())} labelled keypoints lie outside", _any(outside))

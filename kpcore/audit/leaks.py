@@ -6,11 +6,11 @@ byte (by size, then SHA-256): an image that was encoded anew is not recognised.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kpcore.data.fingerprint import image_digests
 from kpcore.samples import Sample
 from kpcore.tensors import ImageArray
 
@@ -23,8 +23,9 @@ def leaking(training: Sequence[Sample], scored: Iterable[Sequence[Sample]]) -> t
     theirs = _by_size(sample for samples in scored for sample in samples)
     bad: set[str | int] = set()
     for size in ours.keys() & theirs.keys():
-        held = {_digest(image) for image in theirs[size].values()}
-        bad |= {name for name, image in ours[size].items() if _digest(image) in held}
+        held = set(image_digests(list(theirs[size].values())))
+        digests = image_digests(list(ours[size].values()))
+        bad |= {name for name, digest in zip(ours[size], digests, strict=True) if digest in held}
     return tuple(place for place, sample in enumerate(training) if _identity(sample.image) in bad)
 
 
@@ -44,7 +45,3 @@ def _identity(image: Image) -> str | int:
 
 def _size(image: Image) -> int:
     return image.stat().st_size if isinstance(image, Path) else image.nbytes
-
-
-def _digest(image: Image) -> str:
-    return hashlib.sha256(image.read_bytes() if isinstance(image, Path) else image.tobytes()).hexdigest()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,14 +130,16 @@ def prepare(
     for wanted in wanted_stores(study):
         there = wanted.path.exists()
         if not there:
-            typer.echo(f"{wanted.data.label}, {wanted.part}: {wanted.people:,} people, {size(wanted.size)}", err=True)
+            typer.echo(
+                f"{wanted.part.label}, {wanted.part.name}: {wanted.people:,} people, {size(wanted.size)}", err=True
+            )
         started = time.perf_counter()
-        with progress(f"preparing {wanted.part}") as step:
-            make(wanted.data.dataset, wanted.part, wanted.how, step)
+        with progress(f"preparing {wanted.part.name}") as step:
+            make(wanted.part, wanted.how, step, partial(typer.echo, err=True))
         seconds = None if there else time.perf_counter() - started
         done.append(
             {
-                "data": wanted.data.label, "part": wanted.part, "people": wanted.people,
+                "data": wanted.part.label, "part": wanted.part.name, "people": wanted.people,
                 "resolution": wanted.how.resolution, "side": wanted.how.side, "crops": wanted.how.kind,
                 "bytes": wanted.size, "prepared": not there, "seconds": seconds, "path": str(wanted.path),
             }

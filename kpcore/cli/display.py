@@ -16,11 +16,11 @@ from rich.text import Text
 from kpcore.cache import cache_dir
 from kpcore.cli.output import meeting, size
 from kpcore.measure.estimate import Cost, estimate
-from kpcore.records.results import HistoryRecord, JobInfo, read_history
+from kpcore.records.folder import JobFolder
+from kpcore.records.results import HistoryRecord, JobInfo
 from kpcore.study.data import StudyData
 from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
-from kpcore.study.protocol import is_done, job_folder
 from kpcore.study.study import Study
 from kpcore.study.workshop import wanted_stores
 from kpcore.training.device import Device
@@ -30,7 +30,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 def print_header(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
     """Say what is about to be run, on what data."""
-    done = sum(is_done(job.key) for job in plan.jobs)
+    done = sum(JobFolder.of(job.key).done for job in plan.jobs)
     name = study.config.study.name
     data = " + ".join(described(one) for one in study.data.values())
     console.print(f"[bold]{name}[/bold]  {data}; preset {study.preset}", highlight=False)
@@ -111,7 +111,8 @@ def sparkline(values: Sequence[float | None], width: int = 24) -> str:
 
 def histories(plan: JobPlan) -> Mapping[str, list[HistoryRecord]]:
     """Read the history of every finished job."""
-    return {job.key: read_history(job_folder(job.key) / "history.jsonl") for job in plan.jobs if is_done(job.key)}
+    folders = [JobFolder.of(job.key) for job in plan.jobs]
+    return {folder.key: folder.history() for folder in folders if folder.done}
 
 
 def failure(failed: Sequence[JobInfo]) -> str:

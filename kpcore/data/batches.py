@@ -21,6 +21,7 @@ from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, Draws, apply, augment, compose, crop_affine, invert, order, uniform_draws
 from kpcore.data.sampling import Images, Sampler
 from kpcore.data.store import Store
+from kpcore.samples import People
 from kpcore.tensors import AnyArray, Float64Array
 
 AHEAD = 4
@@ -70,12 +71,15 @@ class TrainingStream:
         augmentation: what is drawn.
         seed: the job's.
         batch_size: people a batch.
+        truth: labels of the store's people, as far as the job reads them; all of them where None.
     """
 
     def __init__(
-        self, sampler: Sampler, people: Sequence[int], augmentation: Augmentation, *, seed: int, batch_size: int
-    ) -> None:
+        self, sampler: Sampler, people: Sequence[int], augmentation: Augmentation, *, seed: int, batch_size: int,
+        truth: People | None = None,
+    ) -> None:  # fmt: skip
         self.sampler = sampler
+        self.truth = truth or sampler.store.people
         self.people = np.asarray(people)
         self.augmentation = augmentation
         self.seed = seed
@@ -89,7 +93,7 @@ class TrainingStream:
         passed, places = np.divmod(np.arange(first, first + self.batch_size), len(self.people))
         some = [self._some(one, places[passed == one]) for one in np.unique(passed).tolist()]
         rows, uniform = (np.concatenate(parts) for parts in zip(*some, strict=True))
-        return make_batch(self.sampler, rows, augment(uniform, self.augmentation), self.mirror)
+        return make_batch(self.sampler, self.truth, rows, augment(uniform, self.augmentation), self.mirror)
 
     def _some(self, passed: int, places: AnyArray) -> tuple[AnyArray, Float64Array]:
         """Return rows and uniform numbers of these places in a pass."""
@@ -108,7 +112,7 @@ class TrainingStream:
 def evaluation_batches(sampler: Sampler, people: Sequence[int], batch_size: int) -> Iterator[Batch]:
     """Yield the people in order, unaugmented, made ahead in one background thread."""
     chosen = (np.asarray(people[first : first + batch_size]) for first in range(0, len(people), batch_size))
-    return ahead(partial(make_batch, sampler, rows, None) for rows in chosen)
+    return ahead(partial(make_batch, sampler, sampler.store.people, rows, None) for rows in chosen)
 
 
 def ahead(tasks: Iterator[Callable[[], Made]]) -> Iterator[Made]:
@@ -126,19 +130,22 @@ def ahead(tasks: Iterator[Callable[[], Made]]) -> Iterator[Made]:
             pool.shutdown(cancel_futures=True)
 
 
-def make_batch(sampler: Sampler, rows: AnyArray, draws: Draws | None, mirror: Sequence[int] = ()) -> Batch:
+def make_batch(
+    sampler: Sampler, truth: People, rows: AnyArray, draws: Draws | None, mirror: Sequence[int] = ()
+) -> Batch:
     """Warp the people at these places of the store as drawn, or as they are.
 
     Args:
         sampler: of the store.
+        truth: labels of the store's people.
         rows: (B,) places.
         draws: None for crops as they are.
         mirror: where each keypoint's partner is; needed where a draw flips.
     """
     store = sampler.store
     affines = input_affine(store, rows, draws)
-    points = np.nan_to_num(apply(affines, store.people.points[rows])).astype(np.float32)
-    state = store.people.state[rows]
+    points = np.nan_to_num(apply(affines, truth.points[rows])).astype(np.float32)
+    state = truth.state[rows]
     colour = None
     if draws is not None:
         if draws.flip.any():
@@ -154,6 +161,6 @@ def input_affine(store: Store, rows: AnyArray | int, draws: Draws | Draw | None 
     """Return the (B, 2, 3) maps from source pixels to the network's input pixels; for one row (2, 3)."""
     drawn = draws or AS_IS
     return crop_affine(
-        store.centres[rows], store.people.side[rows], store.resolution,
+        store.people.centre[rows], store.people.side[rows], store.resolution,
         scale=drawn.scale, rotation=drawn.rotation, flip=drawn.flip, shift=drawn.shift,
     )  # fmt: skip

@@ -1,10 +1,12 @@
 """How prepared crops lie on disk: raw pixels or JPEG, written so that a killed preparation goes on where it was.
 
-A writer is fed crops in any order. What is safely on disk is noted beside it; finishing makes the store's HDF5 file.
+A writer is fed crops in any order. What is safely on disk is noted beside it, with its digest; finishing makes the
+store's HDF5 file, which holds crops and digests and nothing else: who they are of is told by the samples.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,51 +26,114 @@ JPEG_SHARE = 0.1
 SAFE_EVERY = 2.0
 """Seconds between two notes of what is safely on disk: what a kill costs at most."""
 
-Fill = Callable[[h5py.File], None]
-"""Writes everything but the crops into a store's file."""
+
+Mend = Callable[[int], AnyArray]
+"""Makes the encoded crop of a row anew, from its image."""
 
 
-class Crops(Protocol):
-    """N crops of one side, read one by one."""
+class Crops:
+    """N crops of one side, read one by one and checked against their digests when they are first read.
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, S, S, 3)."""
-
-    def __getitem__(self, row: int) -> ImageArray:
-        """Return (S, S, 3) uint8 RGB."""
-
-
-class JpegCrops:
-    """Crops that are decoded when they are read.
+    A crop that is not what was written is made anew from its image, and ``told`` hears of it; its file is not used for
+    that row again.
 
     Args:
-        data: the files, one after another, memory-mapped.
-        places: (N, 2) offset and length of each.
+        data: (N, S, S, 3) pixels, or with ``places`` the JPEG files one after another; memory-mapped.
+        places: (N, 2) offset and length of each JPEG file; None for pixels.
+        digests: (N, 32) of each crop as it lies on disk.
         side: of a crop.
+        mend: for what is damaged.
+        told: is given the row of what was damaged.
     """
 
-    def __init__(self, data: ImageArray, places: AnyArray, side: int) -> None:
+    def __init__(
+        self, data: ImageArray, places: AnyArray | None, digests: AnyArray, side: int, mend: Mend,
+        told: Callable[[int], None],
+    ) -> None:  # fmt: skip
         self._data = data
         self._places = places
-        self.shape = (len(places), side, side, 3)
+        self._digests = digests
+        self._mend = mend
+        self._told = told
+        self._checked = np.zeros(len(digests), bool)
+        self._mended: dict[int, AnyArray] = {}
+        self.shape = (len(digests), side, side, 3)
+
+    def __len__(self) -> int:
+        return len(self._digests)
 
     def __getitem__(self, row: int) -> ImageArray:
-        """Decode one crop."""
+        """Return (S, S, 3) uint8 RGB; raises IndexError beyond the last."""
+        encoded = self._mended.get(row)
+        if encoded is None:
+            encoded = self._stored(row)
+            if not self._checked[row]:
+                encoded = self._check(row, encoded)
+        return encoded if self._places is None else decode_jpeg(encoded)
+
+    def damaged(self) -> list[int]:
+        """Return the rows that are not as they were written; every crop is read."""
+        return [row for row in range(len(self)) if digest(self._stored(row)) != self._digests[row].tobytes()]
+
+    def _stored(self, row: int) -> AnyArray:
+        if self._places is None:
+            return np.asarray(self._data[row])
         offset, length = self._places[row]
-        pixels = cv2.imdecode(self._data[offset : offset + length], cv2.IMREAD_COLOR)
-        if pixels is None or pixels.shape != self.shape[1:]:
-            raise KpError(
-                f"prepared crop {row} is damaged; remove its store with 'kp cache gc --stores', it is made anew"
-            )
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+        return self._data[offset : offset + length]
+
+    def _check(self, row: int, encoded: AnyArray) -> AnyArray:
+        self._checked[row] = True
+        if digest(encoded) != self._digests[row].tobytes():
+            self._told(row)
+            encoded = self._mended[row] = self._mend(row)
+        return encoded
 
 
-def read_crops(path: Path, file: h5py.File) -> Crops:
-    """Return the crops of an open store, memory-mapped."""
-    data = file["crops"]
-    mapped = np.memmap(path, np.uint8, "r", offset=data.id.get_offset(), shape=data.shape)
-    return JpegCrops(mapped, file["places"][()], int(file.attrs["side"])) if "places" in file else mapped
+def digest(encoded: AnyArray) -> bytes:
+    """Return the SHA-256 of a crop as it lies on disk."""
+    return hashlib.sha256(np.ascontiguousarray(encoded).data).digest()
+
+
+def encode_jpeg(crop: ImageArray) -> AnyArray:
+    """Return the crop as a JPEG file, full colour resolution."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), settings)
+    if not done:
+        raise KpError("a crop cannot be written as JPEG; set training.crops = 'raw'")
+    return np.asarray(data)
+
+
+def decode_jpeg(encoded: AnyArray) -> ImageArray:
+    """Return the pixels of a crop that :func:`encode_jpeg` wrote."""
+    pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert pixels is not None  # its digest has been checked
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def index_digest(key: str, side: int, digests: AnyArray, places: AnyArray | None) -> str:
+    """Return what a store's file says of itself: the digest of all that its crops are found and checked by."""
+    found = hashlib.sha256(f"{key} {side} {len(digests)}".encode())
+    found.update(np.ascontiguousarray(digests).data)
+    if places is not None:
+        found.update(np.ascontiguousarray(places, np.int64).data)
+    return found.hexdigest()
+
+
+def read_crops(path: Path, count: int, side: int, mend: Mend, told: Callable[[int], None]) -> Crops:
+    """Open a store's crops, memory-mapped; what tells where they are is checked now, they themselves when first read.
+
+    Raises:
+        OSError, KeyError, ValueError: the file is not as it was written.
+    """
+    with h5py.File(path, "r") as file:
+        data, digests = file["crops"], file["digests"][()]
+        places = file["places"][()] if "places" in file else None
+        if digests.shape != (count, 32) or (places is None and data.shape != (count, side, side, 3)):
+            raise ValueError(f"holds {digests.shape[0]} crops, {count} are needed")
+        if file.attrs["index"] != index_digest(path.stem, side, digests, places):
+            raise ValueError("its index is not as it was written")
+        mapped = np.memmap(path, np.uint8, "r", offset=data.id.get_offset(), shape=data.shape)
+    return Crops(mapped, places, digests, side, mend, told)
 
 
 class Writer(Protocol):
@@ -77,10 +142,10 @@ class Writer(Protocol):
     def missing(self) -> Sequence[int]:
         """Rows that are not on disk yet."""
 
-    def encode(self, crop: ImageArray) -> AnyArray:
-        """Return what is written of a crop; called in any thread."""
+    def encode(self, crop: ImageArray) -> Encoded:
+        """Return what is written of a crop, with its digest; called in any thread."""
 
-    def put(self, row: int, encoded: AnyArray) -> None:
+    def put(self, row: int, encoded: Encoded) -> None:
         """Write a crop."""
 
     def safe(self) -> None:
@@ -96,50 +161,67 @@ class Writer(Protocol):
         """Let go of files."""
 
 
-def writer(kind: Kind, path: Path, people: int, side: int, fill: Fill) -> Writer:
+Encoded = tuple[AnyArray, bytes]
+"""What is written of a crop, and its digest."""
+
+
+def writer(kind: Kind, path: Path, count: int, side: int) -> Writer:
     """Return the writer of a store, gone on with where an earlier one was killed."""
-    return RawWriter(path, people, side, fill) if kind == "raw" else JpegWriter(path, people, side, fill)
+    return RawWriter(path, count, side) if kind == "raw" else JpegWriter(path, count, side)
+
+
+NOTE = np.dtype([("offset", np.int64), ("length", np.int64), ("digest", np.uint8, 32)])
 
 
 class _Notes:
-    """(N, 2) offset and length of every crop that is safely on disk, -1 elsewhere; a file of its own."""
+    """Offset, length and digest of every crop that is safely on disk, offset -1 elsewhere; a file of its own."""
 
-    def __init__(self, path: Path, people: int) -> None:
+    def __init__(self, path: Path, count: int) -> None:
         self.path = path
-        if not path.exists() or path.stat().st_size != people * 16:
-            np.full((people, 2), -1, np.int64).tofile(path)
-        self.places = np.memmap(path, np.int64, "r+", shape=(people, 2))
-        self.waiting: list[tuple[int, int, int]] = []
+        if not path.exists() or path.stat().st_size != count * NOTE.itemsize:
+            fresh = np.zeros(count, NOTE)
+            fresh["offset"] = -1
+            fresh.tofile(path)
+        self.table = np.memmap(path, NOTE, "r+", shape=(count,))
+        self.waiting: list[tuple[int, int, int, bytes]] = []
         self.noted = time.monotonic()
 
     def due(self) -> bool:
         return time.monotonic() - self.noted > SAFE_EVERY
 
     def write(self) -> None:
-        for row, offset, length in self.waiting:
-            self.places[row] = offset, length
-        self.places.flush()
+        for row, offset, length, digest in self.waiting:
+            self.table[row] = (offset, length, np.frombuffer(digest, np.uint8))
+        self.table.flush()
         self.waiting.clear()
         self.noted = time.monotonic()
 
     def missing(self) -> list[int]:
-        return np.flatnonzero(self.places[:, 0] < 0).tolist()
+        return np.flatnonzero(self.table["offset"] < 0).tolist()
+
+    def seal(self, file: h5py.File, key: str, side: int, places: AnyArray | None) -> None:
+        """Write the digests, and the digest of all that crops are found and checked by, into a store's file."""
+        digests = np.ascontiguousarray(self.table["digest"])
+        if "digests" in file:  # a kill came between this and the file's name
+            del file["digests"]
+        file["digests"] = digests
+        file.attrs["index"] = index_digest(key, side, digests, places)
 
 
 class RawWriter:
     """Raw crops in one contiguous block of the HDF5 file, which is laid out first and then filled through memory."""
 
-    def __init__(self, path: Path, people: int, side: int, fill: Fill) -> None:
+    def __init__(self, path: Path, count: int, side: int) -> None:
         self.path = path
         self.partial = path.with_suffix(".partial")
-        self.shape = (people, side, side, 3)
+        self.shape = (count, side, side, 3)
         if not self._is_ours():
             path.with_suffix(".done").unlink(missing_ok=True)
-            self._lay_out(fill)
+            self._lay_out()
         with h5py.File(self.partial, "r") as file:
             offset = file["crops"].id.get_offset()
         self.crops = np.memmap(self.partial, np.uint8, "r+", offset=offset, shape=self.shape)
-        self.notes = _Notes(path.with_suffix(".done"), people)
+        self.notes = _Notes(path.with_suffix(".done"), count)
 
     def _is_ours(self) -> bool:
         try:
@@ -148,29 +230,28 @@ class RawWriter:
         except (OSError, KeyError):
             return False
 
-    def _lay_out(self, fill: Fill) -> None:
-        """Write everything but the pixels, and reserve their place."""
+    def _lay_out(self) -> None:
+        """Reserve the pixels' place."""
         with h5py.File(self.partial, "w") as file:
             how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             how.set_layout(h5py.h5d.CONTIGUOUS)
             how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
             h5py.h5d.create(file.id, b"crops", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(self.shape), how)
-            fill(file)
             file.attrs["laid_out"] = True
 
     def missing(self) -> Sequence[int]:
         """Rows that are not on disk yet."""
         return self.notes.missing()
 
-    def encode(self, crop: ImageArray) -> AnyArray:
+    def encode(self, crop: ImageArray) -> Encoded:
         """Return the crop."""
-        return crop
+        return crop, digest(crop)
 
-    def put(self, row: int, encoded: AnyArray) -> None:
+    def put(self, row: int, encoded: Encoded) -> None:
         """Copy the pixels."""
-        self.crops[row] = encoded
-        self.notes.waiting.append((row, row, 1))
+        self.crops[row] = encoded[0]
+        self.notes.waiting.append((row, row, 1, encoded[1]))
         if self.notes.due():
             self.safe()
 
@@ -181,7 +262,9 @@ class RawWriter:
 
     def finish(self) -> None:
         """Give the file its name."""
-        self.crops.flush()
+        self.safe()
+        with h5py.File(self.partial, "r+") as file:
+            self.notes.seal(file, self.path.stem, self.shape[1], None)
         self.partial.replace(self.path)
         self.notes.path.unlink()
 
@@ -197,34 +280,30 @@ class RawWriter:
 class JpegWriter:
     """JPEG crops appended to one file, and copied into the HDF5 file at the end."""
 
-    def __init__(self, path: Path, people: int, side: int, fill: Fill) -> None:
+    def __init__(self, path: Path, count: int, side: int) -> None:
         self.path = path
         self.partial = path.with_suffix(".partial")
         self.side = side
-        self.fill = fill
         if not self.partial.exists():
             path.with_suffix(".done").unlink(missing_ok=True)
-        self.notes = _Notes(path.with_suffix(".done"), people)
+        self.notes = _Notes(path.with_suffix(".done"), count)
         self.stream = self.partial.open("ab")
-        lost = self.notes.places.sum(1) > self.stream.tell()  # noted, but the bytes are not there
-        self.notes.places[lost] = -1
+        table = self.notes.table
+        table["offset"][table["offset"] + table["length"] > self.stream.tell()] = -1  # noted, but the bytes are gone
 
     def missing(self) -> Sequence[int]:
         """Rows that are not on disk yet."""
         return self.notes.missing()
 
-    def encode(self, crop: ImageArray) -> AnyArray:
-        """Return the crop as a JPEG file, full colour resolution."""
-        settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-        done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), settings)
-        if not done:
-            raise KpError("a crop cannot be written as JPEG; set training.crops = 'raw'")
-        return data
+    def encode(self, crop: ImageArray) -> Encoded:
+        """Return the crop as a JPEG file."""
+        encoded = encode_jpeg(crop)
+        return encoded, digest(encoded)
 
-    def put(self, row: int, encoded: AnyArray) -> None:
+    def put(self, row: int, encoded: Encoded) -> None:
         """Append the file."""
-        self.notes.waiting.append((row, self.stream.tell(), len(encoded)))
-        self.stream.write(encoded.tobytes())
+        self.notes.waiting.append((row, self.stream.tell(), len(encoded[0]), encoded[1]))
+        self.stream.write(encoded[0].tobytes())
         if self.notes.due():
             self.safe()
 
@@ -238,11 +317,11 @@ class JpegWriter:
         self.safe()
         self.stream.close()
         whole = self.path.with_suffix(".whole")
+        places = np.stack([self.notes.table["offset"], self.notes.table["length"]], axis=1)
         with h5py.File(whole, "w") as file:
             file.create_dataset("crops", data=np.memmap(self.partial, np.uint8, "r"))
-            file["places"] = np.asarray(self.notes.places)
-            file.attrs["side"] = self.side
-            self.fill(file)
+            file["places"] = places
+            self.notes.seal(file, self.path.stem, self.side, places)
         whole.replace(self.path)
         self.discard()
 

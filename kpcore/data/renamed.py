@@ -62,10 +62,6 @@ class RenamedDataset(Dataset):
         """The data set's: a sample's points have an order, no names."""
         return self._dataset.samples(part)
 
-    def fingerprint(self, part: str) -> str:
-        """The data set's: crops do not depend on names, so studies with other aliases share them."""
-        return self._dataset.fingerprint(part)
-
     def findings(self, part: str) -> Sequence[Finding]:
         """The data set's."""
         return self._dataset.findings(part)

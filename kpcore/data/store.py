@@ -1,8 +1,8 @@
 """The prepared store: each person's crop, decoded once, with the margin that augmentation can reach.
 
-One HDF5 file per (fingerprint, part, resolution, reach, kind of crops), found by its content key and shared by every
-job, process and study. Crops lie in one contiguous block that is memory-mapped for reading, so memory does not grow
-with the data set.
+One HDF5 file per (image bytes, crop boxes, resolution, reach, kind of crops), found by its content key and shared by
+every job, process and study. It holds crops alone: labels come from the samples, so a label that is mended costs no
+crop. Crops lie in one contiguous block that is memory-mapped for reading, so memory does not grow with the data set.
 """
 
 from __future__ import annotations
@@ -14,32 +14,52 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
-import h5py
 import numpy as np
 from filelock import FileLock
 
-from kpcore.cache import cache_dir, content_key
+from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import cores
-from kpcore.data.crops import JPEG_SHARE, Crops, Kind, Writer, read_crops, writer
+from kpcore.data.crops import JPEG_SHARE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
+from kpcore.data.fingerprint import Fingerprint
 from kpcore.data.geometry import apply
 from kpcore.errors import KpError
-from kpcore.interfaces import Dataset
 from kpcore.keypoints import Skeleton
 from kpcore.reading.images import decode_image
 from kpcore.samples import People, Sample
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same samples would give another store."""
 
 LARGEST_WINDOW = 20_000
 """Source pixels along a crop's side, margin included, beyond which cutting it would fill the memory."""
 
 Progress = Callable[[int, int], None]
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of a data set, as it is prepared.
+
+    Args:
+        label: what results call the data.
+        name: of the part.
+        skeleton: of the points.
+        samples: in the annotation file's order.
+        fingerprint: of them.
+    """
+
+    label: str
+    name: str
+    skeleton: Skeleton
+    samples: Sequence[Sample]
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +68,7 @@ class Store:
 
     Args:
         key: content key.
-        label: what results call the data.
-        part: name of the part.
-        skeleton: of the points.
+        part: whose crops they are.
         resolution: crop pixels along the nominal crop's side; the stored crop is ``crops.shape[1]``, margin included.
         crops: (N, S, S, 3) uint8 RGB, memory-mapped; decoded when read where they are kept as JPEG.
         affines: (N, 2, 3) source pixels to stored crop pixels.
@@ -58,17 +76,19 @@ class Store:
     """
 
     key: str
-    label: str
-    part: str
-    skeleton: Skeleton
+    part: Part
     resolution: int
     crops: Crops
     affines: Float64Array
-    centres: Float64Array  # (N, 2) source pixels
     people: People
 
     def __len__(self) -> int:
         return len(self.people)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of the points."""
+        return self.part.skeleton
 
 
 @dataclass(frozen=True)
@@ -97,13 +117,12 @@ class Cut:
         return raw if self.kind == "raw" else int(raw * JPEG_SHARE)
 
 
-def store_key(dataset: Dataset, part: str, how: Cut) -> str:
+def store_key(part: Part, how: Cut) -> str:
     """Return the content key of a store."""
     return content_key(
         {
             "format": FORMAT,
-            "data": dataset.fingerprint(part),
-            "part": part,
+            **part.fingerprint.crops,
             "resolution": how.resolution,
             "reach": round(how.reach, 6),
             "crops": how.kind,
@@ -111,44 +130,60 @@ def store_key(dataset: Dataset, part: str, how: Cut) -> str:
     )
 
 
-def store_path(dataset: Dataset, part: str, how: Cut) -> Path:
+def store_path(part: Part, how: Cut) -> Path:
     """Return where a store lies, or will."""
-    return cache_dir() / "stores" / f"{store_key(dataset, part, how)}.h5"
+    return cache_dir() / "stores" / f"{store_key(part, how)}.h5"
 
 
-def prepare(dataset: Dataset, part: str, how: Cut, progress: Progress | None = None) -> Store:
+def prepare(part: Part, how: Cut, progress: Progress | None = None, notice: Notice = print) -> Store:
     """Return the store of a part, making it first where it is not in the cache; a killed preparation is gone on with.
 
+    A store that is damaged is set aside with a notice and made anew.
+
     Raises:
-        KpError: an image is missing or damaged (with its path), the disk is or would be full, or the store in the cache
-            is damaged.
+        KpError: an image is missing or damaged (with its path), or the disk is or would be full.
     """
-    path = store_path(dataset, part, how)
+    path = store_path(part, how)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                _make(path, dataset, part, how, progress)
+            return _opened(path, part, how, notice) or _made(path, part, how, progress, notice)
     except OSError as error:
         raise KpError(f"{path}: cannot write the prepared crops: {error}; free the disk or set KP_CACHE_DIR") from error
+
+
+def _opened(path: Path, part: Part, how: Cut, notice: Notice) -> Store | None:
+    """Return the store as it lies in the cache; None where it is not there, or not whole."""
+    if not path.exists():
+        return None
     try:
-        return _open(path, dataset, part, how.resolution)
-    except (OSError, KeyError, ValueError) as error:
-        raise KpError(f"{path}: prepared crops are damaged: {error}; delete it, and it is made anew") from error
+        return _open(path, part, how, notice)
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        notice(f"{_title(part, how)}: the prepared crops {path.name} are damaged ({_one_line(error)}); made again")
+        set_aside(path)
+        return None
 
 
-def _make(path: Path, dataset: Dataset, part: str, how: Cut, progress: Progress | None) -> None:
-    samples = dataset.samples(part)
+def _made(path: Path, part: Part, how: Cut, progress: Progress | None, notice: Notice) -> Store:
+    samples = part.samples
     if not samples:
-        raise KpError(f"{dataset.label}, part '{part}': no people; check the annotation with 'kp data check'")
+        raise KpError(f"{part.label}, part '{part.name}': no people; check the annotation with 'kp data check'")
     _require_space(path, how.size(len(samples)))
-    about = {"title": f"{dataset.label}, {part}, {len(samples)} people at {how.resolution} px, {how.kind}"}
-    path.with_suffix(".json").write_text(json.dumps(about))
+    path.with_suffix(".json").write_text(json.dumps({"title": _title(part, how)}))
     try:
         write_store(path, samples, how, progress)
     except (KpError, OSError):
         path.with_suffix(".json").unlink(missing_ok=True)
         raise
+    return _open(path, part, how, notice)
+
+
+def _title(part: Part, how: Cut) -> str:
+    return f"{part.label}, {part.name}, {len(part.samples)} people at {how.resolution} px, {how.kind}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
 
 
 def write_store(path: Path, samples: Sequence[Sample], how: Cut, progress: Progress | None = None) -> None:
@@ -157,8 +192,7 @@ def write_store(path: Path, samples: Sequence[Sample], how: Cut, progress: Progr
     Raises:
         KpError: an image cannot be read; then nothing is left behind.
     """
-    affines = np.stack([window(sample, how).affine for sample in samples])
-    target = writer(how.kind, path, len(samples), how.side, lambda file: _fill(file, samples, affines))
+    target = writer(how.kind, path, len(samples), how.side)
     try:
         _write(target, samples, how, progress)
         target.finish()
@@ -179,18 +213,6 @@ def _require_space(path: Path, needed: int) -> None:
         )
 
 
-def _fill(file: h5py.File, samples: Sequence[Sample], affines: Float64Array) -> None:
-    """Write everything but the crops."""
-    people = People.of(samples)
-    text = h5py.string_dtype()
-    file["affines"] = affines
-    file["centres"] = np.stack([sample.centre for sample in samples]).astype(np.float64)
-    for name in ("points", "state", "normaliser", "side", "rows", "mm_per_px"):
-        file[name] = getattr(people, name)
-    file.create_dataset("image_ids", data=list(people.image_ids), dtype=text)
-    file.create_dataset("person_ids", data=list(people.person_ids), dtype=text)
-
-
 def _write(target: Writer, samples: Sequence[Sample], how: Cut, progress: Progress | None) -> None:
     missing = target.missing()
     done = len(samples) - len(missing)
@@ -201,19 +223,19 @@ def _write(target: Writer, samples: Sequence[Sample], how: Cut, progress: Progre
             progress(done, len(samples))
 
 
-def _crops(target: Writer, samples: Sequence[Sample], rows: Sequence[int], how: Cut) -> Iterator[tuple[int, AnyArray]]:
+def _crops(target: Writer, samples: Sequence[Sample], rows: Sequence[int], how: Cut) -> Iterator[tuple[int, Encoded]]:
     """Yield (row, encoded crop) with each image decoded once, by a thread a core."""
     by_image: dict[Any, list[int]] = defaultdict(list)
     for row in rows:
         image = samples[row].image
         by_image[image if isinstance(image, Path) else row].append(row)
 
-    def work(same: list[int]) -> list[tuple[int, AnyArray]]:
+    def work(same: list[int]) -> list[tuple[int, Encoded]]:
         image = samples[same[0]].image
         pixels = decode_image(image) if isinstance(image, Path) else image
         return [(row, target.encode(cut(pixels, samples[row], how))) for row in same]
 
-    waiting: deque[Future[list[tuple[int, AnyArray]]]] = deque()
+    waiting: deque[Future[list[tuple[int, Encoded]]]] = deque()
     with ThreadPoolExecutor(cores()) as pool:
         try:
             for same in by_image.values():
@@ -289,25 +311,47 @@ def cut(image: ImageArray, sample: Sample, how: Cut) -> ImageArray:
     return np.asarray(cv2.resize(pixels, (what.side, what.side), interpolation=shrink), np.uint8)
 
 
-def _open(path: Path, dataset: Dataset, part: str, resolution: int) -> Store:
-    with h5py.File(path, "r") as file:
-        people = People(
-            points=file["points"][()], state=file["state"][()],
-            normaliser=file["normaliser"][()], side=file["side"][()],
-            image_ids=tuple(file["image_ids"].asstr()[()]), person_ids=tuple(file["person_ids"].asstr()[()]),
-            rows=file["rows"][()], mm_per_px=file["mm_per_px"][()],
-        )  # fmt: skip
-        return Store(
-            key=path.stem,
-            label=dataset.label,
-            part=part,
-            skeleton=dataset.skeleton,
-            resolution=resolution,
-            crops=read_crops(path, file),
-            affines=file["affines"][()],
-            centres=file["centres"][()],
-            people=people,
-        )
+def _open(path: Path, part: Part, how: Cut, notice: Notice) -> Store:
+    samples = part.samples
+    told = _Told(path, _title(part, how), notice)
+    return Store(
+        key=path.stem,
+        part=part,
+        resolution=how.resolution,
+        crops=read_crops(path, len(samples), how.side, partial(recut, samples, how), told),
+        affines=np.stack([window(sample, how).affine for sample in samples]),
+        people=People.of(samples),
+    )
+
+
+class _Told:
+    """Says once that a store is damaged, and sets it aside so that the next run makes it anew."""
+
+    def __init__(self, path: Path, title: str, notice: Notice) -> None:
+        self.path = path
+        self.title = title
+        self.notice = notice
+        self.rows: list[int] = []
+
+    def __call__(self, row: int) -> None:
+        self.rows.append(row)
+        if len(self.rows) == 1:
+            self.notice(
+                f"{self.title}: the prepared crop of row {row} is damaged in {self.path.name}; it is cut from its image"
+                " again, and the next run makes the whole store again"
+            )
+            set_aside(self.path)
+
+
+def recut(samples: Sequence[Sample], how: Cut, row: int) -> AnyArray:
+    """Return a row's crop as the store would hold it, made anew from its image.
+
+    Raises:
+        KpError: the image cannot be read.
+    """
+    image = samples[row].image
+    crop = cut(decode_image(image) if isinstance(image, Path) else image, samples[row], how)
+    return encode_jpeg(crop) if how.kind == "jpeg" else crop
 
 
 def stored_points(store: Store, row: int) -> Float64Array:

@@ -18,17 +18,16 @@ def mean_shape(samples: Sequence[Sample]) -> Float64Array:
     z is divided by the crop's side as x and y are. A keypoint that nobody has labelled is guessed at the centre.
     """
     people = People.of(samples)
-    places = (people.points - centres(samples, people.points.shape[-1])) / people.side[:, None, None]
+    places = (people.points - _centres(people)) / people.side[:, None, None]
     labelled = people.state[..., None] != UNLABELLED
     counts = labelled.sum(axis=0)
     total = np.where(labelled, places, 0.0).sum(axis=0)
     return np.asarray(np.divide(total, counts, out=np.zeros_like(total), where=counts > 0))
 
 
-def centres(samples: Sequence[Sample], dims: int) -> Float64Array:
+def _centres(people: People) -> Float64Array:
     """Return the crops' centres as (N, 1, D) points; their z is the root's, 0."""
-    flat = np.stack([sample.centre for sample in samples]).astype(np.float64)
-    return np.pad(flat, ((0, 0), (0, dims - flat.shape[1])))[:, None]
+    return np.pad(people.centre, ((0, 0), (0, people.points.shape[-1] - 2)))[:, None]
 
 
 def score_mean_shape(
@@ -44,5 +43,5 @@ def score_mean_shape(
     """
     shape = mean_shape(training)[list(split.target.indices)]
     people = People.of(scored)
-    predicted = centres(scored, shape.shape[-1]) + shape * people.side[:, None, None]
+    predicted = _centres(people) + shape * people.side[:, None, None]
     return metric.score(predicted, np.ones(predicted.shape[:2]), people, split.target, split.columns)

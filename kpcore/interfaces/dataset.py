@@ -77,15 +77,14 @@ class Dataset(Component):
 
     @abstractmethod
     def samples(self, part: str) -> Sequence[Sample]:
-        """All usable instances of a part, in the annotation file's order.
+        """All usable instances of a part, in the annotation file's order: the same at every call.
+
+        The core takes them down by their arrays and their images' bytes, so a change of either is seen, and no reader
+        has to tell it.
 
         Raises:
             KpError: the part does not exist, or the annotation is damaged; with file, row and remedy.
         """
-
-    @abstractmethod
-    def fingerprint(self, part: str) -> str:
-        """Hex digest of everything that a part's samples are made from: annotation bytes, image names and sizes."""
 
     def findings(self, part: str) -> Sequence[Finding]:
         """What is odd in this part beyond the core's own checks: rows left out and why, derived values, shifts made."""

@@ -38,6 +38,15 @@ class Metric(Component):
     def higher_is_better(self) -> bool:
         """Direction of improvement."""
 
+    def reads(self, keypoints: KeypointSet) -> Sequence[str]:
+        """Return keypoints of the skeleton beyond the set whose truth ``values`` looks at, to measure lengths by.
+
+        While a network is validated, all keypoints that are neither in the set nor named here are unlabelled: so a job
+        that does not read them is not trained again when they are.
+        """
+        del keypoints
+        return ()
+
     @abstractmethod
     def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) values, NaN where not counted.

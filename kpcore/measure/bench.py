@@ -109,7 +109,7 @@ def _run(arguments: Sequence[str]) -> float:
 
 def preparing(study: Study, people: int) -> dict[str, float]:
     """Prepare that many people of the training part in a folder that is thrown away; return people a second."""
-    samples = study.scored.dataset.samples("train")[:people]
+    samples = study.scored.train.samples[:people]
     with tempfile.TemporaryDirectory(prefix="kp-bench-") as folder:
         started = time.perf_counter()
         write_store(Path(folder) / "store.h5", samples, cuts(study.config.training)["train"])

@@ -14,8 +14,9 @@ from kpcore.data.sampling import Warped
 from kpcore.keypoints import Skeleton
 from kpcore.network import parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan
+from kpcore.records.folder import JobFolder
 from kpcore.study.jobs import Job, JobPlan
-from kpcore.study.protocol import is_done, make_plan, place
+from kpcore.study.protocol import make_plan, place
 from kpcore.study.study import Study
 from kpcore.tensors import VISIBLE
 from kpcore.training.device import Device
@@ -72,7 +73,7 @@ def estimate(
             transfer.frozen,
             *(bool(s) for s in transfer.supervision),
         )
-        cached = is_done(job.key)
+        cached = JobFolder.of(job.key).done
         if not cached and kind not in timed:
             timed[kind] = time_step(study, job, transfer, device)
         costs.append(Cost(job, parameters_of(spec), trained, iterations, timed.get(kind, 0.0), cached))

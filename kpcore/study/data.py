@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,7 +15,9 @@ from filelock import FileLock
 from kpcore.audit.leaks import leaking
 from kpcore.cache import cache_dir, content_key
 from kpcore.config import ComponentTable, OtherDatasetTable, StudyConfig
+from kpcore.data.fingerprint import fingerprint
 from kpcore.data.renamed import RenamedDataset, rename
+from kpcore.data.store import Part
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Generator
 from kpcore.keypoints import Skeleton, Step
@@ -51,6 +54,21 @@ class StudyData:
         """What results call the data."""
         return data_label(self.dataset, self.sample)
 
+    @cached_property
+    def train(self) -> Part:
+        """The part that is trained on; raises KpError where it cannot be read."""
+        return read_part(self.dataset, "train")
+
+    @cached_property
+    def valid(self) -> Part:
+        """The part that is scored; raises KpError where it cannot be read."""
+        return read_part(self.dataset, "valid")
+
+    @property
+    def parts(self) -> tuple[Part, Part]:
+        """Both."""
+        return self.train, self.valid
+
     @property
     def list_name(self) -> str:
         """The published list that is read; "" where there is only one, and for sample data."""
@@ -64,6 +82,23 @@ class StudyData:
     def people(self, part: str) -> int:
         """How many people of a part take part."""
         return len(self.dataset.samples(part)) - (len(self.left_out) if part == "train" else 0)
+
+
+def read_part(dataset: Dataset, name: str) -> Part:
+    """Read a part's samples, and take down what they are.
+
+    Raises:
+        KpError: they cannot be read, or are others when they are asked for again.
+    """
+    samples = dataset.samples(name)
+    found = fingerprint(samples, dataset.skeleton)
+    again = dataset.samples(name)
+    if again is not samples and found != fingerprint(again, dataset.skeleton):
+        raise KpError(
+            f"{dataset.label}, part '{name}': two calls of samples() return different samples; a data set must list the"
+            " same people every time (is something drawn at random, or a set iterated over?)"
+        )
+    return Part(dataset.label, name, dataset.skeleton, samples, found)
 
 
 def data_label(dataset: Dataset, sample: bool) -> str:

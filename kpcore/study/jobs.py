@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from kpcore.cache import content_key
 from kpcore.errors import KpError
+from kpcore.interfaces import Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
 from kpcore.study.data import StudyData
@@ -19,7 +20,7 @@ from kpcore.study.study import Mode, Study, mirroring
 from kpcore.training.device import Device
 from kpcore.weights import fingerprint
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever equal settings would give another result or other files."""
 
 
@@ -37,6 +38,7 @@ class Job:
         layout: the network's heads.
         sources: jobs whose networks it starts from.
         settings: what the key was made of.
+        reads: keypoints of its data set whose labels can reach its result; all others are unlabelled to it.
         final: whether a result row is read from it.
     """
 
@@ -49,6 +51,7 @@ class Job:
     layout: Layout
     sources: tuple[Job, ...]
     settings: dict[str, Any]
+    reads: tuple[str, ...]
     final: bool
 
     @property
@@ -133,7 +136,6 @@ class _Planner:
         self.study = study
         self.jobs: dict[str, Job] = {}
         self.common = common_settings(study, device)
-        self.data = {name: data_settings(data) for name, data in study.data.items()}
 
     def job(self, split: KeypointSplit, mode: Mode | None, step: int, seed: int) -> Job:
         """Return the job of this step, after those that it needs."""
@@ -148,12 +150,12 @@ class _Planner:
         final = step == len(split.steps) - 1
         label = mode.name if mode else "source"
         name = f"{split.name}-{label}-{seed}" if final or not mode else f"{split.name}-{label}-step{step}-{seed}"
-        draft = Job("", name, split, step, mode, seed, layout, sources, {}, final)
+        draft = Job("", name, split, step, mode, seed, layout, sources, {}, (), final)
         _check_layout(draft, mirroring(self.study.config))
-        data = [self.data[dataset] for dataset in draft.datasets]
-        settings = {**self.common, "data": data, **job_settings(draft, stages)}
+        draft = replace(draft, reads=labels_read(draft, self.study.validation))
+        settings = {**self.common, "data": data_settings(draft, self.study.data), **job_settings(draft, stages)}
         key = content_key(settings)
-        return self.jobs.setdefault(key, Job(key, name, split, step, mode, seed, layout, sources, settings, final))
+        return self.jobs.setdefault(key, replace(draft, key=key, settings=settings))
 
 
 def _check_layout(job: Job, mirrored: Sequence[str]) -> None:
@@ -173,12 +175,31 @@ def _check_layout(job: Job, mirrored: Sequence[str]) -> None:
         )
 
 
-def data_settings(data: StudyData) -> dict[str, Any]:
-    """Return what a data set contributes to a key: its samples and their names. What the study calls it does not."""
+def labels_read(job: Job, validation: Metric) -> tuple[str, ...]:
+    """Return the keypoints of a job's data that it reads: of its heads and its step, and what its metric measures by.
+
+    What a head predicts that the data set does not know is read by nobody.
+    """
+    skeleton = job.keypoints.skeleton
+    heads = [name for head in job.layout.heads for name in head.names]
+    wanted = {*heads, *job.keypoints.names, *validation.reads(job.keypoints)}
+    return tuple(name for name in skeleton.names if name in wanted)
+
+
+def data_settings(job: Job, data: Mapping[str, StudyData]) -> dict[str, Any]:
+    """Return what a job reads of its data: of its own, and of those that it is scored on besides.
+
+    Of a skeleton that is the names and mirror partners of what is read, not its other keypoints, nor what the study
+    calls the data set.
+    """
+    own = data[job.dataset]
+    skeleton = own.skeleton
     return {
-        **{part: data.dataset.fingerprint(part) for part in ("train", "valid")},
-        "skeleton": list(data.skeleton.names),
-        "left_out": list(data.left_out),
+        "train": own.train.fingerprint.of(job.reads),
+        "valid": own.valid.fingerprint.of(job.reads),
+        "mirrors": {name: skeleton[name].mirror for name in job.reads},
+        "left_out": list(own.left_out),
+        "others": [data[name].valid.fingerprint.of(()) for name in job.datasets[1:]],
     }
 
 

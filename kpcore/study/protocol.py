@@ -6,28 +6,25 @@ network of the step before it as its transfer plan says, and trains that (paper,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 
-from kpcore.cache import cache_dir
 from kpcore.data.batches import TrainingStream
+from kpcore.errors import KpError
 from kpcore.evaluation.predictions import write_predictions
 from kpcore.interfaces import TransferStrategy
 from kpcore.network import Network, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
+from kpcore.records.folder import JobFolder, JobResult
 from kpcore.study.jobs import Job
 from kpcore.study.workshop import Workshop
+from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.loop import Listener, Outcome, Task, Training
 from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
-
-RESULT = "result.json"
-"""Written last: a job folder that has it is finished."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,49 +37,51 @@ class Grown:
     teacher: Network | None
 
 
-def job_folder(key: str) -> Path:
-    """Return the folder of a job in the cache."""
-    return cache_dir() / "jobs" / key
+def run_job(job: Job, shop: Workshop, listener: Listener, *, fresh: bool = False) -> None:
+    """Train and score one job, unless the cache has it; its sources must be done.
 
-
-def is_done(key: str) -> bool:
-    """Whether the job has been trained and scored."""
-    return (job_folder(key) / RESULT).exists()
-
-
-def run_job(job: Job, shop: Workshop, listener: Listener) -> dict[str, Any]:
-    """Train and score one job, unless the cache has it; its sources must be done. Return its ``result.json``.
+    Args:
+        job: of the study.
+        shop: the study, with the job's data prepared.
+        listener: is told how far it is.
+        fresh: train it even where the cache has it.
 
     Raises:
         JobError: the training cannot go on.
-        KpError: the plan does not fit the networks.
+        KpError: the plan does not fit the networks, or a source is damaged.
     """
-    folder = job_folder(job.key)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        if not is_done(job.key):
-            write_json(folder / "job.json", {"title": job.name, "key": job.key, "settings": job.settings})
-            grown = grow(job, shop)
-            frozen_before = frozen_hash(grown)
-            outcome = train(job, shop, grown, folder, listener)
-            frozen = {"units": sorted(grown.plan.always_frozen), "before": frozen_before, "after": frozen_hash(grown)}
-            save(job, shop, grown, outcome, frozen, folder)
-    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
-    return result
+    folder = JobFolder.of(job.key)
+    with folder.lock():
+        if folder.done and not fresh:
+            return
+        if folder.done or folder.problem():
+            folder.set_aside()
+        folder.begin(job.name, shop.study.config.study.name, job.settings)
+        grown = grow(job, shop)
+        frozen_before = frozen_hash(grown)
+        outcome = train(job, shop, grown, Checkpoints(folder, listener.notice), listener)
+        frozen = {"units": sorted(grown.plan.always_frozen), "before": frozen_before, "after": frozen_hash(grown)}
+        save(job, shop, grown, outcome, frozen, folder)
 
 
 def grow(job: Job, shop: Workshop) -> Grown:
     """Build the job's network, ask its strategy for a plan, check the plan and carry it out."""
     study = shop.study
     network, spec = study.network(job.layout, seed=job.seed), study.spec(job.layout)
-    sources = [
-        (study.spec(source.layout), load_weights(job_folder(source.key) / "weights.safetensors"))
-        for source in job.sources
-    ]
+    sources = [(study.spec(source.layout), load_weights(whole(source).weights)) for source in job.sources]
     plan = make_plan(job, spec, [source for source, _ in sources], study.config.training.epochs)
     execute(plan, network, spec, sources, study.backbone.pretrained())
     device = shop.device.torch
     return Grown(place(network, device), spec, plan, teacher(job, shop, plan, [state for _, state in sources]))
+
+
+def whole(source: Job) -> JobFolder:
+    """Return a source's folder; raises KpError where it is not done, or no longer as it was written."""
+    folder = JobFolder.of(source.key)
+    if not folder.done:
+        why = folder.problem() or "it is not there"
+        raise KpError(f"{folder.path}: the trained source {source.name} cannot be used: {why}; run the study again")
+    return folder
 
 
 def make_plan(job: Job, spec: NetworkSpec, sources: list[NetworkSpec], epochs: int) -> TransferPlan:
@@ -107,7 +106,7 @@ def place(network: Network, device: torch.device) -> Network:
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listener) -> Outcome:
+def train(job: Job, shop: Workshop, grown: Grown, checkpoints: Checkpoints, listener: Listener) -> Outcome:
     """Train the job's network on its step's keypoints."""
     settings = shop.study.config.training
     training = shop.groups[job.dataset].training
@@ -117,6 +116,7 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
         settings.augmentation,
         seed=job.seed,
         batch_size=settings.batch_size,
+        truth=training.truth(job.reads),
     )
     task = Task(
         learner=shop.study.learner(grown.network, grown.plan, grown.teacher, job.keypoints.skeleton, shop.device),
@@ -125,7 +125,7 @@ def train(job: Job, shop: Workshop, grown: Grown, folder: Path, listener: Listen
         validate=lambda network: validation_value(job, shop, network),
         higher_is_better=shop.study.validation.higher_is_better,
     )
-    return Training(task, folder).run(listener)
+    return Training(task, checkpoints).run(listener)
 
 
 def validation_value(job: Job, shop: Workshop, network: Network) -> float:
@@ -133,7 +133,7 @@ def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     group, flip_test = shop.groups[job.dataset].validation, shop.study.watch.flip_test
     points, confidence = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
     places = list(network.layout.heads[-1].places(job.keypoints.names))
-    people = group.store.people.take(group.people)
+    people = group.truth(job.reads).take(group.people)
     found = shop.study.validation.score(points[:, places], confidence[:, places], people, job.keypoints, job.columns)
     return found.average
 
@@ -145,34 +145,26 @@ def frozen_hash(grown: Grown) -> str | None:
 
 
 def save(
-    job: Job, shop: Workshop, grown: Grown, outcome: Outcome, frozen: Mapping[str, Any], folder: Path
+    job: Job, shop: Workshop, grown: Grown, outcome: Outcome, frozen: Mapping[str, Any], folder: JobFolder
 ) -> None:  # fmt: skip
-    """Predict the scored people and write the job's files; ``result.json`` comes last."""
-    for name in job.datasets:
-        predict(grown.network, shop, name, folder / predictions_file(job, name))
-    save_weights(folder / "weights.safetensors", grown.network, {"job": job.key})
-    (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in outcome.history))
-    write_json(folder / "plan.json", {**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
-    write_json(folder / "timing.json", {**outcome.seconds, "at_epoch": outcome.at_epoch})
-    write_json(
-        folder / RESULT,
-        {
-            "epochs": outcome.epochs,
-            "best_epoch": outcome.best_epoch,
-            "best_validation": outcome.best,
-            "validation_convention": shop.study.validation.convention,
-            "iterations": outcome.iterations,
-            "parameters": parameters_of(grown.spec),
-            "frozen": dict(frozen),
-        },
+    """Predict the scored people and write the job's files; the manifest comes last."""
+    for number, name in enumerate(job.datasets):
+        predict(grown.network, shop, name, folder.predictions(number))
+    save_weights(folder.weights, grown.network, {"job": job.key})
+    folder.write_history(outcome.history)
+    folder.write_plan({**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
+    folder.write_timing({**outcome.seconds, "at_epoch": outcome.at_epoch})
+    result = JobResult(
+        epochs=outcome.epochs,
+        best_epoch=outcome.best_epoch,
+        best_validation=outcome.best,
+        validation_convention=shop.study.validation.convention,
+        iterations=outcome.iterations,
+        parameters=parameters_of(grown.spec),
+        frozen=dict(frozen),
     )
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def predictions_file(job: Job, dataset: str) -> str:
-    """Return the name of a job's predictions on a data set: its own's, and those that it is scored on besides."""
-    others = job.datasets[1:]
-    return f"predictions-{others.index(dataset) + 1}.h5" if dataset in others else "predictions.h5"
+    folder.write_result(result)
+    folder.seal()
 
 
 def predict(network: Network, shop: Workshop, dataset: str, path: Path) -> None:
@@ -187,13 +179,6 @@ def predict(network: Network, shop: Workshop, dataset: str, path: Path) -> None:
         confidence=confidence,
         keypoints=network.layout.heads[-1].names,
         people=group.store.people,
-        part=group.store.part,
+        part=group.store.part.name,
         label=shop.study.data[dataset].label,
     )
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, replacing the file in one step."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)

@@ -10,17 +10,18 @@ from typing import Any, Protocol
 
 import torch
 
+from kpcore.cache import replace_file
 from kpcore.config import to_toml
 from kpcore.errors import KpError
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
+from kpcore.records.folder import JobFolder
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.registry import Registry
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.jobs import Row as PlannedRow
-from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
 from kpcore.study.scoring import Scorer
 from kpcore.study.study import Study
 from kpcore.training.device import Device
@@ -37,9 +38,12 @@ class Watcher(Events, Protocol):
 
 
 def run_study(
-    study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher, executor: Executor
-) -> Results:
+    study: Study, plan: JobPlan, device: Device, folder: Path, watcher: Watcher, executor: Executor,
+    *, fresh: bool = False,
+) -> Results:  # fmt: skip
     """Run what is missing and write the study's folder; a failed job stops only its dependants.
+
+    ``fresh`` trains everything again, whatever the cache has.
 
     Raises:
         KpError: the data cannot be prepared.
@@ -47,7 +51,7 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "study.toml").write_text(to_toml(study.config.model_dump(mode="json", exclude_none=True)))
     runner = _Runner(study, plan, device, folder, watcher)
-    runner.run(executor)
+    runner.run(executor, fresh=fresh)
     return runner.write()
 
 
@@ -62,14 +66,17 @@ class _Runner:
         self.splits = tuple(_split_info(study, split) for split in study.splits)
         self.scorer = Scorer(study)
 
-    def run(self, executor: Executor) -> None:
+    def run(self, executor: Executor, *, fresh: bool) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
-        missing = [job for job in self.plan.jobs if not is_done(job.key)]
+        for job in self.plan.jobs:
+            if problem := JobFolder.of(job.key).problem():
+                self.watcher.notice(f"{job.name}: {problem}; its files are set aside, and it is trained again")
+        missing = [job for job in self.plan.jobs if fresh or not JobFolder.of(job.key).done]
         for job in self.plan.jobs:
             if job not in missing:
                 self._ended(job, State("done", cached=True))
         if missing:
-            run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known))
+            run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known), fresh)
             with executor.open(run) as pool:
                 self._schedule(list(missing), pool)
 
@@ -93,10 +100,10 @@ class _Runner:
     def _ended(self, job: Job, state: State) -> None:
         self.states[job.key] = state
         if state.status == "done":
-            link(self.folder / "jobs" / job.name, job_folder(job.key))
+            link(self.folder / "jobs" / job.name, JobFolder.of(job.key).path)
         self.watcher.job_finished(job, state)
         if not state.cached:
-            result = {"status": state.status, "reason": state.reason, "folder": str(job_folder(job.key))}
+            result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
             self.study.known.notify("kp_job_finished", job=about(job), result=result)
             self.write()
 
@@ -113,10 +120,9 @@ class _Runner:
             jobs=tuple(self._job(job) for job in self.plan.jobs),
             rows=tuple(self._row(row) for row in self.plan.rows),
         )
-        partial = self.folder / "results.partial"
-        partial.write_text(results.to_json(), encoding="utf-8")
-        partial.replace(self.folder / "results.json")
-        write_json(self.folder / "timing.json", timing(self.plan.jobs, self.device))
+        replace_file(self.folder / "results.json", results.to_json().encode())
+        times = timing(self.plan.jobs, self.device)
+        replace_file(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
         return results
 
     def _data(self) -> DataInfo:
@@ -146,7 +152,7 @@ class _Runner:
         }  # fmt: skip
         if state.status != "done":
             return Row(**about)
-        result = json.loads((job_folder(row.job.key) / RESULT).read_text())
+        result = JobFolder.of(row.job.key).result()
         scores = self.scorer.final(row.job)
         return Row(
             **about,
@@ -154,7 +160,9 @@ class _Runner:
             average=scores.average,
             convention=self.study.metric.convention,
             retained=tuple(self.scorer.retained(row.job)),
-            **{name: result[name] for name in ("epochs", "best_epoch", "iterations")},
+            epochs=result.epochs,
+            best_epoch=result.best_epoch,
+            iterations=result.iterations,
         )
 
 
@@ -182,8 +190,8 @@ class _Hooked:
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
     data = study.scored
     left_out = set(data.left_out)
-    training = [one for place, one in enumerate(data.dataset.samples("train")) if place not in left_out]
-    found = score_mean_shape(training, data.dataset.samples("valid"), split, study.metric)
+    training = [one for place, one in enumerate(data.train.samples) if place not in left_out]
+    found = score_mean_shape(training, data.valid.samples, split, study.metric)
     shape = {**found.columns, AVERAGE: found.average}
     convention = "PCKh@0.5 kptransfer" if split.reference else ""
     return SplitInfo.of(split, reference_convention=convention, mean_shape=shape)
@@ -224,9 +232,8 @@ def link(place: Path, target: Path) -> None:
 def timing(jobs: Sequence[Job], device: Device) -> Mapping[str, Any]:
     """Return the seconds of every finished job, and what they were measured on."""
     chip = torch.cuda.get_device_name(device.torch) if device.torch.type == "cuda" else device.torch.type
-    seconds = {
-        job.name: json.loads((job_folder(job.key) / "timing.json").read_text()) for job in jobs if is_done(job.key)
-    }
+    folders = {job.name: JobFolder.of(job.key) for job in jobs}
+    seconds = {name: folder.timing() for name, folder in folders.items() if folder.done}
     return {"device": chip, "threads": device.threads, "precision": device.precision, "seconds": seconds}
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from kpcore.evaluation.predictions import Predictions, read_predictions
 from kpcore.interfaces import Scores
 from kpcore.keypoints import Column, KeypointSet, default_columns
+from kpcore.records.folder import JobFolder
 from kpcore.records.results import Retained
 from kpcore.samples import People
 from kpcore.study.jobs import Job
-from kpcore.study.protocol import job_folder, predictions_file
 from kpcore.study.study import Study
 
 
@@ -58,11 +58,11 @@ class Scorer:
         return "" if name == job.dataset else self._study.data[name].dataset.normaliser
 
     def _read(self, job: Job, dataset: str) -> Predictions:
-        return read_predictions(job_folder(job.key) / predictions_file(job, dataset))
+        return read_predictions(JobFolder.of(job.key).predictions(job.datasets.index(dataset)))
 
     def _truth(self, dataset: str) -> People:
         if dataset not in self._truths:
-            self._truths[dataset] = People.of(self._study.data[dataset].dataset.samples("valid"))
+            self._truths[dataset] = People.of(self._study.data[dataset].valid.samples)
         return self._truths[dataset]
 
 

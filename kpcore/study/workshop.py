@@ -12,8 +12,9 @@ import numpy as np
 from kpcore.config import TrainingTable
 from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
-from kpcore.data.store import Cut, Progress, Store, prepare, store_path
+from kpcore.data.store import Cut, Notice, Part, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
+from kpcore.samples import People
 from kpcore.study.data import StudyData
 from kpcore.study.study import Study
 from kpcore.trained.predictor import Evaluator
@@ -31,6 +32,11 @@ class Group:
     def store(self) -> Store:
         """The store."""
         return self.sampler.store
+
+    def truth(self, names: Sequence[str]) -> People:
+        """Return the labels of the whole store's people, all keypoints but these unlabelled."""
+        skeleton = self.store.skeleton
+        return self.store.people.without([place for place, name in enumerate(skeleton.names) if name not in names])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +69,25 @@ class Workshop:
 
 
 def open_workshop(
-    study: Study, device: Device, datasets: Iterable[str], progress: Progress | None = None
-) -> Workshop:  # fmt: skip
+    study: Study, device: Device, datasets: Iterable[str], progress: Progress | None = None, notice: Notice = print
+) -> Workshop:
     """Prepare the stores of these data sets and divide their people.
 
     Raises:
         KpError: an image cannot be read, or a part is too small to be divided or to fill a batch.
     """
-    groups = {name: divide(study, study.data[name], device, progress) for name in dict.fromkeys(datasets)}
+    groups = {name: divide(study, study.data[name], device, progress, notice) for name in dict.fromkeys(datasets)}
     evaluator = Evaluator(study.backbone, study.codec, device, study.config.evaluation.batch_size)
     return Workshop(study, device, evaluator, groups)
 
 
-def divide(study: Study, data: StudyData, device: Device, progress: Progress | None) -> Groups:
+def divide(study: Study, data: StudyData, device: Device, progress: Progress | None, notice: Notice = print) -> Groups:
     """Prepare a data set's stores and say who is trained on, validated on and scored."""
     config = study.config
     settings = config.training
     train, valid = (
-        make_sampler(prepare(data.dataset, part, how, progress), device.torch) for part, how in cuts(settings).items()
+        make_sampler(prepare(part, how, progress, notice), device.torch)
+        for part, how in zip(data.parts, cuts(settings).values(), strict=True)
     )
     everyone = range(len(valid.store))
     left_out = set(data.left_out)
@@ -111,18 +118,19 @@ class Wanted:
     """A store that a study needs.
 
     Args:
-        data: the data set.
-        part: of it.
-        how: it is cut.
-        people: in it.
+        part: whose crops.
+        how: they are cut.
         path: where it lies, or will.
     """
 
-    data: StudyData
-    part: str
+    part: Part
     how: Cut
-    people: int
     path: Path
+
+    @property
+    def people(self) -> int:
+        """How many crops."""
+        return len(self.part.samples)
 
     @property
     def size(self) -> int:
@@ -133,9 +141,9 @@ class Wanted:
 def wanted_stores(study: Study) -> list[Wanted]:
     """Return the stores that a study needs, in the order in which they are prepared."""
     return [
-        Wanted(data, part, how, len(data.dataset.samples(part)), store_path(data.dataset, part, how))
+        Wanted(part, how, store_path(part, how))
         for data in study.data.values()
-        for part, how in cuts(study.config.training).items()
+        for part, how in zip(data.parts, cuts(study.config.training).values(), strict=True)
     ]
 
 

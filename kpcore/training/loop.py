@@ -6,8 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -17,10 +15,9 @@ from kpcore.config import TrainingTable
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.geometry import generator
 from kpcore.network import Network
+from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.schedule import LearningRate, Progress
 from kpcore.training.step import Learner, Stepper
-
-CHECKPOINT = "checkpoint.pt"
 
 
 class JobError(Exception):
@@ -35,6 +32,9 @@ class Listener(Protocol):
 
     def epoch(self, record: dict[str, Any]) -> None:
         """An epoch ended; ``record`` is its line of history.jsonl."""
+
+    def notice(self, text: str) -> None:
+        """A line for the user."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +94,11 @@ class Outcome:
 
 
 class Training:
-    """One run of a task; made anew, or gone on with from the checkpoint in its folder."""
+    """One run of a task; made anew, or gone on with from the last good checkpoint."""
 
-    def __init__(self, task: Task, folder: Path) -> None:
+    def __init__(self, task: Task, checkpoints: Checkpoints) -> None:
         self.task = task
-        self.folder = folder
+        self.checkpoints = checkpoints
         self.history: list[dict[str, Any]] = []
         self.stepper = Stepper(task.learner, task.settings.optimizer)
         self.rate = LearningRate(task.settings.schedule, task.epoch_iterations * task.settings.epochs)
@@ -107,19 +107,13 @@ class Training:
         self.seconds = {"training": 0.0, "validation": 0.0, "waiting_for_data": 0.0}
         self.at_epoch: list[float] = []
 
-    @property
-    def checkpoint(self) -> Path:
-        """The file that a killed training goes on from; written by this program only."""
-        return self.folder / CHECKPOINT
-
     def run(self, listener: Listener) -> Outcome:
         """Train to the end; the network is left with the weights that ``training.keep`` asks for.
 
         Raises:
-            JobError: the loss is not finite, or the checkpoint is damaged.
+            JobError: the loss is not finite.
         """
-        if self.checkpoint.exists():
-            self._resume()
+        self._resume()
         while not self._finished():
             self._epoch(len(self.history), listener)
             self._save()
@@ -185,9 +179,8 @@ class Training:
             yield batch
 
     def _save(self) -> None:
-        """Write the checkpoint in one step, so that a kill leaves the last whole one."""
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(
+        self.checkpoints.save(
+            len(self.history),
             {
                 "network": self.task.learner.network.state_dict(),
                 "best": self.best_state,
@@ -198,12 +191,12 @@ class Training:
                 "seconds": self.seconds,
                 "at_epoch": self.at_epoch,
             },
-            partial,
         )
-        partial.replace(self.checkpoint)
 
     def _resume(self) -> None:
-        saved = self._load()
+        saved = self.checkpoints.load(self.task.learner.device.torch)
+        if saved is None:
+            return
         self.history = saved["history"]
         self.stepper.restore(saved["stepper"], len(self.history))
         self.task.learner.network.load_state_dict(saved["network"])
@@ -211,15 +204,3 @@ class Training:
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
         self.seconds, self.at_epoch = saved["seconds"], saved["at_epoch"]
-
-    def _load(self) -> dict[str, Any]:
-        """Read the checkpoint; only tensors and plain values are unpickled."""
-        try:
-            saved: dict[str, Any] = torch.load(
-                self.checkpoint, map_location=self.task.learner.device.torch, weights_only=True
-            )
-        except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
-            raise JobError(
-                f"{self.checkpoint}: damaged checkpoint ({type(error).__name__}); delete it, and the job starts anew"
-            ) from error
-        return saved

@@ -6,7 +6,7 @@ returns one length a face in pixels, NaN where a point that it needs is not labe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -43,10 +43,7 @@ def inter_pupil(people: People, skeleton: Skeleton) -> Float64Array:
 
     With 68 points the six points around an eye stand for its pupil (Ren et al., CVPR 2014, and later work on 300-W).
     """
-    if set(PUPILS) <= set(skeleton.names):
-        right, left = (_centre(people, skeleton, (name,)) for name in PUPILS)
-    else:
-        right, left = (_centre(people, skeleton, _eye(skeleton, side)) for side in ("r_", "l_"))
+    right, left = (_centre(people, skeleton, names) for names in pupils(skeleton))
     return _distance(right, left)
 
 
@@ -76,6 +73,22 @@ LENGTHS: Mapping[Normaliser, Length] = {
     "box": box,
     "sample": sample,
 }
+
+
+MEASURED: Mapping[Normaliser, Callable[[Skeleton], Sequence[str]]] = {
+    "inter_ocular": lambda skeleton: CORNERS,
+    "inter_pupil": lambda skeleton: [name for side in pupils(skeleton) for name in side],
+    "box": lambda skeleton: skeleton.names,
+    "sample": lambda skeleton: (),
+}
+"""The keypoints that each length is measured between."""
+
+
+def pupils(skeleton: Skeleton) -> list[tuple[str, ...]]:
+    """Return the keypoints that stand for the right and for the left pupil."""
+    if set(PUPILS) <= set(skeleton.names):
+        return [(name,) for name in PUPILS]
+    return [_eye(skeleton, side) for side in ("r_", "l_")]
 
 
 def _eye(skeleton: Skeleton, side: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from kp_nme.lengths import LENGTHS, Normaliser
+from kp_nme.lengths import LENGTHS, MEASURED, Normaliser
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
@@ -74,6 +74,10 @@ class Nme(Metric):
     def higher_is_better(self) -> bool:
         """Only of the area."""
         return self._report == "auc"
+
+    def reads(self, keypoints: KeypointSet) -> Sequence[str]:
+        """The keypoints that the length is measured between."""
+        return MEASURED[self._normaliser](keypoints.skeleton)
 
     def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) errors in lengths of the face.

@@ -21,7 +21,7 @@ from kpcore.training.process import set_up_process
 def prepared(run: Run) -> Workshop:
     """Return the study with the data of its missing jobs prepared."""
     needed = [name for job in run.missing for name in job.datasets]
-    return open_workshop(run.study, run.device, needed, run.events.preparing)
+    return open_workshop(run.study, run.device, needed, run.events.preparing, run.events.notice)
 
 
 class InProcess:
@@ -31,30 +31,30 @@ class InProcess:
     def open(self, run: Run) -> Iterator[Pool]:
         """Set this process up, prepare the data, and take jobs."""
         set_up_process(run.device, run.study.config.training.compile)
-        yield _Here(prepared(run), run.events)
+        yield _Here(prepared(run), run)
 
 
 class _Here:
     slots = 1
 
-    def __init__(self, shop: Workshop, events: Events) -> None:
+    def __init__(self, shop: Workshop, run: Run) -> None:
         self.shop = shop
-        self.events = events
+        self.run = run
         self.ended: list[tuple[Job, State]] = []
 
     def start(self, job: Job) -> None:
         """Run the job to its end."""
-        self.ended.append((job, attempt(job, self.shop, self.events)))
+        self.ended.append((job, attempt(job, self.shop, self.run.events, fresh=self.run.fresh)))
 
     def wait(self) -> tuple[Job, State]:
         """Return the job that was run."""
         return self.ended.pop()
 
 
-def attempt(job: Job, shop: Workshop, events: Events) -> State:
+def attempt(job: Job, shop: Workshop, events: Events, *, fresh: bool = False) -> State:
     """Run a job; what goes wrong with it becomes its state."""
     try:
-        run_job(job, shop, _Listener(job, events))
+        run_job(job, shop, _Listener(job, events), fresh=fresh)
     except (JobError, KpError) as error:
         return State("failed", str(error))
     except torch.OutOfMemoryError:
@@ -74,3 +74,6 @@ class _Listener:
 
     def epoch(self, record: dict[str, Any]) -> None:
         self.events.epoch(self.job, record)
+
+    def notice(self, text: str) -> None:
+        self.events.notice(text)

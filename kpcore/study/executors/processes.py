@@ -46,6 +46,7 @@ class _Worker:
 class _Workers:
     def __init__(self, run: Run, slots: int) -> None:
         self.order = Order.of(run.study, run.device)
+        self.fresh = run.fresh
         self.jobs = {job.key: job for job in run.plan.jobs}
         self.slots = slots
         self.events = run.events
@@ -61,7 +62,7 @@ class _Workers:
 
     def _worker(self) -> _Worker:
         inbox: Any = self.context.Queue()
-        process = self.context.Process(target=_serve, args=(self.order, inbox, self.outbox), daemon=True)
+        process = self.context.Process(target=_serve, args=(self.order, self.fresh, inbox, self.outbox), daemon=True)
         process.start()
         return _Worker(process, inbox)
 
@@ -112,7 +113,7 @@ class _Sender:
         self.outbox.put(("notice", "", text))
 
 
-def _serve(order: Order, inbox: Any, outbox: Any) -> None:
+def _serve(order: Order, fresh: bool, inbox: Any, outbox: Any) -> None:
     """Run jobs as they come. An interrupt is for the process that shows the study; it ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -120,10 +121,11 @@ def _serve(order: Order, inbox: Any, outbox: Any) -> None:
     study = order.build()
     jobs = {job.key: job for job in plan_jobs(study, order.device).jobs}
     sender: Events = _Sender(outbox)
-    shop = open_workshop(study, order.device, (name for job in jobs.values() for name in job.datasets))
+    needed = (name for job in jobs.values() for name in job.datasets)
+    shop = open_workshop(study, order.device, needed, notice=sender.notice)
     while True:
         key = inbox.get()
-        outbox.put(("ended", key, attempt(jobs[key], shop, sender)))
+        outbox.put(("ended", key, attempt(jobs[key], shop, sender, fresh=fresh)))
 
 
 def _leave_with_parent() -> None:

@@ -1,0 +1,173 @@
+"""What a part's samples are, by digests of arrays and image bytes: the core's work, so that no reader can get it wrong.
+
+A job's key holds the digests of what the job reads, a store's key those of what its crops hang on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kpcore.cache import cache_dir, replace_file
+from kpcore.cores import cores
+from kpcore.errors import KpError
+from kpcore.keypoints import Skeleton
+from kpcore.samples import People, Sample
+from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
+
+FRESH = 2_000_000_000
+"""Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Digests of a part's N samples, in their order.
+
+    Args:
+        images: of every image's bytes.
+        boxes: of the crops' centres and sides.
+        lengths: of the normalisers, and millimetres a pixel.
+        ids: of image ids, person ids and rows.
+        keypoints: name -> digest of its points and states.
+    """
+
+    images: str
+    boxes: str
+    lengths: str
+    ids: str
+    keypoints: Mapping[str, str]
+
+    @property
+    def crops(self) -> dict[str, str]:
+        """What prepared crops hang on."""
+        return {"images": self.images, "boxes": self.boxes}
+
+    def of(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what somebody reads who reads the labels of these keypoints."""
+        return {
+            **self.crops,
+            "lengths": self.lengths,
+            "ids": self.ids,
+            "labels": {name: self.keypoints[name] for name in names},
+        }
+
+
+def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
+    """Take a part's samples down.
+
+    Raises:
+        KpError: an image is missing, or there are no samples.
+    """
+    people = People.of(samples)
+    # What stands where nobody marked anything is no label.
+    points = np.where((people.state != UNLABELLED)[..., None], people.points, np.nan)
+    return Fingerprint(
+        images=_digest("\n".join(image_digests([sample.image for sample in samples])).encode()),
+        boxes=_arrays(people.centre, people.side),
+        lengths=_arrays(people.normaliser, people.mm_per_px),
+        ids=_digest(json.dumps([people.image_ids, people.person_ids, people.rows.tolist()]).encode()),
+        keypoints={
+            name: _arrays(points[:, place], people.state[:, place]) for place, name in enumerate(skeleton.names)
+        },
+    )
+
+
+def _arrays(*arrays: AnyArray) -> str:
+    return _digest(*(part for one in arrays for part in (f"{one.dtype}{one.shape}".encode(), one.tobytes())))
+
+
+def _digest(*parts: bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
+
+
+def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
+    """Return the SHA-256 of each image's bytes; of files it is remembered, by path, size and times, in the cache.
+
+    A file that is gone has the digest that was remembered of it: its crops may be there still.
+
+    Raises:
+        KpError: a file is gone that was never read.
+    """
+    folders: dict[Path, set[str]] = defaultdict(set)
+    for image in images:
+        if isinstance(image, Path):
+            folders[image.parent].add(image.name)
+    files = {
+        folder / name: digest
+        for folder, names in folders.items()
+        for name, digest in _of_folder(folder, sorted(names)).items()
+    }
+    return [files[image] if isinstance(image, Path) else _arrays(image) for image in images]
+
+
+def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    memo = cache_dir() / "digests" / f"{_digest(str(folder.absolute()).encode())[:32]}.json"
+    known = _remembered(memo)
+    now = {name: _times(folder / name) for name in names}
+    missing = [name for name in names if name not in known or (now[name] and known[name][0] != now[name])]
+    if missing:
+        with ThreadPoolExecutor(cores()) as pool:  # hashing leaves Python's lock alone
+            found = dict(zip(missing, pool.map(lambda name: file_digest(folder / name), missing), strict=True))
+        known |= {name: (now[name], digest) for name, digest in found.items()}
+        _remember(memo, known)
+    return {name: known[name][1] for name in names}
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        KpError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise KpError(f"{path}: image file does not exist") from None
+    except OSError as error:
+        raise KpError(f"{path}: image cannot be read: {error.strerror}") from None
+
+
+def _times(path: Path) -> list[int]:
+    """Return size, and times of change of content and of the file; nothing where it is gone."""
+    try:
+        about = path.stat()
+    except OSError:
+        return []
+    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+
+
+def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
+    """Return name -> (times, digest); nothing where the memo is missing or not as it was written."""
+    try:
+        document = json.loads(memo.read_bytes())
+        files = document["files"]
+        if document["digest"] != _digest(json.dumps(files).encode()):
+            return {}
+        return {name: (times, digest) for name, (times, digest) in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it only saves time
+        return {}
+
+
+def _remember(memo: Path, known: Mapping[str, tuple[list[int], str]]) -> None:
+    """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
+    limit = time.time_ns() - FRESH
+    files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
+    text = json.dumps({"files": files, "digest": _digest(json.dumps(files).encode())})
+    try:
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(memo, text.encode())
+    except OSError:
+        return
