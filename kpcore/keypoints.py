@@ -187,12 +187,14 @@ class KeypointSplit:
         steps: S1 -> S2 (-> S3 ...); paper, section 3.2 and "sequentially adding and removing keypoints".
         columns: report columns over the last step's keypoints; by default its groups.
         reference: mode -> {column or "average": published value}, where a paper printed some.
+        reference_convention: how these values were made, as a metric's ``convention`` spells it; "" where not stated.
     """
 
     name: str
     steps: tuple[Step, ...]
     columns: tuple[Column, ...] = ()
     reference: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+    reference_convention: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if len(self.steps) < 2:

@@ -25,7 +25,6 @@ from filelock import FileLock
 from kpcore.cache import cache_dir, content_key
 from kpcore.cores import cores
 from kpcore.data.crops import JPEG_SHARE, Crops, Kind, Writer, read_crops, writer
-from kpcore.data.geometry import apply
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset
 from kpcore.keypoints import Skeleton
@@ -309,8 +308,3 @@ def _open(path: Path, dataset: Dataset, part: str, resolution: int) -> Store:
             centres=file["centres"][()],
             people=people,
         )
-
-
-def stored_points(store: Store, row: int) -> Float64Array:
-    """Return the points of a person in stored crop pixels, (K, D)."""
-    return apply(store.affines[row], store.people.points[row])
