@@ -103,7 +103,7 @@ def _part(node: ast.stmt, after: ast.stmt, source: str) -> Iterator[tuple[str, l
 
 def _class(node: ast.ClassDef, source: str) -> Iterator[str]:
     fields = [one for one in node.body if isinstance(one, ast.AnnAssign) and not _name(one.target).startswith("_")]
-    start = min(one.lineno for one in (node, *node.decorator_list))
+    start = min([node.lineno, *(one.lineno for one in node.decorator_list)])
     head = [line.partition("  # noqa")[0] for line in source.splitlines()[start - 1 : node.lineno]]
     yield from _code([*head, *(line for one in fields for line in _lines(one, source))])
     yield ""

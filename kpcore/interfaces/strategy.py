@@ -46,9 +46,12 @@ class TransferStrategy(Component):
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
         """Return the heads' keypoint sets of a step's network: by default the step's own set on every stage.
 
+        The last head must predict the step's keypoints, and may predict more (what is kept of earlier steps is then
+        scored too). The network of step 0 is the core's: S1 on every stage.
+
         Args:
             split: of the study.
-            step: the step; 0 is asked for too, for the network that step 1 starts from, and is S1 on every stage.
+            step: the step that is trained, 1 or more.
             stages: how many stages the network has at each step, ``backbone.stages`` of the study, never falling;
                 ``stages[step]`` heads are returned.
 
