@@ -1,19 +1,22 @@
 """Writes the reference pages that follow from the code: ``python docs/generate.py``; ``--check`` only compares.
 
-The study file's keys come from the pydantic models and every plugin's Config, the commands from their own --help.
+The study file's keys come from the pydantic models and every plugin's Config, the commands from their own help, the
+interfaces from their docstrings.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import typer
+from interfaces import interfaces
 from pydantic import BaseModel
 
 from kpcore.catalogue import options
+from kpcore.cli.app import app
 from kpcore.config import (
     Augmentation,
     BackboneTable,
@@ -50,10 +53,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "evaluation.validation": ValidationTable,
 }
 NESTED = {"augmentation", "optimizer", "schedule", "metric", "validation", "generate"}
-COMMANDS = (
-    "run", "eval", "data info", "data check", "data show", "splits list", "splits show", "plugins list", "plugins info",
-    "config print", "config schema", "doctor", "cache ls", "cache gc",
-)  # fmt: skip
+WIDTH = 90
+"""Columns of the commands' help."""
 
 
 def rows(model: type[BaseModel]) -> Iterator[str]:
@@ -91,20 +92,33 @@ def study_files() -> str:
 
 
 def commands() -> str:
-    """Return the page on commands: each one's own help, 100 columns wide."""
+    """Return the page on commands: each one's own help."""
     lines = ["# Commands", "", "Generated from `kp COMMAND --help` by `python docs/generate.py`.", ""]
-    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
-    for command in COMMANDS:
-        call = [sys.executable, "-m", "kpcore", *command.split(), "--help"]
-        text = subprocess.run(call, capture_output=True, text=True, check=True, env=environment).stdout
+    for name, command in walk(typer.main.get_command(app), "kp"):
+        text = command.get_help(context(command, name))
         body = "\n".join(line.rstrip() for line in text.strip().splitlines())
-        lines += [f"## kp {command}", "", "```text", body, "```", ""]
+        lines += [f"## {name}", "", "```text", body, "```", ""]
     return "\n".join(lines)
+
+
+def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield (name, command) of every command below this one, ``kp`` itself first."""
+    if name == "kp" or not hasattr(command, "list_commands"):
+        yield name, command
+    if hasattr(command, "list_commands"):
+        here = context(command, name)
+        for one in command.list_commands(here):
+            yield from walk(command.get_command(here, one), f"{name} {one}")
+
+
+def context(command: Any, name: str) -> Any:
+    """Return what a command is told of where it runs: here a terminal of a fixed width."""
+    return command.context_class(command, info_name=name, terminal_width=WIDTH)
 
 
 def main(check: bool) -> int:
     """Write the pages, or tell which are out of date; return the exit code."""
-    pages = {"study-files.md": study_files(), "commands.md": commands()}
+    pages = {"study-files.md": study_files(), "commands.md": commands(), "interfaces.md": interfaces()}
     stale = [name for name, text in pages.items() if not is_current(REFERENCE / name, text)]
     if not check:
         for name in stale:

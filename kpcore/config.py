@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from kpcore.errors import KpError, nearest
+from kpcore.errors import KpError, nearest, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
 Toml = dict[str, Any]
@@ -54,6 +54,11 @@ class StudyTable(Strict):
     modes: list[str] = Field(
         default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
     )
+    baseline: str | None = Field(
+        default=None,
+        description="the mode of study.modes that reports compare the others with; absent: the first that starts from"
+        " no other training, where there is one",
+    )
 
     @field_validator("seeds", "modes")
     @classmethod
@@ -61,6 +66,14 @@ class StudyTable(Strict):
         if len(set(values)) != len(values):
             raise ValueError("names one entry twice")
         return values
+
+    @field_validator("baseline")
+    @classmethod
+    def _a_mode(cls, name: str | None, info: ValidationInfo) -> str | None:
+        modes = info.data.get("modes", [name])  # absent where they are wrong themselves
+        if name is not None and name not in modes:
+            raise ValueError(str(unknown("mode of study.modes", name, modes)))
+        return name
 
 
 class OtherDatasetTable(ComponentTable):
@@ -345,8 +358,6 @@ def assemble(document: Toml, *, profile: str | None, sets: Sequence[str], where:
     profiles = document.get("profiles", {})
     if profile is not None:
         if profile not in profiles:
-            from kpcore.errors import unknown
-
             raise unknown("profile", profile, profiles, where=where)
         tables = overlay(tables, profiles[profile])
     for assignment in sets:

@@ -64,14 +64,28 @@ def kp_commands() -> Mapping[str, typer.Typer]:
 
 @hookspec
 def kp_job_started(job: Mapping[str, Any]) -> None:
-    """A job starts; ``job`` holds its key, name, split, mode, seed and settings."""
+    """A job starts.
+
+    Args:
+        job: ``key``, ``name``, ``split``, ``mode`` ("" where modes share it), ``seed``, ``settings``.
+    """
 
 
 @hookspec
 def kp_epoch_ended(job: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """An epoch ended; ``record`` is its line of history.jsonl."""
+    """An epoch ended.
+
+    Args:
+        job: as for ``kp_job_started``, without ``settings``.
+        record: the epoch's line of ``history.jsonl``: ``epoch`` (from 1), ``iterations``, ``loss``, ``validation``, ...
+    """
 
 
 @hookspec
 def kp_job_finished(job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """A job ended; ``result`` holds status, reason and the folder of its files."""
+    """A job ended.
+
+    Args:
+        job: as for ``kp_job_started``, without ``settings``.
+        result: ``status`` ("done" or "failed"), ``reason``, ``folder`` of its files.
+    """

@@ -35,6 +35,12 @@ class Keypoint:
 class Skeleton:
     """All keypoints of a data set, in the order of its annotation, and the edges that draw it.
 
+    Args:
+        name: for messages.
+        keypoints: in the order of the annotation, which is that of every array with all keypoints.
+        edges: pairs of names; drawn, never learned from.
+        dims: 2 or 3 coordinates a point.
+
     Raises:
         KpError: a name occurs twice, a mirror partner does not exist or does not point back, an edge's end is unknown.
     """
@@ -118,7 +124,14 @@ class Skeleton:
 
 @dataclass(frozen=True)
 class KeypointSet:
-    """An ordered subset of a skeleton; make one with :meth:`Skeleton.select`."""
+    """An ordered subset of a skeleton; make one with :meth:`Skeleton.select`.
+
+    ``len(set)`` is the number of its keypoints, ``name in set`` asks for one. Its order is that of a head's channels.
+
+    Args:
+        skeleton: what it is a subset of.
+        names: its keypoints, in order.
+    """
 
     skeleton: Skeleton
     names: tuple[str, ...]
@@ -163,7 +176,13 @@ class KeypointSet:
 
 @dataclass(frozen=True)
 class Column:
-    """A report column: the unweighted mean over its keypoints. ``in_average`` says whether the average counts it."""
+    """A report column: the unweighted mean over its keypoints, in the metrics that have no columns of their own.
+
+    Args:
+        name: heads the column.
+        keypoints: names, all of them scored.
+        in_average: whether the average counts it.
+    """
 
     name: str
     keypoints: tuple[str, ...]
@@ -172,7 +191,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a split: the keypoints trained on, and the data set they come from ('' is the study's own)."""
+    """One step of a split.
+
+    Args:
+        keypoints: the set that is trained on, of the skeleton of its data set.
+        dataset: NAME of ``[datasets.NAME]`` that the people come from; "" is the study's own, ``[dataset]``.
+    """
 
     keypoints: KeypointSet
     dataset: str = ""
@@ -187,12 +211,14 @@ class KeypointSplit:
         steps: S1 -> S2 (-> S3 ...); paper, section 3.2 and "sequentially adding and removing keypoints".
         columns: report columns over the last step's keypoints; by default its groups.
         reference: mode -> {column or "average": published value}, where a paper printed some.
+        reference_convention: how these values were made, as a metric's ``convention`` spells it; "" where not stated.
     """
 
     name: str
     steps: tuple[Step, ...]
     columns: tuple[Column, ...] = ()
     reference: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+    reference_convention: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if len(self.steps) < 2:

@@ -66,10 +66,6 @@ class Network(nn.Module):
         """Yield (name, module) of every unit."""
         yield from self.named_children()
 
-    def parameter_count(self) -> int:
-        """Number of parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
 
 def build_network(backbone: Backbone, codec: Codec, layout: Layout, *, seed: int, resolution: int) -> Network:
     """Build a network whose initial weights depend on the seed alone; check that it takes this input size.

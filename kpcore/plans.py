@@ -24,7 +24,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class KeypointAxis:
-    """An axis of a tensor that is laid out by keypoints: ``keypoints[i]`` owns ``width`` entries from i * width."""
+    """An axis of a tensor that is laid out by keypoints: ``keypoints[i]`` owns ``width`` entries from i * width.
+
+    Args:
+        axis: 0 of a head's weight and bias (its outputs), 1 of the weight of a junction's branch of predictions.
+        keypoints: names, in the order of the head's set.
+        width: the codec's channels a keypoint.
+    """
 
     axis: int
     keypoints: tuple[str, ...]
@@ -33,9 +39,14 @@ class KeypointAxis:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One parameter or buffer: its shape, the unit it belongs to, and its keypoint axis where it has one.
+    """One parameter or buffer.
 
-    ``part`` is what the junction's two branches are told apart by: "features" or "predictions"; "" elsewhere.
+    Args:
+        shape: of the tensor.
+        unit: ``stem``, ``stage0``, ``head0``, ``junction0``, ``stage1``, ...: what a tensor's name begins with.
+        trainable: true of a parameter, false of a buffer (BatchNorm's statistics).
+        part: what a junction's two branches are told apart by, "features" or "predictions"; "" elsewhere.
+        keypoint_axis: the axis that is laid out by keypoints; None where no axis is.
     """
 
     shape: tuple[int, ...]
@@ -49,7 +60,10 @@ class TensorSpec:
 class NetworkSpec:
     """Every tensor of a network by name, and the layout that it was built from.
 
-    ``pretrained`` names the tensors for which the backbone brings a file's weights.
+    Args:
+        layout: the keypoint set of every stage's head.
+        tensors: name ("stage0.conv.weight") -> spec, in the order of the network's ``state_dict``.
+        pretrained: names of the tensors for which the backbone brings a file's weights.
     """
 
     layout: Layout
@@ -90,16 +104,34 @@ class Origin:
 
 
 NEW = Origin("new")
+"""The origin of a tensor that stays as it was initialised from the job's seed."""
 
 ExtraLoss = Callable[[list[Any], Any, Any, Any], Any]
-"""(outputs, batch, network, teacher) -> scalar tensor that is added to the loss; teacher is the source network."""
+"""(outputs, batch, network, teacher) -> scalar tensor that is added to the loss, with a gradient; called every step.
+
+- outputs: one prediction a stage, (B, channels(K of its head), h, w), on the device; bfloat16 or float16 where the
+  study trains in these. The last is ``outputs[-1]``.
+- batch: a :class:`kpcore.training.step.StepBatch`, on the device: images, points and states, and the study's codec.
+- network: the :class:`kpcore.network.Network` that is trained, in training mode; ``network.layout.heads[i]`` says which
+  keypoints ``outputs[i]`` has.
+- teacher: the Network of the first of the strategy's ``needs`` as it was trained, in evaluation mode, without
+  gradients, on the device; ``teacher(batch.images)`` are its predictions, one a stage, computed in float32 unless under
+  ``torch.autocast``. None where the plan's ``teacher`` is false.
+
+Keypoints of two networks meet by name: ``head.places(names)`` are the places of names in a head's set, and
+``batch.codec.channel_slice(place)`` the channels of a place.
+"""
 
 
 @dataclass(frozen=True)
 class Thaw:
-    """From the start of ``epoch`` (0-based) these units train too.
+    """When frozen units begin to train; make one by its epoch, or by :meth:`after`.
 
-    With ``share`` the epoch is the first by which that share of ``training.epochs`` is over; the core fills it in.
+    Args:
+        epoch: from the start of this epoch on, counted from 0.
+        units: names of units that the plan froze.
+        share: share of ``training.epochs``, in [0, 1]; the epoch is then the first by which it is over, filled in by
+            the core.
     """
 
     epoch: int
@@ -130,7 +162,8 @@ class TransferPlan:
             says so).
         learning_rates: unit -> factor on the learning rate; 1 where absent.
         thaws: when frozen units begin to train.
-        extra_loss: an additional loss; ``teacher`` says that it needs the source network, which is then kept, frozen.
+        extra_loss: an additional loss, see ``ExtraLoss``; a function or a frozen dataclass with ``__call__``.
+        teacher: whether the extra loss needs the source network, which is then kept beside the target, frozen.
     """
 
     origins: Mapping[str, Origin]

@@ -43,13 +43,16 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """What a metric may need of N people, as arrays: truth, states, lengths and ids."""
+    """What a metric may need of N people, as arrays: truth, states, lengths and ids; ``len(people)`` is N.
 
-    points: Float64Array  # (N, K, D), source pixels
+    Fields are those of :class:`Sample`, one entry a person.
+    """
+
+    points: Float64Array  # (N, K, D), source pixels, NaN where unlabelled
     state: StateArray  # (N, K)
-    normaliser: Float64Array  # (N,)
-    side: Float64Array  # (N,)
-    centre: Float64Array  # (N, 2)
+    normaliser: Float64Array  # (N,), source pixels
+    side: Float64Array  # (N,), source pixels
+    centre: Float64Array  # (N, 2), source pixels
     image_ids: tuple[str, ...]  # N
     person_ids: tuple[str, ...]  # N
     rows: AnyArray  # (N,)

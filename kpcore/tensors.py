@@ -4,6 +4,9 @@ Axes, as used in every docstring: ``N`` people, ``B`` batch, ``K`` keypoints, ``
 ``C`` channels, ``H`` height, ``W`` width; ``h``, ``w`` the heatmap's height and width.
 
 Points are float32, 0-based, x first, with pixel centres at integers.
+
+Arrays are NumPy's, by the type of their entries: ``FloatArray`` float32, ``Float64Array`` float64, ``StateArray`` and
+``ImageArray`` uint8, ``AnyArray`` any.
 """
 
 from __future__ import annotations

@@ -138,16 +138,6 @@ def _check_fit(shapes: Mapping[str, tuple[int, ...]], state: State, where: str) 
         raise KpError(f"{where}: does not fit the network: {what}")
 
 
-def plan_table(plan: TransferPlan, spec: NetworkSpec) -> list[dict[str, Any]]:
-    """Return one row a unit, for people: how many tensors come from where, and whether the unit trains."""
-    rows: dict[str, dict[str, Any]] = {}
-    for name, origin in plan.origins.items():
-        unit = spec.tensors[name].unit
-        row = rows.setdefault(unit, {"unit": unit, "trains": unit not in plan.always_frozen})
-        row[origin.kind] = row.get(origin.kind, 0) + 1
-    return list(rows.values())
-
-
 def plan_record(plan: TransferPlan, spec: NetworkSpec) -> dict[str, Any]:
     """Return the whole plan as JSON: every tensor of the target once."""
     return {

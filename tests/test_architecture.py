@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,24 @@ def test_a_plugin_s_door_holds_hooks_only(plugin):
             assert [ast.unparse(one) for one in node.decorator_list] == ["hookimpl"]
 
 
-def test_every_package_is_shipped_and_every_plugin_has_an_entry_point():
-    import tomllib
-
+def test_every_plugin_is_in_each_list_of_plugins_and_nothing_else_is():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert sorted(shipped) == sorted(["kpcore", *(f"plugins/{name}" for name in PLUGINS)])
-    assert sorted(project["project"]["entry-points"]["kpcore"].values()) == PLUGINS
+    linter = project["tool"]["importlinter"]
+    (apart,) = [one for one in linter["contracts"] if one.get("layers", [])[-1:] == ["kpcore"]]
+    lists = {
+        "entry points": list(project["project"]["entry-points"]["kpcore"].values()),
+        "root_packages": [name for name in linter["root_packages"] if name != "kpcore"],
+        "contract": re.findall(r"[^\s|]+", apart["layers"][0]),
+    }
+    assert {name: sorted(found) for name, found in lists.items()} == dict.fromkeys(lists, PLUGINS)
+
+
+def test_the_wheel_takes_the_whole_folder_of_plugins_which_holds_nothing_else():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel == {"only-include": ["kpcore", "plugins"], "sources": ["plugins"]}
+    strangers = [path.name for path in (ROOT / "plugins").iterdir() if not path.name.startswith((".", "__"))]
+    assert sorted(strangers) == PLUGINS
 
 
 @pytest.mark.parametrize(

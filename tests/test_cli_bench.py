@@ -127,6 +127,18 @@ def test_bench_measures_every_part(study, capsys, monkeypatch):
     assert "frozen / transfer, fp32:" in out
 
 
+def test_every_mode_is_compared_with_the_first_and_training_on_s1_with_the_naive_step():
+    seconds = {
+        ("source", "naive"): 6,
+        ("source", "fp32"): 3,
+        ("one", "fp32"): 8,
+        ("two", "fp32"): 4,
+        ("one", "bf16"): 2,
+    }
+    steps = [{"job": job, "precision": how, "in_memory": time} for (job, how), time in seconds.items()]
+    assert bench.ratios(steps) == {"naive / ours, fp32": 2, "two / one, fp32": 0.5}
+
+
 def test_steps_are_timed_in_processes_of_their_own(study, capsys):
     code, out, _ = run(capsys, "bench", study, "--only", "steps", "--rounds", "1", "--steps", "1", "--json")
     assert code == 0

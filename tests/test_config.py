@@ -177,6 +177,8 @@ WRONG = {
     "source too large": ({"backbone": {"stages": [4, 2]}}, "s.toml: backbone", "let the numbers grow, as in [2, 4]"),
     "one stage": ({"backbone": {"stages": [4]}}, "s.toml: backbone.stages: ", "at least 2"),
     "scales": ({"training": {"augmentation": {"scale": [2, 1]}}}, "s.toml: training.augmentation", "low <= high"),
+    "baseline": ({"study": {"baseline": "randm"}}, "s.toml: study.baseline: ", "did you mean 'random'?"),
+    "baseline of bad modes": ({"study": {"modes": [], "baseline": "randm"}}, "s.toml: study.modes: ", "at least 1"),
     "unused mode": ({"modes": {"frozn": {}}}, "s.toml: [modes.frozn] is not in", "did you mean 'frozen'?"),
 }
 

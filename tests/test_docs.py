@@ -1,24 +1,35 @@
 """The docs say what the code does: examples run, reference pages are current, links lead somewhere."""
 
 import importlib.util
+import inspect
+import json
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import typer
 
-from kpcore import hooks
-from kpcore.config import StudyConfig, overlay, validate
+from kpcore import hooks, interfaces
+from kpcore.cli.app import COMMANDS, app, outcome
+from kpcore.config import Augmentation, Optimizer, StudyConfig, overlay, validate
+from kpcore.data.batches import TrainingStream
+from kpcore.data.sampling import CpuSampler
+from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, TransferStrategy
 from kpcore.keypoints import KeypointSplit, Step, default_columns
-from kpcore.network import Network, describe
-from kpcore.registry import KINDS, check_class
+from kpcore.network import Network, build_network, describe
+from kpcore.records.results import Results, read_history
+from kpcore.registry import KINDS, check_class, registry
 from kpcore.samples import People
 from kpcore.study.opening import resolve
+from kpcore.training.device import Device
+from kpcore.training.step import Learner, Stepper
 from kpcore.weights import execute
 
 ROOT = Path(__file__).parent.parent
@@ -29,27 +40,88 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def generator():
+@pytest.fixture
+def generator(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_reference_of_study_files_is_current():
+def test_the_reference_of_study_files_is_current(generator):
     page = ROOT / "docs" / "reference" / "study-files.md"
-    assert page.read_text(encoding="utf-8") == generator().study_files(), "run python docs/generate.py"
+    assert page.read_text(encoding="utf-8") == generator.study_files(), "run python docs/generate.py"
 
 
-def test_the_reference_of_commands_names_every_command_and_option():
-    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    for command in generator().COMMANDS:
-        call = [sys.executable, "-m", "kpcore", *command.split(), "--help"]
-        told = subprocess.run(call, capture_output=True, text=True, check=True).stdout
-        section = text.partition(f"## kp {command}\n")[2].partition("\n## ")[0]
-        assert section, f"kp {command} is not in the reference; run python docs/generate.py"
-        missing = {option for option in re.findall(r"--[a-z][a-z-]+", told) if option not in section}
-        assert not missing, f"kp {command}: {missing}; run python docs/generate.py"
+def sections(text: str) -> dict[str, str]:
+    """Heading -> what stands below it."""
+    return {part.partition("\n")[0]: part.partition("\n")[2] for part in text.split("\n## ")[1:]}
+
+
+def words(text: str) -> set[str]:
+    """Words, whatever the line breaks, which differ between versions of typer."""
+    return set(re.findall(r"[A-Za-z]+", text))
+
+
+def test_the_reference_of_commands_has_every_command_with_all_its_options_and_no_other(generator):
+    page = sections((ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8"))
+    made = dict(generator.walk(typer.main.get_command(app), "kp"))
+    assert {"kp", "kp bench", "kp data prepare"} <= made.keys()
+    assert {name.split()[1] for name in made if name != "kp"} == set(COMMANDS)
+    assert list(page) == list(made), "run python docs/generate.py"
+    for name, command in made.items():
+        options = [option for one in command.params for option in one.opts if option.startswith("-")]
+        missing = [option for option in options if option not in page[name]]
+        said = words(" ".join([command.help or "", *(getattr(one, "help", "") or "" for one in command.params)]))
+        assert not missing and said <= words(page[name]), f"{name}: run python docs/generate.py"
+
+
+def test_the_reference_of_interfaces_is_current_and_whole(generator):
+    page = ROOT / "docs" / "reference" / "interfaces.md"
+    text = page.read_text(encoding="utf-8")
+    assert text == generator.interfaces(), "run python docs/generate.py"
+    for name in [*interfaces.__all__, *(name for name in vars(hooks) if name.startswith("kp_"))]:
+        assert f"\n### {name}\n" in text, f"{name}: add it to CONTENTS of docs/interfaces.py"
+
+
+BASES = {
+    "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
+    "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
+    "metric": interfaces.Metric,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_of_interfaces_says_what_must_be_supplied_and_what_may(generator, kind):
+    base = BASES[kind]
+    section = generator.interfaces().partition(f"\n### {base.__name__}\n")[2].partition("\n### ")[0]
+    must, _, may = (set(re.findall(r"^#### (\w+)", part, re.MULTILINE)) for part in section.partition("overridden"))
+    assert must == base.__abstractmethods__
+    own = {name for name, one in vars(base).items() if inspect.isfunction(one) or isinstance(one, property)}
+    assert may == {name for name in own if not name.startswith("_")} - must
+
+
+def test_docstrings_become_markdown(generator):
+    text = generator.interfaces.__globals__["markdown"](
+        """Take ``x`` to :meth:`Codec.merge` of :mod:`kpcore.tensors`::
+
+            y = x
+
+        Args:
+            x: (B, K), see
+                :class:`~kpcore.plans.Thaw`.
+
+        Returns:
+            What is *left*.
+
+        Plain again.
+        """
+    )
+    assert "\n".join(text) == (
+        "Take `x` to `Codec.merge` of `kpcore.tensors`:\n\n    y = x\n\n*Args*\n\n- `x`: (B, K), see\n  `Thaw`.\n\n"
+        "*Returns*\n\nWhat is *left*.\n\nPlain again."
+    )
 
 
 def test_every_hook_is_documented():
@@ -84,13 +156,136 @@ def test_readme_opens_with_a_picture_and_two_commands_of_one_line():
         assert command.strip().endswith(end)
 
 
-def example(name: str) -> type:
+def code_of(name: str) -> str:
     for block in blocks(ROOT / "docs" / "how-to" / "write-a-plugin.md", "python"):
         if f"class {name}" in block:
-            namespace: dict[str, object] = {}
-            exec(compile(block, "write-a-plugin.md", "exec"), namespace)
-            return namespace[name]
+            return block
     raise AssertionError(f"no example {name}")
+
+
+def example(name: str) -> type:
+    module = ModuleType("write_a_plugin")
+    exec(compile(code_of(name), "write-a-plugin.md", "exec"), vars(module))
+    return getattr(module, name)
+
+
+@pytest.fixture
+def my_lab(tmp_path, monkeypatch):
+    """An installed plugin of the page's own data set and extra loss."""
+    for name in ("Ants", "Distil"):
+        (tmp_path / f"my_lab_{name}.py").write_text(code_of(name), encoding="utf-8")
+    (tmp_path / "my_lab.py").write_text(
+        "from kpcore import hookimpl\nfrom my_lab_Ants import Ants\nfrom my_lab_Distil import Distil\n"
+        "@hookimpl\ndef kp_datasets(): return {'ants': Ants}\n"
+        "@hookimpl\ndef kp_strategies(): return {'distil': Distil}\n"
+    )
+    folder = tmp_path / "my_lab-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: my_lab\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[kpcore]\nmy_lab = my_lab\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.cache_clear()
+    yield tmp_path
+    registry.cache_clear()
+    for name in ("my_lab", "my_lab_Ants", "my_lab_Distil"):
+        sys.modules.pop(name, None)
+
+
+ANTS = """
+study = { name = "ants", modes = ["distil", "random"] }
+dataset = { name = "ants", root = "ants" }
+split = { name = "explicit", sets.s.steps = [["head", "antenna"], ["antenna"]] }
+backbone = { name = "hourglass", channels = 8, depth = 1, stages = [1, 2] }
+codec = { name = "heatmap", loss = "cross_entropy", sigma = 1.0 }
+
+[training]
+resolution = 32
+batch_size = 8
+epochs = 4
+iterations_per_epoch = 10
+threads = 1
+optimizer = { name = "adamw", learning_rate = 3e-3 }
+"""
+
+
+def write_ants(root: Path, paint) -> None:
+    """Sixteen ants a part: three dots of a colour each; an antenna of the first is not labelled."""
+    (root / "images").mkdir(parents=True)
+    random, colours = np.random.default_rng(0), 255 * np.eye(3)
+    for part in ("train", "valid"):
+        people = []
+        for row in range(16):
+            points = random.uniform(8, 40, (3, 2)).round(1)
+            name = f"{part}{row}.png"
+            cv2.imwrite(str(root / "images" / name), paint(points, colours, 48, 48)[..., ::-1])
+            named = dict(zip(("head", "left_antenna", "right_antenna"), points.tolist(), strict=True))
+            people.append({"image": name, "points": named})
+        del people[0]["points"]["left_antenna"]
+        (root / f"{part}.json").write_text(json.dumps(people))
+
+
+def test_the_example_of_a_data_set_is_trained_on_with_the_example_of_an_extra_loss(my_lab, paint, monkeypatch):
+    monkeypatch.chdir(my_lab)
+    write_ants(my_lab / "ants", paint)
+    (my_lab / "study.toml").write_text(ANTS)
+    assert outcome(["data", "check", "ants", "--dataset", "ants"]) == 0
+    assert outcome(["run", "study.toml", "--jobs", "1"]) == 0
+    results = Results.from_json(Path("runs/ants/results.json").read_text())
+    assert [(row.mode, row.status) for row in results.rows] == [("distil", "done"), ("random", "done")]
+    assert (results.data.label, results.data.people) == ("ants", {"train": 16, "valid": 16})
+    for job in ("s-source-0", "s-distil-0"):
+        losses = [record.loss for record in read_history(Path("runs/ants/jobs") / job / "history.jsonl")]
+        assert losses[-1] < losses[0], job
+    plan = json.loads(Path("runs/ants/jobs/s-distil-0/plan.json").read_text())
+    assert plan["extra_loss"]
+
+
+def test_the_example_of_a_data_set_says_what_is_wrong(tmp_path, paint):
+    ants = example("Ants")
+    with pytest.raises(KpError, match=r"dataset\.root: .*/none is not a folder"):
+        ants(root=str(tmp_path / "none"))
+    write_ants(tmp_path / "ants", paint)
+    found = ants(root=str(tmp_path / "ants"))
+    with pytest.raises(KpError, match="unknown part 'trian'; did you mean 'train'"):
+        found.samples("trian")
+    first, second = found.samples("train")[:2]
+    assert first.state.tolist() == [2, 0, 2]
+    assert second.state.tolist() == [2, 2, 2]
+    assert np.isnan(first.points[1]).all()
+    assert (second.points.dtype, second.side) == (
+        np.float32,
+        pytest.approx(1.5 * float(np.ptp(second.points, 0).max())),
+    )
+
+
+def test_the_example_of_an_extra_loss_draws_the_last_stage_to_the_teacher(figure, codec, narrow, dots_store):
+    half = figure.select(figure.names[:3])
+    split = KeypointSplit("x", (Step(half), Step(figure.all())))
+    apart = {weight: distilled(split, codec, narrow, dots_store["train"], weight) for weight in (0.0, 100.0)}
+    assert apart[100.0] < 0.5 * apart[0.0]
+
+
+def distilled(split, codec, backbone, store, weight):
+    """Mean square of what the student's and the teacher's heatmaps differ by, after 30 steps."""
+    strategy = example("Distil")(weight=weight)
+    layouts = [strategy.layout(split, step, [1, 2]) for step in (0, 1)]
+    source, target = (describe(backbone, codec, layout) for layout in layouts)
+    plan = strategy.plan(split, 1, target, [source])
+    plan.verify(target, (source,))
+    teacher, network = (build_network(backbone, codec, layout, seed=3, resolution=32) for layout in layouts)
+    execute(plan, network, target, [(source, teacher.state_dict())], {})
+    teacher.requires_grad_(False).eval()
+    cpu = Device(torch.device("cpu"), "fp32", 1)
+    learner = Learner(network, plan, teacher, backbone, codec, store.skeleton, cpu)
+    stepper = Stepper(learner, Optimizer(name="adamw", learning_rate=3e-3))
+    stream = TrainingStream(CpuSampler(store), range(32), Augmentation(), seed=0, batch_size=8)
+    stepper.start_epoch(0)
+    for batch in stream.iterate(0, 30):
+        stepper.step(batch)
+    with torch.no_grad():
+        images = stream.batch(0).input(cpu.torch, backbone.mean, backbone.std)
+        places = list(network.layout.heads[-1].places(split.source.names))
+        return float((network(images)[-1][:, places] - teacher(images)[-1]).square().mean())
 
 
 def test_the_examples_of_a_mode_and_a_network_work_together(figure, codec):
@@ -116,7 +311,9 @@ def test_the_examples_of_a_mode_and_a_network_work_together(figure, codec):
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
+        ("dataset", "Ants"),
         ("strategy", "LastOnly"),
+        ("strategy", "Distil"),
         ("backbone", "Plain"),
         ("split", "Growing"),
         ("codec", "MeanPixel"),

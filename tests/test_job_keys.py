@@ -32,6 +32,7 @@ HARMLESS = {
     "study.name": "names the folder of the results",
     "study.preset": "what results call the settings",
     "study.modes": "says which jobs there are; the others stay what they are",
+    "study.baseline": "what reports compare with",
     "dataset.when_missing": "what is done where there is no data; the data that is then read is in the key",
     "evaluation.metric.name": "final scores are computed from stored predictions, whenever they are asked for",
 }
@@ -167,6 +168,7 @@ def test_harmless_settings_are(opened):
     for path, value in {
         "study.name": "other",
         "study.preset": "paper",
+        "study.baseline": "frozen",
         "dataset.when_missing": "sample",
         "evaluation.metric.threshold": 0.1,
         "codec.decode": "quarter",  # the default, spelt out

@@ -139,10 +139,12 @@ def test_defaults():
     assert Column("c", ("nose",)).in_average is True
     assert Step(FACE.all()).dataset == ""
     assert (split(["nose"], ["chin"]).reference, split(["nose"], ["chin"]).crosses) == ({}, False)
+    assert split(["nose"], ["chin"]).reference_convention == ""
 
 
 def test_published_figures_do_not_make_another_split():
-    assert split(["nose"], ["chin"], reference={"transfer": {"average": 3.0}}) == split(["nose"], ["chin"])
+    published = split(["nose"], ["chin"], reference={"transfer": {"average": 3.0}}, reference_convention="PCK")
+    assert published == split(["nose"], ["chin"])
     assert split(["nose"], ["chin"]) != split(["chin"], ["nose"])
 
 

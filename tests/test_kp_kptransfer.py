@@ -106,7 +106,7 @@ def test_d_fig2_is_d_from_four_keypoints_and_has_no_reference():
     assert split.source.names == ("r_ankle", "l_ankle", "r_wrist", "l_wrist")
     assert split.target == paper("d").target
     assert split.columns == paper("d").columns
-    assert split.reference == {}
+    assert (split.reference, split.reference_convention) == ({}, "")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,7 @@ def test_columns_and_references_follow_the_papers_tables(name, columns):
     assert [column.name for column in split.columns] == columns.split()
     assert all(column.in_average for column in split.columns)
     assert list(split.reference) == ["transfer", "frozen", "random"]
+    assert split.reference_convention == "PCKh@0.5 kptransfer"
     for row in split.reference.values():
         assert list(row) == [*columns.split(), "average"]
 

@@ -9,7 +9,7 @@ from kp_modes.random import Random
 from kp_modes.transfer import Transfer
 
 from kpcore.errors import KpError
-from kpcore.interfaces import Need
+from kpcore.interfaces import Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit, Step
 from kpcore.network import Network, describe
 from kpcore.weights import execute, plan_record
@@ -173,6 +173,25 @@ def test_frozen_freezes_the_source_whole_and_learns_on_the_new_stages(specs, nor
     assert plan.supervision == (None, None, split.target, split.target)
     assert plan.frozen_norm == norm
     assert target.tensors["junction1.predictions.weight"].shape[1] == len(split.source)
+
+
+class PlanAlone(TransferStrategy):
+    """Supplies what must be supplied."""
+
+    @property
+    def summary(self):
+        return "Plan alone"
+
+    def plan(self, split, step, target, sources):
+        raise AssertionError("not asked for")
+
+
+def test_by_default_a_step_starts_from_the_one_before_and_predicts_its_own_set_on_every_stage(overlap):
+    mode = PlanAlone()
+    assert list(mode.needs(overlap, 1)) == [Need(0)]
+    assert mode.layout(overlap, 0, (2, 4)).heads == (overlap.source,) * 2
+    assert mode.layout(overlap, 1, (2, 4)).heads == (overlap.target,) * 4
+    assert TransferStrategy.__abstractmethods__ == {"summary", "plan"}
 
 
 def test_random_needs_nothing_and_everything_is_new(specs, split):

@@ -98,7 +98,7 @@ def make(*, sample=False, preset="paper", **changes):
     data = DataInfo(label="MPII", list="newell", people={"train": 25925, "valid": 2958}, sample=sample)
     fields = {
         "study": "by_hand", "preset": preset, "data": data, "validation_convention": "PCK hourglass",
-        "splits": SPLITS, "modes": MODES, "jobs": (*jobs, source), "rows": tuple(rows),
+        "splits": SPLITS, "modes": MODES, "baseline": "random", "jobs": (*jobs, source), "rows": tuple(rows),
     }  # fmt: skip
     return Results(**{**fields, **changes})
 
@@ -147,6 +147,15 @@ def test_the_failed_seed_is_named_and_the_other_one_has_no_spread():
     assert (frozen["elbow"], frozen["Seeds"]) == ("74.7", "1, 1 failed")
     assert "Frozen weights, seed 1: failed: loss is NaN in epoch 3" in table.notes
     assert any(note.startswith("1 seed: no spread") for note in table.notes)
+
+
+def test_a_file_from_before_there_was_a_baseline_reads_and_compares_with_none():
+    document = json.loads(make().to_json())
+    del document["baseline"]
+    old = Results.from_json(json.dumps(document))
+    assert old.baseline == ""
+    assert "vs random" in markdown(make())
+    assert "vs " not in markdown(old).replace("vs paper", "")
 
 
 def test_the_difference_to_random_pairs_seeds():
@@ -326,6 +335,7 @@ def test_scores_are_rounded_once(value):
         (("schema",), 2, "schema"),
         (("rows", 0, "split"), "A", "rows[0].split: unknown split 'A'"),
         (("rows", 0, "mode"), "randum", "did you mean 'random'?"),
+        (("baseline",), "randum", "did you mean 'random'?"),
         (("rows", 0, "job"), "gone", "unknown job 'gone'"),
         (("rows", 0, "averege"), 1.0, "did you mean 'average'?"),
         (("rows", 0, "seed"), "0", "rows.0.seed"),
@@ -361,7 +371,9 @@ def test_a_split_is_taken_down_by_name():
         "three", (Keypoint("l_eye", "r_eye", "eye"), Keypoint("r_eye", "l_eye", "eye"), Keypoint("nose"))
     )
     steps = (Step(skeleton.select(["nose"])), Step(skeleton.select(["eye"])))
-    info = SplitInfo.of(KeypointSplit("s", steps, reference={"random": {"eye": 1.0, "average": 1.0}}))
+    published = {"random": {"eye": 1.0, "average": 1.0}}
+    info = SplitInfo.of(KeypointSplit("s", steps, reference=published, reference_convention="NME"))
+    assert info.reference_convention == "NME"
     assert info.steps == (("nose",), ("l_eye", "r_eye"))
     assert (info.columns, info.overlap, info.reference["random"]["eye"]) == (("eye",), (), 1.0)
 

@@ -17,7 +17,9 @@ def row(mode, seed, elbow, wrist, *, split="a", status="done", **more):
     return Row(**{**place, **scores, "convention": "PCK", "epochs": 1, "best_epoch": 1, "iterations": 1, **more})
 
 
-def results(*rows, modes=("transfer", "random"), splits=(SPLIT,), preset="own", **changes):
+def results(*rows, modes=("transfer", "random"), baseline=None, splits=(SPLIT,), preset="own", **changes):
+    if baseline is None:
+        baseline = "random" if "random" in modes else ""
     jobs = tuple(
         JobInfo(key=one.job, name=one.job, split=one.split, mode=one.mode, seed=one.seed, step=1, status=one.status)
         for one in rows
@@ -27,7 +29,7 @@ def results(*rows, modes=("transfer", "random"), splits=(SPLIT,), preset="own", 
         **{
             "study": "by_hand", "preset": preset, "data": data, "validation_convention": "PCK", "splits": splits,
             "modes": tuple(ModeInfo(name=mode, summary=LABELS.get(mode, mode)) for mode in modes), "jobs": jobs,
-            "rows": rows, **changes,
+            "rows": rows, "baseline": baseline, **changes,
         }
     )  # fmt: skip
 
@@ -66,12 +68,24 @@ def test_a_row_has_means_spreads_differences_and_seeds():
 
 
 @pytest.mark.parametrize(
-    ("modes", "compared"), [(("transfer", "random"), True), (("random",), False), (("transfer", "frozen"), False)]
+    ("modes", "baseline", "compared"),
+    [
+        (("transfer", "random"), "random", ["vs random"]),
+        (("transfer", "frozen", "random"), "frozen", ["vs frozen"]),
+        (("random",), "random", []),
+        (("transfer", "random"), "", []),
+    ],
 )
-def test_the_baseline_is_compared_with_where_it_and_another_mode_are_there(modes, compared):
-    table = grid(results(*(row(mode, 0, 50.0, 60.0) for mode in modes), modes=modes), SPLIT)
-    assert ("vs random" in table.header) == compared
-    assert any("vs random" in note for note in table.notes) == compared
+def test_others_are_compared_with_the_baseline_of_the_study_where_there_is_one(modes, baseline, compared):
+    rows = [row(mode, 0, 50.0 + place, 60.0) for place, mode in enumerate(modes)]
+    table = grid(results(*rows, modes=modes, baseline=baseline), SPLIT)
+    assert [name for name in table.header if name.startswith("vs ")] == compared
+    assert [note.partition(":")[0] for note in table.notes if note.startswith("vs ")] == compared
+    for place, mode in enumerate(modes):
+        gap = (place - modes.index(baseline)) / 2 if mode != baseline and compared else 0.0
+        assert not compared or cells(table, place)[compared[0]] == (
+            "–" if mode == baseline else f"{gap:+.1f}".replace("-", "−")
+        )
 
 
 def test_one_seed_is_said_to_decide_nothing_and_what_is_undone_is_named():

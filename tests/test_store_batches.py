@@ -13,7 +13,7 @@ from kpcore.data import store as store_module
 from kpcore.data.batches import Batch, TrainingStream, evaluation_batches, input_affine
 from kpcore.data.geometry import AS_IS, Draw, apply, compose, draw_augmentation, invert, reach, warp
 from kpcore.data.sampling import CpuSampler, Warped
-from kpcore.data.store import Cut, prepare, store_key, stored_points
+from kpcore.data.store import Cut, prepare, store_key
 from kpcore.errors import KpError
 from kpcore.samples import Sample
 from kpcore.study.data import read_part
@@ -128,7 +128,7 @@ def test_affines_are_exact(given, paint, side, far):
     points = np.full((6, 2), np.nan)
     points[1] = at
     store = prepare(read_part(given(person(image, (170.3, 140.8), side, points)), "train"), Cut(64, far))
-    np.testing.assert_allclose(centroid(store.crops[0]), stored_points(store, 0)[1], atol=0.1)
+    np.testing.assert_allclose(centroid(store.crops[0]), apply(store.affines[0], store.people.points[0])[1], atol=0.1)
     # The same through the batch: as the network sees it.
     (batch,) = evaluation_batches(CpuSampler(store), [0], 1)
     np.testing.assert_allclose(centroid(batch.images.pixels[0].numpy()), batch.points[0, 1], atol=0.1)
@@ -626,7 +626,6 @@ def test_a_store_holds_all_that_is_known_of_its_people(given, kind):
     np.testing.assert_array_equal(people.points, [sample.points for sample in samples])
     np.testing.assert_array_equal(store.centres, [(30.25 + row, 20.5) for row in range(3)])
     np.testing.assert_array_equal(store.affines, [store_module.window(one, how).affine for one in samples])
-    np.testing.assert_allclose(stored_points(store, 2), apply(store.affines[2], samples[2].points))
     title = (cache_dir() / "stores" / f"{store.key}.json").read_text()
     assert title == f'{{"title": "dots, valid, 3 people at 32 px, {kind}"}}'
 

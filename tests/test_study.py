@@ -126,6 +126,18 @@ def test_the_final_metric_is_not_trained_for(finished, data, whole, monkeypatch)
     assert results(Path("kinder")).rows[0].average > results(whole).rows[0].average
 
 
+def test_the_baseline_is_a_setting_of_the_study_and_needs_no_training(finished, data, whole, monkeypatch):
+    assert results(whole).baseline == "random"  # the one that starts from nothing
+    assert "vs random: difference of the averages" in (whole / "tables.md").read_text()
+    monkeypatch.setattr(Training, "run", no_training)
+    assert run(finished, data, "--set", "study.baseline=frozen", "--out", "other") == 0
+    assert results(Path("other")).baseline == "frozen"
+    assert "vs frozen" in Path("other/tables.md").read_text()
+    assert run(finished, data, "--set", 'study.modes=["frozen", "transfer"]', "--out", "none") == 0
+    assert results(Path("none")).baseline == ""
+    assert "difference of the averages" not in Path("none/tables.md").read_text()
+
+
 def rows_of(folder, split):
     return [row for row in json.loads((folder / "results.json").read_text())["rows"] if row["split"] == split]
 

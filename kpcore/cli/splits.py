@@ -78,6 +78,7 @@ def record(split: KeypointSplit) -> dict[str, Any]:
         "columns": {column.name: list(column.keypoints) for column in split.columns},
         "average": [column.name for column in split.columns if column.in_average],
         "reference": split.reference,
+        "reference_convention": split.reference_convention,
     }
 
 

@@ -26,7 +26,6 @@ from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import cores
 from kpcore.data.crops import JPEG_SHARE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
 from kpcore.data.fingerprint import Fingerprint
-from kpcore.data.geometry import apply
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
 from kpcore.reading.images import decode_image
@@ -352,8 +351,3 @@ def recut(samples: Sequence[Sample], how: Cut, row: int) -> AnyArray:
     image = samples[row].image
     crop = cut(decode_image(image) if isinstance(image, Path) else image, samples[row], how)
     return encode_jpeg(crop) if how.kind == "jpeg" else crop
-
-
-def stored_points(store: Store, row: int) -> Float64Array:
-    """Return the points of a person in stored crop pixels, (K, D)."""
-    return apply(store.affines[row], store.people.points[row])

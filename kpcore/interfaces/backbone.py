@@ -27,7 +27,7 @@ class Backbone(Component):
     @property
     @abstractmethod
     def stride(self) -> int:
-        """Input pixels per prediction pixel."""
+        """Input pixels per prediction pixel, the same in x and y."""
 
     @property
     @abstractmethod

@@ -30,10 +30,12 @@ class Finding:
 class Dataset(Component):
     """Annotated instances in named parts.
 
-    A constructor raises KpError where its root or annotation file is missing or damaged: one line with the path.
+    A folder of files is the option ``root``, by convention: ``kp data info FOLDER`` and ``dataset.generate`` set it. A
+    constructor raises KpError where its root or annotation file is missing or damaged: one line with the path.
 
     Attributes:
-        root_variable: environment variable that names the root where the study file does not; "" where there is none.
+        root_variable: environment variable that the constructor takes the root from where the study file names none; ""
+            where there is none.
         default_skeleton: the skeleton, where it is known without looking at data; lets splits be listed without any.
     """
 

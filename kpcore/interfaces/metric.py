@@ -19,14 +19,24 @@ from kpcore.tensors import Float64Array
 
 @dataclass(frozen=True)
 class Scores:
-    """Columns by name, in percent or the metric's unit, and their average; NaN where nothing was labelled."""
+    """What a report shows of one evaluation.
+
+    Args:
+        columns: column's name -> score, in percent or the metric's unit; NaN where nothing was labelled. Results hold
+            no infinite score.
+        average: of the columns, as the convention takes it; NaN where nothing was labelled.
+    """
 
     columns: dict[str, float]
     average: float
 
 
 class Metric(Component):
-    """Scores predictions in source pixels."""
+    """Scores predictions in source pixels: those of the image file, 0-based, pixel centres at integers.
+
+    Axes: N people, K keypoints of the set that was predicted, D dimensions. ``people`` is wider: it has all keypoints
+    of the skeleton; ``people.select(keypoints.indices)`` has the K of ``predicted``, in the same order.
+    """
 
     @property
     @abstractmethod
@@ -36,7 +46,7 @@ class Metric(Component):
     @property
     @abstractmethod
     def higher_is_better(self) -> bool:
-        """Direction of improvement."""
+        """Direction of improvement: early stopping, the best epoch and reports follow it."""
 
     def reads(self, keypoints: KeypointSet) -> Sequence[str]:
         """Return keypoints of the skeleton beyond the set whose truth ``values`` looks at, to measure lengths by.
@@ -49,10 +59,10 @@ class Metric(Component):
 
     @abstractmethod
     def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
-        """Return (N, K) values, NaN where not counted.
+        """Return (N, K) values, NaN where not counted (the truth is unlabelled); usually a missing prediction is wrong.
 
         Args:
-            predicted: (N, K, D) source pixels, NaN = missing.
+            predicted: (N, K, D) source pixels, float64; NaN = missing. With D = 3, z is relative to the root.
             people: the truth, N people with all keypoints of the skeleton.
             keypoints: the set along K.
 
@@ -68,7 +78,13 @@ class Metric(Component):
             values: as returned by ``values`` for the same people.
             people: the same people, with all keypoints of the skeleton.
             keypoints: the set along the values' keypoint axis.
-            columns: the split's columns; a convention with fixed columns of its own may ignore them.
+            columns: the split's columns, or one a group of the set where there is no split. Each has a ``name``, the
+                names of its ``keypoints``, all of them in the set (``keypoints.places(column.keypoints)`` are their
+                places along K), and ``in_average``. A convention with fixed columns of its own may ignore them.
+
+        Returns:
+            A score for every column by its name, and the average: usual is the unweighted mean of the columns with
+            ``in_average``, NaN left out.
 
         Raises:
             KpError: the convention needs keypoints that are not in the set.
@@ -89,10 +105,10 @@ class Metric(Component):
 
         Args:
             predicted: (N, K, D) source pixels, NaN = missing.
-            confidence: (N, K), larger is surer; None where the predictions carry none.
+            confidence: (N, K) in the codec's units, larger is surer; None where the predictions carry none.
             people: as for ``values``.
             keypoints: the set along K.
-            columns: the split's columns.
+            columns: as for ``reduce``.
         """
         del confidence
         return self.reduce(self.values(predicted, people, keypoints), people, keypoints, columns)

@@ -24,7 +24,8 @@ class Need:
 class TransferStrategy(Component):
     """One transfer mode: how step ``step`` (1, 2, ...) of a split is trained.
 
-    ``stages`` holds the number of stages of the network at each step, growing; ``stages[step]`` is the target's.
+    By default a step starts from the network of the step before, and every stage of its own network predicts the step's
+    keypoints: most modes supply ``summary`` and ``plan`` alone.
     """
 
     @property
@@ -32,16 +33,48 @@ class TransferStrategy(Component):
     def summary(self) -> str:
         """One line for tables and reports ("Transfer learning")."""
 
-    @abstractmethod
     def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """Return the source jobs of this step; empty where it starts from nothing."""
+        """Return the source jobs of this step: by default the step before; empty where it starts from nothing.
 
-    @abstractmethod
+        Args:
+            split: of the study.
+            step: the step that is trained, 1 or more; ``split.steps[step].keypoints`` is what it learns.
+        """
+        del split
+        return [Need(step - 1)]
+
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """Return the heads' keypoint sets of the target network, ``stages[step]`` of them."""
+        """Return the heads' keypoint sets of a step's network: by default the step's own set on every stage.
+
+        The last head must predict the step's keypoints, and may predict more (what is kept of earlier steps is then
+        scored too). The network of step 0 is the core's: S1 on every stage.
+
+        Args:
+            split: of the study.
+            step: the step that is trained, 1 or more.
+            stages: how many stages the network has at each step, ``backbone.stages`` of the study, never falling;
+                ``stages[step]`` heads are returned.
+
+        Raises:
+            KpError: the mode cannot be laid out so (a mode that freezes what it carries needs new stages).
+        """
+        return Layout((split.steps[step].keypoints,) * stages[step])
 
     @abstractmethod
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]
     ) -> TransferPlan:
-        """Return the plan; ``sources`` are the networks of ``needs``, in its order."""
+        """Return where every tensor of the step's network comes from, what trains, and on what.
+
+        It is asked for before anything is trained, and must depend on its arguments alone. The core verifies it by
+        :meth:`kpcore.plans.TransferPlan.verify`.
+
+        Args:
+            split: of the study.
+            step: the step that is trained, 1 or more.
+            target: the network to be trained, assembled by ``layout``.
+            sources: the networks of ``needs``, in its order.
+
+        Raises:
+            KpError: the mode cannot be carried out on these networks.
+        """

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from kpcore.data.store import write_store
-from kpcore.measure.timing import NAIVE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
+from kpcore.measure.timing import NAIVE, SOURCE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.study.executors import Order
 from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, cuts, open_workshop
@@ -152,7 +152,7 @@ def _steps(study: Study, order: Order, bench: Bench, notice: Callable[[str], Non
     times: list[StepTime] = []
     if bench.naive:
         notice("steps, naive")
-        times += time_steps([Request(order, ("source",), bench.effort, naive=True)])[0]
+        times += time_steps([Request(order, (SOURCE,), bench.effort, naive=True)])[0]
     for precision in bench.precisions:
         notice(f"steps, {precision}")
         at = replace(order, device=replace(order.device, precision=precision))
@@ -161,20 +161,22 @@ def _steps(study: Study, order: Order, bench: Bench, notice: Callable[[str], Non
 
 
 def ratios(steps: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return how the steps compare: frozen against transfer, and ours against the naive one."""
-    by_name = {(step["job"], step["precision"]): step["in_memory"] for step in steps}
-    found = {}
-    for job, precision in by_name:
-        if job == "frozen" and ("transfer", precision) in by_name:
-            found[f"frozen / transfer, {precision}"] = by_name[job, precision] / by_name["transfer", precision]
-        if job == "source" and precision != NAIVE and ("source", NAIVE) in by_name:
-            found[f"naive / ours, {precision}"] = by_name["source", NAIVE] / by_name[job, precision]
+    """Return how the steps compare: at each precision ours of S1 against the naive one, each mode against the first."""
+    tables: dict[str, dict[str, float]] = {}
+    for step in steps:
+        tables.setdefault(step["precision"], {})[step["job"]] = step["in_memory"]
+    naive = tables.pop(NAIVE, {})
+    found: dict[str, float] = {}
+    for precision, seconds in tables.items():
+        found |= {f"naive / ours, {precision}": naive[job] / seconds[job] for job in naive if job in seconds}
+        modes = [job for job in seconds if job != SOURCE]
+        found |= {f"{job} / {modes[0]}, {precision}": seconds[job] / seconds[modes[0]] for job in modes[1:]}
     return found
 
 
 def at_once(order: Order, bench: Bench) -> dict[str, float]:
     """Return images a second of one job of training on S1 alone, and of several at once, each in its process."""
-    alone = Request(order, ("source",), bench.effort, streamed=False)
+    alone = Request(order, (SOURCE,), bench.effort, streamed=False)
     one = time_steps([alone])[0][0]
     many = [times[0] for times in time_steps([alone] * bench.at_once)]
     speed = sum(each.batch / each.in_memory for each in many)

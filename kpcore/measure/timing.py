@@ -36,6 +36,9 @@ from kpcore.training.process import set_up_process
 NAIVE = "naive"
 """The same network's step as published code takes it: fp32, NCHW, eager, a plain optimiser, no settings of ours."""
 
+SOURCE = "source"
+"""What training on S1 is called among the kinds of jobs; the others have their modes' names."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -109,7 +112,7 @@ def kinds(study: Study, device: Device) -> dict[str, Job]:
     """Return one job of every kind: training on S1, and each mode of the first split."""
     found: dict[str, Job] = {}
     for job in plan_jobs(study, device).jobs:
-        found.setdefault(job.mode.name if job.mode else "source", job)
+        found.setdefault(job.mode.name if job.mode else SOURCE, job)
     return found
 
 

@@ -98,9 +98,7 @@ class SplitInfo(Strict):
     mean_shape: dict[str, Score] = Field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, split: KeypointSplit, *, reference_convention: str = "", mean_shape: Mapping[str, float] | None = None
-    ) -> SplitInfo:
+    def of(cls, split: KeypointSplit, *, mean_shape: Mapping[str, float] | None = None) -> SplitInfo:
         """Take down a split: its sets and columns by name, what a paper printed for it, what the mean shape scores."""
         return cls(
             name=split.name,
@@ -109,7 +107,7 @@ class SplitInfo(Strict):
             overlap=split.overlap,
             unused=split.unused,
             reference=split.reference,
-            reference_convention=reference_convention,
+            reference_convention=split.reference_convention,
             datasets=tuple(step.dataset for step in split.steps) if split.crosses else (),
             extra=split.extra if split.crosses else (),
             missing=split.missing if split.crosses else (),
@@ -196,8 +194,9 @@ class Results(Strict):
     """The whole of ``results.json``.
 
     ``preset`` is the profile's name, or what a plain file calls itself ("paper"). Tables have the order of ``splits``,
-    ``modes`` and each split's ``columns``. ``validation_convention`` names the metric of the training curves;
-    ``higher_is_better`` is the direction of the scores.
+    ``modes`` and each split's ``columns``. ``baseline`` names the mode that the others are compared with, "" where none
+    is. ``validation_convention`` names the metric of the training curves; ``higher_is_better`` is the direction of the
+    scores.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -210,6 +209,7 @@ class Results(Strict):
     validation_convention: str = ""
     splits: tuple[SplitInfo, ...] = Field(min_length=1)
     modes: tuple[ModeInfo, ...] = Field(min_length=1)
+    baseline: str = ""
     jobs: tuple[JobInfo, ...] = ()
     rows: tuple[Row, ...] = ()
 
@@ -219,6 +219,8 @@ class Results(Strict):
         keys = [job.key for job in self.jobs]
         for kind, names in (("splits", splits), ("modes", modes), ("jobs", keys)):
             _once(names, where=kind)
+        if self.baseline:
+            _exists(self.baseline, modes, kind="mode", where="baseline")
         _once([f"{row.split}-{row.mode}-{row.seed}" for row in self.rows], where="rows")
         for place, row in enumerate(self.rows):
             _exists(row.split, splits, kind="split", where=f"rows[{place}].split")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kpcore.records.results import AVERAGE, Results, SplitInfo
-from kpcore.report.summary import BASELINE, Estimate, columns_of, estimate, obstacle, to_baseline, to_reference
+from kpcore.report.summary import Estimate, columns_of, estimate, obstacle, to_baseline, to_reference
 
 NOTHING = "–"
 """Stands in a cell that has no figure."""
@@ -107,7 +107,7 @@ def _comparisons(results: Results, split: SplitInfo) -> dict[str, Cell]:
         columns["Paper avg"] = lambda mode: figure(split.reference.get(mode, {}).get(AVERAGE), digits)
         columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode), digits)
     if _has_baseline(results):
-        columns[f"vs {BASELINE}"] = lambda mode: difference(to_baseline(results, split.name, mode), digits)
+        columns[f"vs {results.baseline}"] = lambda mode: difference(to_baseline(results, split.name, mode), digits)
     columns["Seeds"] = lambda mode: _seeds(results, split.name, mode)
     return columns
 
@@ -122,7 +122,7 @@ def _mean_shape(results: Results, split: SplitInfo, columns: Iterable[str]) -> l
 
 
 def _has_baseline(results: Results) -> bool:
-    return len(results.modes) > 1 and any(mode.name == BASELINE for mode in results.modes)
+    return len(results.modes) > 1 and results.baseline != ""
 
 
 def _seeds(results: Results, split: str, mode: str) -> str:
@@ -190,7 +190,7 @@ def _seed_notes(results: Results, split: str) -> list[str]:
         notes.append("1 seed: no spread; one seed decides nothing.")
     if _has_baseline(results) and any(counts):
         notes.append(
-            f"vs {BASELINE}: difference of the averages over the seeds that both modes have; it comes without"
+            f"vs {results.baseline}: difference of the averages over the seeds that both modes have; it comes without"
             " an interval and shows no effect by itself."
         )
     return notes

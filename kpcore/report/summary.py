@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from kpcore.records.results import AVERAGE, PAPER, Results, SplitInfo
 
-BASELINE = "random"
-"""The mode that the others are compared with, where a study has it (paper, section 3.2)."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -67,14 +64,14 @@ def to_reference(results: Results, split: SplitInfo, mode: str) -> float | None:
 
 
 def to_baseline(results: Results, split: str, mode: str) -> float | None:
-    """The average minus the baseline's, as the mean over the seeds that both have; None where there is none.
+    """The average minus that of the study's baseline, as the mean over the seeds that both have; None where none is.
 
     Pairing by seed keeps a failed seed of one mode from shifting the difference.
     """
-    if mode == BASELINE:
+    if mode == results.baseline:
         return None
     base, own = (
         {row.seed: row.average for row in results.rows_of(split, name) if row.average is not None}
-        for name in (BASELINE, mode)
+        for name in (results.baseline, mode)
     )
     return Estimate.of(own[seed] - base[seed] for seed in own if seed in base).mean

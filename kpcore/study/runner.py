@@ -117,6 +117,7 @@ class _Runner:
             validation_convention=self.study.validation.convention,
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
+            baseline=self.study.baseline,
             jobs=tuple(self._job(job) for job in self.plan.jobs),
             rows=tuple(self._row(row) for row in self.plan.rows),
         )
@@ -193,8 +194,7 @@ def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
     training = [one for place, one in enumerate(data.train.samples) if place not in left_out]
     found = score_mean_shape(training, data.valid.samples, split, study.metric)
     shape = {**found.columns, AVERAGE: found.average}
-    convention = "PCKh@0.5 kptransfer" if split.reference else ""
-    return SplitInfo.of(split, reference_convention=convention, mean_shape=shape)
+    return SplitInfo.of(split, mean_shape=shape)
 
 
 def about_data(data: StudyData) -> DataInfo:

@@ -26,12 +26,13 @@ from kpcore.weights import freeze, set_training
 
 @dataclass(frozen=True)
 class StepBatch:
-    """What the loss and a plan's extra loss see of a batch, on the device.
+    """What the loss and a plan's extra loss see of a batch; every tensor is on the device that trains.
 
     Args:
-        images: (B, 3, H, W) network input.
-        points: (B, K, D) float32 input pixels, all keypoints of the skeleton.
-        state: (B, K) uint8.
+        images: (B, 3, H, W) float32 network input, augmented, RGB with the backbone's mean and std taken out.
+        points: (B, K, D) float32 input pixels after the same augmentation; K are all keypoints of the skeleton of the
+            step's data set, in its order (``keypoint_set.indices`` are a set's columns); 0 where unlabelled.
+        state: (B, K) uint8: ``UNLABELLED``, ``HIDDEN`` or ``VISIBLE`` of :mod:`kpcore.tensors`.
         codec: of the study: encodes, decodes and compares.
         stride: input pixels per prediction pixel.
     """

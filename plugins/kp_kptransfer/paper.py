@@ -88,6 +88,9 @@ PUBLISHED: dict[str, dict[str, tuple[float, ...]]] = {
 }
 """Tables 2-5, PCKh@0.5 in percent: split -> mode -> the split's columns in order, then the average as printed."""
 
+PUBLISHED_CONVENTION = "PCKh@0.5 kptransfer"
+"""How these figures were made, as the metric names it."""
+
 
 class PaperSplits(Split):
     """Splits a-d of Table 1, and ``d_fig2``, on any skeleton that has MPII's keypoint names.
@@ -130,7 +133,14 @@ def _split(name: str, skeleton: Skeleton) -> KeypointSplit:
             ' or write your own split with split.name = "explicit"'
         )
     columns = tuple(Column(column, COLUMNS[column]) for column in row.columns.split())
-    return KeypointSplit(name, steps(skeleton, row.keypoints, where=f"split '{name}'"), columns, _reference(name))
+    published = _reference(name)
+    return KeypointSplit(
+        name,
+        steps(skeleton, row.keypoints, where=f"split '{name}'"),
+        columns,
+        reference=published,
+        reference_convention=PUBLISHED_CONVENTION if published else "",
+    )
 
 
 def _reference(name: str) -> dict[str, dict[str, float]]:

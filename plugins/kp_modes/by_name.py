@@ -13,9 +13,9 @@ from typing import Literal
 from pydantic import Field
 
 from kp_modes.growth import by_keypoint, grow, left_behind
-from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.interfaces import ComponentConfig, TransferStrategy
 from kpcore.keypoints import KeypointSet, KeypointSplit
-from kpcore.plans import NEW, Layout, NetworkSpec, Origin, TransferPlan
+from kpcore.plans import NEW, NetworkSpec, Origin, TransferPlan
 
 NewHeads = Literal["source", "new"]
 Unshared = Literal["new", "mirror", "group"]
@@ -48,14 +48,6 @@ class ByName(TransferStrategy):
     def summary(self) -> str:
         """What tables call it."""
         return "Transfer by name"
-
-    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """The network of the step before."""
-        return [Need(step - 1)]
-
-    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """The step's set on every stage."""
-        return Layout((split.steps[step].keypoints,) * stages[step])
 
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]

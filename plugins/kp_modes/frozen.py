@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from kp_modes.growth import grow, new_stages
-from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.interfaces import ComponentConfig, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
 
@@ -37,10 +37,6 @@ class Frozen(TransferStrategy):
     def summary(self) -> str:
         """The paper's name for this row."""
         return "Frozen weights"
-
-    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """The network of the step before."""
-        return [Need(step - 1)]
 
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
         """The source's heads on its own stages, S2 on the new ones.

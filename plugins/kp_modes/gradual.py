@@ -12,9 +12,9 @@ from string import ascii_lowercase
 from pydantic import Field
 
 from kp_modes.growth import grow_reset
-from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.interfaces import ComponentConfig, TransferStrategy
 from kpcore.keypoints import KeypointSplit
-from kpcore.plans import Layout, NetworkSpec, Thaw, TransferPlan
+from kpcore.plans import NetworkSpec, Thaw, TransferPlan
 
 
 class Gradual(TransferStrategy):
@@ -42,14 +42,6 @@ class Gradual(TransferStrategy):
     def summary(self) -> str:
         """What tables call it."""
         return "Gradual unfreezing"
-
-    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """The network of the step before."""
-        return [Need(step - 1)]
-
-    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """The step's set on every stage."""
-        return Layout((split.steps[step].keypoints,) * stages[step])
 
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]

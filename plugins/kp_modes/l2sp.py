@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kp_modes.growth import grow_reset
-from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.interfaces import ComponentConfig, TransferStrategy
 from kpcore.keypoints import KeypointSplit
-from kpcore.plans import Layout, NetworkSpec, TransferPlan
+from kpcore.plans import NetworkSpec, TransferPlan
 
 
 class L2SP(TransferStrategy):
@@ -46,14 +46,6 @@ class L2SP(TransferStrategy):
     def summary(self) -> str:
         """What tables call it."""
         return "L2-SP"
-
-    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """The network of the step before."""
-        return [Need(step - 1)]
-
-    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """The step's set on every stage."""
-        return Layout((split.steps[step].keypoints,) * stages[step])
 
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]

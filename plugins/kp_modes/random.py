@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kpcore.interfaces import Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
-from kpcore.plans import Layout, NetworkSpec, TransferPlan, fresh_origins
+from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
 
 
 class Random(TransferStrategy):
@@ -23,10 +23,6 @@ class Random(TransferStrategy):
     def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
         """Nothing."""
         return []
-
-    def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
-        """The step's set on every stage."""
-        return Layout((split.steps[step].keypoints,) * stages[step])
 
     def plan(
         self, split: KeypointSplit, step: int, target: NetworkSpec, sources: Sequence[NetworkSpec]

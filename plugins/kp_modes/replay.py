@@ -14,7 +14,7 @@ from pydantic import Field
 from kp_modes.growth import grow, on_skeleton
 from kp_modes.pseudo_labels import PseudoLabels
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.interfaces import ComponentConfig, TransferStrategy
 from kpcore.keypoints import KeypointSet, KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
 
@@ -46,10 +46,6 @@ class Replay(TransferStrategy):
     def summary(self) -> str:
         """What tables call it."""
         return "Replay"
-
-    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """The network of the step before, to start from and to answer."""
-        return [Need(step - 1)]
 
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
         """What is known after this step on every stage, in the order of its skeleton.

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from kp_modes.growth import grow, grow_reset, new_stages, on_skeleton
-from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
+from kpcore.interfaces import ComponentConfig, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
 
@@ -47,20 +47,16 @@ class Transfer(TransferStrategy):
         """The paper's name for this row."""
         return "Transfer learning"
 
-    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
-        """The network of the step before."""
-        return [Need(step - 1)]
-
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
         """S2 on every stage, or the carried heads first where ``supervision = "s1"``.
 
         Raises:
             KpError: with ``s1`` the network does not grow at this step, so that no stage would learn S2.
         """
-        wanted = split.steps[step].keypoints
         if self.supervision == "s2" or step == 0:
-            return Layout((wanted,) * stages[step])
+            return super().layout(split, step, stages)
         carried = self.layout(split, step - 1, stages).heads
+        wanted = split.steps[step].keypoints
         return Layout(carried + (wanted,) * new_stages(len(carried), stages[step], "supervision = 's1'"))
 
     def plan(

@@ -55,7 +55,6 @@ def group(name: str) -> list[int]:
 
 JAW, BROW, NOSE, EYE, MOUTH = (group(name) for name in ("jaw", "brow", "nose", "eye", "mouth"))
 LOWER_LIP = places(name for name in FACES68.groups["mouth"] if "lower" in name)
-INNER_LOWER = places(["r_mouth_inner_lower", "mouth_inner_lower", "l_mouth_inner_lower"])
 
 
 def side_of(side: str, name: str) -> list[int]:
