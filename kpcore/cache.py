@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from kpcore.errors import KpError
 
-KINDS = ("jobs", "stores", "generated")
+KINDS = ("jobs", "stores", "generated", "digests")
 """Folders of the cache."""
 
 

@@ -21,6 +21,7 @@ class Recipe:
         name: as its plugin calls it.
         options: all of them, the defaults spelt out.
         plugin: name of the entry point that supplies it.
+        package: import package of that plugin.
         version: of the plugin's distribution.
         code: digest of the plugin's import package.
     """
@@ -28,6 +29,7 @@ class Recipe:
     name: str
     options: Mapping[str, Any]
     plugin: str
+    package: str
     version: str
     code: str
 
@@ -36,13 +38,18 @@ class Recipe:
         return {**vars(self), "options": dict(self.options)}
 
 
+def package_of(module: str) -> str:
+    """Return the top import package of an entry point's module."""
+    return module.partition(":")[0].partition(".")[0]
+
+
 def code_digest(module: str, distribution: Distribution | None) -> str:
     """Return the SHA-256 over the files of a module's top import package: their paths and the digest of each.
 
     An installed wheel has listed them in its RECORD; an editable install, or anything else, is read. Both give the same
     for equal files. What a plugin imports from other packages is not in it.
     """
-    package = module.partition(":")[0].partition(".")[0]
+    package = package_of(module)
     files = _recorded(package, distribution) or dict(_found(package))
     listed = "\n".join(f"{name} {digest}" for name, digest in sorted(files.items()))
     return hashlib.sha256(listed.encode()).hexdigest()

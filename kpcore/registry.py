@@ -13,7 +13,7 @@ import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
-from kpcore.recipes import Recipe, code_digest
+from kpcore.recipes import Recipe, code_digest, package_of
 
 if TYPE_CHECKING:
     import typer
@@ -223,7 +223,9 @@ class Registry:
 
     def _recipe(self, kind: str, name: str, config: BaseModel) -> Recipe:
         plugin = self.provider(kind, name)
-        return Recipe(name, config.model_dump(mode="json"), plugin.name, plugin.version, plugin.code)
+        return Recipe(
+            name, config.model_dump(mode="json"), plugin.name, package_of(plugin.module), plugin.version, plugin.code
+        )
 
     def provider(self, kind: str, name: str) -> Plugin:
         """Return the plugin that supplies this component."""

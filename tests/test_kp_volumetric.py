@@ -17,7 +17,7 @@ from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.network import build_network, describe
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
-from kpcore.trained.predictor import Evaluator
+from kpcore.trained.evaluator import Evaluator
 from kpcore.training.step import select_channels
 from kpcore.weights import execute
 
@@ -264,7 +264,7 @@ def test_the_flip_test_mirrors_along_x_and_swaps_whole_blocks_of_channels():
     evaluator = Evaluator(None, codec(), OneDevice(), 4)
     truth = [(3, 4, 1), (8, 2, 5), (12, 9, 6)]  # r_hand, head, l_hand
     mirrored = [(15 - x, y, z) for x, y, z in (truth[2], truth[1], truth[0])]  # the mirrored picture's own names
-    back = evaluator.unmirror(gaussian_logits(mirrored), FIGURE.all())
+    back = unmirror(gaussian_logits(mirrored), FIGURE.all(), evaluator.codec)
     np.testing.assert_allclose(back, gaussian_logits(truth), atol=1e-5)
 
 

@@ -20,7 +20,7 @@ from kpcore.interfaces import Backbone
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
 from kpcore.records.folder import JobFolder
-from kpcore.trained.predictor import Evaluator
+from kpcore.trained.evaluator import Evaluator
 from kpcore.training import loop
 from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device, available, choose_device
@@ -999,11 +999,11 @@ def test_unmirroring_swaps_partners_and_columns(narrow, codec, figure):
     evaluator = Evaluator(narrow, codec, CPU, 2)
     keypoints = figure.select(["l_hand", "head", "r_hand"])
     prediction = torch.arange(6.0).view(1, 3, 1, 2)
-    back = evaluator.unmirror(prediction, keypoints)
+    back = unmirror(prediction, keypoints, evaluator.codec)
     assert back.flatten().tolist() == [5, 4, 3, 2, 1, 0]
-    assert torch.equal(evaluator.unmirror(back, keypoints), prediction)
+    assert torch.equal(unmirror(back, keypoints, evaluator.codec), prediction)
 
 
 def test_a_flip_test_of_half_a_pair_is_refused(narrow, codec, figure):
     with pytest.raises(KpError, match="without its mirror partner"):
-        Evaluator(narrow, codec, CPU, 2).unmirror(torch.zeros(1, 2, 1, 1), figure.select(["l_hand", "head"]))
+        unmirror(torch.zeros(1, 2, 1, 1), figure.select(["l_hand", "head"]), codec)

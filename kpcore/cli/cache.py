@@ -33,6 +33,28 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     print_entries(found)
 
 
+@app.command("verify")
+def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check every file in the cache against its digest; exit code 1 where something is damaged.
+
+    Nothing is changed: what is damaged is set aside and made again by the next 'kp run' that needs it.
+    """
+    from kpcore.audit.verify import verify as verified
+
+    found = list(verified())
+    bad = [one for one in found if one.problem]
+    if as_json:
+        print_json({"entries": len(found), "damaged": [{**record(one.entry), "problem": one.problem} for one in bad]})
+    else:
+        lines = [f"{one.entry.kind}/{one.entry.key[:12]}  {one.entry.title}: {one.problem}" for one in bad]
+        total = sum(one.entry.size for one in found)
+        print_lines(
+            [*lines, f"{len(found)} entries, {size(total)}: {len(bad)} damaged, {len(found) - len(bad)} whole."]
+        )
+    if bad:
+        raise typer.Exit(1)
+
+
 @app.command("gc")
 def gc(
     older_than: Annotated[float, typer.Option(min=0, metavar="DAYS", help="Only what is older than this.")] = 0.0,

@@ -26,6 +26,8 @@ from kpcore.study.workshop import wanted_stores
 from kpcore.training.device import Device
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+NAMED = 4
+"""Jobs that one line names."""
 
 
 def print_header(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
@@ -46,6 +48,16 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     if missing := [store for store in wanted_stores(study) if not store.path.exists()]:
         count, needed = sum(store.people for store in missing), sum(store.size for store in missing)
         console.print(f"Crops to prepare: {count:,} people, {size(needed)} in {cache_dir()}", highlight=False)
+
+
+def print_reasons(console: Console, reasons: Mapping[str, str]) -> None:
+    """Say why jobs are trained again, those with one reason in one line."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        console.print(f"To be trained again: {shown}: {reason}", highlight=False)
 
 
 def described(data: StudyData) -> str:

@@ -23,6 +23,7 @@ def run(
         int | None,
         typer.Option(min=1, help="Trainings at once. [default: what cores and memory hold; 1 on a GPU]"),
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train everything again, whatever the cache has.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
@@ -35,6 +36,7 @@ def run(
     from kpcore.study.executors import local
     from kpcore.study.jobs import plan_jobs
     from kpcore.study.opening import open_study
+    from kpcore.study.reasons import reasons
     from kpcore.study.runner import run_study
     from kpcore.training.device import choose_device, jobs_at_once
 
@@ -47,13 +49,14 @@ def run(
     where = choose_device(device, settings.precision, settings.threads)
     at_once = jobs or jobs_at_once(where)
     plan_of_jobs = plan_jobs(study, where)
+    folder = out or Path("runs") / study.config.study.name
     display.print_header(console, study, plan_of_jobs, where, at_once)
+    display.print_reasons(console, reasons(plan_of_jobs, study.config.study.name, folder))
     if plan:
         display.print_plan(console, study, plan_of_jobs, where, at_once)
         return
-    folder = out or Path("runs") / study.config.study.name
     with display.Display(console, plan_of_jobs) as watcher:
-        results = run_study(study, plan_of_jobs, where, folder, watcher, local(at_once))
+        results = run_study(study, plan_of_jobs, where, folder, watcher, local(at_once), fresh=fresh)
     written = write_tables(results, folder)
     written += write_curves(results, display.histories(plan_of_jobs), folder)
     print_tables(results, console)

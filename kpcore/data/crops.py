@@ -119,6 +119,21 @@ def index_digest(key: str, side: int, digests: AnyArray, places: AnyArray | None
     return found.hexdigest()
 
 
+def crops_problem(path: Path) -> str:
+    """Return what is wrong with a store's file, of which every crop is read; "" where nothing is."""
+    try:
+        with h5py.File(path, "r") as file:
+            count, side = len(file["digests"]), int(file.attrs["side"])
+        damaged = read_crops(path, count, side, _nothing_to_mend, lambda row: None).damaged()
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        return " ".join(str(error).split())[:120]
+    return f"{len(damaged)} of {count} crops are damaged (first: row {damaged[0]})" if damaged else ""
+
+
+def _nothing_to_mend(row: int) -> AnyArray:
+    raise AssertionError(f"crop {row} is only looked at")
+
+
 def read_crops(path: Path, count: int, side: int, mend: Mend, told: Callable[[int], None]) -> Crops:
     """Open a store's crops, memory-mapped; what tells where they are is checked now, they themselves when first read.
 
@@ -205,6 +220,7 @@ class _Notes:
         if "digests" in file:  # a kill came between this and the file's name
             del file["digests"]
         file["digests"] = digests
+        file.attrs["side"] = side
         file.attrs["index"] = index_digest(key, side, digests, places)
 
 

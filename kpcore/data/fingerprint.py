@@ -121,7 +121,7 @@ def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
         with ThreadPoolExecutor(cores()) as pool:  # hashing leaves Python's lock alone
             found = dict(zip(missing, pool.map(lambda name: file_digest(folder / name), missing), strict=True))
         known |= {name: (now[name], digest) for name, digest in found.items()}
-        _remember(memo, known)
+        _remember(memo, folder, known)
     return {name: known[name][1] for name in names}
 
 
@@ -161,11 +161,12 @@ def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
         return {}
 
 
-def _remember(memo: Path, known: Mapping[str, tuple[list[int], str]]) -> None:
+def _remember(memo: Path, folder: Path, known: Mapping[str, tuple[list[int], str]]) -> None:
     """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
     limit = time.time_ns() - FRESH
     files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
-    text = json.dumps({"files": files, "digest": _digest(json.dumps(files).encode())})
+    title = f"digests of the images in {folder}"
+    text = json.dumps({"title": title, "files": files, "digest": _digest(json.dumps(files).encode())})
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
         replace_file(memo, text.encode())

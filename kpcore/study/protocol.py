@@ -22,6 +22,7 @@ from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.study.jobs import Job
 from kpcore.study.workshop import Workshop
+from kpcore.trained.model import Model, Score, component, heads_of, metadata
 from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.loop import Listener, Outcome, Task, Training
 from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
@@ -150,7 +151,7 @@ def save(
     """Predict the scored people and write the job's files; the manifest comes last."""
     for number, name in enumerate(job.datasets):
         predict(grown.network, shop, name, folder.predictions(number))
-    save_weights(folder.weights, grown.network, {"job": job.key})
+    save_weights(folder.weights, grown.network, metadata(described(job, shop, grown, outcome)))
     folder.write_history(outcome.history)
     folder.write_plan({**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
     folder.write_timing({**outcome.seconds, "at_epoch": outcome.at_epoch})
@@ -165,6 +166,31 @@ def save(
     )
     folder.write_result(result)
     folder.seal()
+
+
+def described(job: Job, shop: Workshop, grown: Grown, outcome: Outcome) -> Model:
+    """Return what the weights say of themselves."""
+    study = shop.study
+    skeletons, heads = heads_of(grown.network.layout)
+    return Model(
+        backbone=component(study.recipes["backbone"]),
+        codec=component(study.recipes["codec"]),
+        skeletons=skeletons,
+        heads=heads,
+        trained_on=job.keypoints.names,
+        resolution=study.config.training.resolution,
+        stride=study.backbone.stride,
+        mean=study.backbone.mean,
+        std=study.backbone.std,
+        data=study.data[job.dataset].label,
+        score=Score(
+            value=outcome.best,
+            convention=study.validation.convention,
+            higher_is_better=study.validation.higher_is_better,
+            people=len(shop.groups[job.dataset].validation.people),
+        ),
+        job=job.key,
+    )
 
 
 def predict(network: Network, shop: Workshop, dataset: str, path: Path) -> None:

@@ -17,7 +17,7 @@ from kpcore.errors import KpError
 from kpcore.samples import People
 from kpcore.study.data import StudyData
 from kpcore.study.study import Study
-from kpcore.trained.predictor import Evaluator
+from kpcore.trained.evaluator import Evaluator
 from kpcore.training.device import Device
 
 

@@ -1,78 +1,71 @@
-"""Evaluation: predict every person, average with the mirrored image, map back to source pixels."""
+"""From crops to points: a trained network, its codec and the flip test. It knows no store and no data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from kpcore.data.batches import evaluation_batches, input_affine
-from kpcore.data.geometry import apply, invert
-from kpcore.data.sampling import Sampler
 from kpcore.interfaces import Backbone, Codec
 from kpcore.keypoints import KeypointSet
 from kpcore.network import Network
-from kpcore.tensors import Float64Array
 from kpcore.training.compiling import uncompiled
 from kpcore.training.device import Device
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluator:
-    """What predicting needs besides network and people."""
+class Predictor:
+    """What predicting needs besides crops.
 
+    Args:
+        network: trained, on the device.
+        backbone: that it was built from: mean, std and stride.
+        codec: that it was trained with.
+        device: where it runs, in which precision.
+        flip_test: average with the prediction on the mirrored crop.
+    """
+
+    network: Network
     backbone: Backbone
     codec: Codec
     device: Device
-    batch_size: int
+    flip_test: bool
 
-    def predict(
-        self,
-        network: Network,
-        sampler: Sampler,
-        people: Sequence[int],
-        *,
-        flip_test: bool,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> tuple[Float64Array, Float64Array]:
-        """Predict with the last stage's head.
+    @property
+    def keypoints(self) -> KeypointSet:
+        """What is predicted: the last head's set, in its order."""
+        return self.network.layout.heads[-1]
+
+    def crops(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict crops (B, H, W, 3) uint8 RGB of a size that the backbone takes; returns as :meth:`inputs`."""
+        x = pixels.to(self.device.torch).permute(0, 3, 1, 2).float() / 255
+        shape = (1, 3, 1, 1)
+        mean, std = x.new_tensor(self.backbone.mean).view(shape), x.new_tensor(self.backbone.std).view(shape)
+        return self.inputs((x - mean) / std)
+
+    def inputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict network inputs (B, 3, H, W) float32, on the device.
 
         Returns:
-            Points (N, K, D) in source pixels and confidences (N, K), in the order of ``people``; K and its order are
-            the last head's set.
+            Points (B, K, D) in input pixels and confidences (B, K), float64 on the CPU; K is :attr:`keypoints`'.
         """
-        network.eval()
-        keypoints = network.layout.heads[-1]
-        points, confidences = [], []
-        for batch in evaluation_batches(sampler, people, self.batch_size):
-            images = batch.input(self.device.torch, self.backbone.mean, self.backbone.std)
-            prediction = self._forward(network, images, keypoints, flip_test)
-            decoded, confidence = self.codec.decode(prediction, self.backbone.stride)
-            there = decoded.cpu().double().numpy()
-            points.append(apply(invert(input_affine(sampler.store, batch.rows)), there))
-            confidences.append(confidence.cpu().double().numpy())
-            if progress is not None:
-                progress(sum(len(chunk) for chunk in points), len(people))
-        return np.concatenate(points), np.concatenate(confidences)
+        self.network.eval()
+        points, confidence = self.codec.decode(self._forward(images), self.backbone.stride)
+        return points.cpu().double(), confidence.cpu().double()
 
-    def _forward(self, network: Network, images: Tensor, keypoints: KeypointSet, flip_test: bool) -> Tensor:
+    def _forward(self, images: Tensor) -> Tensor:
         """Return the last prediction in float32; with the flip test, image and mirror go through as one batch."""
-        doubled = torch.cat([images, images.flip(3)]) if flip_test else images
+        doubled = torch.cat([images, images.flip(3)]) if self.flip_test else images
         with uncompiled(), torch.no_grad(), self.device.autocast():
-            prediction: Tensor = network(doubled.contiguous(memory_format=torch.channels_last))[-1].float()
-        if not flip_test:
+            prediction: Tensor = self.network(doubled.contiguous(memory_format=torch.channels_last))[-1].float()
+        if not self.flip_test:
             return prediction
         plain, mirrored = prediction.chunk(2)
-        return self.codec.merge(plain, self.unmirror(mirrored, keypoints))
+        return self.codec.merge(plain, unmirror(mirrored, self.keypoints, self.codec))
 
-    def unmirror(self, prediction: Tensor, keypoints: KeypointSet) -> Tensor:
-        """Mirror a prediction (B, C, h, w) along w and swap the channels of mirror partners."""
-        order = [
-            channel
-            for place in keypoints.flip_permutation
-            for channel in range(self.codec.channel_slice(place).start, self.codec.channel_slice(place).stop)
-        ]
-        return prediction.flip(3)[:, order]
+
+def unmirror(prediction: Tensor, keypoints: KeypointSet, codec: Codec) -> Tensor:
+    """Mirror a prediction (B, C, h, w) of these keypoints along w, and swap the channels of mirror partners."""
+    slices = [codec.channel_slice(place) for place in keypoints.flip_permutation]
+    return prediction.flip(3)[:, [channel for one in slices for channel in range(one.start, one.stop)]]
