@@ -18,6 +18,7 @@ from kpcore.network import build_network, describe
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 from kpcore.trained.evaluator import Evaluator
+from kpcore.trained.predictor import unmirror
 from kpcore.training.step import select_channels
 from kpcore.weights import execute
 

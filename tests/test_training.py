@@ -21,6 +21,7 @@ from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
 from kpcore.records.folder import JobFolder
 from kpcore.trained.evaluator import Evaluator
+from kpcore.trained.predictor import unmirror
 from kpcore.training import loop
 from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device, available, choose_device
