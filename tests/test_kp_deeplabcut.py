@@ -11,10 +11,10 @@ import pytest
 from kp_deeplabcut.crops import SMALLEST
 from kp_deeplabcut.csv_file import read_csv
 from kp_deeplabcut.dataset import DeepLabCut
-from kp_deeplabcut.generator import MiceGenerator
 from kp_deeplabcut.hdf_file import read_hdf
-from kp_deeplabcut.mouse import BODYPARTS
 from kp_deeplabcut.names import mirrors_by_name
+from kp_deeplabcut.synthetic.generator import MiceGenerator
+from kp_deeplabcut.synthetic.mouse import BODYPARTS
 
 from kpcore.errors import KpError
 from kpcore.registry import registry

@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kp_faces import aflw_info
-from kp_faces.aflw import Aflw
-from kp_faces.aflw_sqlite import LANDMARKS
-from kp_faces.cofw import Cofw
-from kp_faces.generator import FacesGenerator
-from kp_faces.ibug import ThreeHundredW
-from kp_faces.landmark_csv import parse_header
-from kp_faces.landmarks import Landmarks
-from kp_faces.pts import read_pts
+from kp_faces.readers import aflw_info
+from kp_faces.readers.aflw import Aflw
+from kp_faces.readers.aflw_sqlite import LANDMARKS
+from kp_faces.readers.cofw import Cofw
+from kp_faces.readers.ibug import ThreeHundredW
+from kp_faces.readers.landmark_csv import parse_header
+from kp_faces.readers.landmarks import Landmarks
+from kp_faces.readers.pts import read_pts
+from kp_faces.readers.wflw import Wflw
 from kp_faces.skeletons import AFLW19, COFW29, FACES68, GROUPS, SKELETONS, WFLW98, group_of
 from kp_faces.synthetic.front import Expression, draw_build, draw_expression, landmarks
+from kp_faces.synthetic.generator import FacesGenerator
 from kp_faces.synthetic.head import Head, landmarks_3d
 from kp_faces.synthetic.paint import LEFT, SCALE, TOP, paint
-from kp_faces.synthetic.portrait import rotation
+from kp_faces.synthetic.scene import rotation
 from kp_faces.synthetic.style import draw_style
-from kp_faces.wflw import Wflw
 from scipy.io import savemat
 
 from kpcore.audit.check import check_part
@@ -211,7 +211,7 @@ def test_a_header_with_published_names_gives_that_skeleton_in_its_order(tmp_path
 
 
 def test_other_names_give_mirrors_and_groups():
-    from kp_faces.landmark_csv import skeleton_of
+    from kp_faces.readers.landmark_csv import skeleton_of
 
     names = ["left_ear", "right_ear", "wing_r", "wing_l", "LeftEye_1", "RightEye_1", "tail", "r_only", "r_eye_outer"]
     header = parse_header(["image", *(f"{name}_{axis}" for name in names for axis in "xy")], "a.csv")
@@ -616,7 +616,7 @@ def test_cofw_reads_pixels_landmarks_and_occlusion(cofw):
 
 
 def test_cofw_does_not_open_pictures_for_a_fingerprint(cofw, monkeypatch):
-    monkeypatch.setattr("kp_faces.cofw_mat._picture", lambda *a: pytest.fail("a picture was read"))
+    monkeypatch.setattr("kp_faces.readers.cofw_mat._picture", lambda *a: pytest.fail("a picture was read"))
     dataset = build(Cofw, cofw)
     assert dataset.fingerprint("train") != dataset.fingerprint("valid")
     assert dataset.findings("train")

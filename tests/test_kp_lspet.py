@@ -11,7 +11,7 @@ import scipy.io
 from kp_lspet.dataset import CROP, SMALLEST, TORSO_SHARE, TRAINED, Lspet
 from kp_lspet.reader import LARGEST, read_joints
 from kp_lspet.skeleton import LSP, ORDER
-from kp_people.generator import PeopleGenerator
+from kp_people.synthetic.generator import PeopleGenerator
 
 from kpcore.errors import KpError
 from kpcore.registry import registry

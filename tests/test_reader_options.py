@@ -11,10 +11,10 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from kp_faces import aflw_info
-from kp_faces.aflw_sqlite import LANDMARKS
+from kp_faces.readers import aflw_info
+from kp_faces.readers.aflw_sqlite import LANDMARKS
 from kp_mpii.readers import matlab
-from kp_people.generator import PeopleGenerator
+from kp_people.synthetic.generator import PeopleGenerator
 from pydantic import ValidationError
 from scipy.io import savemat
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kp_people.scene import CROP_HEADS, Person
+from kp_people.synthetic.scene import CROP_HEADS, Person
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 HEAD_SHARE = 0.6

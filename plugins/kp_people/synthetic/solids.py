@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_people.camera import Camera
+from kp_people.synthetic.camera import Camera
 from kpcore.tensors import AnyArray, Float64Array, FloatArray
 
 _EPS = 1e-6

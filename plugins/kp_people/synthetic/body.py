@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_people.poses import Pose
 from kp_people.skeleton import NAMES
+from kp_people.synthetic.poses import Pose
 from kpcore.tensors import Float64Array
 
 # Shares of the stature (Drillis and Contini 1966, as in Winter, "Biomechanics and Motor Control of Human Movement",

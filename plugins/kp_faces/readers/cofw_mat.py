@@ -9,9 +9,9 @@ from typing import Any, overload
 import h5py
 import numpy as np
 
-from kp_faces.files import guarded
+from kp_faces.readers.files import guarded
+from kp_faces.readers.table import SHIFTED, Table, check_numbers, from_rows
 from kp_faces.skeletons import COFW29
-from kp_faces.table import SHIFTED, Table, check_numbers, from_rows
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
 from kpcore.tensors import HIDDEN, VISIBLE, Float64Array, ImageArray

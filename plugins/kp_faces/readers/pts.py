@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kp_faces.files import plain, read_text, to_number
+from kp_faces.readers.files import plain, read_text, to_number
 from kpcore.errors import KpError
 from kpcore.tensors import Float64Array
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from kp_faces.synthetic.portrait import Difficulty, draw_identity, draw_portrait
+from kp_faces.synthetic.layout import write_landmarks
+from kp_faces.synthetic.scene import Difficulty, draw_identity, draw_scene
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Generator
 from kpcore.tensors import Float64Array
@@ -57,16 +57,12 @@ class FacesGenerator(Generator):
 
         Every photograph is drawn from its own random numbers, so neither threads nor their number change it.
         """
-        total, done = sum(self.counts.values()), 0
+        total, before = sum(self.counts.values()), 0
         for part, count in self.counts.items():
             (folder / part).mkdir()
-            with (folder / f"{part}_frames_keypoints.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(["", *map(str, range(2 * 68))])
-                for name, points in self._draw(part, count, folder / part):
-                    writer.writerow([name, *(f"{value:.2f}" for value in points.ravel())])
-                    done += 1
-                    progress(done, total)
+            faces = self._draw(part, count, folder / part)
+            write_landmarks(folder, part, _told(faces, progress, before, total))
+            before += count
 
     def _draw(self, part: str, count: int, images: Path) -> Iterator[tuple[str, Float64Array]]:
         """Draw and write a part's photographs; yield name and landmarks (68, 2), in order."""
@@ -75,7 +71,7 @@ class FacesGenerator(Generator):
             who, picture = divmod(number, self.pictures)
             name = f"{part}_{who:05d}_{picture}.jpg"
             person = draw_identity(self._random(part, who, 0))
-            image, points = draw_portrait(self._random(part, who, picture + 1), person, self.difficulty)
+            image, points = draw_scene(self._random(part, who, picture + 1), person, self.difficulty)
             if not cv2.imwrite(str(images / name), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
                 raise KpError(f"{images / name}: cannot be written; is the disk full?")
             return name, points
@@ -86,3 +82,12 @@ class FacesGenerator(Generator):
     def _random(self, part: str, who: int, what: int) -> np.random.Generator:
         seeds = [self.seed, PARTS.index(part), who, what]
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
+
+
+def _told(
+    faces: Iterator[tuple[str, Float64Array]], progress: Callable[[int, int], None], before: int, total: int
+) -> Iterator[tuple[str, Float64Array]]:
+    """Pass faces on, and say how many there have been, of all parts."""
+    for done, face in enumerate(faces, before + 1):
+        yield face
+        progress(done, total)

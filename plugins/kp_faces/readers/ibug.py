@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kp_faces.faces import Faces
-from kp_faces.files import existing_root
-from kp_faces.pts import read_pts
+from kp_faces.readers.faces import Faces
+from kp_faces.readers.files import existing_root
+from kp_faces.readers.pts import read_pts
+from kp_faces.readers.table import SHIFTED, Table, check_numbers, from_rows
 from kp_faces.skeletons import FACES68
-from kp_faces.table import SHIFTED, Table, check_numbers, from_rows
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from kp_people.layout import Row, write_annotation, write_truth
-from kp_people.lsp_layout import lsp_name, write_joints
-from kp_people.scene import Difficulty, Person, draw_scene
+from kp_people.synthetic.layout import Row, write_annotation, write_truth
+from kp_people.synthetic.lsp_layout import lsp_name, write_joints
+from kp_people.synthetic.scene import Difficulty, Person, draw_scene
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Generator
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_people.body import SIDES, Body, Frame, articulate, draw_body, keypoints, turn_x, turn_z
-from kp_people.camera import Camera
-from kp_people.outfit import Outfit, draw_outfit
-from kp_people.poses import Pose, draw_pose
-from kp_people.solids import Paint, Solid
+from kp_people.synthetic.body import SIDES, Body, Frame, articulate, draw_body, keypoints, turn_x, turn_z
+from kp_people.synthetic.camera import Camera
+from kp_people.synthetic.outfit import Outfit, draw_outfit
+from kp_people.synthetic.poses import Pose, draw_pose
+from kp_people.synthetic.solids import Paint, Solid
 from kpcore.tensors import Float64Array
 
 _ROUND = (1.0, 1.0, 1.0)

@@ -9,10 +9,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kp_faces.faces import Faces
-from kp_faces.files import existing_root, image_name, read_text, to_number
+from kp_faces.readers.faces import Faces
+from kp_faces.readers.files import existing_root, image_name, read_text, to_number
+from kp_faces.readers.table import Table, check_numbers, from_rows
 from kp_faces.skeletons import WFLW98
-from kp_faces.table import Table, check_numbers, from_rows
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton

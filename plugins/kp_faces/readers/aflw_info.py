@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
-from kp_faces.files import guarded, image_name
+from kp_faces.readers.files import guarded, image_name
+from kp_faces.readers.table import Table, check_numbers, from_rows
 from kp_faces.skeletons import AFLW19
-from kp_faces.table import Table, check_numbers, from_rows
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, AnyArray, Float64Array

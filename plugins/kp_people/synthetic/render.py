@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_people.camera import Camera
-from kp_people.solids import Hits, Solid, albedo, strike
+from kp_people.synthetic.camera import Camera
+from kp_people.synthetic.solids import Hits, Solid, albedo, strike
 from kpcore.tensors import AnyArray, Float64Array, FloatArray
 
 _GROW = 0.5

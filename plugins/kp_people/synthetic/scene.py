@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_people.backdrop import cast_shadow, draw_backdrop, occlude, photograph
-from kp_people.camera import Camera, draw_rotation, draw_view
-from kp_people.figure import FLESH, Figure, draw_figure, head_box
-from kp_people.render import Canvas, Light
 from kp_people.skeleton import NAMES, skeleton
+from kp_people.synthetic.backdrop import cast_shadow, draw_backdrop, occlude, photograph
+from kp_people.synthetic.camera import Camera, draw_rotation, draw_view
+from kp_people.synthetic.figure import FLESH, Figure, draw_figure, head_box
+from kp_people.synthetic.render import Canvas, Light
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, Float64Array, ImageArray, StateArray
 
 HEAD_MARGIN = 0.08

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from kp_people.solids import Paint
+from kp_people.synthetic.solids import Paint
 
 Colour = tuple[float, float, float]
 Layer = tuple[str, tuple[float, ...], Colour]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from kp_people.scene import Person
 from kp_people.skeleton import NAMES
+from kp_people.synthetic.scene import Person
 from kpcore.tensors import UNLABELLED
 
 ORDER = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kp_faces.files import digest
-from kp_faces.table import Length, Table, file_sizes, lengths, samples_of
+from kp_faces.readers.files import digest
+from kp_faces.readers.table import Length, Table, file_sizes, lengths, samples_of
 from kpcore.cache import content_key
 from kpcore.errors import unknown
 from kpcore.interfaces import Finding

@@ -53,9 +53,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     return Identity(draw_build(rng), draw_style(rng), float(np.clip(rng.normal(0.27, 0.045), 0.16, 0.4)))
 
 
-def draw_portrait(
-    rng: np.random.Generator, person: Identity, difficulty: Difficulty
-) -> tuple[ImageArray, Float64Array]:
+def draw_scene(rng: np.random.Generator, person: Identity, difficulty: Difficulty) -> tuple[ImageArray, Float64Array]:
     """Photograph a person.
 
     Returns:

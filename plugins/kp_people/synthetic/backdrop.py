@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from kp_people.render import Canvas
+from kp_people.synthetic.render import Canvas
 from kpcore.tensors import FloatArray, ImageArray
 
 

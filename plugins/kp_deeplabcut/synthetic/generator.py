@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from kp_deeplabcut.drawing import draw_frame
-from kp_deeplabcut.mouse import BODYPARTS, HEIGHT, WIDTH, draw_mouse
+from kp_deeplabcut.synthetic.layout import FRAMES, Cells, write_labels
+from kp_deeplabcut.synthetic.mouse import BODYPARTS, HEIGHT, WIDTH, draw_mouse
+from kp_deeplabcut.synthetic.scene import draw_scene
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Generator
 
-SCORER = "kptransfer"
 _FORGOTTEN = 0.04
 """Share of the visible bodyparts that nobody labelled, beside those out of the picture or not there."""
 
@@ -45,32 +44,31 @@ class MiceGenerator(Generator):
 
         Every frame is drawn from its own random numbers.
         """
-        (folder / "labeled-data" / "mice").mkdir(parents=True)
-        with (folder / f"CollectedData_{SCORER}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["scorer", *[SCORER] * (2 * len(BODYPARTS))])
-            writer.writerow(["bodyparts", *(name for name in BODYPARTS for _ in "xy")])
-            writer.writerow(["coords", *"xy" * len(BODYPARTS)])
-            for number in range(self.frames):
-                name = f"labeled-data/mice/img{number:05d}.png"
-                writer.writerow([name, *self._frame(folder / name, number)])
-                progress(number + 1, self.frames)
+        (folder / FRAMES).mkdir(parents=True)
+        write_labels(folder, self._draw(folder, progress))
 
-    def _frame(self, path: Path, number: int) -> list[str]:
+    def _draw(self, folder: Path, progress: Callable[[int, int], None]) -> Iterator[tuple[str, list[Cells]]]:
+        """Draw and write the frames; yield names and cells."""
+        for number in range(self.frames):
+            name = f"{FRAMES}/img{number:05d}.png"
+            yield name, self._frame(folder / name, number)
+            progress(number + 1, self.frames)
+
+    def _frame(self, path: Path, number: int) -> list[Cells]:
         """Draw and write a frame; return its cells."""
         random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, number])))
         mouse = draw_mouse(random)
-        image = draw_frame(random, mouse, self.size)
+        image = draw_scene(random, mouse, self.size)
         if not cv2.imwrite(str(path), image):
             raise KpError(f"{path}: cannot be written; is the disk full?")
         points = mouse.points()
         forgotten = random.random(len(BODYPARTS)) < _FORGOTTEN
-        cells: list[str] = []
-        for name, skipped in zip(BODYPARTS, forgotten, strict=True):
-            cells.extend(self._cells(None if skipped else points.get(name)))
-        return cells
+        return [
+            self._cells(None if skipped else points.get(name))
+            for name, skipped in zip(BODYPARTS, forgotten, strict=True)
+        ]
 
-    def _cells(self, point: tuple[float, float] | None) -> tuple[str, str]:
+    def _cells(self, point: tuple[float, float] | None) -> Cells:
         """Return x and y in pixels of the frame; empty where there is no point, or it is out of the picture."""
         if point is None or not (0 <= point[0] < WIDTH and 0 <= point[1] < HEIGHT):
             return "", ""

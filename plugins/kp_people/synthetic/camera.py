@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_people.body import turn_x, turn_y, turn_z
+from kp_people.synthetic.body import turn_x, turn_y, turn_z
 from kpcore.tensors import Float64Array
 
 FACING = np.diag([1.0, -1.0, -1.0])

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from kp_faces import aflw_info, aflw_sqlite
-from kp_faces.faces import Faces
-from kp_faces.files import existing_root
+from kp_faces.readers import aflw_info, aflw_sqlite
+from kp_faces.readers.faces import Faces
+from kp_faces.readers.files import existing_root
+from kp_faces.readers.table import Table
+from kp_faces.readers.table import held_out as drawn
 from kp_faces.skeletons import AFLW19
-from kp_faces.table import Table
-from kp_faces.table import held_out as drawn
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton

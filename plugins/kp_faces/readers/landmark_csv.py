@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kp_faces.files import guarded, image_name, plain, read_text, to_number
+from kp_faces.readers.files import guarded, image_name, plain, read_text, to_number
+from kp_faces.readers.table import Table, check_numbers, from_rows
 from kp_faces.skeletons import FACES68, SKELETONS, group_of
-from kp_faces.table import Table, check_numbers, from_rows
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array, StateArray

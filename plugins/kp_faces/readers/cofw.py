@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kp_faces.cofw_mat import KIND, check, read
-from kp_faces.faces import Faces
-from kp_faces.files import existing_root
+from kp_faces.readers.cofw_mat import KIND, check, read
+from kp_faces.readers.faces import Faces
+from kp_faces.readers.files import existing_root
+from kp_faces.readers.table import Table
 from kp_faces.skeletons import COFW29
-from kp_faces.table import Table
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
-from kp_deeplabcut.mouse import HEIGHT, ROD, SEAM, WIDTH, Mouse, wheel
+from kp_deeplabcut.synthetic.mouse import HEIGHT, ROD, SEAM, WIDTH, Mouse, wheel
+from kp_deeplabcut.synthetic.render import Canvas
 from kpcore.tensors import AnyArray, Float64Array
 
-FINE = 16
-"""OpenCV takes places in sixteenths of a pixel (``shift = 4``)."""
 
-
-class Canvas:
-    """A grey picture drawn on in the mouse's units.
-
-    Args:
-        scale: pixels per unit.
-    """
-
-    def __init__(self, scale: float) -> None:
-        self.scale = scale
-        self.pixels: Float64Array = np.zeros((round(HEIGHT * scale), round(WIDTH * scale)), np.float32)
-
-    def place(self, x: float, y: float) -> tuple[int, int]:
-        """Return a place in OpenCV's sixteenths; pixel centres lie at integers in units and pixels alike."""
-        return round(((x + 0.5) * self.scale - 0.5) * FINE), round(((y + 0.5) * self.scale - 0.5) * FINE)
-
-    def line(self, points: Sequence[tuple[float, float]], width: float, light: float) -> None:
-        """Draw a line through points."""
-        places = np.array([self.place(x, y) for x, y in points], np.int32)
-        cv2.polylines(self.pixels, [places], False, light, max(1, round(width * self.scale)), cv2.LINE_AA, 4)
-
-    def blob(self, at: tuple[float, float], radii: tuple[float, float], light: float, turn: float = 0.0) -> None:
-        """Fill an ellipse, turned by so many degrees."""
-        axes = (max(1, round(radii[0] * self.scale * FINE)), max(1, round(radii[1] * self.scale * FINE)))
-        cv2.ellipse(self.pixels, self.place(*at), axes, turn, 0, 360, light, -1, cv2.LINE_AA, 4)
-
-
-def draw_frame(random: np.random.Generator, mouse: Mouse, size: int) -> AnyArray:
+def draw_scene(random: np.random.Generator, mouse: Mouse, size: int) -> AnyArray:
     """Return the frame, (H, size) uint8 grey: drawn at twice its size, blurred a little, noisy, under random light."""
     height = round(size * HEIGHT / WIDTH)
     canvas = Canvas(2 * size / WIDTH)
