@@ -11,13 +11,13 @@ from pydantic import Field
 
 from kp_faces.readers import aflw_info, aflw_sqlite
 from kp_faces.readers.faces import Faces
-from kp_faces.readers.files import existing_root
 from kp_faces.readers.table import Table
-from kp_faces.readers.table import held_out as drawn
 from kp_faces.skeletons import AFLW19
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.held_out import held_out
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import AnyArray
 
@@ -130,7 +130,7 @@ class Aflw(Dataset):
         if self._kind == "info":
             return aflw_info.read(self._file, images)
         table = aflw_sqlite.read(self._file, images)
-        return table, drawn(table.image_ids, self._held_out)
+        return table, held_out(table.image_ids, self._held_out)
 
 
 def find(root: Path, annotations: str | None) -> tuple[str, Path]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
-from kp_faces.readers.files import guarded, image_name
 from kp_faces.readers.table import Table, check_numbers, from_rows
 from kp_faces.skeletons import AFLW19
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
+from kpcore.reading.matlab import load
+from kpcore.reading.paths import image_path
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, AnyArray, Float64Array
 
 KIND = "AFLWinfo_release.mat"
 POINTS = len(AFLW19.names)
 TRAIN = 20_000
 """Faces, in the order of ``ra``, that are trained on; the others (4,386) are scored."""
-PROBE = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], appendmat=False)"
 
 
 def read(path: Path, images: Path) -> tuple[Table, AnyArray]:
@@ -37,7 +34,7 @@ def read(path: Path, images: Path) -> tuple[Table, AnyArray]:
     Raises:
         KpError: the file is damaged, or a variable is missing or of another shape.
     """
-    fields = _load(path)
+    fields = load(path, KIND)
     count = len(np.atleast_2d(_field(fields, "data", path)))
     marks = _numbers(fields, "data", (count, 2 * POINTS), path)
     seen = _numbers(fields, "mask_new", (count, POINTS), path) > 0
@@ -53,20 +50,6 @@ def read(path: Path, images: Path) -> tuple[Table, AnyArray]:
     )  # fmt: skip
     note = Finding("note", "landmarks that mask_new calls invisible are read as hidden", int((state == HIDDEN).sum()))
     return table.noting(note), _scored(_field(fields, "ra", path), count, path)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    with guarded(path, KIND):
-        path.stat()
-        if not survivable(path):
-            raise KpError(f"{path}: is damaged so badly that reading it crashes; download it again")
-        return dict(loadmat(path, appendmat=False))
-
-
-def survivable(path: Path) -> bool:
-    """Whether scipy comes back from this file, tried in a process of its own: damage can crash the interpreter."""
-    tried = subprocess.run([sys.executable, "-P", "-c", PROBE, str(path)], capture_output=True, check=False)
-    return tried.returncode in (0, 1)
 
 
 def _field(fields: dict[str, Any], name: str, path: Path) -> AnyArray:
@@ -87,7 +70,7 @@ def _names(cells: AnyArray, count: int, path: Path) -> list[str]:
         raise KpError(f"{path}: 'nameList' has shape {cells.shape} of {cells.dtype}; expected {count} cells of text")
     texts = [np.asarray(cell).ravel() for cell in cells.ravel()]
     return [
-        image_name(str(text[0]) if text.dtype.kind == "U" and len(text) else "", f"{path}, nameList, row {row}")
+        image_path(str(text[0]) if text.dtype.kind == "U" and len(text) else "", f"{path}, nameList, row {row}")
         for row, text in enumerate(texts)
     ]
 

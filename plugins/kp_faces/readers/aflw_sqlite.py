@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from kp_faces.readers.files import guarded, image_name, plain
 from kp_faces.readers.table import Table, check_numbers, from_rows
+from kp_faces.readers.values import plain
 from kp_faces.skeletons import AFLW19, mirror_of
 from kpcore.errors import KpError, unknown
+from kpcore.reading.opening import guarded
+from kpcore.reading.paths import image_path
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 KIND = "AFLW's database aflw.sqlite"
@@ -144,4 +146,4 @@ def _number(value: Any, where: str) -> float:
 def _name(files: dict[Any, str], file: Any, path: Path, row: int) -> str:
     if file not in files:
         raise KpError(f"{path}, row {row} of Faces: FaceImages has no picture {plain(str(file))}; download it again")
-    return image_name(files[file], f"{path}, FaceImages")
+    return image_path(files[file], f"{path}, FaceImages")

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from kp_faces.readers.cofw_mat import KIND, check, read
 from kp_faces.readers.faces import Faces
-from kp_faces.readers.files import existing_root
 from kp_faces.readers.table import Table
 from kp_faces.skeletons import COFW29
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
 FILES = {"train": "COFW_train_color.mat", "valid": "COFW_test_color.mat"}

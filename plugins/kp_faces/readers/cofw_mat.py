@@ -9,11 +9,11 @@ from typing import Any, overload
 import h5py
 import numpy as np
 
-from kp_faces.readers.files import guarded
 from kp_faces.readers.table import SHIFTED, Table, check_numbers, from_rows
 from kp_faces.skeletons import COFW29
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
+from kpcore.reading import hdf5
 from kpcore.tensors import HIDDEN, VISIBLE, Float64Array, ImageArray
 
 KIND = "COFW's .mat file, version 7.3"
@@ -49,7 +49,7 @@ class Pictures(Sequence[ImageArray]):
     def __getitem__(self, place: int | slice) -> ImageArray | Sequence[ImageArray]:
         """Return a picture (H, W, 3) uint8 RGB."""
         if not self._read:
-            with guarded(self._path, KIND), h5py.File(self._path, "r") as file:
+            with hdf5.opened(self._path, KIND) as file:
                 cells = _cells(file, self._field, self._path)
                 self._read = [_picture(file, cell, self._path, row) for row, cell in enumerate(cells)]
         return self._read[place]
@@ -65,7 +65,7 @@ def read(path: Path, ending: str) -> Table:
     Raises:
         KpError: it is damaged, or a variable is missing or of another shape.
     """
-    with guarded(path, KIND), h5py.File(path, "r") as file:
+    with hdf5.opened(path, KIND) as file:
         count = len(_cells(file, f"Is{ending}", path))
         marks = _numbers(file, f"phis{ending}", (3 * POINTS, count), path).T
         boxes = _numbers(file, f"bboxes{ending}", (4, count), path).T
@@ -83,21 +83,16 @@ def read(path: Path, ending: str) -> Table:
 
 def check(path: Path, ending: str) -> None:
     """Refuse a file without the variables; raises KpError."""
-    with guarded(path, KIND), h5py.File(path, "r") as file:
+    with hdf5.opened(path, KIND) as file:
         for name in ("Is", "phis", "bboxes"):
             _own(file, f"{name}{ending}", path)
 
 
-def _own(file: h5py.File, name: str, path: Path) -> Any:
-    """Return a variable that lies in this very file: a link could lead to any other."""
+def _own(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     if name not in file:
         raise unknown("variable", name, [key for key in file if not key.startswith("#")], where=str(path))
-    found = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    return _plain(found, path, name)
-
-
-def _plain(found: Any, path: Path, name: str) -> Any:
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+    found = hdf5.own(file, name, path)
+    if found is None:
         raise KpError(f"{path}: '{name}' is no plain variable; download the file again")
     return found
 
@@ -120,7 +115,10 @@ def _numbers(file: h5py.File, name: str, shape: tuple[int, int], path: Path) -> 
 
 def _picture(file: h5py.File, cell: Any, path: Path, row: int) -> ImageArray:
     """Return a picture; Matlab's axes are in reverse order in the file, and a grey one has two."""
-    found = _plain(file[cell] if cell else None, path, f"picture {row}")
+    found = file[cell] if cell else None
+    if not isinstance(found, h5py.Dataset):
+        raise KpError(f"{path}: 'picture {row}' is no plain variable; download the file again")
+    hdf5.plain(found, f"picture {row}", path)
     if found.dtype != np.uint8 or found.ndim not in (2, 3) or not 0 < found.size <= LARGEST:
         raise KpError(f"{path}, row {row}: picture has shape {found.shape} of {found.dtype}; expected bytes")
     pixels = np.asarray(found[()]).T

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kp_faces.readers.files import digest
 from kp_faces.readers.table import Length, Table, file_sizes, lengths, samples_of
 from kpcore.cache import content_key
 from kpcore.errors import unknown
 from kpcore.interfaces import Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.opening import guarded
 from kpcore.samples import Sample
 
 FORMAT = 1
@@ -79,7 +80,12 @@ class Faces:
                 "skeleton": [[point.name, point.mirror] for point in self.skeleton.keypoints],
                 "crop": self.factor,
                 "settings": dict(self.settings),
-                "annotation": [digest(path, self.kind) for path in self.files(part)],
+                "annotation": [_digest(path, self.kind) for path in self.files(part)],
                 "images": file_sizes(table),
             }
         )
+
+
+def _digest(path: Path, kind: str) -> str:
+    with guarded(path, kind), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

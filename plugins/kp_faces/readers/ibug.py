@@ -10,13 +10,13 @@ import numpy as np
 from pydantic import Field
 
 from kp_faces.readers.faces import Faces
-from kp_faces.readers.files import existing_root
 from kp_faces.readers.pts import read_pts
 from kp_faces.readers.table import SHIFTED, Table, check_numbers, from_rows
 from kp_faces.skeletons import FACES68
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import VISIBLE
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from kp_faces.readers.files import guarded, image_name, plain, read_text, to_number
 from kp_faces.readers.table import Table, check_numbers, from_rows
+from kp_faces.readers.values import plain, to_number
 from kp_faces.skeletons import FACES68, SKELETONS, group_of
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.reading.csv_rows import csv_rows
+from kpcore.reading.paths import image_path
+from kpcore.reading.sides import mirror_partners, shared_name
+from kpcore.reading.skeletons import sided_keypoints
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array, StateArray
 
 KIND = "a landmark CSV (image name, then x and y of every landmark)"
@@ -23,9 +26,6 @@ MISSING = ("", "nan", "na", "null", "none")
 """What a cell without a number holds, in lower case."""
 _NUMBERED = re.compile(r"([xy])[_ ]?(\d{1,4})", re.IGNORECASE)
 _NAMED = re.compile(r"(.*\S)[_ .-]([xy])", re.IGNORECASE)
-_SWAPPED = {"r": "l", "right": "left", "R": "L", "Right": "Left", "RIGHT": "LEFT"}
-OTHER_SIDE = _SWAPPED | {right: left for left, right in _SWAPPED.items()}
-_WORD = re.compile(r"(?:Left|Right)(?=[A-Z])|[^_]+")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def read_header(path: Path) -> Header:
     Raises:
         KpError: it is not of this format.
     """
-    for _, cells in _lines(path, rows=1):
+    for _, cells in csv_rows(path, KIND):
         return parse_header(cells, path)
     raise KpError(f"{path}: is empty; expected {KIND}")
 
@@ -140,20 +140,14 @@ def skeleton_of(header: Header, named: str | None, path: Path) -> tuple[Skeleton
         if set(skeleton.names) == set(header.names):
             places: Mapping[str, tuple[int, int]] = dict(zip(header.names, header.columns, strict=True))
             return skeleton, Header(header.cells, skeleton.names, tuple(places[name] for name in skeleton.names))
-    return Skeleton("landmarks", tuple(_keypoint(name, header.names) for name in header.names)), header
+    return Skeleton("landmarks", sided_keypoints(header.names, _groups(header.names))), header
 
 
-def _keypoint(name: str, names: Sequence[str]) -> Keypoint:
-    """Name the partner: the landmark whose name differs in exactly one word for a side, as in left_eye or EyeLeft_1."""
-    words = list(_WORD.finditer(name))
-    sides = [match for match in words if match[0] in OTHER_SIDE]
-    if len(sides) != 1:
-        return Keypoint(name, group=group_of(name))
-    (side,) = sides
-    partner = name[: side.start()] + OTHER_SIDE[side[0]] + name[side.end() :]
-    plain_name = re.sub(r"_*\d+$", "", (name[: side.start()] + name[side.end() :]).strip("_").replace("__", "_"))
-    known = partner in names
-    return Keypoint(name, partner if known else None, group_of(name) or (plain_name if known else "") or name)
+def _groups(names: Sequence[str]) -> dict[str, str]:
+    """Return name -> group: this vocabulary's; else what a pair shares, without the number that ends it."""
+    shared = {name: shared_name(name, partner) for name, partner in mirror_partners(names).items() if partner}
+    plain_names = {name: re.sub(r"_*\d+$", "", both) for name, both in shared.items()}
+    return {name: group for name in names if (group := group_of(name) or plain_names.get(name))}
 
 
 def read(path: Path, images: Path, folder: str, header: Header) -> Table:
@@ -170,12 +164,10 @@ def read(path: Path, images: Path, folder: str, header: Header) -> Table:
     """
     names: list[str] = []
     points: list[list[float]] = []
-    for line, cells in _lines(path):
-        if line == 1:
-            continue
+    for line, cells in islice(csv_rows(path, KIND), 1, None):
         if len(cells) != len(header.cells):
             raise KpError(f"{path}, line {line}: has {len(cells)} cells; the header has {len(header.cells)}")
-        names.append(image_name(cells[0], f"{path}, line {line}"))
+        names.append(image_path(cells[0], f"{path}, line {line}"))
         points.append([_cell(cells, column, header, path, line) for pair in header.columns for column in pair])
     found = np.array(points, np.float64).reshape(len(names), len(header.columns), 2)
     state = _states(found, header, path)
@@ -200,17 +192,3 @@ def _states(points: Float64Array, header: Header, path: Path) -> StateArray:
         column = header.cells[header.columns[place][int(missing[row, place, 1])]]
         raise KpError(f"{path}, row {row}: column {plain(column)} has one coordinate without the other; mend the row")
     return np.where(missing[..., 0], UNLABELLED, VISIBLE).astype(np.uint8)
-
-
-def _lines(path: Path, rows: int | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of rows that are not empty."""
-    text = read_text(path, KIND)
-    with guarded(path, KIND):
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        found = 0
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                found += 1
-                yield reader.line_num if found > 1 else 1, cells
-            if found == rows:
-                return

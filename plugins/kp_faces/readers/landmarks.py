@@ -12,13 +12,13 @@ from pydantic import Field
 
 from kp_faces.readers import landmark_csv
 from kp_faces.readers.faces import Faces
-from kp_faces.readers.files import existing_root
 from kp_faces.readers.table import Table
-from kp_faces.readers.table import held_out as drawn
 from kp_faces.skeletons import CORNERS
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.held_out import held_out
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
 WORDS = {"train": ("training", "train"), "valid": ("validation", "valid", "val"), "test": ("test", "testing")}
@@ -141,7 +141,7 @@ class Landmarks(Dataset):
         table = landmark_csv.read(source.file, source.images, source.images.name, self._headers[name])
         if "valid" in self._sources:
             return table
-        held = drawn(table.image_ids, self._held_out)
+        held = held_out(table.image_ids, self._held_out)
         note = Finding("note", f"no validation or test CSV: {self._held_out:g} of the images held out by name hash")
         return table.where(held if part == "valid" else ~held, note)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kp_faces.readers.files import plain, read_text, to_number
+from kp_faces.readers.values import plain, to_number
 from kpcore.errors import KpError
+from kpcore.reading.opening import read_text
 from kpcore.tensors import Float64Array
 
 KIND = "a .pts file of landmarks"

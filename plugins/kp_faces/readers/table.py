@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +111,6 @@ def check_numbers(points: Float64Array, state: StateArray, where: str) -> None:
     if wrong.any():
         value = points[wrong][0].tolist()
         raise KpError(f"{where}: a landmark at {value} can be no pixel of a picture; mend the annotation")
-
-
-def held_out(names: Sequence[str], share: float) -> AnyArray:
-    """Return (N,) bool: the name, hashed to [0, 1), is below the share; an image's faces stay together."""
-    drawn = {name: int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in set(names)}
-    return np.array([drawn[name] < share for name in names], bool)
 
 
 def point_boxes(points: Float64Array, state: StateArray) -> Float64Array:

@@ -10,12 +10,15 @@ import numpy as np
 from pydantic import Field
 
 from kp_faces.readers.faces import Faces
-from kp_faces.readers.files import existing_root, image_name, read_text, to_number
 from kp_faces.readers.table import Table, check_numbers, from_rows
+from kp_faces.readers.values import to_number
 from kp_faces.skeletons import WFLW98
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.opening import read_text
+from kpcore.reading.paths import image_path
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import VISIBLE, Float64Array
 
@@ -155,4 +158,4 @@ def _line(line: str, where: str) -> tuple[str, list[float]]:
     words = line.split(None, FIELDS - 1)
     if len(words) != FIELDS or len(words[-1].split()) != 1:
         raise KpError(f"{where}: has {len(line.split())} fields; expected {FIELDS}: 98 x and y, box, 6 flags, name")
-    return image_name(words[-1], where), [to_number(word, where) for word in words[:-1]]
+    return image_path(words[-1], where), [to_number(word, where) for word in words[:-1]]

@@ -1,0 +1,28 @@
+"""CSV files: commas, semicolons or tabs, in UTF-8, quoted as spreadsheets do."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from kpcore.reading.opening import guarded, read_text
+
+SEPARATORS = ",;\t"
+
+
+def csv_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, cells) of the rows that are not empty; cells without white space around them.
+
+    The separator is the one that the first line has most of. A row's line is the one it ends on, counted from 1.
+
+    Raises:
+        KpError: as :func:`kpcore.reading.opening.read_text`, or a quote is left open.
+    """
+    text = read_text(path, kind)
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    with guarded(path, kind):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    yield from ((line, cells) for line, cells in rows if any(cells))
