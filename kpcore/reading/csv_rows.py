@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from kpcore.reading.opening import guarded, read_text
+from kpcore.reading.opening import read_text, unreadable
 
 SEPARATORS = ",;\t"
 
@@ -22,7 +22,10 @@ def csv_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
     """
     text = read_text(path, kind)
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
-    with guarded(path, kind):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    yield from ((line, cells) for line, cells in rows if any(cells))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for row in reader:
+            if any(cells := [cell.strip() for cell in row]):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise unreadable(path, kind, error) from error

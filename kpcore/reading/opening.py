@@ -41,10 +41,15 @@ def guarded(path: Path, kind: str) -> Iterator[None]:
     except PermissionError as error:
         raise KpError(f"{path}: may not be read (permission denied); expected {kind}") from error
     except Exception as error:  # parsers of binary files raise anything on damaged input
-        raise KpError(
-            f"{path}: cannot be read as {kind} ({type(error).__name__}: {one_line(error)});"
-            " it may be truncated or of another kind: download or write it again"
-        ) from error
+        raise unreadable(path, kind, error) from error
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> KpError:
+    """Return the error for a file that a parser refuses."""
+    return KpError(
+        f"{path}: cannot be read as {kind} ({type(error).__name__}: {one_line(error)});"
+        " it may be truncated or of another kind: download or write it again"
+    )
 
 
 def one_line(error: Exception, longest: int = 200) -> str:
