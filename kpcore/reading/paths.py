@@ -46,7 +46,7 @@ def plain_name(value: object, where: str) -> str:
 
 
 def _stays_below(name: str) -> bool:
-    if not name.isprintable() or ":" in name or len(name.encode(errors="replace")) > LONGEST:
+    if not name.isprintable() or ":" in name or len(name.encode()) > LONGEST:
         return False
     parts = name.split("/")
     return not {"", ".", ".."} & set(parts) and all(len(part.encode()) <= LONGEST_PART for part in parts)
