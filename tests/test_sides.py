@@ -68,7 +68,7 @@ SCHEMES = {
     ),
     "quadruped, capitals": ([("LF", "RF"), ("LH", "RH")], ["T"]),
     "quadruped, capitals and paws": ([("LH_paw", "RH_paw"), ("LF_paw", "RF_paw"), ("pawLM", "pawRM")], ["belly"]),
-    "quadruped, the side second": ([("FL", "FR"), ("RL", "RR"), ("HL_toe", "HR_toe"), ("kneeLInner", "kneeRInner")], []),
+    "quadruped, side second": ([("FL", "FR"), ("RL", "RR"), ("HL_toe", "HR_toe"), ("kneeLInner", "kneeRInner")], []),
     "CMU Panoptic": (both("{side}{name}", "Shoulder", "Elbow", "Hip", "Eye", "Ear", sides=LR), ["neck", "midHip"]),
     "CMU motion capture": (
         both("{side}{name}", "hipjoint", "femur", "tibia", "foot", "toes", "clavicle", "hand", "thumb", sides=LR),
