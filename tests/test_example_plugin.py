@@ -145,7 +145,7 @@ def test_a_wrong_option_is_told_what_exists(known, root, options, told):
 
 
 def test_a_wrong_root_is_named(known, tmp_path):
-    with pytest.raises(KpError, match=r"nowhere.*dataset\.root"):
+    with pytest.raises(KpError, match=r"dataset\.root.*nowhere is not a folder"):
         opened(known, tmp_path / "nowhere")
 
 

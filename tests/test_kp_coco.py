@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_coco.dataset import Coco
 from kp_coco.sigmas import sigmas_of
-from kp_coco.skeleton import COCO, mirrored
+from kp_coco.skeleton import COCO
 from pycocotools.cocoeval import COCOeval
 
 from kpcore.audit.check import check_part
@@ -204,26 +204,6 @@ def test_cocos_person_is_known_without_files():
     assert Coco.default_skeleton is COCO
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("left_wrist", ("right_wrist", "wrist")),
-        ("R_F_Paw", ("L_F_Paw", "F_Paw")),
-        ("l-eye", ("r-eye", "eye")),
-        ("Left Ear", ("Right Ear", "Ear")),
-        ("front_left_paw", ("front_right_paw", "front_paw")),
-        ("wrist.RIGHT", ("wrist.LEFT", "wrist")),
-        ("leftWrist", ("rightWrist", "Wrist")),
-        ("nose", None), ("leftover", None), ("r", None), ("left_of_left_eye", None),
-        ("wingtip", None), ("eyelid_3", None),
-    ],
-)  # fmt: skip
-def test_the_other_side_is_read_off_the_name(name, expected):
-    assert mirrored(name) == expected
-    if expected:
-        assert mirrored(expected[0]) == (name, expected[1])
-
-
 def test_a_side_without_its_partner_is_a_warning(tmp_path):
     names = ["nose", "left_paw", "right_ear", "tail"]
     dataset = read(tmp_path, categories=[category(keypoints=names)])
@@ -239,8 +219,10 @@ def test_mirrors_can_be_told(tmp_path):
     assert skeleton.groups == {"a": ("a", "b"), "paw": ("left_paw", "right_paw")}
     assert open_coco(tmp_path, mirrors={"a": "left_paw"}).skeleton.all().flip_permutation == (1, 0, 2, 3)
     assert "unknown keypoint 'c'" in refused(lambda: open_coco(tmp_path, mirrors={"a": "c"}))
-    assert "in two pairs" in refused(lambda: open_coco(tmp_path, mirrors={"a": "b", "b": "a"}))
-    assert "in two pairs" in refused(lambda: open_coco(tmp_path, mirrors={"a": "a"}))
+    assert open_coco(tmp_path, mirrors={"a": "b", "b": "a"}).skeleton.all().flip_permutation == (3, 2, 1, 0)
+    two = "dataset.mirrors: 'a' has the partners 'b' and 'left_paw'; it has one"
+    assert refused(lambda: open_coco(tmp_path, mirrors={"a": "b", "left_paw": "a"})) == two
+    assert "'a' has the partners 'a' and 'a'" in refused(lambda: open_coco(tmp_path, mirrors={"a": "a"}))
 
 
 @pytest.mark.parametrize("bones", [[[0, 1], [2, 3]], None, []])
@@ -419,9 +401,9 @@ BAD_LISTS = {
     "annotation twice": ({"annotations": [row(1), row(1)]}, r"annotations\[1\], 'id': 1 occurs twice"),
     "image twice": ({"images": [*images("a.jpg"), *images("b.jpg")]}, r"images\[1\], 'id': 100 occurs twice"),
     "name twice": ({"images": images("a.jpg", "a.jpg")}, r"'file_name': 'a.jpg' occurs twice"),
-    "outside": ({"images": images("../a.jpg")}, "a file name within the folder of images"),
-    "absolute": ({"images": images("/etc/passwd")}, "a file name within the folder"),
-    "drive": ({"images": images("C:\\a.jpg")}, "a file name within the folder"),
+    "outside": ({"images": images("../a.jpg")}, "not a path below the folder of images"),
+    "absolute": ({"images": images("/etc/passwd")}, "not a path below the folder"),
+    "drive": ({"images": images("C:\\a.jpg")}, "not a path below the folder"),
     "line": ({"images": images("a\n.jpg")}, "'file_name': expected a text"),
     "surrogate": ({"images": images("\ud800.jpg")}, "'file_name': expected a text"),
     "nameless": ({"images": images("")}, "'file_name': expected a text"),
@@ -531,10 +513,10 @@ def test_numbers_up_to_a_million_are_pixels(tmp_path):
     assert "'area': expected a finite number up to 1e+12" in refused(lambda: read(tmp_path, row(1, area=1.1e12)))
 
 
-@pytest.mark.parametrize("name", ["a/../b.jpg", "a//b.jpg", "./a.jpg", "a/", "..", "a\\b.jpg"])
+@pytest.mark.parametrize("name", ["a/../b.jpg", "a//b.jpg", "a/./b.jpg", "a/", "..", "..\\b.jpg"])
 def test_a_file_name_stays_within_the_folder(tmp_path, name):
     message = refused(lambda: read(tmp_path, images=images("ok.jpg", name)))
-    assert "images[1], 'file_name': expected a file name within the folder" in message
+    assert "images[1], 'file_name': image name" in message and "not a path below the folder of images" in message
 
 
 @pytest.mark.parametrize(("bones", "last"), [([[0, 3]], ("nose", "tail")), ([[1, 4]], ("nose", "tail"))])

@@ -11,12 +11,12 @@ import pytest
 from kp_deeplabcut.crops import SMALLEST
 from kp_deeplabcut.csv_file import read_csv
 from kp_deeplabcut.dataset import DeepLabCut
-from kp_deeplabcut.generator import MiceGenerator
 from kp_deeplabcut.hdf_file import read_hdf
-from kp_deeplabcut.mouse import BODYPARTS
-from kp_deeplabcut.names import mirrors_by_name
+from kp_deeplabcut.synthetic.generator import MiceGenerator
+from kp_deeplabcut.synthetic.mouse import BODYPARTS
 
 from kpcore.errors import KpError
+from kpcore.reading.sides import mirror_partners
 from kpcore.registry import registry
 from kpcore.tensors import UNLABELLED, VISIBLE
 
@@ -154,18 +154,13 @@ def test_crop_normaliser_mirrors_and_groups_are_options(tmp_path):
     assert data.skeleton["ear_l"].mirror is None
     assert everybody(opened(root, crop="points", factor=1))[0].side == SMALLEST
     refused(lambda: opened(root, groups={"head": ["nos"]}), "did you mean 'nose'")
-    refused(lambda: opened(root, mirrors={"nose": "ear"}), "bodypart 'ear'")
+    refused(lambda: opened(root, mirrors={"nose": "ear"}), "keypoint 'ear'")
     refused(lambda: opened(root, mirrors={"nose": "ear_l", "ear_l": "ear_r"}), "partners")
     refused(lambda: opened(root, normaliser=("nose", "tail")), "unknown keypoint 'tail'")
 
 
-def test_mirrors_come_from_names_only_where_they_are_unambiguous():
-    names = ["leftEar", "rightEar", "paw_L", "paw_R", "hipL", "hipR", "LEye", "REye", "r_toe", "l_toe"]
-    pairs = mirrors_by_name(names)
-    assert [pairs[name] for name in names[::2]] == names[1::2]
-    assert len(pairs) == len(names)
-    assert mirrors_by_name(["lip", "rip", "left", "tail", "tair", "paw_l", "l_l", "r_r"]) == {}
-    assert mirrors_by_name(BODYPARTS) == {}
+def test_the_mouse_on_a_wheel_has_no_mirror_partners():
+    assert set(mirror_partners(BODYPARTS).values()) == {None}
 
 
 def test_parts_share_no_image_and_options_change_the_fingerprint(tmp_path):
@@ -199,13 +194,13 @@ def test_parts_share_no_image_and_options_change_the_fingerprint(tmp_path):
         (SINGLE.replace("ear_r", "nose"), "two columns"),
         (SINGLE.replace("coords,x,y,", "coords,x,z,"), "no column 'y'"),
         (SINGLE.replace("bodyparts,nose,nose", "bodyparts,,"), "no name"),
-        (SINGLE.replace("labeled-data/run", "/etc"), "no image of the project"),
-        (SINGLE.replace("labeled-data/run", "../.."), "no image of the project"),
-        (SINGLE.replace("labeled-data/run/img001.png", ""), "no image of the project"),
+        (SINGLE.replace("labeled-data/run", "/etc"), "not a path below the folder of images"),
+        (SINGLE.replace("labeled-data/run", "../.."), "not a path below the folder of images"),
+        (SINGLE.replace("labeled-data/run/img001.png", ""), "not a path below the folder of images"),
         (SINGLE.replace("nose", "n\u00f6se").encode("latin-1"), "UTF-8"),
         (b"\x00\xff\xfe" * 50, "UTF-8"),
         (SINGLE.replace("nose", '"no\nse"'), "cannot be shown"),
-        (SINGLE.replace("labeled-data/run/img001.png", '"a\nb"'), "no image of the project"),
+        (SINGLE.replace("labeled-data/run/img001.png", '"a\nb"'), "not a path below the folder of images"),
         ('scorer,"' + "a" * 200_000, "CSV"),
         (SEVERAL.replace("scorer,,,", "scorer,,").replace("coords,,,", "coords,,"), "different lengths"),
         ("scorer,,a,a\nbodyparts,,n,n\ncoords,,x,y\na,b,1,2\n", "2 columns"),
@@ -230,9 +225,9 @@ def test_folders_of_another_layout_are_refused(tmp_path, monkeypatch):
 def test_images_that_cannot_be_measured_are_told(tmp_path):
     flat(tmp_path)
     (tmp_path / "labeled-data/run/img001.png").write_bytes(b"junk")
-    refused(lambda: everybody(opened(tmp_path)), "img001.png", "size")
+    refused(lambda: everybody(opened(tmp_path)), "img001.png", "not an image")
     (tmp_path / "labeled-data/run/img001.png").unlink()
-    refused(lambda: everybody(opened(tmp_path)), "no such image")
+    refused(lambda: everybody(opened(tmp_path)), "image file does not exist")
 
 
 def test_likelihoods_and_windows_paths_are_read_over(tmp_path):
@@ -292,7 +287,7 @@ def test_damaged_hdf5_files_are_told_in_one_line(tmp_path):
         ("block0_values", np.full((1, 4), np.inf), "no place in an image"),
         ("block0_values", np.array([[b"a"] * 4]), "not numbers"),
         ("axis1", np.array([b"\xff"]), "UTF-8"),
-        ("axis1", np.array([b"../../x.png"]), "no image of the project"),
+        ("axis1", np.array([b"../../x.png"]), "not a path below the folder of images"),
     ):
         write_hdf(path)
         with h5py.File(path, "a") as file:
@@ -470,7 +465,7 @@ def test_an_image_of_two_files_is_told_with_both_rows(tmp_path):
         ("\n".join([*HEADER, FRAMES[0], FRAMES[1], FRAMES[1]]), "frames 1 and 2 (from 0) are both of labeled-data/run"),
         (SINGLE.replace("ear_r,ear_r", "ear_r,"), "column 6 of the labels has no name"),
         (SINGLE.replace("8,24", "8,"), "labeled-data/run/img002.png: ear_r has only one of x and y"),
-        (SINGLE.replace("labeled-data/run/img002.png", "C:/x.png"), "row 5: 'C:/x.png' is no image of the project"),
+        (SINGLE.replace("labeled-data/run/img002.png", "C:/x.png"), "row 5: image name 'C:/x.png' is not a path below"),
         (SEVERAL.replace(",two,two,two,two", ",two,two,one,two"), "bodypart"),
         ("coords,x,y", "the first rows begin with 'coords'"),
         ("\n".join([*HEADER[:2], "coords,,,,,,", FRAMES[0]]), "7 columns come before the labels"),
@@ -483,14 +478,14 @@ def test_what_is_wrong_is_named_with_its_row(tmp_path, text, told):
 
 def test_options_that_name_nothing_are_told_with_where(tmp_path):
     root = flat(tmp_path)
-    start = "data set 'deeplabcut', "
+    start = "dataset."
     refused(
         lambda: opened(root, mirrors={"nose": "nose"}), f"{start}mirrors: 'nose' has the partners 'nose' and 'nose'"
     )
     groups = {"head": ["nose"], "face": ["ear_l", "nose"]}
     refused(lambda: opened(root, groups=groups), f"{start}groups: 'nose' is in 'head' and in 'face'")
-    refused(lambda: opened(root, groups={"head": ["tail"]}), f"{start}groups.head: unknown bodypart 'tail'")
-    refused(lambda: opened(root, mirrors={"tail": "nose"}), f"{start}mirrors: unknown bodypart 'tail'")
+    refused(lambda: opened(root, groups={"head": ["tail"]}), f"{start}groups.head: unknown keypoint 'tail'")
+    refused(lambda: opened(root, mirrors={"tail": "nose"}), f"{start}mirrors: unknown keypoint 'tail'")
     refused(lambda: opened(root, valid_videos=["none"]), f"{root}, valid_videos: unknown video 'none'")
 
 
@@ -498,19 +493,10 @@ def test_groups_are_what_the_names_of_a_pair_share(tmp_path):
     names = ("ear", "ear_l", "ear_r", "front_L_paw", "front_R_paw", "x", "y")
     data = opened(flat(tmp_path, frames([(1, 2)] * 7, parts=names)), crop="points", edges=[("x", "y")])
     groups = [point.group for point in data.skeleton.keypoints]
-    assert groups == ["ear", "ear_l+ear_r", "ear_l+ear_r", "front_paw", "front_paw", "x", "y"]
+    assert groups == ["ear", "ear_l", "ear_l", "front_paw", "front_paw", "x", "y"]
     assert data.skeleton.edges == (("x", "y"),)
     told_pair = opened(tmp_path, crop="points", mirrors={"y": "x"}).skeleton
-    assert (told_pair["x"].mirror, told_pair["y"].mirror, told_pair["x"].group) == ("y", "x", "x+y")
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("leftEar", "rightEar"), ("EarRight", "EarLeft"), ("EAR_LEFT", "EAR_RIGHT"), ("paw-l", "paw-r"), ("pawR_top",
-     "pawL_top"), ("REye", "LEye"), ("paw1L", "paw1R")],
-)  # fmt: skip
-def test_the_other_side_is_written_alike(one, other):
-    assert mirrors_by_name([one, other]) == {one: other, other: one}
+    assert (told_pair["x"].mirror, told_pair["y"].mirror, told_pair["x"].group) == ("y", "x", "x")
 
 
 def test_hdf5_of_several_animals_and_of_other_layouts(tmp_path):

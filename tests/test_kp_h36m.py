@@ -168,10 +168,10 @@ def test_frontal_camera():
 
 
 @pytest.mark.parametrize(
-    "name", ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "a\\b.jpg", "C:a.jpg", "", "a\n.jpg", "a//b"]
+    "name", ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "..\\b.jpg", "C:a.jpg", "", "a\n.jpg", "a//b"]
 )
 def test_image_name_stays_in_the_folder(name):
-    refused(lambda: image_name(name, "here"), "here", "below images/")
+    refused(lambda: image_name(name, "here"), "here", "below the folder of images")
 
 
 def test_image_name_without_ending_is_jpg():
@@ -525,7 +525,7 @@ def test_names_missing_or_not_as_many(tmp_path):
     (tmp_path / "annot" / "valid_images.txt").unlink()
     refused(lambda: open_h36m(tmp_path), "valid.h5", "'imgname'", "valid_images.txt")
     (tmp_path / "annot" / "valid_images.txt").write_bytes(b"\xff\xfe\x00" * 9)
-    refused(lambda: open_h36m(tmp_path), "valid_images.txt", "cannot be read")
+    refused(lambda: open_h36m(tmp_path), "valid_images.txt", "is not text in UTF-8 (byte 0)")
     both_spin(tmp_path, imgname=np.array(TRAIN[:2]))
     refused(lambda: open_h36m(tmp_path, annotations="spin"), "'imgname'", "(2,)")
 
@@ -834,12 +834,12 @@ def test_the_size_of_bodies_is_the_median_of_their_farthest_labelled_joints():
     [
         ("./images/S1/a.png", "S1/a.png"), ("S1_a.JPG", "S1_a.JPG"), ("S1_a.jpeg\0\0", "S1_a.jpeg"),
         (" S1_a.bmp\r\n", "S1_a.bmp"), ("S1_a", "S1_a.jpg"), ("S1_a.png.x", "S1_a.png.x.jpg"),
-        ("S1_" + "a" * 997, "S1_" + "a" * 997 + ".jpg"),
+        ("S1_" + "a" * 252, "S1_" + "a" * 252 + ".jpg"),
     ],
 )  # fmt: skip
 def test_image_names_as_they_are_written(given, name):
     assert image_name(given, "here") == name
-    refused(lambda: image_name("S1_" + "a" * 998, "here"), "here: image name")
+    refused(lambda: image_name("S1_" + "a" * 253, "here"), "here: image name")
 
 
 def test_files_are_taken_in_order_of_preference(tmp_path):

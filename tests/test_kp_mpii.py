@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_mpii.dataset import Mpii
-from kp_mpii.readers import matlab
 from kp_mpii.skeleton import MPII
 from scipy.io import savemat
 
 from kpcore.audit.check import check_part
 from kpcore.errors import KpError
+from kpcore.reading import matlab
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 

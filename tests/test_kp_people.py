@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kp_mpii.dataset import Mpii
-from kp_people.body import Body, articulate, draw_body, keypoints, turn_x, turn_y, turn_z
-from kp_people.camera import FACING, Camera
 from kp_people.dataset import PeopleDataset
-from kp_people.figure import build, draw_figure, head_box
-from kp_people.generator import PeopleGenerator
-from kp_people.outfit import draw_outfit
-from kp_people.poses import ACTIVITIES, LIMITS, draw_pose
-from kp_people.render import Canvas, Light
 from kp_people.skeleton import EDGES, NAMES, skeleton
-from kp_people.solids import Paint, Solid, albedo, strike
+from kp_people.synthetic.body import Body, articulate, draw_body, keypoints, turn_x, turn_y, turn_z
+from kp_people.synthetic.camera import FACING, Camera
+from kp_people.synthetic.figure import build, draw_figure, head_box
+from kp_people.synthetic.generator import PeopleGenerator
+from kp_people.synthetic.outfit import draw_outfit
+from kp_people.synthetic.poses import ACTIVITIES, LIMITS, draw_pose
+from kp_people.synthetic.render import Canvas, Light
+from kp_people.synthetic.solids import Paint, Solid, albedo, strike
 
 from kpcore.errors import KpError
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE

@@ -1,1 +1,1 @@
-"""What every reader of annotations needs."""
+"""What every reader of annotations needs: roots, guarded opening, path rules, sides in names, held-out shares."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from kpcore.errors import KpError
+from kpcore.reading.opening import one_line
 from kpcore.tensors import ImageArray
 
 JPEG_START = b"\xff\xd8"
@@ -36,7 +38,7 @@ def decode_image(path: Path) -> ImageArray:
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
-        raise KpError(f"{path}: image cannot be decoded ({_one_line(error)})") from error
+        raise KpError(f"{path}: image cannot be decoded ({one_line(error)})") from error
     if pixels is None:
         raise KpError(f"{path}: not an image that can be decoded ({len(data)} bytes); copy or download it again")
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
@@ -49,12 +51,16 @@ def image_size(path: Path) -> tuple[int, int]:
         KpError: the file is missing, or no image.
     """
     try:
-        with path.open("rb") as stream, Image.open(stream) as image:
-            return image.size
+        with warnings.catch_warnings(), path.open("rb") as stream:
+            warnings.simplefilter("ignore")  # of large pictures: only the header is read
+            with Image.open(stream) as image:
+                return image.size
+    except FileNotFoundError as error:
+        raise KpError(f"{path}: image file does not exist") from error
     except UnidentifiedImageError as error:
         raise KpError(f"{path}: not an image; copy or download it again") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: PIL's broken PNG
-        raise KpError(f"{path}: image cannot be read ({_one_line(error)})") from error
+    except Exception as error:  # Pillow raises whatever a damaged byte leads it to
+        raise KpError(f"{path}: image cannot be read ({one_line(error)})") from error
 
 
 def is_truncated(data: bytes) -> bool:
@@ -82,8 +88,4 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise KpError(f"{path}: image file does not exist") from error
     except OSError as error:
-        raise KpError(f"{path}: image cannot be read ({_one_line(error)})") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        raise KpError(f"{path}: image cannot be read ({one_line(error)})") from error

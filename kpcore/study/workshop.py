@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Notice, Part, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
+from kpcore.reading.held_out import drawn
 from kpcore.samples import People
 from kpcore.study.data import StudyData
 from kpcore.study.study import Study
@@ -159,7 +159,5 @@ def hold_out(store: Store, people: Sequence[int], share: float) -> tuple[list[in
     kept: list[int] = []
     held: list[int] = []
     for place in people:
-        image = store.people.image_ids[place]
-        number = int.from_bytes(hashlib.sha256(image.encode()).digest()[:8], "big") / 2**64
-        (held if number < share else kept).append(place)
+        (held if drawn(store.people.image_ids[place]) < share else kept).append(place)
     return kept, held

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -13,13 +12,17 @@ from pydantic import Field
 
 from kp_coco.crops import crops, samples_of
 from kp_coco.reader import Table, read
-from kp_coco.skeleton import COCO, build, without_partner
+from kp_coco.skeleton import COCO, build
 from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.held_out import drawn
+from kpcore.reading.roots import existing_root
+from kpcore.reading.sides import without_partner
 from kpcore.samples import Sample
 
+HOLDS = "annotations/ and folders of images"
 FORMAT = 1
 """Raised whenever the same files would give other samples."""
 
@@ -82,7 +85,7 @@ class Coco(Dataset):
         mirrors: dict[str, str],
         held_out: float | None,
     ) -> None:
-        self._root = _existing_root(root)
+        self._root = existing_root(root, self.root_variable, HOLDS)
         self._held_out = held_out
         self._category = category
         self._mirrors = dict(mirrors)
@@ -179,7 +182,7 @@ class Coco(Dataset):
         share = self._held_out
         if share is None:
             return lambda name: True
-        return lambda name: (_drawn(name) < share) == (part == "valid")
+        return lambda name: (drawn(name) < share) == (part == "valid")
 
     def _same_category(self, table: Table, file: Path) -> None:
         for part, other in self._tables.items():
@@ -195,20 +198,6 @@ class Coco(Dataset):
         return build(title, names, edges, self._mirrors, where=str(file))
 
 
-def _existing_root(root: str | None) -> Path:
-    configured = root or os.environ.get(Coco.root_variable)
-    if not configured:
-        raise KpError(
-            "dataset.root: no folder of COCO is configured; set root in [dataset], or --set dataset.root=PATH/TO/coco,"
-            f" or the environment variable {Coco.root_variable}"
-        )
-    path = Path(configured).expanduser()
-    if not path.is_dir():
-        source = "dataset.root" if root else Coco.root_variable
-        raise KpError(f"{source}: {configured} is not a folder; it should hold annotations/ and folders of images")
-    return path
-
-
 def _nothing_there(root: Path, train: Path, valid: Path) -> KpError:
     wanted = dict.fromkeys((str(train), str(valid)))
     there = sorted(str(path.relative_to(root)) for folder in (root, root / "annotations") for path in _json(folder))
@@ -218,11 +207,6 @@ def _nothing_there(root: Path, train: Path, valid: Path) -> KpError:
 
 def _json(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.json") if path.is_file()]
-
-
-def _drawn(name: str) -> float:
-    """Return the image's name hashed to [0, 1)."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12
 
 
 def _size(path: Path) -> int | None:

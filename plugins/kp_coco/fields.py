@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from kpcore.errors import KpError, unknown
+from kpcore.reading.opening import read_json
+from kpcore.reading.paths import image_path
 from kpcore.tensors import Float64Array
 
 KIND = "COCO's JSON annotation"
@@ -58,10 +57,7 @@ class Entry:
 
     def path(self, key: str) -> str:
         """Return a file name, perhaps in folders, that stays within the folder of the images."""
-        name = self.text(key)
-        if name.startswith("/") or set(name) & set("\\:") or {"", ".", ".."} & set(name.split("/")):
-            raise self.wrong(key, "a file name within the folder of images, such as 000000000139.jpg")
-        return name
+        return image_path(self.text(key), f"{self.where}, '{key}'")
 
     def flag(self, key: str) -> bool:
         """Return whether a field is 1; absent is 0."""
@@ -118,8 +114,7 @@ def load(path: Path) -> Document:
     Raises:
         KpError: it cannot be read, is not JSON, or lacks one of the lists.
     """
-    with guarded(path):
-        content = json.loads(path.read_bytes(), object_hook=_light)
+    content = read_json(path, KIND, _light)
     if not isinstance(content, dict):
         raise KpError(
             f"{path}: holds a {type(content).__name__}; expected {KIND}, an object with images, annotations, categories"
@@ -144,22 +139,3 @@ def _entries(content: dict[str, Any], key: str, path: Path) -> tuple[Entry, ...]
         if not isinstance(row, dict):
             raise KpError(f"{path}, {key}[{place}]: holds a {type(row).__name__}; expected an object")
     return tuple(Entry(f"{path}, {key}[{place}]", row) for place, row in enumerate(rows))
-
-
-@contextmanager
-def guarded(path: Path) -> Iterator[None]:
-    """Turn what a damaged or missing file raises into one line with the path.
-
-    Raises:
-        KpError: instead of it.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise KpError(f"{path}: does not exist; expected {KIND}") from None
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise KpError(
-            f"{path}: cannot be read as {KIND} ({type(error).__name__}: {text}); it may be truncated or of another"
-            " kind: download or write it again"
-        ) from None

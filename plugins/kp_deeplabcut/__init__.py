@@ -22,6 +22,6 @@ def kp_datasets() -> Mapping[str, type[Dataset]]:
 @hookimpl
 def kp_generators() -> Mapping[str, type[Generator]]:
     """Supply the generator ``mice``."""
-    from kp_deeplabcut.generator import MiceGenerator
+    from kp_deeplabcut.synthetic.generator import MiceGenerator
 
     return {"mice": MiceGenerator}

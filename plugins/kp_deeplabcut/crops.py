@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from kpcore.errors import KpError
+from kpcore.reading.images import image_size
 from kpcore.tensors import Float64Array
 
 SMALLEST = 32.0
@@ -30,16 +28,7 @@ def image_box(path: Path) -> tuple[Float64Array, float]:
     Raises:
         KpError: there is no such image, or it cannot be read.
     """
-    if not path.is_file():
-        raise KpError(f"{path}: no such image, but it has labels; put it there, or remove its row")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(path) as image:
-                width, height = image.size
-    except Exception as error:  # Pillow raises whatever a damaged byte leads it to
-        told = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise KpError(f"{path}: its size cannot be read: {told}") from None
+    width, height = image_size(path)
     return np.array([(width - 1) / 2, (height - 1) / 2]), float(max(width, height))
 
 

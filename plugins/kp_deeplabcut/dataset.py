@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,17 +11,20 @@ from pydantic import Field
 
 from kp_deeplabcut.crops import LEAST, image_box, length_of, points_box
 from kp_deeplabcut.folder import Row, annotation_files, rows_of
-from kp_deeplabcut.names import skeleton_of
 from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.held_out import drawn
+from kpcore.reading.roots import existing_root
+from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE
 
 FORMAT = 1
 """Raised whenever the same files would give other samples."""
 PARTS = ("train", "valid")
+HOLDS = "labeled-data/ or CollectedData*.csv"
 Crop = Literal["points", "image"]
 
 
@@ -65,7 +66,7 @@ class DeepLabCut(Dataset):
             default=None, description="two bodyparts whose distance errors are divided by; the box's diagonal if absent"
         )
         mirrors: dict[str, str] | None = Field(
-            default=None, description="left bodypart -> right one; where absent, by names such as left/right, l_/r_"
+            default=None, description="left bodypart -> right one; where absent, by names: left/right, l_/r_, earL/earR"
         )
         groups: dict[str, list[str]] = Field(default={}, description="group -> its bodyparts, for columns and splits")
         edges: list[tuple[str, str]] = Field(default=[], description="pairs of bodyparts that drawings join")
@@ -75,11 +76,11 @@ class DeepLabCut(Dataset):
         crop: Crop | None, factor: float, normaliser: tuple[str, str] | None, mirrors: dict[str, str] | None,
         groups: dict[str, list[str]], edges: list[tuple[str, str]],
     ) -> None:  # fmt: skip
-        self._root = _existing_root(root)
+        self._root = existing_root(root, self.root_variable, HOLDS)
         self._files = annotation_files(self._root, scorer)
         self._digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self._files]
         bodyparts, self._all = rows_of(self._root, self._files)
-        self._skeleton = skeleton_of(bodyparts, mirrors, groups, edges)
+        self._skeleton = _skeleton(bodyparts, mirrors, groups, edges)
         self._held_out = held_out
         self._videos = self._known_videos(valid_videos)
         self._crop: Crop = crop or ("points" if any(row.individual for row in self._all) else "image")
@@ -197,8 +198,7 @@ class DeepLabCut(Dataset):
     def _held(self, row: Row) -> bool:
         if self._videos is not None:
             return row.video in self._videos
-        digest = hashlib.sha256(row.name.encode(errors="surrogatepass")).digest()
-        return int.from_bytes(digest[:8], "big") / 2**64 < self._held_out
+        return drawn(row.name) < self._held_out
 
     def _sample(self, row: Row) -> Sample:
         centre, side = image_box(row.image) if self._crop == "image" else points_box(row.points, self._factor)
@@ -223,18 +223,17 @@ class DeepLabCut(Dataset):
         return float(np.median(known)) if known else side
 
 
+def _skeleton(
+    bodyparts: Sequence[str],
+    mirrors: Mapping[str, str] | None,
+    groups: Mapping[str, Sequence[str]],
+    edges: Sequence[tuple[str, str]],
+) -> Skeleton:
+    """Return the skeleton; mirrors by name where they are None."""
+    partners = None if mirrors is None else told_partners(bodyparts, mirrors, "dataset.mirrors")
+    points = sided_keypoints(bodyparts, told_groups(bodyparts, groups, "dataset.groups"), partners)
+    return Skeleton("deeplabcut", points, tuple(edges))
+
+
 def _labelled(row: Row) -> bool:
     return bool(np.isfinite(row.points).any())
-
-
-def _existing_root(root: str | None) -> Path:
-    configured = root or os.environ.get(DeepLabCut.root_variable)
-    if not configured:
-        raise KpError(
-            "no DeepLabCut folder is configured; set root, with --set dataset.root=PATH/TO/PROJECT (or of the"
-            f" [datasets.NAME] it stands in), or the environment variable {DeepLabCut.root_variable}"
-        )
-    path = Path(configured).expanduser()
-    if not path.is_dir():
-        raise KpError(f"{configured}: is not a folder; it should hold labeled-data/ or CollectedData*.csv")
-    return path

@@ -14,10 +14,8 @@ import numpy as np
 
 from kp_deeplabcut.table import Labels, assemble, image_name
 from kpcore.errors import KpError
+from kpcore.reading import hdf5
 from kpcore.tensors import AnyArray, Float64Array
-
-MOST = 200_000_000
-"""Bytes that one array has at most."""
 
 
 def read_hdf(path: Path) -> Labels:
@@ -26,13 +24,8 @@ def read_hdf(path: Path) -> Labels:
     Raises:
         KpError: it is damaged, holds pickled objects, or is not of this layout.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            return _labels(path, _frame(path, file))
-    except KpError:
-        raise
-    except Exception as error:  # h5py raises whatever a damaged byte leads it to
-        raise KpError(f"{path}: cannot be read as HDF5: {_line(error)}; save it as CSV beside it") from None
+    with hdf5.opened(path, "a CollectedData HDF5 file, or save it as CSV beside it") as file:
+        return _labels(path, _frame(path, file))
 
 
 def _frame(path: Path, file: Any) -> Any:
@@ -82,9 +75,9 @@ def _levels(path: Path, frame: Any, name: str) -> list[list[str]]:
 
 
 def _array(path: Path, frame: Any, name: str) -> AnyArray:
-    held = frame.get(name)
-    if not isinstance(held, h5py.Dataset) or held.size is None or held.nbytes > MOST:
-        raise KpError(f"{path}, '{name}': is missing or no array of a sensible size; save it as CSV beside it")
+    held = hdf5.own(frame, name, path)
+    if held is None or held.size is None:
+        raise KpError(f"{path}, '{name}': is missing or no array; save it as CSV beside it")
     if held.dtype.kind == "O":
         raise KpError(
             f"{path}, '{name}': holds pickled objects, which are never unpickled; save the labels as"
@@ -110,7 +103,3 @@ def _texts(path: Path, frame: Any, name: str) -> list[str]:
         return [bytes(text).decode() for text in array]
     except UnicodeDecodeError:
         raise KpError(f"{path}, '{name}': is not UTF-8; save it as CSV beside it") from None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from kpcore.errors import KpError
+from kpcore.reading.paths import image_path
 from kpcore.tensors import Float64Array
 
 LARGEST = 1e5
@@ -62,21 +63,7 @@ def image_name(path: Path, row: int, parts: Sequence[str]) -> str:
     Raises:
         KpError: it is empty, absolute, or leads out of the folder.
     """
-    name = "/".join(parts).replace("\\", "/")
-    pure = PurePosixPath(name)
-    if (
-        not all(parts)
-        or not name
-        or not name.isprintable()
-        or pure.is_absolute()
-        or ".." in pure.parts
-        or ":" in pure.parts[0]
-    ):
-        raise KpError(
-            f"{path}, row {row}: {name[:80]!r} is no image of the project; a row begins with a relative path such as"
-            " labeled-data/VIDEO/img001.png"
-        )
-    return str(pure)
+    return image_path("/".join(parts), f"{path}, row {row}")
 
 
 def _places(path: Path, columns: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 @hookimpl
 def kp_datasets() -> Mapping[str, type[Dataset]]:
     """Supply ``landmarks``, ``300w``, ``wflw``, ``cofw`` and ``aflw``."""
-    from kp_faces.aflw import Aflw
-    from kp_faces.cofw import Cofw
-    from kp_faces.ibug import ThreeHundredW
-    from kp_faces.landmarks import Landmarks
-    from kp_faces.wflw import Wflw
+    from kp_faces.readers.aflw import Aflw
+    from kp_faces.readers.cofw import Cofw
+    from kp_faces.readers.ibug import ThreeHundredW
+    from kp_faces.readers.landmarks import Landmarks
+    from kp_faces.readers.wflw import Wflw
 
     return {"landmarks": Landmarks, "300w": ThreeHundredW, "wflw": Wflw, "cofw": Cofw, "aflw": Aflw}
 
@@ -26,6 +26,6 @@ def kp_datasets() -> Mapping[str, type[Dataset]]:
 @hookimpl
 def kp_generators() -> Mapping[str, type[Generator]]:
     """Supply the generator ``faces``."""
-    from kp_faces.generator import FacesGenerator
+    from kp_faces.synthetic.generator import FacesGenerator
 
     return {"faces": FacesGenerator}

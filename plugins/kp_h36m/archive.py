@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +14,13 @@ import h5py
 import numpy as np
 
 from kpcore.errors import KpError, unknown
+from kpcore.reading import hdf5
+from kpcore.reading.opening import guarded
 from kpcore.tensors import AnyArray, Float64Array
 
+KIND = "Human3.6M's annotation"
 MOST_ROWS = 10_000_000
 """Human3.6M has 3.6 million frames."""
-SMALL = 2**26
-"""Bytes that may be unpacked from however few."""
-MOST_UNPACKED = 200
-"""Bytes unpacked for a stored one, at most, of anything that is not small: coordinates hardly compress."""
 KINDS = "iuf"
 
 
@@ -44,7 +41,7 @@ class Archive(ABC):
     @cached_property
     def fields(self) -> Mapping[str, Field]:
         """What the file declares, without reading any array."""
-        with guarded(self.path):
+        with guarded(self.path, KIND):
             return self._fields()
 
     def numbers(self, key: str, shape: tuple[int, ...]) -> Float64Array:
@@ -52,7 +49,7 @@ class Archive(ABC):
         field = self.field(key)
         if field.shape != shape or field.dtype.kind not in KINDS:
             raise KpError(f"{self.path}: '{key}' has shape {field.shape} of {field.dtype}; expected numbers {shape}")
-        with guarded(self.path):
+        with guarded(self.path, KIND):
             return np.asarray(self._read(key), np.float64)
 
     def texts(self, key: str, rows: int) -> tuple[str, ...]:
@@ -60,7 +57,7 @@ class Archive(ABC):
         field = self.field(key)
         if field.shape != (rows,):
             raise KpError(f"{self.path}: '{key}' has shape {field.shape}; expected one name a row, ({rows},)")
-        with guarded(self.path):
+        with guarded(self.path, KIND):
             return tuple(self._texts(key))
 
     def field(self, key: str) -> Field:
@@ -73,13 +70,6 @@ class Archive(ABC):
                 f"{self.path}: '{key}' declares {field.shape[0]:,} rows; Human3.6M has fewer than {MOST_ROWS:,}"
             )
         return field
-
-    def _fair(self, key: str, unpacked: int, stored: int) -> None:
-        if unpacked > SMALL and unpacked > MOST_UNPACKED * stored:
-            raise KpError(
-                f"{self.path}: '{key}' declares {unpacked:,} bytes in {stored:,} stored ones, which no annotation does;"
-                " download or write it again"
-            )
 
     @abstractmethod
     def _fields(self) -> Mapping[str, Field]: ...
@@ -112,11 +102,7 @@ class Hdf5(Archive):
             yield from (str(name) for name in dataset.asstr()[()])
 
     def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
-        dataset = file[key]
-        if dataset.is_virtual or dataset.external:
-            raise KpError(f"{self.path}: '{key}' lies in another file; write it into this one")
-        self._fair(key, int(dataset.nbytes), int(dataset.id.get_storage_size()))
-        return dataset
+        return hdf5.plain(file[key], key, self.path)
 
 
 class Npz(Archive):
@@ -139,7 +125,7 @@ class Npz(Archive):
             raise pickled(self.path, key)
         with zipfile.ZipFile(self.path) as file, file.open(f"{key}.npy") as member:
             info = file.getinfo(f"{key}.npy")
-            self._fair(key, info.file_size, info.compress_size)
+            hdf5.fair(info.file_size, info.compress_size, key, self.path)
             shape, fortran, dtype = _header(member)
             size = int(np.prod(shape, dtype=object)) * dtype.itemsize
             if size != info.file_size - member.tell():
@@ -162,27 +148,6 @@ def pickled(path: Path, key: str) -> KpError:
         f"{path}: '{key}' holds pickled Python objects, which could run any code and are never loaded; write it as a"
         " plain array (np.array of numbers, or of strings of one length)"
     )
-
-
-@contextmanager
-def guarded(path: Path) -> Iterator[None]:
-    """Turn whatever a parser raises on a damaged file into one line with the path.
-
-    Raises:
-        KpError: instead of any other exception.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers written by Python 2
-            yield
-    except KpError:
-        raise
-    except Exception as error:  # parsers of binary files raise anything on damaged input
-        text = " ".join(str(error).split())[:160]
-        raise KpError(
-            f"{path}: cannot be read ({type(error).__name__}: {text}); it may be truncated or of another kind: download"
-            " or write it again"
-        ) from None
 
 
 def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -20,11 +19,13 @@ from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE, AnyArray
 
 FORMAT = 1
 """Raised whenever the same files would give other samples."""
+HOLDS = "images/ and Human3.6M's annotation"
 NORMALISER_MM = 150.0
 """The normaliser in millimetres: 3D-PCK's usual threshold (Mehta et al., 3DV 2017)."""
 
@@ -67,7 +68,7 @@ class H36m(Dataset):
         stride: int = Field(default=1, ge=1, le=100_000, description="every nth frame of a part, in the file's order")
 
     def __init__(self, *, root: str | None, annotations: str | None, protocol: int, stride: int) -> None:
-        self._root = _existing_root(root)
+        self._root = existing_root(root, self.root_variable, HOLDS)
         self._layout, self._files = choose(self._root, annotations, protocol)
         self._protocol, self._stride = protocol, stride
         self._tables: dict[Path, Table] = {}
@@ -222,19 +223,6 @@ def _named(file: Archive) -> tuple[str, ...]:
                 f"{file.path}: image name '{name[:80]}' of row {row} says no subject; expected S1_... to S11_..."
             )
     return listed
-
-
-def _existing_root(root: str | None) -> Path:
-    configured = root or os.environ.get(H36m.root_variable)
-    if not configured:
-        raise KpError(
-            "no Human3.6M folder is configured; set root, with --set dataset.root=PATH/TO/h36m (or of the"
-            f" [datasets.NAME] it stands in), or the environment variable {H36m.root_variable}"
-        )
-    path = Path(configured).expanduser()
-    if not path.is_dir():
-        raise KpError(f"{configured}: is not a folder; it should hold images/ and Human3.6M's annotation")
-    return path
 
 
 def _digest(path: Path) -> str:

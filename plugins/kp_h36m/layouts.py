@@ -13,13 +13,14 @@ spin    ``h36m_train.npz``, ``h36m_valid_protocol1.npz`` or ``2``        imgname
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from kp_h36m.archive import Archive, Hdf5, Npz, guarded, pickled
+from kp_h36m.archive import Archive, Hdf5, Npz, pickled
 from kp_h36m.names import image_name
 from kp_h36m.skeleton import ORDER
 from kpcore.errors import KpError
+from kpcore.reading.opening import read_text
 
 JOINTS = len(ORDER)
 SPIN_JOINTS = 24
@@ -127,12 +128,9 @@ def files_of(file: Archive) -> Mapping[str, Path]:
     return {"annotation": file.path, **({"names": listed} if listed else {})}
 
 
-def _lines(path: Path) -> Iterator[str]:
-    if path.stat().st_size > LONGEST_LIST:
-        raise KpError(f"{path}: is larger than {LONGEST_LIST:,} bytes; expected one image name a line")
-    with guarded(path):
-        text = path.read_bytes().decode("utf-8-sig")
-    yield from text.rstrip("\n").replace("\r\n", "\n").split("\n")
+def _lines(path: Path) -> list[str]:
+    text = read_text(path, "a list of image names, one a line", LONGEST_LIST)
+    return text.rstrip("\n").replace("\r\n", "\n").split("\n")
 
 
 def _other_protocol(root: Path, protocol: int) -> bool:

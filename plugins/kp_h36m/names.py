@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kpcore.errors import KpError
+from kpcore.reading.paths import image_path
 
 TRAIN = (1, 5, 6, 7, 8)
 VALID = (9, 11)
@@ -20,12 +20,7 @@ def image_name(value: str, where: str) -> str:
     Raises:
         KpError: it is empty, not printable, or would leave the folder.
     """
-    name = value.strip("\0 \r\n").removeprefix("./").removeprefix("images/")
-    parts = name.split("/")
-    if not name.isprintable() or "\\" in name or ":" in name or {"", ".", ".."} & set(parts) or len(name) > 1000:
-        raise KpError(
-            f"{where}: image name {value[:80]!a} is not a path below images/, such as S9_Posing_1.55011271_000001.jpg"
-        )
+    name = image_path(value.strip("\0 \r\n").removeprefix("./").removeprefix("images/"), where)
     return name if name.lower().endswith(PICTURES) else f"{name}.jpg"
 
 

@@ -7,7 +7,8 @@ the shoulders, as MPII's does. ``upper_neck`` (joint 14; "Head" in the recording
 
 from __future__ import annotations
 
-from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.keypoints import Skeleton
+from kpcore.reading.skeletons import sided_keypoints
 
 ORDER = (
     "pelvis", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "spine", "thorax", "upper_neck", "head_top",
@@ -26,18 +27,10 @@ EDGES = (
     ("thorax", "r_shoulder"), ("r_shoulder", "r_elbow"), ("r_elbow", "r_wrist"),
 )  # fmt: skip
 
-_OTHER_SIDE = {"r": "l", "l": "r"}
 _GROUPS = {"upper_neck": "neck", "head_top": "head"}
 
 
-def _keypoint(name: str) -> Keypoint:
-    side, _, group = name.partition("_")
-    if side in _OTHER_SIDE:
-        return Keypoint(name, f"{_OTHER_SIDE[side]}_{group}", group)
-    return Keypoint(name, None, _GROUPS.get(name, name))
-
-
-H36M = Skeleton("h36m", tuple(_keypoint(name) for name in ORDER), EDGES, 3)
+H36M = Skeleton("h36m", sided_keypoints(ORDER, _GROUPS), EDGES, 3)
 """17 keypoints in 3D; the root is the pelvis."""
 
 ROOT = ORDER.index("pelvis")

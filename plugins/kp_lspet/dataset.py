@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -17,11 +16,14 @@ from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.held_out import drawn
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 
 FORMAT = 1
 """Raised whenever the same files would give other samples."""
+HOLDS = "images/ and joints.mat"
 CROP = 1.25
 """The crop's side over the longer side of the box of the labelled joints."""
 SMALLEST = 32.0
@@ -63,7 +65,7 @@ class Lspet(Dataset):
         )
 
     def __init__(self, *, root: str | None, held_out: float) -> None:
-        self._root = _existing_root(root)
+        self._root = existing_root(root, self.root_variable, HOLDS)
         self._file = self._root / "joints.mat"
         self._joints = read_joints(self._file)
         self._held_out = held_out
@@ -149,8 +151,7 @@ class Lspet(Dataset):
     def _held(self, row: int) -> bool:
         if not self._joints.extended:
             return row >= TRAINED
-        number = int.from_bytes(hashlib.sha256(self._images[row].name.encode()).digest()[:8], "big") / 2**64
-        return number < self._held_out
+        return drawn(self._images[row].name) < self._held_out
 
     def _labelled(self, row: int) -> bool:
         return bool((self._joints.state[row] != UNLABELLED).any())
@@ -192,16 +193,3 @@ def _images(folder: Path, people: int) -> list[Path]:
     if digits is None:
         raise KpError(f"{folder}: neither im00001.jpg nor im0001.jpg is there; row 1 of joints.mat is of that image")
     return [folder / f"im{row:0{digits}}.jpg" for row in range(1, people + 1)]
-
-
-def _existing_root(root: str | None) -> Path:
-    configured = root or os.environ.get(Lspet.root_variable)
-    if not configured:
-        raise KpError(
-            "no LSP folder is configured; set root, with --set dataset.root=PATH/TO/lspet (or of the [datasets.NAME] it"
-            f" stands in), or the environment variable {Lspet.root_variable}"
-        )
-    path = Path(configured).expanduser()
-    if not path.is_dir():
-        raise KpError(f"{configured}: is not a folder; it should hold images/ and joints.mat")
-    return path

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from kp_lspet.skeleton import ORDER
 from kpcore.errors import KpError
+from kpcore.reading.matlab import load
 from kpcore.tensors import UNLABELLED, VISIBLE, AnyArray, Float64Array, StateArray
 
 LARGEST = 1e5
 """Pixels beyond which a coordinate is no place in an image."""
-PROBE = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], appendmat=False, variable_names=['joints'])"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +62,9 @@ def read_joints(path: Path) -> Joints:
 
 
 def _array(path: Path) -> Float64Array:
-    if not path.is_file():
-        raise KpError(f"{path}: no such file; LSP's folder holds joints.mat beside images/")
-    if not _survivable(path):
-        raise KpError(f"{path}: is damaged so badly that reading it crashes; download or write it again")
-    try:
-        held: dict[str, Any] = loadmat(path, appendmat=False, variable_names=["joints"])
-    except Exception as error:  # scipy raises whatever a damaged byte leads it to
-        why = " ".join((str(error) or type(error).__name__).split())
-        raise KpError(f"{path}: cannot be read as a Matlab file: {why[:120]}") from None
+    held = load(path, "LSP's joints.mat, a Matlab file")
     array: AnyArray | None = held.get("joints")
     if array is None or array.dtype.kind not in "fiu" or array.ndim != 3 or not array.shape[2]:
         found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
         raise KpError(f"{path}: 'joints' {found}; LSP's is an array of numbers, (14, 3, N) or (3, 14, N)")
     return array.astype(np.float64)
-
-
-def _survivable(path: Path) -> bool:
-    """Whether scipy comes back from this file, tried in a process of its own: a damaged type code can crash it."""
-    tried = subprocess.run([sys.executable, "-P", "-c", PROBE, str(path)], capture_output=True, check=False)
-    return tried.returncode >= 0

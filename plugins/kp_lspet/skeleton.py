@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.keypoints import Skeleton
+from kpcore.reading.skeletons import sided_keypoints
 
 ORDER = (
     "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "r_wrist", "r_elbow",
@@ -17,14 +18,7 @@ EDGES = (
 )  # fmt: skip
 
 
-def _keypoint(name: str) -> Keypoint:
-    side, _, limb = name.partition("_")
-    if side in ("r", "l"):
-        return Keypoint(name, mirror=f"{'l' if side == 'r' else 'r'}_{limb}", group=limb)
-    return Keypoint(name, group=side)
-
-
-LSP = Skeleton("lsp", tuple(_keypoint(name) for name in ORDER), EDGES)
+LSP = Skeleton("lsp", sided_keypoints(ORDER, {"head_top": "head"}), EDGES)
 """Names are MPII's where the joint is the same. ``neck`` is where the head begins, which MPII calls ``upper_neck``."""
 
 TORSO = (("r_shoulder", "l_hip"), ("l_shoulder", "r_hip"))

@@ -18,10 +18,12 @@ from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
 FORMAT = 1
 """Raised whenever the same files would give other samples."""
+HOLDS = "images/ and MPII's annotation"
 
 
 class Mpii(Dataset):
@@ -68,7 +70,7 @@ class Mpii(Dataset):
         valid_list: str | None,
         held_out: float,
     ) -> None:
-        self._root = _existing_root(root)
+        self._root = existing_root(root, self.root_variable, HOLDS)
         self._layout, files = choose(self._root, annotations)
         _check_settings(self._layout, list, valid_list)
         self._source = open_source(self._layout, files, Path(valid_list).expanduser() if valid_list else None, held_out)
@@ -158,20 +160,6 @@ class Mpii(Dataset):
         keep = np.array([image not in validation for image in train.images], bool)
         what = "other people of validation images left out of train (list hrnet)"
         return train.where(keep, Finding("note", what, int((~keep).sum())))
-
-
-def _existing_root(root: str | None) -> Path:
-    configured = root or os.environ.get(Mpii.root_variable)
-    if not configured:
-        raise KpError(
-            "dataset.root: no MPII folder is configured; set root in [dataset], or --set dataset.root=PATH/TO/mpii,"
-            f" or the environment variable {Mpii.root_variable}"
-        )
-    path = Path(configured).expanduser()
-    if not path.is_dir():
-        source = "dataset.root" if root else Mpii.root_variable
-        raise KpError(f"{source}: {configured} is not a folder; it should hold images/ and MPII's annotation")
-    return path
 
 
 def _check_settings(layout: str, train_list: str | None, valid_list: str | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.keypoints import Skeleton
+from kpcore.reading.skeletons import sided_keypoints
 
 AXIS_GROUPS = {"pelvis": "pelvis", "thorax": "thorax", "upper_neck": "neck", "head_top": "head"}
 """Joints on the body's axis, and the group that each stands for."""
@@ -21,14 +22,7 @@ EDGES = (
 )  # fmt: skip
 
 
-def _keypoint(name: str) -> Keypoint:
-    if name in AXIS_GROUPS:
-        return Keypoint(name, group=AXIS_GROUPS[name])
-    side, limb = name.split("_")
-    return Keypoint(name, mirror=f"{'l' if side == 'r' else 'r'}_{limb}", group=limb)
-
-
-MPII = Skeleton("mpii", tuple(_keypoint(name) for name in ORDER), EDGES)
+MPII = Skeleton("mpii", sided_keypoints(ORDER, AXIS_GROUPS), EDGES)
 """16 keypoints; mirror pairs 0-5 1-4 2-3 10-15 11-14 12-13."""
 
 UPPER_NECK = ORDER.index("upper_neck")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kp_named.table import Point, Row, Table, box_of, image_of, keypoint_of, number, state
+from kp_named.table import Point, Row, Table, box_of, keypoint_of, number, state
 from kpcore.errors import KpError, nearest
+from kpcore.reading.csv_rows import csv_rows
+from kpcore.reading.paths import image_path
 from kpcore.tensors import VISIBLE
 
 PLAIN = ("image", "part", "person")
@@ -30,7 +31,7 @@ def read_csv(path: Path) -> Table:
     Raises:
         KpError: with line and column, for whatever is not as the data set's docstring has it.
     """
-    lines = list(_lines(path))
+    lines = list(csv_rows(path, "a CSV file of named keypoints"))
     if not lines:
         raise KpError(f"{path}: is empty; the first line names the columns: image, NAME_x, NAME_y, ...")
     columns = _columns(lines[0][1], path)
@@ -42,20 +43,6 @@ def read_csv(path: Path) -> Table:
             raise KpError(f"{path}, line {line}: {len(cells)} cells, the header has {width}; mend this line")
         rows.append(_row(cells, columns, dims, f"line {line}", path))
     return Table(tuple(columns.keypoints), tuple(rows), dims)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of lines that are not empty; commas, semicolons or tabs are told by the header."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.partition("\n")[0]
-        separator = max(",;\t", key=header.count)
-        reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, [cell.strip() for cell in cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KpError(f"{path}: cannot be read as a CSV file in UTF-8: {str(error)[:120]}") from None
 
 
 def _columns(header: list[str], path: Path) -> Columns:
@@ -106,7 +93,7 @@ def _row(cells: list[str], columns: Columns, dims: int, where: str, path: Path) 
     points = {name: _point(cells, axes, dims, f"{place}, {name}") for name, axes in columns.keypoints.items()}
     return Row(
         where=where,
-        image=image_of(cell("image"), place),
+        image=image_path(cell("image"), place),
         part=cell("part"),
         person=cell("person") or "0",
         box=box_of([number(value, f"{place}, box") for value in box], place) if all(box) else None,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,12 +12,14 @@ from pydantic import Field
 
 from kp_named.csv_file import read_csv
 from kp_named.json_file import edges_of, keypoints_of, load, read_json
-from kp_named.names import build
 from kp_named.table import Row, Table, arrays, check_rows
 from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.held_out import drawn
+from kpcore.reading.roots import existing_root
+from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array, FloatArray
 
@@ -26,6 +27,7 @@ FORMAT = 1
 """Raised whenever the same files would give other samples."""
 FILES = ("keypoints.csv", "keypoints.json")
 SKELETON = "skeleton.json"
+HOLDS = f"{' or '.join(FILES)}, and the images"
 SMALLEST = 16.0
 """The crop's side at least, px."""
 PARTS = ("train", "valid")
@@ -51,7 +53,8 @@ class Named(Dataset):
          "samples": [{"image": "cats/1.png", "part": "train", "person": "0", "box": [10, 10, 80, 60],
                       "points": {"nose": [24, 30.5], "left_ear": [10, 8, 1], "right_ear": null}}]}
 
-    Where no mirror is said, names that differ in left and right (l and r) alone mirror each other, and share a group.
+    Where no mirror is said, names that differ in left and right (l and r) alone mirror each other, and share a group
+    (:mod:`kpcore.reading.sides`).
     Images lie below ``images``. The crop is the box, else that of the labelled points, times ``margin``. A third
     coordinate is depth from the root, in pixels at its distance.
 
@@ -90,7 +93,7 @@ class Named(Dataset):
         normaliser: tuple[str, str] | None, mirrors: dict[str, str] | None, groups: dict[str, list[str]],
         held_out: float,
     ) -> None:  # fmt: skip
-        self._root = _existing_root(root)
+        self._root = existing_root(root, self.root_variable, HOLDS)
         self._file = _annotation(self._root, annotation)
         self._images = self._root / images
         self._origin = origin
@@ -98,11 +101,8 @@ class Named(Dataset):
         self._held_out = held_out
         self._table = check_rows(_read(self._file), self._file)
         chosen = self._table.mirrors if mirrors is None else mirrors
-        grouped = self._table.groups | {name: group for group, names in groups.items() for name in names}
         self._guessed = chosen is None
-        self._skeleton = build(
-            self._table.names, chosen, grouped, self._table.edges, self._table.dims, where=str(self._file)
-        )
+        self._skeleton = _skeleton(self._table, chosen, groups, str(self._file))
         for name in normaliser or ():
             self._skeleton.index(name)
         self._pair = normaliser
@@ -186,8 +186,7 @@ class Named(Dataset):
     def _part(self, row: Row) -> str:
         if row.part:
             return row.part
-        number = int.from_bytes(hashlib.sha256(row.image.encode()).digest()[:8], "big") / 2**64
-        return PARTS[number < self._held_out]
+        return PARTS[drawn(row.image) < self._held_out]
 
     def _labelled(self, place: int) -> bool:
         return bool(self._table.rows[place].points)
@@ -250,6 +249,15 @@ def _read(path: Path) -> Table:
     return Table(table.names, table.rows, table.dims, mirrors, groups, edges)
 
 
+def _skeleton(
+    table: Table, mirrors: Mapping[str, str] | None, groups: Mapping[str, Sequence[str]], where: str
+) -> Skeleton:
+    """Return the skeleton; mirrors are by name where they are None, and groups come before the file's."""
+    partners = None if mirrors is None else told_partners(table.names, mirrors, f"{where}, mirrors")
+    grouped = table.groups | told_groups(table.names, groups, f"{where}, groups")
+    return Skeleton("named", sided_keypoints(table.names, grouped, partners), table.edges, table.dims)
+
+
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
@@ -265,16 +273,3 @@ def _annotation(root: Path, name: str | None) -> Path:
         what = "both are there; say which by 'annotation'" if there else "neither is there"
         raise KpError(f"{root}: named keypoints lie in {' or '.join(FILES)}; {what}")
     return there[0]
-
-
-def _existing_root(root: str | None) -> Path:
-    configured = root or os.environ.get(Named.root_variable)
-    if not configured:
-        raise KpError(
-            "dataset.root: no folder is configured; set root in [dataset], or --set dataset.root=PATH, or the"
-            f" environment variable {Named.root_variable}"
-        )
-    path = Path(configured).expanduser()
-    if not path.is_dir():
-        raise KpError(f"{configured}: is not a folder; it should hold {' or '.join(FILES)} and the images")
-    return path

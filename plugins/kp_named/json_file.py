@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kp_named.table import Point, Row, Table, box_of, image_of, keypoint_of, number, state
+from kp_named.table import Point, Row, Table, box_of, keypoint_of, number, state
 from kpcore.errors import KpError, unknown
+from kpcore.reading import opening
+from kpcore.reading.paths import image_path
 from kpcore.tensors import VISIBLE
 
 TOP = ("keypoints", "edges", "dims", "samples")
@@ -18,11 +19,7 @@ OF_SAMPLE = ("image", "part", "person", "box", "points")
 
 def load(path: Path) -> dict[str, Any]:
     """Read a JSON object; raises KpError."""
-    try:
-        held = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        what = (str(error).splitlines() or ["nested too deeply"])[0]
-        raise KpError(f"{path}: cannot be read as JSON in UTF-8: {what[:120]}") from None
+    held = opening.read_json(path, "a JSON file of named keypoints")
     if not isinstance(held, dict):
         raise KpError(f"{path}: holds a {type(held).__name__}; it must be an object with 'keypoints' and 'samples'")
     return held
@@ -96,7 +93,7 @@ def _row(sample: object, names: Sequence[str], dims: int, where: str, path: Path
     found = {name: _point(value, dims, f"{place}, {name}") for name, value in points.items()}
     return Row(
         where=where,
-        image=image_of(sample["image"], place),
+        image=image_path(sample["image"], place),
         part=_text(sample["part"], f"{place}, part") if sample.get("part") is not None else "",
         person=_text(sample["person"], f"{place}, person") if sample.get("person") is not None else "0",
         box=_box(sample["box"], f"{place}, box") if sample.get("box") is not None else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, FloatArray, StateArray
 
 LARGEST = 1e6
 """Pixels beyond which a number is no place in an image."""
-LONGEST = 1024
-"""Bytes of an image's path below its folder, at most."""
 STATES = (UNLABELLED, HIDDEN, VISIBLE)
 
 
@@ -102,19 +99,6 @@ def box_of(values: Sequence[float], where: str) -> tuple[float, float, float, fl
     if width <= 0 or height <= 0:
         raise KpError(f"{where}: the box is {width:g} x {height:g} pixels; both must be above 0")
     return left, top, width, height
-
-
-def image_of(value: object, where: str) -> str:
-    """Return an image's path; raises KpError where it is none, or leads out of the folder of images."""
-    name = value.strip().replace("\\", "/") if isinstance(value, str) else ""
-    path = PurePosixPath(name)
-    if not path.parts:
-        raise KpError(f"{where}: no image is named; write its path below the folder of images")
-    if not name.isprintable() or len(name.encode()) > LONGEST or any(len(part.encode()) > 255 for part in path.parts):
-        raise KpError(f"{where}: {name[:60]!a} can be no file's name: unprintable, or too long; mend it")
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        raise KpError(f"{where}: '{name[:80]}' leads out of the folder of images; write a path below it")
-    return str(path)
 
 
 def arrays(row: Row, names: Sequence[str], dims: int, origin: int) -> tuple[FloatArray, StateArray]:

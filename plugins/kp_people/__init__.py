@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @hookimpl
 def kp_generators() -> Mapping[str, type[Generator]]:
     """Supply the generator ``people``."""
-    from kp_people.generator import PeopleGenerator
+    from kp_people.synthetic.generator import PeopleGenerator
 
     return {"people": PeopleGenerator}
 

@@ -15,6 +15,7 @@ from kp_people.skeleton import skeleton
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset
 from kpcore.keypoints import Skeleton
+from kpcore.reading.paths import plain_name
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, AnyArray
 
@@ -90,7 +91,7 @@ class PeopleDataset(Dataset):
         return fields
 
     def _sample(self, fields: dict[str, Any], row: int) -> Sample:
-        name = fields["imgname"][row].decode()
+        name = plain_name(fields["imgname"][row].decode(), f"{self._root}, row {row}")
         state = fields["state"][row].astype(np.uint8)
         points = fields["points"][row, :, : self._dims].astype(np.float32)
         points[state == UNLABELLED] = np.nan

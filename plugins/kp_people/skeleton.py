@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.keypoints import Skeleton
+from kpcore.reading.skeletons import sided_keypoints
 
 NAMES = (
     "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis", "thorax", "upper_neck", "head_top",
@@ -16,17 +17,9 @@ EDGES = (
     ("l_elbow", "l_shoulder"), ("l_wrist", "l_elbow"),
 )  # fmt: skip
 
-_OTHER_SIDE = {"r": "l", "l": "r"}
 _GROUPS = {"upper_neck": "neck", "head_top": "head"}
 
 
 def skeleton(dims: int) -> Skeleton:
     """Return the skeleton; ``dims`` is 2 or 3."""
-    return Skeleton("people", tuple(_keypoint(name) for name in NAMES), EDGES, dims)
-
-
-def _keypoint(name: str) -> Keypoint:
-    side, _, group = name.partition("_")
-    if side in _OTHER_SIDE:
-        return Keypoint(name, f"{_OTHER_SIDE[side]}_{group}", group)
-    return Keypoint(name, None, _GROUPS.get(name, name))
+    return Skeleton("people", sided_keypoints(NAMES, _GROUPS), EDGES, dims)

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -14,30 +15,36 @@ from kp_example_csv.table import Row, keypoint_names, read
 from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Finding
-from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.keypoints import Skeleton
+from kpcore.reading.paths import image_path
+from kpcore.reading.roots import existing_root
+from kpcore.reading.skeletons import sided_keypoints
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE
-
-OTHER = {"left": "right", "right": "left"}
 
 
 class CsvPoints(Dataset):
     """Images with named points. The skeleton is what the header of ``train.csv`` says."""
 
+    root_variable: ClassVar[str] = "KP_CSV_ROOT"
+
     class Config(ComponentConfig):
         """``[dataset] name = "csv"``."""
 
-        root: str = Field(description="folder with images/, train.csv and valid.csv")
+        root: str | None = Field(
+            default=None, description="folder with images/, train.csv and valid.csv; KP_CSV_ROOT where absent"
+        )
         margin: float = Field(default=1.5, ge=1, description="crop side over the longer side of the box of the points")
         normaliser: tuple[str, str] | None = Field(
             default=None, description="two keypoints whose distance divides errors; the crop side does where absent"
         )
 
-    def __init__(self, *, root: str, margin: float, normaliser: tuple[str, str] | None) -> None:
-        self._root, self._margin, self._pair = Path(root).expanduser(), margin, normaliser
+    def __init__(self, *, root: str | None, margin: float, normaliser: tuple[str, str] | None) -> None:
+        self._root = existing_root(root, self.root_variable, "images/, train.csv and valid.csv")
+        self._margin, self._pair = margin, normaliser
         self._header, _ = read(self._file("train"))
         names = keypoint_names(self._header, self._file("train"))
-        self._skeleton = Skeleton("csv", tuple(keypoint(name, names) for name in names))
+        self._skeleton = Skeleton("csv", sided_keypoints(names))
         self._ends = [self._skeleton.index(name) for name in normaliser or ()]
 
     @property
@@ -99,12 +106,5 @@ class CsvPoints(Dataset):
         if not (side > 0 and length > 0):  # NaN where an end of the normaliser is not labelled
             return None
         state = np.where(labelled, VISIBLE, UNLABELLED).astype(np.uint8)
-        name = row.cells["image"]
+        name = image_path(row.cells["image"], row.where)
         return Sample(self._image(name), points, state, (low + high) / 2, side, length, name, str(number), number)
-
-
-def keypoint(name: str, names: list[str]) -> Keypoint:
-    """Return one keypoint; left_NAME and right_NAME mirror each other, and NAME is their group."""
-    side, _, group = name.partition("_")
-    mirror = f"{OTHER.get(side)}_{group}"
-    return Keypoint(name, mirror, group) if mirror in names else Keypoint(name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from kpcore.errors import KpError
+from kpcore.reading.csv_rows import csv_rows
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,7 @@ class Row:
 
 def read(path: Path) -> tuple[list[str], list[Row]]:
     """Return the header and the rows, each with a cell a column."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KpError(f"{path}: cannot be read as CSV: {error}; mend the file, or dataset.root") from None
+    lines = list(csv_rows(path, "a CSV file with a row an image"))
     header = lines[0][1] if lines else []
     for number, line in lines:
         if len(line) != len(header):

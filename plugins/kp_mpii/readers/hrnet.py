@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from kp_mpii.readers.head import with_head_sizes
-from kp_mpii.readers.matlab import load
 from kp_mpii.readers.rows import Rows
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
@@ -26,6 +25,7 @@ from kp_mpii.readers.table import (
 from kp_mpii.skeleton import ORDER
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
+from kpcore.reading.matlab import load
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "HRNet's JSON annotation"

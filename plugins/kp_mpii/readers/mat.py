@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kp_mpii.readers import people_list
-from kp_mpii.readers.matlab import children, column, first, load, text
+from kp_mpii.readers.matlab import children, column, first, text
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
     HEAD_BIAS,
@@ -20,15 +19,17 @@ from kp_mpii.readers.table import (
     adjusted,
     adjusted_note,
     counted,
-    guarded,
     head_identity,
-    image_name,
     shift_note,
     states,
     zero_based,
 )
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
+from kpcore.reading.held_out import held_out
+from kpcore.reading.matlab import load
+from kpcore.reading.opening import guarded
+from kpcore.reading.paths import plain_name
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "MPII's RELEASE struct"
@@ -105,12 +106,6 @@ class MatSource(Source):
         return held_out(self._everybody.images, self._held_out), ()
 
 
-def held_out(images: tuple[str, ...], share: float) -> AnyArray:
-    """Return (N,) bool: the image's name, hashed to [0, 1), is below the share; an image's people stay together."""
-    drawn = {name: int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in set(images)}
-    return np.array([drawn[name] < share for name in images], bool)
-
-
 def read(path: Path) -> Table:
     """Read everybody in the training images who has joints, a centre, a scale and a head box.
 
@@ -161,7 +156,7 @@ def _people(path: Path, release: np.void, left: Left) -> Iterator[Person]:
 
 def _name(path: Path, image: np.void, index: int) -> str:
     inner = children(image, "image")
-    return image_name(text(inner[0], "name") if len(inner) else "", f"{path}, annolist({index + 1}).image.name")
+    return plain_name(text(inner[0], "name") if len(inner) else "", f"{path}, annolist({index + 1}).image.name")
 
 
 def _person(image: str, rect: np.void, person_id: str, row: int, left: Left) -> Person | None:

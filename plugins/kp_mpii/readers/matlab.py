@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
-from kp_mpii.readers.table import guarded
-from kpcore.errors import KpError
 from kpcore.tensors import AnyArray, Float64Array
 
 NO_RECORDS: AnyArray = np.empty(0, np.dtype([("none", object)]))
-PROBE = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], appendmat=False)"
-
-
-def load(path: Path, kind: str) -> dict[str, Any]:
-    """Read a .mat file's variables.
-
-    Raises:
-        KpError: the file is missing or damaged.
-    """
-    with guarded(path, kind):
-        path.stat()
-        if not survivable(path):
-            raise KpError(f"{path}: is damaged so badly that reading it crashes; download or write it again")
-        return dict(loadmat(path, appendmat=False))
-
-
-def survivable(path: Path) -> bool:
-    """Whether scipy comes back from this file, tried in a process of its own.
-
-    A damaged type code in an uncompressed file makes ``loadmat`` crash the interpreter (scipy 1.17: 3 % of single
-    damaged bytes), which no ``except`` catches. An exception is survivable: the caller meets it again.
-    """
-    tried = subprocess.run([sys.executable, "-P", "-c", PROBE, str(path)], capture_output=True, check=False)
-    return tried.returncode in (0, 1)
 
 
 def children(record: Any, field: str) -> AnyArray:

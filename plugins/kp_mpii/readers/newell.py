@@ -13,15 +13,16 @@ from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
     JOINTS,
     Table,
-    guarded,
     head_identity,
-    image_name,
     shift_note,
     states,
     unadjusted_note,
     zero_based,
 )
 from kpcore.errors import KpError, unknown
+from kpcore.reading import hdf5
+from kpcore.reading.opening import read_text
+from kpcore.reading.paths import plain_name
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "Newell's HDF5 annotation"
@@ -79,7 +80,7 @@ def read(path: Path) -> Table:
     Raises:
         KpError: the file is damaged, or a field is missing or of another shape.
     """
-    with guarded(path, KIND), h5py.File(path, "r") as file:
+    with hdf5.opened(path, KIND) as file:
         people = _people(file, path)
         points = _numbers(file, path, "part", (people, JOINTS, 2))
         visible = _numbers(file, path, "visible", (people, JOINTS))
@@ -98,9 +99,10 @@ def read(path: Path) -> Table:
 
 
 def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
-    if not isinstance(file.get(key), h5py.Dataset):
+    found = hdf5.own(file, key, path)
+    if found is None:
         raise unknown("field", key, sorted(file), where=f"{path}: {KIND} needs field '{key}'")
-    return file[key]
+    return found
 
 
 def _people(file: h5py.File, path: Path) -> int:
@@ -121,10 +123,10 @@ def _images(file: h5py.File, path: Path, people: int) -> tuple[str, ...]:
     if "imgname" in file:
         names, source = _stored_names(_dataset(file, path, "imgname"), path), f"{path}, field 'imgname'"
     else:
-        names, source = names_file(path).read_text(encoding="utf-8").split(), str(names_file(path))
+        names, source = read_text(names_file(path), "a list of image names").split(), str(names_file(path))
     if len(names) != people:
         raise KpError(f"{source}: {len(names)} image names for {people} people")
-    return tuple(image_name(name, f"{source}, row {row}") for row, name in enumerate(names))
+    return tuple(plain_name(name, f"{source}, row {row}") for row, name in enumerate(names))
 
 
 def _stored_names(dataset: h5py.Dataset, path: Path) -> list[str]:

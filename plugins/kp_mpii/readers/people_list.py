@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from kp_mpii.readers import hrnet, newell
-from kp_mpii.readers.table import Table, counted, guarded
+from kp_mpii.readers.table import Table, counted
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
+from kpcore.reading.opening import read_text
 from kpcore.tensors import AnyArray, Float64Array
 
 SAME_CENTRE = 0.5
@@ -44,8 +45,7 @@ def _listed(path: Path) -> Table:
 
 
 def _by_image(table: Table, path: Path) -> tuple[AnyArray, tuple[Finding, ...]]:
-    with guarded(path, "a list of image names"):
-        names = set(path.read_text(encoding="utf-8").split())
+    names = set(read_text(path, "a list of image names").split())
     chosen = np.array([image in names for image in table.images], bool)
     what = "validation is everybody in the images of the list, which does not name people"
     return chosen, (Finding("note", what, int(chosen.sum())),)

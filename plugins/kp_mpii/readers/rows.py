@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kp_mpii.readers.table import guarded, image_name
 from kpcore.errors import KpError, unknown
+from kpcore.reading.opening import read_json
+from kpcore.reading.paths import plain_name
 from kpcore.tensors import Float64Array
 
 
@@ -39,8 +40,7 @@ class Rows:
         Raises:
             KpError: it is not JSON, or not a list of objects.
         """
-        with guarded(path, kind):
-            rows = json.loads(path.read_bytes())
+        rows = read_json(path, kind)
         if not isinstance(rows, list):
             raise KpError(f"{path}: holds a {type(rows).__name__}; expected {kind}, a list with one object a person")
         for number, row in enumerate(rows):
@@ -55,7 +55,7 @@ class Rows:
 
     def images(self, key: str) -> tuple[str, ...]:
         """Return a field of plain file names."""
-        return tuple(image_name(self._value(place, key), self._place(place, key)) for place in range(len(self)))
+        return tuple(plain_name(self._value(place, key), self._place(place, key)) for place in range(len(self)))
 
     def arrays(self, key: str, shape: tuple[int, ...]) -> Float64Array:
         """Return a field of numbers, (N, *shape).

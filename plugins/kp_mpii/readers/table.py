@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from kpcore.errors import KpError
 from kpcore.interfaces import Finding
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, AnyArray, Float64Array, StateArray
 
@@ -72,27 +69,6 @@ class Table:
         return dataclasses.replace(self, findings=(*self.findings, *findings))
 
 
-@contextmanager
-def guarded(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a parser raises on a damaged file into one line with the path.
-
-    Raises:
-        KpError: always instead of any other exception.
-    """
-    try:
-        yield
-    except KpError:
-        raise
-    except FileNotFoundError as error:
-        raise KpError(f"{path}: does not exist; expected {kind}") from error
-    except Exception as error:  # parsers of binary files raise anything on damaged input
-        text = " ".join(str(error).split())[:200]
-        raise KpError(
-            f"{path}: cannot be read as {kind} ({type(error).__name__}: {text});"
-            " it may be truncated or of another kind: download or write it again"
-        ) from error
-
-
 def zero_based(positions: Float64Array) -> Float64Array:
     """Shift the .mat's 1-based pixels, which all four layouts carry, to 0-based."""
     return positions - 1.0
@@ -112,17 +88,6 @@ def neck_to_head(points: Float64Array, state: StateArray, neck: int, head: int) 
     """Return (N,) distances between two joints, NaN where one of them is unlabelled."""
     known = (state[:, neck] != UNLABELLED) & (state[:, head] != UNLABELLED)
     return np.where(known, np.linalg.norm(points[:, neck] - points[:, head], axis=-1), np.nan)
-
-
-def image_name(value: object, where: str) -> str:
-    """Return a plain file name.
-
-    Raises:
-        KpError: it is no text, empty, or would leave the image folder.
-    """
-    if isinstance(value, str) and value.isprintable() and value not in ("", ".", "..") and not set(value) & set("/\\"):
-        return value
-    raise KpError(f"{where}: image name {str(value)[:80]!a} is not a plain file name such as 015601864.jpg")
 
 
 def shift_note(people: int) -> Finding:

@@ -1,0 +1,103 @@
+"""Files that others wrote: whatever is wrong with one becomes one line with its path."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kpcore.errors import KpError
+
+LARGEST_TEXT = 2**28
+"""Bytes of a text file, at most: four times the largest list of images that is published."""
+LARGEST_JSON = 2**31
+"""Bytes of a JSON file, at most: it is held in memory several times over while it is parsed."""
+
+
+@contextmanager
+def guarded(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a parser raises on a file into one line with the path; its warnings are dropped.
+
+    Args:
+        path: the file.
+        kind: what it should be, for the error.
+
+    Raises:
+        KpError: always instead of any other exception.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except KpError:
+        raise
+    except FileNotFoundError as error:
+        raise KpError(f"{path}: does not exist; expected {kind}") from error
+    except IsADirectoryError as error:
+        raise KpError(f"{path}: is a folder; expected {kind}") from error
+    except PermissionError as error:
+        raise KpError(f"{path}: may not be read (permission denied); expected {kind}") from error
+    except Exception as error:  # parsers of binary files raise anything on damaged input
+        raise unreadable(path, kind, error) from error
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> KpError:
+    """Return the error for a file that a parser refuses."""
+    return KpError(
+        f"{path}: cannot be read as {kind} ({type(error).__name__}: {one_line(error)});"
+        " it may be truncated or of another kind: download or write it again"
+    )
+
+
+def one_line(error: Exception, longest: int = 200) -> str:
+    """Return what an exception says, on one line of so many characters."""
+    return " ".join(str(error).split())[:longest]
+
+
+def read_bytes(path: Path, kind: str, most: int = LARGEST_JSON) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        KpError: it is not there, no regular file, may not be read, or has more than ``most`` bytes.
+    """
+    with guarded(path, kind):
+        size = path.stat().st_size
+        if not path.is_file() and not path.is_dir():  # a pipe would never end
+            raise KpError(f"{path}: is no regular file; expected {kind}")
+        if size > most:
+            raise KpError(f"{path}: has {size:,} bytes; {kind} has at most {most:,}")
+        return path.read_bytes()
+
+
+def read_text(path: Path, kind: str, most: int = LARGEST_TEXT) -> str:
+    """Read a UTF-8 text file, with or without a byte-order mark.
+
+    Raises:
+        KpError: as :func:`read_bytes`, or it is no text.
+    """
+    with guarded(path, kind):
+        try:
+            text = read_bytes(path, kind, most).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise KpError(f"{path}: is not text in UTF-8 (byte {error.start}); expected {kind}; save it so") from error
+    if "\0" in text:
+        raise KpError(f"{path}: is not text; expected {kind}")
+    return text
+
+
+def read_json(path: Path, kind: str, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """Read a JSON file in UTF-8, with or without a byte-order mark.
+
+    Args:
+        path: the file.
+        kind: what it should be, for errors.
+        hook: called with every object as it is parsed; what it returns takes the object's place.
+
+    Raises:
+        KpError: as :func:`read_bytes`, or it is no JSON.
+    """
+    with guarded(path, kind):
+        return json.loads(read_bytes(path, kind).decode("utf-8-sig"), object_hook=hook)

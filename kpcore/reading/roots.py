@@ -1,0 +1,32 @@
+"""Where a data set lies: the folder of the study file, else that of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kpcore.errors import KpError
+
+
+def existing_root(root: str | None, variable: str, holds: str) -> Path:
+    """Return the configured folder, its ``~`` expanded.
+
+    Args:
+        root: as the study file has it; None or "" where only the environment may say.
+        variable: the environment variable that is asked then.
+        holds: what the folder should hold, for errors.
+
+    Raises:
+        KpError: nothing is configured, or it is no folder.
+    """
+    configured = root or os.environ.get(variable)
+    if not configured:
+        raise KpError(
+            "dataset.root: no folder is configured; set root in [dataset] (or in the [datasets.NAME] it stands in), or"
+            f" --set dataset.root=PATH, or the environment variable {variable}; it should hold {holds}"
+        )
+    path = Path(configured).expanduser()
+    if not path.is_dir():
+        source = "dataset.root" if root else variable
+        raise KpError(f"{source}: {configured} is not a folder; it should hold {holds}")
+    return path

@@ -1,0 +1,1 @@
+"""Drawing mice: one mouse on a wheel in two views, frame by frame."""

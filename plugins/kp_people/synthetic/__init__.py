@@ -1,0 +1,1 @@
+"""Rendering people: an articulated body of solids, before a camera, among other things."""
