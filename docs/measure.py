@@ -262,13 +262,13 @@ def in_turns(steps: Steps, device: Device, rounds: int = 11) -> dict[str, float]
 
 def compare_losses(seed: int, where: torch.device, steps: int = 120) -> None:
     """Train the sample network with each on the same batches; print the mean loss of every fourth of the steps."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     opened, job = hourglass(f"study.seeds=[{seed}]")
     settings = opened.config.training
     store = prepare(opened.data[""].dataset, "train", cuts(settings)["train"])
     for whose in ("ours", "timm"):
         stream = TrainingStream(CpuSampler(store), range(len(store)), settings.augmentation, seed=seed, batch_size=16)
-        stepper = new_stepper(opened, job, job_plan(opened, job)[1], Device(where, "fp32", 2))
+        stepper = new_stepper(opened, job, job_plan(opened, job)[1], Device(where, "fp32", 1))
         if whose == "timm":
             stepper.optimizer = timm_muon(stepper, "fp32")
         losses = losses_of(stepper, stream, steps)
