@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from interfaces import interfaces
@@ -32,25 +32,33 @@ from kpcore.config import (
     StudyTable,
     TrainingTable,
     ValidationTable,
+    models_in,
 )
 from kpcore.registry import KINDS, registry
 
 REFERENCE = Path(__file__).parent / "reference"
+
+
+def members(table: str, union: Any) -> dict[str, type[BaseModel]]:
+    """Return a heading and a model for every member of a union, which the key ``name`` chooses among."""
+    return {f'[{table}] name = "{get_args(one.model_fields["name"].annotation)[0]}"': one for one in models_in(union)}
+
+
 TABLES: dict[str, type[BaseModel]] = {
-    "study": StudyTable,
-    "dataset": DatasetTable,
-    "datasets.NAME": OtherDatasetTable,
-    "split": SplitTable,
-    "backbone": BackboneTable,
-    "codec": CodecTable,
-    "modes.NAME": ModeTable,
-    "training": TrainingTable,
-    "training.augmentation": Augmentation,
-    "training.optimizer": Optimizer,
-    "training.schedule": Schedule,
-    "evaluation": EvaluationTable,
-    "evaluation.metric": MetricTable,
-    "evaluation.validation": ValidationTable,
+    "[study]": StudyTable,
+    "[dataset]": DatasetTable,
+    "[datasets.NAME]": OtherDatasetTable,
+    "[split]": SplitTable,
+    "[backbone]": BackboneTable,
+    "[codec]": CodecTable,
+    "[modes.NAME]": ModeTable,
+    "[training]": TrainingTable,
+    "[training.augmentation]": Augmentation,
+    **members("training.optimizer", Optimizer),
+    **members("training.schedule", Schedule),
+    "[evaluation]": EvaluationTable,
+    "[evaluation.metric]": MetricTable,
+    "[evaluation.validation]": ValidationTable,
 }
 NESTED = {"augmentation", "optimizer", "schedule", "metric", "validation", "generate"}
 WIDTH = 90
@@ -77,10 +85,12 @@ def study_files() -> str:
         "`[profiles.NAME]` overlays of the same keys. `--set key.key=value` sets one key. An unknown key is an error",
         "with the nearest name.",
         "The keys of a component's table beside `name` are those of the component, further below.",
+        "Optimisers and schedules have a table each: an option of another one is an error. Without a `name` the",
+        "paper's is meant.",
         "",
     ]
     for name, model in TABLES.items():
-        lines += [f"## [{name}]", "", *rows(model), ""]
+        lines += [f"## {name}", "", *rows(model), ""]
     lines += ["# Components", ""]
     known = registry()
     for kind in KINDS:

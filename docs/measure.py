@@ -3,17 +3,22 @@
     python docs/measure.py growth STUDY_ROOT         epoch against people, step against stacks -> docs/images/growth.png
     python docs/measure.py memory STUDY_ROOT         anonymous memory of training on a large store
     python docs/measure.py curve RUN [RUN ...]       accuracy against seconds of finished runs -> docs/images/curve.png
+    python docs/measure.py muon [DEVICE]             our Muon against timm's: seconds of their steps, and how both learn
 
 STUDY_ROOT is a folder in MPII's layout. Each person is repeated to make a large data set.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import matplotlib
@@ -30,11 +35,14 @@ from kpcore.measure.estimate import job_plan, new_stepper, random_batch
 from kpcore.measure.timing import kinds
 from kpcore.registry import registry
 from kpcore.samples import Sample
+from kpcore.study.jobs import Job
 from kpcore.study.opening import open_study
 from kpcore.study.study import Study
 from kpcore.study.workshop import cuts
 from kpcore.training.device import Device, choose_device
 from kpcore.training.process import keep_freed_memory
+from kpcore.training.schedules import one_cycle
+from kpcore.training.step import Stepper
 
 FILE = Path(__file__).parents[1] / "examples" / "all_keypoints.toml"
 IMAGES = Path(__file__).parent / "images"
@@ -171,6 +179,114 @@ def curve(*runs: str) -> None:
     figure.savefig(IMAGES / "curve.png", dpi=110)
 
 
+HOURGLASS = Path(__file__).parents[1] / "examples" / "mpii_hourglass.toml"
+SIZES: dict[str, tuple[str, ...]] = {
+    "sample": (),
+    "paper": ("backbone.channels=256", "backbone.depth=4", "training.batch_size=2"),
+}
+"""What is set over the sample profile; only the weights count, so that a batch of two is enough for the paper's."""
+RECIPE = "{ name = 'muon', learning_rate = 0.06, momentum = 0.85, other_learning_rate = 4e-3, weight_decay = 0.01 }"
+Steps = dict[str, Callable[[], object]]
+
+
+def muon(device: str = "cpu") -> None:
+    """Time our Muon's step and timm's in turns, by network, threads and precision of the products; train with each.
+
+    The parameters are those of four stacks of the sample profile of examples/mpii_hourglass.toml, and of the paper's.
+    """
+    for size, sets in SIZES.items():
+        for threads in (1, 2) if device == "cpu" else (1,):
+            for precision in ("fp32", "bf16"):
+                compare_steps(size, sets, Device(torch.device(device), precision, threads))
+    for seed in range(2):
+        compare_losses(seed, torch.device(device))
+
+
+def hourglass(*sets: str) -> tuple[Study, Job]:
+    """Open the sample profile with Muon; return it and its job that trains all of four stacks."""
+    recipe = (f"training.optimizer={RECIPE}", 'study.modes=["random"]', *sets)
+    opened = open_study(HOURGLASS, "sample", recipe, lambda _: None)
+    return opened, kinds(opened, choose_device("cpu", "fp32", None))["random"]
+
+
+def compare_steps(size: str, sets: Sequence[str], device: Device) -> None:
+    """Print the median seconds of both optimisers' steps, and of a whole training step with ours."""
+    torch.set_num_threads(device.threads)
+    opened, job = hourglass(*sets)
+    stepper = new_stepper(opened, job, job_plan(opened, job)[1], device)
+    settings = opened.config.training
+    batch = random_batch(settings.batch_size, settings.resolution, job.keypoints.skeleton)
+    stepper.step(batch)  # gives every parameter a gradient
+    theirs = timm_muon(stepper, device.precision)
+    steps: Steps = {"ours": stepper.optimizer.step, "timm": theirs.step}
+    if size == "sample":
+        steps["training"] = lambda: stepper.step(batch)
+    seconds = in_turns(steps, device)
+    where = f"{size}, {device.torch.type}, {device.threads} threads, {device.precision}"
+    figures = ", ".join(f"{name} {1e3 * value:.1f} ms" for name, value in seconds.items())
+    print(f"{where}: {figures}; timm / ours = {seconds['timm'] / seconds['ours']:.2f}", flush=True)
+
+
+def timm_muon(stepper: Stepper, precision: str) -> torch.optim.Optimizer:
+    """Return timm's Muon on a stepper's parameter groups, set to do what ours does as far as it can be.
+
+    It multiplies in bf16; for fp32 the default of its product is replaced. Beside Nesterov momentum it takes NAdamW for
+    what is no matrix.
+    """
+    theirs = importlib.import_module("timm.optim.muon")
+    product = inspect.unwrap(theirs.zeropower_via_newtonschulz)
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    theirs.zeropower_via_newtonschulz = wraps(product)(partial(product, dtype=dtype))
+    groups = [
+        {"params": group["params"], "lr": group["lr"], "rate": group["rate"], "weight_decay": group["weight_decay"],
+         "use_muon": group["matrices"]}
+        for group in stepper.optimizer.param_groups
+    ]  # fmt: skip
+    settings = stepper.settings
+    made: torch.optim.Optimizer = theirs.Muon(
+        groups, momentum=settings.momentum, ns_coefficients="original", adjust_lr_fn="original", betas=(0.9, 0.999)
+    )
+    return made
+
+
+def in_turns(steps: Steps, device: Device, rounds: int = 11) -> dict[str, float]:
+    """Return the median seconds of each, taken one after the other in every round, the first two left out."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds + 2):
+        for name, step in steps.items():
+            device.synchronize()
+            started = time.perf_counter()
+            step()
+            device.synchronize()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: median(values[2:]) for name, values in seconds.items()}
+
+
+def compare_losses(seed: int, where: torch.device, steps: int = 120) -> None:
+    """Train the sample network with each on the same batches; print the mean loss of every fourth of the steps."""
+    torch.set_num_threads(1)
+    opened, job = hourglass(f"study.seeds=[{seed}]")
+    settings = opened.config.training
+    store = prepare(opened.data[""].dataset, "train", cuts(settings)["train"])
+    for whose in ("ours", "timm"):
+        stream = TrainingStream(CpuSampler(store), range(len(store)), settings.augmentation, seed=seed, batch_size=16)
+        stepper = new_stepper(opened, job, job_plan(opened, job)[1], Device(where, "fp32", 1))
+        if whose == "timm":
+            stepper.optimizer = timm_muon(stepper, "fp32")
+        losses = losses_of(stepper, stream, steps)
+        quarters = [f"{fmean(losses[at : at + steps // 4]):.3f}" for at in range(0, steps, steps // 4)]
+        print(f"seed {seed}, {whose}: mean loss by quarter of {steps} steps {', '.join(quarters)}", flush=True)
+
+
+def losses_of(stepper: Stepper, stream: TrainingStream, steps: int) -> list[float]:
+    """Train for that many steps, the rate rising and falling once; return every step's loss."""
+    losses = []
+    for iteration, batch in enumerate(stream.iterate(0, steps)):
+        stepper.set_rate(one_cycle((iteration + 1) / steps, 0.1, "linear"))
+        losses.append(float(stepper.step(batch)))
+    return losses
+
+
 if __name__ == "__main__":
     torch.set_num_threads(choose_device("cpu", "fp32", None).threads)
-    {"growth": growth, "memory": memory, "curve": curve}[sys.argv[1]](*sys.argv[2:])
+    {"growth": growth, "memory": memory, "curve": curve, "muon": muon}[sys.argv[1]](*sys.argv[2:])

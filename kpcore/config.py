@@ -6,16 +6,27 @@ keys belong to that component and are checked against its ``Config`` once the re
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from kpcore.errors import KpError, nearest, unknown
 
@@ -151,34 +162,78 @@ class Augmentation(Strict):
         return self
 
 
-class Optimizer(Strict):
-    """``[training.optimizer]``."""
+def _called(name: str) -> BeforeValidator:
+    """Return what gives a table that names nothing this name, so that pydantic can choose among a union by it."""
+    return BeforeValidator(lambda table: {"name": name, **table} if isinstance(table, dict) else table)
 
-    name: Literal["rmsprop", "adamw", "muon"] = Field(
-        default="rmsprop", description="the paper: RMSprop; muon: for short trainings, AdamW for what is no matrix"
-    )
+
+class _OptimizerTable(Strict):
+    """What every optimiser takes."""
+
+    name: str
     learning_rate: float = Field(default=2.5e-4, gt=0, description="at most; the schedule lowers it")
-    other_learning_rate: float = Field(
-        default=4e-3, gt=0, description="Muon: of biases, norms, heads and the first convolution"
-    )
-    momentum: float = Field(default=0.95, ge=0, lt=1, description="Muon")
-    alpha: float = Field(default=0.99, ge=0, lt=1, description="RMSprop: decay of the squared gradient's mean")
     eps: float = Field(default=1e-8, gt=0, description="added to the denominator")
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW: decoupled; RMSprop: added to the gradient")
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled (times the learning rate, off the weight)")
 
 
-class Schedule(Strict):
-    """``[training.schedule]``."""
+class RMSprop(_OptimizerTable):
+    """``[training.optimizer]``, the paper's."""
 
-    name: Literal["plateau", "onecycle", "constant"] = Field(default="plateau", description="the paper: plateau")
-    factor: float = Field(default=0.2, gt=0, lt=1, description="plateau: the learning rate times this (paper: / 5)")
+    name: Literal["rmsprop"] = Field(default="rmsprop", description="the paper's; meant where no name is given")
+    weight_decay: float = Field(default=0.0, ge=0, description="times the weight, added to the gradient")
+    alpha: float = Field(default=0.99, ge=0, lt=1, description="decay of the squared gradient's mean")
+
+
+class AdamW(_OptimizerTable):
+    """``[training.optimizer]`` with ``name = "adamw"``."""
+
+    name: Literal["adamw"] = Field(description="Adam with decoupled weight decay")
+
+
+class Muon(_OptimizerTable):
+    """``[training.optimizer]`` with ``name = "muon"``: for short trainings; AdamW for what is no matrix."""
+
+    name: Literal["muon"] = Field(description="for short trainings; biases, norms, heads and first convolution: AdamW")
+    learning_rate: float = Field(default=2.5e-4, gt=0, description="of hidden matrices, at most")
+    other_learning_rate: float = Field(default=4e-3, gt=0, description="of all that AdamW takes, at most")
+    eps: float = Field(default=1e-8, gt=0, description="AdamW: added to the denominator")
+    momentum: float = Field(default=0.95, ge=0, lt=1, description="of hidden matrices, Nesterov's")
+
+
+Optimizer = Annotated[RMSprop | AdamW | Muon, _called("rmsprop"), Field(discriminator="name")]
+"""``[training.optimizer]``: an option of one is an error beside the name of another."""
+
+
+class Plateau(Strict):
+    """``[training.schedule]``, the paper's."""
+
+    name: Literal["plateau"] = Field(default="plateau", description="the paper's; meant where no name is given")
+    factor: float = Field(default=0.2, gt=0, lt=1, description="the learning rate times this (paper: / 5)")
     patience: int = Field(
         default=5,
         ge=0,
-        description="plateau: this many epochs in a row without improvement are let pass; the next one drops the rate",
+        description="this many epochs in a row without improvement are let pass; the next one drops the rate",
     )
-    fall: Literal["cosine", "linear"] = Field(default="cosine", description="onecycle: how the rate falls to its end")
-    warmup: float = Field(default=0.1, gt=0, lt=1, description="onecycle: share of the steps in which the rate rises")
+
+
+class OneCycle(Strict):
+    """``[training.schedule]`` with ``name = "onecycle"``: up and down once over the whole job."""
+
+    name: Literal["onecycle"] = Field(description="from 1/25 up to the learning rate and down to 1/2500, once a job")
+    fall: Literal["cosine", "linear"] = Field(default="cosine", description="how the rate falls to its end")
+    warmup: float = Field(default=0.1, gt=0, lt=1, description="share of the steps in which the rate rises")
+
+
+class Constant(Strict):
+    """``[training.schedule]`` with ``name = "constant"``."""
+
+    name: Literal["constant"] = Field(description="the learning rate as it is")
+
+
+Schedule = Annotated[Plateau | OneCycle | Constant, _called("plateau"), Field(discriminator="name")]
+"""``[training.schedule]``: an option of one is an error beside the name of another."""
+UNNAMED: dict[tuple[str, ...], str] = {("training", "optimizer"): "rmsprop", ("training", "schedule"): "plateau"}
+"""What a table means that names nothing."""
 
 
 class TrainingTable(Strict):
@@ -216,14 +271,15 @@ class TrainingTable(Strict):
         description="torch threads of one job; they change a result's last bits on a CPU, so no machine chooses them:"
         " cores are filled by jobs at once, and a single long job may set more",
     )
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
+    optimizer: Optimizer = RMSprop()
+    schedule: Schedule = Plateau()
     augmentation: Augmentation = Augmentation()
 
     @field_validator("early_stopping", mode="before")
     @classmethod
     def _epochs_or_never(cls, value: Any) -> Any:
-        if value is True or (value == 0 and value is not False):  # pydantic takes true for 1, and 0 for false
+        epochs = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is not False and not epochs:  # pydantic takes true for 1, 0 for false, and speaks of literals
             raise ValueError("needs a number of epochs, 1 or more, or false for never")
         return value
 
@@ -319,17 +375,33 @@ def read_toml(path: Path) -> Toml:
         raise KpError(f"{path}{at}: not valid TOML: {what}; mend this line") from None
 
 
-def overlay(base: Toml, top: Toml) -> Toml:
-    """Return ``base`` with the keys of ``top``; tables merge, but one that names another component starts anew."""
+def overlay(base: Toml, top: Toml, path: tuple[str, ...] = ()) -> Toml:
+    """Return ``base`` with the keys of ``top``; tables merge, but one that names another component starts anew.
+
+    ``path`` is where the tables stand in a study file: an optimiser or schedule without a name is the default one.
+    """
+    merged = dict(base)
+    for key, value in top.items():
+        old, inside = merged.get(key), (*path, key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = dict(value) if _renames(old, value, inside) else overlay(old, value, inside)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _renames(old: Toml, new: Toml, path: tuple[str, ...]) -> bool:
+    """Whether a table names another component than the one it is laid over; a study's name names none."""
+    before = old.get("name", UNNAMED.get(path))
+    return path != ("study",) and "name" in new and before is not None and new["name"] != before
+
+
+def merge(base: Toml, top: Toml) -> Toml:
+    """Return the keys of both, those of ``top`` where both have one; tables merge whatever they name."""
     merged = dict(base)
     for key, value in top.items():
         old = merged.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            named = key != "study" and "name" in value and "name" in old  # a study's name names no component
-            renamed = named and value["name"] != old["name"]
-            merged[key] = dict(value) if renamed else overlay(old, value)
-        else:
-            merged[key] = value
+        merged[key] = merge(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
     return merged
 
 
@@ -360,9 +432,8 @@ def assemble(document: Toml, *, profile: str | None, sets: Sequence[str], where:
         if profile not in profiles:
             raise unknown("profile", profile, profiles, where=where)
         tables = overlay(tables, profiles[profile])
-    for assignment in sets:
-        tables = overlay(tables, parse_set(assignment))
-    return tables
+    # Together, whatever their order: an option must not be lost because its component is named after it
+    return overlay(tables, reduce(merge, map(parse_set, sets), Toml()))
 
 
 def validate(model: type[Model], values: Mapping[str, Any], *, where: str) -> Model:
@@ -379,70 +450,83 @@ def validate(model: type[Model], values: Mapping[str, Any], *, where: str) -> Mo
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """Put the most telling of pydantic's errors into one line."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    path = [str(part) for part in problem["loc"]]
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    path, tables = _follow(model, problem["loc"])
+    return f"{_place(where, path)}: {_problem_text(problem, path, tables)}".replace("\n", " ")
+
+
+def _place(where: str, path: Sequence[str]) -> str:
     inside = "." if ": " in where else ": "  # "study.toml: split" goes on as a key path, "study.toml" begins one
-    place = where + inside + ".".join(path) if path else where
+    return where + inside + ".".join(path) if path else where
+
+
+def _problem_text(problem: ErrorDetails, path: Sequence[str], tables: Sequence[type[BaseModel]]) -> str:
+    """Say what is wrong with the last key of ``path``; the first of ``tables`` is the one that it stands in."""
+    exist = f"({', '.join(tables[0].model_fields) or 'no keys'} exist here)"
     if problem["type"] == "extra_forbidden":
-        options = _fields_at(model, path[:-1])
-        near = nearest(path[-1], options)
-        hint = f"did you mean '{near}'? " if near else ""
-        return f"{place}: unknown key '{path[-1]}'; {hint}({', '.join(options) or 'no keys'} exist here)"
+        return _unknown_key(path[-1], tables, exist)
     if problem["type"] == "missing":
-        return f"{place}: missing; add the key '{path[-1]}' ({', '.join(_fields_at(model, path[:-1]))} exist here)"
+        return f"missing; add the key '{path[-1]}' {exist}"
+    if problem["type"] == "union_tag_invalid":
+        names = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"])
+        return str(unknown("name", problem["ctx"]["tag"], names))
     message = re.sub(r"^Value error, ", "", problem["msg"])
     given = problem["input"]
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | list | tuple) else ""
-    return f"{place}: {message}{shown}".replace("\n", " ")
+    return message + (f" (got {given!r})" if isinstance(given, str | int | float | bool | list | tuple) else "")
 
 
-def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Names of the keys of the (sub)model at this path."""
-    for part in path:
-        field = model.model_fields.get(part)
-        if field is None:
+def _unknown_key(key: str, tables: Sequence[type[BaseModel]], exist: str) -> str:
+    """Say that a key does not exist here: because it is another member's of a union, or at all."""
+    here, *others = tables
+    owners = [_tag(other) for other in others if key in other.model_fields]
+    if owners:
+        remedy = f'set name = "{owners[0]}" or leave it out'
+        return f"'{key}' is an option of {' and '.join(owners)}, not of {_tag(here)}; {remedy} {exist}"
+    near = nearest(key, here.model_fields)
+    hint = f"did you mean '{near}'? " if near else ""
+    return f"unknown key '{key}'; {hint}{exist}"
+
+
+def _follow(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[list[str], list[type[BaseModel]]]:
+    """Follow the place of pydantic's error, in which a union's member stands as its name, which is no key.
+
+    Returns:
+        The keys, and the models at the last but one: the one that it stands in, then the other members of its union.
+    """
+    path: list[str] = []
+    tables = [model]
+    inner = tables
+    for part in map(str, loc):
+        tagged = [table for table in inner if len(inner) > 1 and _tag(table) == part]
+        if tagged:
+            inner = [*tagged, *(table for table in inner if table not in tagged)]
             continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        inner = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
-        if inner:
-            model = inner[0]
-    return list(model.model_fields)
+        tables = inner
+        path.append(part)
+        field = tables[0].model_fields.get(part)
+        inner = (field and models_in(field.annotation)) or tables
+    return path, tables
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that an annotation is made of: itself, the members of a union, what a dict or list holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in models_in(argument)]
+
+
+def _tag(model: type[BaseModel]) -> str:
+    """Return the name by which a union knows a member; "" for a model that names nothing."""
+    field = model.model_fields.get("name")
+    return str(*get_args(field.annotation)[:1]) if field else ""
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Write a table as TOML; what is None is left out, since TOML has no word for it.
-
-    Values are bool, int, float, str, lists of these, and tables with string keys; a table in a list is written in line.
-    """
-    return "\n".join(_toml_table(values, ())).strip() + "\n"
+    """Write a table as TOML; what is None is left out, since TOML has no word for it."""
+    return tomli_w.dumps(_without_none(values))
 
 
-def _toml_table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    plain = {key: value for key, value in values.items() if value is not None and not isinstance(value, Mapping)}
-    tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
-    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in plain.items()]
-    if path and (lines or not tables):
-        lines = ["", f"[{'.'.join(map(_toml_key, path))}]", *lines]
-    for key, table in tables.items():
-        lines += _toml_table(table, (*path, key))
-    return lines
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_text(key)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml_value(item) for item in value)}]"
+def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_toml_key(k)} = {_toml_value(v)}' for k, v in value.items() if v is not None)}}}"
-    return _toml_text(value) if isinstance(value, str) else repr(value)
-
-
-def _toml_text(text: str) -> str:
-    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
+    return [_without_none(one) for one in value] if isinstance(value, list | tuple) else value

@@ -11,7 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kpcore.config import StudyConfig, assemble, overlay, parse_set, read_toml, to_toml, validate
+from kpcore.config import (
+    Optimizer,
+    Schedule,
+    StudyConfig,
+    TrainingTable,
+    assemble,
+    merge,
+    models_in,
+    overlay,
+    parse_set,
+    read_toml,
+    to_toml,
+    validate,
+)
 from kpcore.errors import KpError
 
 PLAIN = {
@@ -56,6 +69,93 @@ def test_the_defaults_are_the_paper_s():
     assert (found.evaluation.metric.name, found.dataset.when_missing) == ("", "error")
 
 
+DEFAULTS = {
+    "optimizer": {
+        "rmsprop": {"learning_rate": 2.5e-4, "eps": 1e-8, "weight_decay": 0.0, "alpha": 0.99},
+        "adamw": {"learning_rate": 2.5e-4, "eps": 1e-8, "weight_decay": 0.0},
+        "muon": {
+            "learning_rate": 2.5e-4,
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+            "other_learning_rate": 4e-3,
+            "momentum": 0.95,
+        },
+    },
+    "schedule": {
+        "plateau": {"factor": 0.2, "patience": 5},
+        "onecycle": {"fall": "cosine", "warmup": 0.1},
+        "constant": {},
+    },
+}
+UNIONS = {"optimizer": Optimizer, "schedule": Schedule}
+STRANGERS = [
+    (table, name, owner, option)
+    for table, members in DEFAULTS.items()
+    for name in members
+    for owner in members
+    for option in members[owner]
+    if option not in members[name]
+]
+
+
+@pytest.mark.parametrize(("table", "name"), [(table, name) for table, members in DEFAULTS.items() for name in members])
+def test_optimisers_and_schedules_have_their_own_options_alone(table, name):
+    found = study(training={table: {"name": name}}).training
+    assert getattr(found, table).model_dump() == {"name": name, **DEFAULTS[table][name]}
+    assert len(models_in(UNIONS[table])) == len(DEFAULTS[table])
+
+
+@pytest.mark.parametrize(("table", "name", "owner", "option"), STRANGERS)
+def test_an_option_of_another_is_refused_with_its_owner(table, name, owner, option):
+    given = {"name": name, option: DEFAULTS[table][owner][option]}
+    message = f"s.toml: training.{table}.{option}: '{option}' is an option of {owner}, not of {name}; "
+    exist = ", ".join(["name", *DEFAULTS[table][name]])
+    assert error_of(training={table: given}) == message + f'set name = "{owner}" or leave it out ({exist} exist here)'
+
+
+def test_strangers_are_many():
+    assert len(STRANGERS) == 2 + 3 + 1 + 4 + 4  # of muon and alpha; of the schedules
+
+
+def test_a_table_without_a_name_is_the_papers():
+    found = study(training={"optimizer": {"learning_rate": 0.1, "alpha": 0.9}, "schedule": {"patience": 2}}).training
+    assert (found.optimizer.name, found.optimizer.learning_rate, found.optimizer.alpha) == ("rmsprop", 0.1, 0.9)
+    assert (found.schedule.name, found.schedule.patience) == ("plateau", 2)
+    assert "'momentum' is an option of muon, not of rmsprop" in error_of(training={"optimizer": {"momentum": 0.5}})
+    assert "'warmup' is an option of onecycle, not of plateau" in error_of(training={"schedule": {"warmup": 0.5}})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"name": "adam"},
+            "training.optimizer: unknown name 'adam'; did you mean 'adamw'? (rmsprop, adamw, muon exist)",
+        ),
+        ({"name": 3}, "training.optimizer: unknown name '3'; (rmsprop, adamw, muon exist)"),
+        (
+            {"name": "muon", "momentun": 1},
+            "training.optimizer.momentun: unknown key 'momentun'; did you mean 'momentum'?"
+            " (name, learning_rate, eps, weight_decay, other_learning_rate, momentum exist here)",
+        ),
+        ({"name": "muon", "momentum": 1}, "training.optimizer.momentum: Input should be less than 1 (got 1)"),
+    ],
+)
+def test_a_wrong_optimiser_is_told_by_its_key(given, message):
+    assert error_of(training={"optimizer": given}) == f"s.toml: {message}"
+
+
+def test_the_schema_lets_the_paper_s_alone_be_unnamed():
+    """Of the alternatives exactly one must hold, also for a table that names nothing."""
+    schema = TrainingTable.model_json_schema()
+    required = {
+        name: schema["$defs"][name].get("required") for name in ("RMSprop", "AdamW", "Muon", "Plateau", "OneCycle")
+    }
+    assert required == {"RMSprop": None, "AdamW": ["name"], "Muon": ["name"], "Plateau": None, "OneCycle": ["name"]}
+    assert len(schema["properties"]["optimizer"]["oneOf"]) == 3
+    assert not any(schema["$defs"][name]["additionalProperties"] for name in required)
+
+
 REFUSED = {
     "study.name": ["", "-a", "a/b", "../a", "a b"],
     "study.seeds": [[], [1, 1]],
@@ -65,7 +165,7 @@ REFUSED = {
     "training.batch_size": [0],
     "training.epochs": [0],
     "training.iterations_per_epoch": [0],
-    "training.early_stopping": [0, True],
+    "training.early_stopping": [0, True, "many", 1.5],
     "training.min_improvement": [-0.1],
     "training.held_out": [0.0, 0.5],
     "training.threads": [0],
@@ -75,14 +175,17 @@ REFUSED = {
     "training.augmentation.colour": [-0.1, 1.0],
     "training.augmentation.translation": [-0.1, 0.6],
     "training.optimizer.learning_rate": [0.0, math.inf, math.nan],
-    "training.optimizer.other_learning_rate": [0.0],
-    "training.optimizer.momentum": [-0.1, 1.0],
+    "training.optimizer.name=muon.learning_rate": [0.0],
+    "training.optimizer.name=muon.other_learning_rate": [0.0],
+    "training.optimizer.name=muon.momentum": [-0.1, 1.0],
+    "training.optimizer.name=muon.eps": [0.0],
     "training.optimizer.alpha": [-0.1, 1.0],
     "training.optimizer.eps": [0.0],
     "training.optimizer.weight_decay": [-0.1],
+    "training.optimizer.name=adamw.weight_decay": [-0.1],
     "training.schedule.factor": [0.0, 1.0],
     "training.schedule.patience": [-1],
-    "training.schedule.warmup": [0.0, 1.0],
+    "training.schedule.name=onecycle.warmup": [0.0, 1.0],
     "evaluation.batch_size": [0],
     "evaluation.validation.people": [0],
 }
@@ -102,7 +205,7 @@ TAKEN = {
     "training.augmentation.flip": [0.0, 1.0],
     "training.augmentation.colour": [0.0, 0.99],
     "training.augmentation.translation": [0.0, 0.5],
-    "training.optimizer.momentum": [0.0, 0.99],
+    "training.optimizer.name=muon.momentum": [0.0, 0.99],
     "training.optimizer.alpha": [0.0],
     "training.optimizer.weight_decay": [0.0],
     "training.schedule.patience": [0],
@@ -112,22 +215,28 @@ TAKEN = {
 
 
 def with_value(path, value):
+    """Tables with this value; a part of the path ``name=adamw`` names what stands there."""
     base = {"evaluation": {"validation": {"name": "pck"}}} if "validation" in path else {}
     for part in reversed(path.split(".")):
-        value = {part: value}
+        key, named, name = part.partition("=")
+        value = {key: name, **value} if named else {part: value}
     return overlay(base, value)
+
+
+def keys_of(path):
+    return [part for part in path.split(".") if "=" not in part]
 
 
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in REFUSED.items() for value in values])
 def test_a_value_out_of_bounds_is_refused_with_its_key(path, value):
-    table, _, key = path.rpartition(".")
-    assert re.match(rf"s\.toml: {re.escape(table)}(\.|: ){key}\b", error_of(**with_value(path, value)))
+    *tables, key = keys_of(path)
+    assert re.match(rf"s\.toml: {re.escape('.'.join(tables))}(\.|: ){key}\b", error_of(**with_value(path, value)))
 
 
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path, values in TAKEN.items() for value in values])
 def test_a_value_at_the_bound_is_taken(path, value):
     found = study(**with_value(path, value))
-    for part in path.split("."):
+    for part in keys_of(path):
         found = getattr(found, part)
     assert (list(found) if isinstance(found, tuple) else found) == value
 
@@ -255,6 +364,55 @@ def test_a_table_whose_name_changes_forgets_the_other_s_options():
     assert same["codec"] == {"name": "heatmap", "sigma": 2.0}
 
 
+OPTIMISERS = {
+    "another": ({"name": "adamw", "eps": 1e-5}, {"name": "muon", "momentum": 0.9}, {"name": "muon", "momentum": 0.9}),
+    "the same": (
+        {"name": "muon", "eps": 1e-5},
+        {"name": "muon", "momentum": 0.9},
+        {"name": "muon", "eps": 1e-5, "momentum": 0.9},
+    ),
+    "no name above": ({"name": "muon", "eps": 1e-5}, {"momentum": 0.9}, {"name": "muon", "eps": 1e-5, "momentum": 0.9}),
+    "no name below": (
+        {"alpha": 0.9, "eps": 1e-5},
+        {"name": "muon", "momentum": 0.9},
+        {"name": "muon", "momentum": 0.9},
+    ),
+    "the default named": (
+        {"alpha": 0.9},
+        {"name": "rmsprop", "eps": 1e-5},
+        {"name": "rmsprop", "alpha": 0.9, "eps": 1e-5},
+    ),
+    "no names": ({"alpha": 0.9}, {"eps": 1e-5}, {"alpha": 0.9, "eps": 1e-5}),
+}
+
+
+@pytest.mark.parametrize(("base", "top", "expected"), OPTIMISERS.values(), ids=OPTIMISERS)
+def test_an_optimiser_over_another_starts_anew(base, top, expected):
+    document = {"training": {"optimizer": base}, "profiles": {"p": {"training": {"optimizer": top}}}}
+    assert assemble(document, profile="p", sets=[], where="s") == {"training": {"optimizer": expected}}
+    sets = [f"training.optimizer.{key}={value}" for key, value in top.items()]
+    for order in (sets, sets[::-1]):  # an option that is set before the name must not be lost
+        assert assemble(document, profile=None, sets=order, where="s") == {"training": {"optimizer": expected}}
+
+
+def test_a_schedule_over_an_unnamed_one_starts_anew():
+    base = {"training": {"schedule": {"patience": 3}}}
+    assert assemble(base, profile=None, sets=["training.schedule.name=constant"], where="s") == {
+        "training": {"schedule": {"name": "constant"}}
+    }
+    elsewhere = {"codec": {"schedule": {"patience": 3}}}  # a component's own table of that name is none of these
+    assert overlay(elsewhere, {"codec": {"schedule": {"name": "x"}}}) == {
+        "codec": {"schedule": {"patience": 3, "name": "x"}}
+    }
+
+
+def test_merged_tables_keep_the_keys_of_both():
+    assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "d": {"e": 5}}) == {
+        "a": {"b": 1, "c": 4},
+        "d": {"e": 5},
+    }
+
+
 def test_a_profile_of_a_file_without_profiles_is_told():
     with pytest.raises(KpError, match=r"s\.toml: unknown profile 'small'"):
         assemble({"study": {}}, profile="small", sets=(), where="s.toml")
@@ -306,8 +464,9 @@ def test_what_is_written_as_toml_reads_back(table):
 
 
 def test_toml_looks_like_a_study_file():
-    written = to_toml({"study": {"name": "x", "seeds": [0, 1]}, "absent": None, "a": {"b": {"c": 1e-8}}})
-    assert written == '[study]\nname = "x"\nseeds = [0, 1]\n\n[a.b]\nc = 1e-08\n'
+    table = {"study": {"name": "x", "seeds": [0, 1]}, "absent": None, "a": {"b": {"c": 1e-8, "none": None}}}
+    assert to_toml(table) == '[study]\nname = "x"\nseeds = [\n    0,\n    1,\n]\n\n[a.b]\nc = 1e-08\n'
+    assert to_toml({"a": [{"b": None, "c": 1}]}) == "a = [\n    { c = 1 },\n]\n"
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)

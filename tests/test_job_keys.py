@@ -6,7 +6,7 @@ reason why no stored result depends on it.
 
 import json
 import types
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from kpcore.cache import content_key
-from kpcore.config import ComponentTable, ModeTable, StudyConfig
+from kpcore.config import ComponentTable, ModeTable, StudyConfig, models_in
 from kpcore.errors import KpError
 from kpcore.keypoints import Column
 from kpcore.plans import Layout
@@ -72,8 +72,8 @@ def opened(tmp_path, tiny_study, tiny_mpii):
 
     def open_with(**sets: Any) -> Study:
         assignments = [f"{path}={json.dumps(value)}" for path, value in sets.items()]
-        root = [f"dataset.root={tiny_mpii}", 'split.splits=["d"]']
-        return open_study(registry(), file, None, [*root, *assignments], notice=lambda _: None)
+        always = [f"dataset.root={tiny_mpii}", *([] if "split.name" in sets else ['split.splits=["d"]'])]
+        return open_study(registry(), file, None, [*always, *assignments], notice=lambda _: None)
 
     return open_with
 
@@ -85,15 +85,29 @@ def planned(study: Study) -> dict[str, str]:
     return {job.name: job.key for job in plan_jobs(study, device).jobs}
 
 
-def fields(model: type[BaseModel], path: str = "") -> dict[str, Any]:
-    """Path -> field, of a model and of the models in it."""
-    found = {}
-    for name, field in model.model_fields.items():
-        inner = [one for one in alternatives(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
-        if inner and f"{path}{name}" not in ELSEWHERE:
-            found |= fields(inner[0], f"{path}{name}.")
+@dataclass(frozen=True)
+class Place:
+    """A field of the settings: its path, its type, and what must be set for it to exist."""
+
+    path: str
+    annotation: Any
+    given: dict[str, str] = field(default_factory=dict)
+
+
+def places(model: type[BaseModel], path: str = "", given: dict[str, str] | None = None) -> list[Place]:
+    """The fields of a model and of the models in it; of a union each member's, and the name that chooses among them."""
+    found = []
+    for name, about in model.model_fields.items():
+        here = f"{path}{name}"
+        inner = models_in(about.annotation) if here not in ELSEWHERE else []
+        if len(inner) > 1:
+            tags = {get_args(member.model_fields["name"].annotation)[0]: member for member in inner}
+            found.append(Place(f"{here}.name", Literal[tuple(tags)]))
+            for tag, member in tags.items():
+                of_member = places(member, f"{here}.", {f"{here}.name": tag})
+                found += [place for place in of_member if place.path != f"{here}.name"]
         else:
-            found[f"{path}{name}"] = field
+            found += places(inner[0], f"{here}.", given) if inner else [Place(here, about.annotation, given or {})]
     return found
 
 
@@ -130,21 +144,18 @@ def another(model: type[BaseModel], name: str, given: dict[str, Any]) -> Any:
 
 
 def test_every_setting_changes_the_key_or_is_known_to_be_harmless(opened):
-    plain = opened(**{"study.modes": ["transfer"]})
-    before = planned(plain)
-    resolved = plain.config.model_dump(mode="json")
     left_over = {*HARMLESS, *ELSEWHERE}
-    for path, field in fields(StudyConfig).items():
+    for place in places(StudyConfig):
+        path = place.path
         if path in HARMLESS or path in ELSEWHERE:
             left_over.discard(path)
             continue
-        table = resolved
-        for part in path.split(".")[:-1]:
-            table = table[part]
+        plain = opened(**{"study.modes": ["transfer"], **place.given})
+        before = planned(plain)
         value = OTHER.get(path) or next(
-            one for one in candidates(field.annotation, table[path.rpartition(".")[2]]) if accepted(opened, path, one)
+            one for one in candidates(place.annotation, value_at(plain, path)) if accepted(opened, place, one)
         )
-        after = planned(opened(**{"study.modes": ["transfer"], path: value}))
+        after = planned(opened(**{"study.modes": ["transfer"], **place.given, path: value}))
         if path == "study.seeds":  # the names of the jobs change too
             assert not set(before.values()) & set(after.values())
             continue
@@ -154,13 +165,30 @@ def test_every_setting_changes_the_key_or_is_known_to_be_harmless(opened):
     assert not left_over, "these are no fields any more"
 
 
-def accepted(opened, path: str, value: Any) -> bool:
+def value_at(study: Study, path: str) -> Any:
+    """What a setting is."""
+    found = study.config.model_dump(mode="json")
+    for part in path.split("."):
+        found = found[part]
+    return found
+
+
+def accepted(opened, place: Place, value: Any) -> bool:
     """Whether a study takes this value, and it is another."""
     try:
-        study = opened(**{path: value})
+        study = opened(**{**place.given, place.path: value})
     except KpError:
         return False
-    return study.config != opened().config
+    return study.config != opened(**place.given).config
+
+
+def test_the_walk_sees_every_member_of_a_union():
+    seen = {
+        (place.given.get("training.optimizer.name"), place.path.rpartition(".")[2]) for place in places(StudyConfig)
+    }
+    assert {("rmsprop", "alpha"), ("adamw", "eps"), ("muon", "momentum"), ("muon", "eps"), (None, "patience")} <= seen
+    assert ("adamw", "alpha") not in seen
+    assert [place.path for place in places(StudyConfig)].count("training.schedule.name") == 1
 
 
 def test_harmless_settings_are(opened):
@@ -409,7 +437,7 @@ CHAIN = {
 
 
 def test_a_chain_is_one_job_a_step_of_which_only_the_first_has_no_mode(opened):
-    plan = plan_jobs(opened(**{"split.splits": ["a"], **CHAIN, "study.modes": ["transfer", "frozen", "random"]}), CPU)
+    plan = plan_jobs(opened(**{**CHAIN, "study.modes": ["transfer", "frozen", "random"]}), CPU)
     found = {job.name: job for job in plan.jobs}
     assert list(found) == [
         "x-source-4", "x-transfer-step1-4", "x-transfer-4", "x-frozen-step1-4", "x-frozen-4", "x-random-4",

@@ -19,7 +19,7 @@ from kp_timm import published as hub
 from kp_timm.backbone import TimmBackbone
 from safetensors.torch import save_file
 
-from kpcore.config import Optimizer
+from kpcore.config import AdamW
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Step
 from kpcore.measure.estimate import random_batch
@@ -66,7 +66,7 @@ def strategy(kind):
 
 def trained(network, plan, made, codec, skeleton, size):
     """Take one step; the loss must be a number."""
-    stepper = Stepper(Learner(network, plan, None, made, codec, skeleton, CPU), Optimizer(name="adamw"))
+    stepper = Stepper(Learner(network, plan, None, made, codec, skeleton, CPU), AdamW(name="adamw"))
     stepper.start_epoch(0)
     stepper.set_rate(1.0)
     loss = stepper.step(random_batch(2, size, skeleton))

@@ -18,7 +18,7 @@ from kp_modes.transfer import Transfer
 from kp_mpii.skeleton import MPII
 
 from kpcore.cli.app import outcome
-from kpcore.config import Augmentation, Optimizer
+from kpcore.config import AdamW, Augmentation
 from kpcore.data.batches import TrainingStream
 from kpcore.data.sampling import CpuSampler
 from kpcore.errors import KpError
@@ -592,7 +592,7 @@ def train(dots_store, narrow, codec, figure):
         stream = TrainingStream(CpuSampler(dots_store["train"]), range(32), Augmentation(), seed=seed, batch_size=8)
         torch.manual_seed(0)
         stepper = Stepper(
-            learner(narrow, codec, figure, plan, network, teacher), Optimizer(name="adamw", learning_rate=3e-3)
+            learner(narrow, codec, figure, plan, network, teacher), AdamW(name="adamw", learning_rate=3e-3)
         )
         for step, batch in enumerate(stream.iterate(0, steps)):
             if step % length == 0:

@@ -8,9 +8,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
-from kpcore.config import Augmentation, Optimizer, Schedule, TrainingTable
+from kpcore import config
+from kpcore.config import (
+    AdamW,
+    Augmentation,
+    Constant,
+    OneCycle,
+    Optimizer,
+    Plateau,
+    RMSprop,
+    Schedule,
+    TrainingTable,
+    models_in,
+)
 from kpcore.data.batches import TrainingStream, evaluation_batches, input_affine
 from kpcore.data.geometry import apply, invert
 from kpcore.data.sampling import CpuSampler
@@ -27,16 +40,17 @@ from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device, available, choose_device
 from kpcore.training.loop import JobError, Task, Training, epoch_iterations, noise_seed
 from kpcore.training.muon import Muon, is_matrix
-from kpcore.training.schedule import LearningRate, Progress, one_cycle
+from kpcore.training.optimisers import MAKERS, make_optimizer
+from kpcore.training.schedules import BUILDERS, make_rate, one_cycle
 from kpcore.training.step import (
     Learner,
     StepBatch,
     Stepper,
     draw_targets,
-    make_optimizer,
     select_channels,
     supervised_loss,
 )
+from kpcore.training.stopping import Progress
 from kpcore.weights import fingerprint
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
@@ -84,13 +98,17 @@ class KillAfter(Quiet):
             raise KilledError
 
 
+def named(name, **options):
+    return TypeAdapter(Optimizer).validate_python({"name": name, **options})
+
+
 def settings(**changes):
     quick = {
         "resolution": 32,
         "batch_size": 8,
         "epochs": 4,
         "early_stopping": False,
-        "optimizer": Optimizer(learning_rate=3e-3),
+        "optimizer": RMSprop(learning_rate=3e-3),
         "augmentation": Augmentation(rotation=10.0),
     }
     return TrainingTable(**{**quick, **changes})
@@ -225,23 +243,23 @@ THAWING = {
 }
 RECIPES = {
     "rmsprop, plateau": (
-        {"schedule": Schedule(name="plateau", patience=0), "min_improvement": 50.0},
+        {"schedule": Plateau(patience=0), "min_improvement": 50.0},
         {},
     ),
     "adamw, onecycle": (
         {
-            "optimizer": Optimizer(name="adamw", learning_rate=1e-3, weight_decay=0.01),
-            "schedule": Schedule(name="onecycle"),
+            "optimizer": AdamW(name="adamw", learning_rate=1e-3, weight_decay=0.01),
+            "schedule": OneCycle(name="onecycle"),
         },
         {},
     ),
     # The rate drops after the third epoch: a kill after the second must not let the patience start anew.
     "plateau, waiting": (
-        {"schedule": Schedule(name="plateau", patience=1), "min_improvement": 1000.0},
+        {"schedule": Plateau(patience=1), "min_improvement": 1000.0},
         {},
     ),
     "thaws, factors": ({}, THAWING),
-    "adamw, thaws, last": ({"optimizer": Optimizer(name="adamw", weight_decay=0.1), "keep": "last"}, THAWING),
+    "adamw, thaws, last": ({"optimizer": AdamW(name="adamw", weight_decay=0.1), "keep": "last"}, THAWING),
 }
 
 
@@ -449,7 +467,7 @@ def test_every_iteration_has_its_own_rate(learner, task, tmp_path, monkeypatch):
     """Counted over the whole job, from 0; the epoch's line holds that of its last iteration."""
     factors = []
     monkeypatch.setattr(Stepper, "set_rate", lambda self, factor: factors.append(factor))
-    schedule = Schedule(name="onecycle", warmup=0.5)
+    schedule = OneCycle(name="onecycle", warmup=0.5)
     one = task(learner(), validate=lambda _: 0.0, epochs=3, iterations_per_epoch=2, schedule=schedule)
     outcome = training(one, tmp_path).run(Quiet())
     assert factors == [one_cycle((iteration + 1) / 6, 0.5) for iteration in range(6)]
@@ -542,7 +560,7 @@ def test_plateau_drops_as_torchs_own_does(patience):
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, mode="max", factor=0.2, patience=patience, threshold=0.0, threshold_mode="abs", eps=0
     )
-    rate, progress = LearningRate(Schedule(patience=patience), 100), Progress(True, 0.0)
+    rate, progress = make_rate(Plateau(patience=patience), 100), Progress(True, 0.0)
     for epoch, value in enumerate(values, 1):
         theirs.step(value)
         rate.epoch_ended(progress.record(epoch, float(value)))
@@ -552,7 +570,7 @@ def test_plateau_drops_as_torchs_own_does(patience):
 
 def test_plateau_divides_the_learning_rate_by_five_in_the_history(learner, task, tmp_path):
     value, _ = sequence([3.0, 2.0, 2.0, 2.0, 2.0])
-    schedule = Schedule(name="plateau", patience=1)
+    schedule = Plateau(patience=1)
     outcome = training(
         task(learner(), validate=value, epochs=5, iterations_per_epoch=1, schedule=schedule), tmp_path
     ).run(Quiet())
@@ -579,12 +597,17 @@ def test_one_cycle_rises_and_falls_by_cosines(share, warmup, factor):
 @pytest.mark.parametrize(("share", "factor"), [(0.2, 1.0), (0.4, 0.75), (0.6, 0.5), (1.0, 0.0)])
 def test_one_cycle_can_fall_straight(share, factor):
     assert one_cycle(share, 0.2, "linear") == pytest.approx(1 / 2500 + (1 - 1 / 2500) * factor)
-    rate = LearningRate(Schedule(name="onecycle", warmup=0.2, fall="linear"), 10)
+    rate = make_rate(OneCycle(name="onecycle", warmup=0.2, fall="linear"), 10)
     assert rate.factor(5) == pytest.approx(one_cycle(0.6, 0.2, "linear"))
 
 
+def test_every_member_of_the_unions_has_what_makes_it():
+    assert set(models_in(Optimizer)) == set(MAKERS)
+    assert set(models_in(Schedule)) == set(BUILDERS)
+
+
 def test_one_cycle_ends_with_the_last_iteration():
-    rate = LearningRate(Schedule(name="onecycle", warmup=0.25), 40)
+    rate = make_rate(OneCycle(name="onecycle", warmup=0.25), 40)
     factors = [rate.factor(iteration) for iteration in range(40)]
     assert max(factors) == factors[9] == pytest.approx(1.0)
     assert factors[-1] == min(factors) == pytest.approx(1 / 2500)
@@ -593,7 +616,7 @@ def test_one_cycle_ends_with_the_last_iteration():
 
 
 def test_a_constant_rate_is_constant():
-    rate = LearningRate(Schedule(name="constant"), 10)
+    rate = make_rate(Constant(name="constant"), 10)
     for _ in range(20):
         rate.epoch_ended(False)
     assert {rate.factor(iteration) for iteration in range(10)} == {1.0}
@@ -673,7 +696,7 @@ def names_of(optimizer, network):
 
 def test_frozen_parameters_are_not_in_the_optimiser_until_they_thaw(learner):
     one = learner(frozen=frozenset({"stem", "stage0"}), thaws=(Thaw(2, ("stem",)),))
-    stepper = Stepper(one, Optimizer())
+    stepper = Stepper(one, RMSprop())
     everything = {name for name, _ in one.network.named_parameters()}
     held = []
     for epoch in range(4):
@@ -688,7 +711,7 @@ def test_frozen_parameters_are_not_in_the_optimiser_until_they_thaw(learner):
 @pytest.mark.parametrize("name", ["rmsprop", "adamw", "muon"])
 def test_weights_decay_and_biases_and_norms_do_not(learner, name):
     one = learner()
-    optimizer = make_optimizer(one.network, one.plan, Optimizer(name=name, weight_decay=0.5), CPU)
+    optimizer = make_optimizer(one.network, one.plan, named(name, weight_decay=0.5), CPU)
     decaying = {
         id(parameter) for group in optimizer.param_groups if group["weight_decay"] for parameter in group["params"]
     }
@@ -700,9 +723,9 @@ def test_weights_decay_and_biases_and_norms_do_not(learner, name):
 @pytest.mark.parametrize(
     ("settings", "kind", "expected"),
     [
-        (Optimizer(alpha=0.9, eps=1e-6), torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-6, "momentum": 0}),
-        (Optimizer(), torch.optim.RMSprop, {"alpha": 0.99, "eps": 1e-8, "lr": 2.5e-4}),
-        (Optimizer(name="adamw", eps=1e-5, learning_rate=0.1), torch.optim.AdamW, {"eps": 1e-5, "lr": 0.1}),
+        (RMSprop(alpha=0.9, eps=1e-6), torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-6, "momentum": 0}),
+        (RMSprop(), torch.optim.RMSprop, {"alpha": 0.99, "eps": 1e-8, "lr": 2.5e-4}),
+        (AdamW(name="adamw", eps=1e-5, learning_rate=0.1), torch.optim.AdamW, {"eps": 1e-5, "lr": 0.1}),
     ],
 )
 def test_the_optimiser_has_the_settings_it_was_given(learner, settings, kind, expected):
@@ -718,14 +741,14 @@ def test_the_optimiser_has_the_settings_it_was_given(learner, settings, kind, ex
 def test_adamw_is_one_kernel_where_torch_has_one(learner, kind, fused):
     """Several hundred small tensors one by one cost more than it."""
     one = learner()
-    made = make_optimizer(one.network, one.plan, Optimizer(name="adamw"), Device(torch.device(kind), "fp32", 1))
+    made = make_optimizer(one.network, one.plan, AdamW(name="adamw"), Device(torch.device(kind), "fp32", 1))
     assert made.defaults["fused"] is fused
-    assert make_optimizer(one.network, one.plan, Optimizer(), CPU).defaults["foreach"]
+    assert make_optimizer(one.network, one.plan, RMSprop(), CPU).defaults["foreach"]
 
 
 def test_a_gradient_scaler_goes_on_where_it_was(learner):
     """Its scale is found by trial, over thousands of steps."""
-    one, told = Stepper(learner(), Optimizer()), []
+    one, told = Stepper(learner(), RMSprop()), []
     one.scaler = SimpleNamespace(state_dict=lambda: {"scale": 512.0}, load_state_dict=told.append)
     state = one.state()
     assert state["scaler"] == {"scale": 512.0}
@@ -757,7 +780,7 @@ def test_targets_of_one_set_are_drawn_once(learner, layout, first_batch, monkeyp
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_muon_has_the_settings_it_was_given(learner, precision, dtype):
     one = learner()
-    settings = Optimizer(name="muon", eps=1e-5, momentum=0.8)
+    settings = config.Muon(name="muon", eps=1e-5, momentum=0.8)
     made = make_optimizer(one.network, one.plan, settings, Device(torch.device("cpu"), precision, 1))
     assert isinstance(made, Muon)
     assert (made.momentum, made.eps, made.dtype) == (0.8, 1e-5, dtype)
@@ -766,7 +789,7 @@ def test_muon_has_the_settings_it_was_given(learner, precision, dtype):
 def test_muon_takes_hidden_matrices_and_leaves_the_rest_to_another_rate(learner):
     """Muon is for what lies between the image and the heads; these, biases and norms learn as AdamW would."""
     one = learner(learning_rates={"head1": 0.5})
-    optimizer = make_optimizer(one.network, one.plan, Optimizer(name="muon", other_learning_rate=0.5), CPU)
+    optimizer = make_optimizer(one.network, one.plan, config.Muon(name="muon", other_learning_rate=0.5), CPU)
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     for name, parameter in one.network.named_parameters():
         group = groups[id(parameter)]
@@ -775,7 +798,7 @@ def test_muon_takes_hidden_matrices_and_leaves_the_rest_to_another_rate(learner)
         factor = 0.5 if name.startswith("head1.") else 1.0
         assert group["rate"] == group["lr"] == factor * (2.5e-4 if hidden else 0.5), name
     for name in ("rmsprop", "adamw"):
-        other = make_optimizer(one.network, one.plan, Optimizer(name=name), CPU)
+        other = make_optimizer(one.network, one.plan, named(name), CPU)
         assert {group["rate"] for group in other.param_groups} == {2.5e-4, 0.5 * 2.5e-4}
         assert not any(group["matrices"] for group in other.param_groups)
 
@@ -783,7 +806,7 @@ def test_muon_takes_hidden_matrices_and_leaves_the_rest_to_another_rate(learner)
 def test_a_thawed_unit_learns_whole_from_its_epoch_on(learner, task):
     """Before: neither weights nor statistics move. From the start of the epoch on, both do."""
     one = learner(frozen=frozenset({"stem", "stage0"}), thaws=(Thaw(1, ("stem",)),))
-    stepper, batch = Stepper(one, Optimizer(learning_rate=0.01)), task(one).stream.batch(0)
+    stepper, batch = Stepper(one, RMSprop(learning_rate=0.01)), task(one).stream.batch(0)
     moved = []
     for epoch in range(3):
         before = {name: tensor.clone() for name, tensor in one.network.state_dict().items()}
@@ -811,7 +834,7 @@ def test_a_thaw_by_share_comes_with_the_first_epoch_by_which_the_share_is_over(s
 
 def test_a_unit_learns_at_its_own_rate(learner):
     one = learner(learning_rates={"stem": 0.1, "head1": 3.0})
-    stepper = Stepper(one, Optimizer(learning_rate=0.01))
+    stepper = Stepper(one, RMSprop(learning_rate=0.01))
     stepper.set_rate(0.5)
     rates = {id(parameter): group["lr"] for group in stepper.optimizer.param_groups for parameter in group["params"]}
     by_unit = {name.partition(".")[0]: rates[id(parameter)] for name, parameter in one.network.named_parameters()}
@@ -823,7 +846,7 @@ def test_a_unit_learns_at_its_own_rate(learner):
 def test_a_plan_that_freezes_everything_is_refused(learner, narrow, codec, layout):
     everything = frozenset(describe(narrow, codec, layout).units)
     with pytest.raises(KpError, match="every unit is frozen"):
-        Stepper(learner(frozen=everything), Optimizer())
+        Stepper(learner(frozen=everything), RMSprop())
 
 
 def test_an_extra_loss_sees_the_teacher_and_is_added(learner, task):
@@ -838,7 +861,7 @@ def test_an_extra_loss_sees_the_teacher_and_is_added(learner, task):
     batch = task(plain).stream.batch(0)
     losses = []
     for one in (plain, distilled):
-        stepper = Stepper(one, Optimizer())
+        stepper = Stepper(one, RMSprop())
         stepper.start_epoch(0)
         losses.append(float(stepper.step(batch)))
     assert losses[1] == pytest.approx(losses[0] + 7)
@@ -852,7 +875,7 @@ def test_an_extra_loss_is_learned_from(learner, task):
     moved = []
     for extra in (None, pull):
         one = learner(extra_loss=extra)
-        stepper = Stepper(one, Optimizer(learning_rate=0.01))
+        stepper = Stepper(one, RMSprop(learning_rate=0.01))
         stepper.start_epoch(0)
         before = one.network.get_parameter("head0.bias").clone()
         stepper.step(task(one).stream.batch(0))
@@ -864,7 +887,7 @@ def test_an_extra_loss_is_learned_from(learner, task):
 def test_a_step_forgets_the_gradients_of_the_one_before(learner, task):
     """Otherwise the second step on a batch would not be what a fresh gradient makes of it."""
     one = learner()
-    stepper, batch = Stepper(one, Optimizer(learning_rate=1e-9)), task(learner()).stream.batch(0)
+    stepper, batch = Stepper(one, RMSprop(learning_rate=1e-9)), task(learner()).stream.batch(0)
     stepper.start_epoch(0)
     gradients = []
     for _ in range(2):

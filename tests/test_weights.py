@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kp_modes.transfer import Transfer
 from torch import nn
 
-from kpcore.config import Augmentation, Optimizer
+from kpcore.config import AdamW, Augmentation, Muon, RMSprop
 from kpcore.data.batches import TrainingStream
 from kpcore.data.sampling import CpuSampler
 from kpcore.errors import KpError
@@ -295,16 +295,16 @@ def train(network, narrow, codec, layout, dots_store):
     return run
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "adamw", "muon"])
-def test_frozen_units_do_not_move_under_weight_decay_and_momentum(train, name):
-    before, after = train(Optimizer(name=name, learning_rate=0.01, weight_decay=0.1))
+@pytest.mark.parametrize(("kind", "name"), [(RMSprop, "rmsprop"), (AdamW, "adamw"), (Muon, "muon")])
+def test_frozen_units_do_not_move_under_weight_decay_and_momentum(train, kind, name):
+    before, after = train(kind(name=name, learning_rate=0.01, weight_decay=0.1))
     assert after[0] == before[0]
     assert after[1] != before[1]
 
 
 def test_frozen_norm_train_moves_buffers_and_the_hash_says_so(train, network):
     parameters = {name: one.clone() for name, one in network.named_parameters()}
-    before, after = train(Optimizer(learning_rate=0.01, weight_decay=0.1), frozen_norm="train")
+    before, after = train(RMSprop(learning_rate=0.01, weight_decay=0.1), frozen_norm="train")
     assert after[0] != before[0]
     for name, one in network.named_parameters():
         if name.partition(".")[0] in FROZEN_UNITS:

@@ -16,8 +16,9 @@ from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.geometry import generator
 from kpcore.network import Network
 from kpcore.training.checkpoint import Checkpoints
-from kpcore.training.schedule import LearningRate, Progress
+from kpcore.training.schedules import make_rate
 from kpcore.training.step import Learner, Stepper
+from kpcore.training.stopping import Progress
 
 
 class JobError(Exception):
@@ -101,7 +102,7 @@ class Training:
         self.checkpoints = checkpoints
         self.history: list[dict[str, Any]] = []
         self.stepper = Stepper(task.learner, task.settings.optimizer)
-        self.rate = LearningRate(task.settings.schedule, task.epoch_iterations * task.settings.epochs)
+        self.rate = make_rate(task.settings.schedule, task.epoch_iterations * task.settings.epochs)
         self.progress = Progress(task.higher_is_better, task.settings.min_improvement)
         self.best_state: dict[str, Tensor] = {}
         self.seconds = {"training": 0.0, "validation": 0.0, "waiting_for_data": 0.0}

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kpcore.config import Optimizer
 from kpcore.data.batches import Batch
@@ -20,7 +20,7 @@ from kpcore.network import Network
 from kpcore.plans import TransferPlan
 from kpcore.training.compiling import Compile, compile_network, start_step
 from kpcore.training.device import Device
-from kpcore.training.muon import Muon, is_matrix
+from kpcore.training.optimisers import make_optimizer, parameter_groups
 from kpcore.weights import freeze, set_training
 
 
@@ -174,58 +174,3 @@ def select_channels(output: Tensor, head: KeypointSet, wanted: KeypointSet, code
         return output
     slices = [codec.channel_slice(place) for place in head.places(wanted.names)]
     return torch.cat([output[:, one] for one in slices], dim=1)
-
-
-def parameter_groups(
-    network: Network, plan: TransferPlan, settings: Optimizer, units: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return the optimiser's groups of these units: weights decay, biases and norms do not."""
-    groups = []
-    for unit in units:
-        factor = plan.learning_rates.get(unit, 1.0)
-        for kind, chosen in kinds(unit, network, settings).items():
-            rate = (
-                settings.other_learning_rate if settings.name == "muon" and kind != "matrix" else settings.learning_rate
-            )
-            groups.append(
-                {
-                    "params": chosen,
-                    "weight_decay": settings.weight_decay if kind != "vector" else 0.0,
-                    "matrices": settings.name == "muon" and kind == "matrix",
-                    "rate": rate * factor,
-                    "lr": rate * factor,
-                }
-            )
-    return groups
-
-
-def kinds(unit: str, network: Network, settings: Optimizer) -> dict[str, list[nn.Parameter]]:
-    """Return what trains of a unit by kind: ``matrix`` (Muon's), ``weight`` and ``vector`` (biases, norms)."""
-    found: dict[str, list[nn.Parameter]] = {}
-    for parameter in network.get_submodule(unit).parameters():
-        if parameter.requires_grad:
-            kind = "vector" if parameter.ndim <= 1 else "matrix" if is_matrix(unit, parameter) else "weight"
-            if settings.name != "muon" and kind == "matrix":
-                kind = "weight"
-            found.setdefault(kind, []).append(parameter)
-    return found
-
-
-def make_optimizer(
-    network: Network, plan: TransferPlan, settings: Optimizer, device: Device
-) -> torch.optim.Optimizer:  # fmt: skip
-    """Return the optimiser over what trains at first; frozen units are left out of it altogether.
-
-    Raises:
-        KpError: nothing trains.
-    """
-    names = [name for name, unit in network.units() if any(p.requires_grad for p in unit.parameters())]
-    groups = parameter_groups(network, plan, settings, names)
-    if not groups:
-        raise KpError("transfer plan: every unit is frozen, nothing would train; leave at least one unit free")
-    if settings.name == "muon":
-        dtype = torch.float32 if device.precision == "fp32" else torch.bfloat16
-        return Muon(groups, momentum=settings.momentum, eps=settings.eps, dtype=dtype)
-    if settings.name == "adamw":
-        return torch.optim.AdamW(groups, eps=settings.eps, fused=device.torch.type in ("cpu", "cuda"))
-    return torch.optim.RMSprop(groups, alpha=settings.alpha, eps=settings.eps, foreach=True)
