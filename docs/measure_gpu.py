@@ -5,8 +5,9 @@ r"""Show on one machine with a GPU what this program does there: agreement with 
     python docs/measure_gpu.py --quick --device cpu --out DIR    every part at toy size, to try the script itself
 
 It needs what ``pyproject.toml`` lists. All data is drawn by the program itself and nothing is fetched. On a machine
-that has torch, timm, h5py, opencv-python-headless, pluggy, rich, typer, scipy, safetensors, matplotlib, filelock, pillow
-and huggingface-hub but neither the project nor the rest, WHEELS is filled on another one (here for CPython 3.12 on Linux):
+that has torch, timm, h5py, opencv-python-headless, pluggy, rich, typer, scipy, safetensors, matplotlib, filelock,
+pillow and huggingface-hub, but neither the project nor the rest, WHEELS is filled on another one (here for CPython
+3.12 on Linux):
 
     pip wheel --no-deps -w WHEELS .
     pip download --only-binary=:all: --no-deps -d WHEELS --python-version 3.12 \

@@ -102,7 +102,7 @@ class Record:
         self.tables.setdefault(table, []).append(cells)
         self.write()
 
-    def check(self, what: str, value: float, limit: float) -> None:
+    def check(self, what: str, value: float | Tensor, limit: float) -> None:
         """Keep a figure that must not be above its limit."""
         self.checks.append({"what": what, "value": float(value), "limit": limit, "ok": bool(value <= limit)})
         self.write()
