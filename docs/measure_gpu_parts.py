@@ -154,7 +154,8 @@ def doctor(task: Task) -> None:
     """Print ``kp doctor`` and what torch says of the device."""
     printed = subprocess.run([sys.executable, "-m", "kpcore", "doctor"], check=True, capture_output=True, text=True)
     task.record.fact("kp doctor", printed.stdout)
-    task.record.fact("torch", f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    task.record.fact("torch", f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN {cudnn}")
     task.record.fact("cores", os.cpu_count())
     task.record.fact("TF32 of convolutions, as torch has it", torch.backends.cudnn.allow_tf32)
     task.record.fact("TF32 of products, as torch has it", torch.backends.cuda.matmul.allow_tf32)
