@@ -12,6 +12,7 @@ from torch import Tensor
 from kpcore.data.batches import evaluation_batches, input_affine
 from kpcore.data.geometry import apply, invert
 from kpcore.data.sampling import Sampler
+from kpcore.data.sending import send
 from kpcore.interfaces import Backbone, Codec
 from kpcore.keypoints import KeypointSet
 from kpcore.network import Network
@@ -75,4 +76,4 @@ class Evaluator:
             for place in keypoints.flip_permutation
             for channel in range(self.codec.channel_slice(place).start, self.codec.channel_slice(place).stop)
         ]
-        return prediction.flip(3)[:, order]
+        return prediction.flip(3).index_select(1, send(torch.tensor(order), prediction.device))
