@@ -7,11 +7,12 @@ import contextlib
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from kpcore.data import sampling
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.sampling import CpuSampler, DeviceSampler, Sampler
 from kpcore.measure.estimate import job_plan, new_stepper
-from kpcore.measure.timing import Effort, Request, StepTime, kinds, measure, time_steps
+from kpcore.measure.timing import Effort, Request, StepTime, kinds, measure, new_stream, time_steps
 from kpcore.study.executors import Order
 from kpcore.study.setup import Study, open_study
 from kpcore.study.workshop import Workshop, open_workshop
@@ -43,7 +44,7 @@ OPTIMIZERS = {
 
 
 EFFORT = Effort(rounds=3, steps=8, warmup=4)
-TOGETHER = Effort(rounds=5, steps=30, warmup=5)
+TOGETHER = Effort(rounds=4, steps=30, warmup=3)
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Sizes:
     effort: Effort = EFFORT
     together: Effort = TOGETHER
     side: int = 8192
-    steps: int = 40
-    epochs: int = 2
+    steps: int = 25
+    epochs: int = 1
     precisions: tuple[Precision, ...] = ("bf16", "fp32", "fp16")
 
 
@@ -115,11 +116,19 @@ class Record:
 
 @dataclass(frozen=True)
 class Task:
-    """What a part is given."""
+    """What a part is given.
+
+    Args:
+        device: by its name.
+        sizes: how much is measured.
+        record: where to.
+        deadline: of ``time.monotonic()``; a part that passes it is killed.
+    """
 
     device: str
     sizes: Sizes
     record: Record
+    deadline: float
 
     def on(self, precision: Precision) -> Device:
         """Return the device that is measured, in this precision."""
@@ -252,14 +261,18 @@ def curves(task: Task, name: str, study: Study, shop: Workshop) -> None:
     """Compare the losses of the same steps on the CPU and on the device."""
     made = batches(shop, task.sizes.steps)
     here = losses(stepper_of(study, choose_device("cpu", "fp32", None)), made)
-    for precision in task.precisions:
+    for precision in task.precisions if name == "adamw" else ("fp32",):
         there = losses(stepper_of(study, task.on(precision)), made)
         worst = np.abs(there / here - 1)
         about = {"optimiser": name, "precision": precision, "first": there[0], "last": there[-1], "CPU last": here[-1]}
         task.record.row("losses", **about, **{"worst ratio - 1": float(worst.max())})
         if precision == "fp32":
-            task.record.check(f"losses, {name}: relative difference of the first 5 steps", worst[:5].max(), 1e-3)
-            task.record.check(f"losses, {name}: relative difference of all {len(here)} steps", worst.max(), 2e-2)
+            same = f"losses, {name}: relative difference of the first step: same weights, same batch"
+            task.record.check(same, worst[0], 1e-5)
+            # From then on weights differ: an optimiser's first updates have the size of the learning rate whatever the
+            # gradient's, so that where a gradient is nearly 0 its rounding decides the update's sign.
+            task.record.check(f"losses, {name}: relative difference of the first 5 steps", worst[:5].max(), 1e-2)
+            task.record.check(f"losses, {name}: relative difference of all {len(here)} steps", worst.max(), 3e-2)
 
 
 def losses(stepper: Stepper, made: Sequence[Batch]) -> Any:
@@ -290,17 +303,16 @@ def waits(task: Task, shop: Workshop, precision: Precision) -> None:
     stepper = stepper_of(shop.study, task.on(precision))
     made = batches(shop, 5)
     losses(stepper, made[:2])
-    said = "no"
+    said = ""
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in made[2:]:
             stepper.step(batch)
     except RuntimeError as error:
-        said = f"yes: {str(error).splitlines()[0]}"
-        task.record.fact(f"where a step waits, {precision}", where(error))
+        said = f": {str(error).splitlines()[0]}, {' '.join(where(error))}"
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    task.record.row("waits", precision=precision, **{"a step waits for the device": said})
+    task.record.check(f"steps of adamw in {precision} that wait for the device{said}", bool(said), 0)
 
 
 def where(error: BaseException) -> list[str]:
@@ -419,26 +431,112 @@ def figures(task: Task, result: StepTime) -> dict[str, Any]:
 
 
 def compiled(task: Task) -> None:
-    """Time compiled steps, the most telling ones first: this part may be cut."""
+    """Time compiled steps, the most telling ones first, each in a process of its own: this part may be cut."""
     small, large = task.sizes.batches[:2]
     graphs = "graphs" if task.gpu else "network"
-    peaks(task)
-    for kind, batch, how in (
-        ("source", small, "network"), ("source", small, graphs), ("source", large, "network"),
-        ("transfer", small, graphs), ("source", large, "blocks"), ("transfer", large, "network"),
-    ):  # fmt: skip
-        timed(task, kind, batch, "bf16", compile=how)
-        torch._dynamo.reset()
+    wanted: list[tuple[str, int, str, int]] = [
+        ("source", small, "captured", 40), ("transfer", small, "captured", 40), ("source", small, graphs, 150),
+        ("source", large, "captured", 40), ("transfer", small, graphs, 150), ("source", small, "blocks", 60),
+        ("source", large, "network", 150),
+    ]  # fmt: skip
+    for network, batch, how, most in wanted if task.gpu else [one for one in wanted if one[2] != "captured"]:
+        seconds = min(most, int(task.deadline - time.monotonic()) - 5)  # a process of its own outlives this one
+        if seconds < 15:
+            task.record.row("steps", network=network, batch=batch, compile=how, error="no time was left")
+            continue
+        own = task.record.path.with_name(f"compiled-{network}-{batch}-{how}.json")
+        print(f"{network}, batch {batch}, {how} ...")
+        options = ["--record", str(own), "--network", network, "--batch", str(batch), "--compile", how]
+        status = alone([*options, "--device", task.device, *(["--quick"] if task.sizes is TOY else [])], seconds)
+        rows = json.loads(own.read_text())["tables"].get("steps", []) if own.exists() else []
+        for row in rows or [{"network": network, "batch": batch, "compile": how, "error": status}]:
+            task.record.row("steps", **row)
+        task.record.check(f"{network}, batch {batch}, {how}: measured{status}", status.startswith(": exit"), 0)
+
+
+def alone(options: Sequence[str], seconds: int) -> str:
+    """Run the part ``one`` in a process of its own; return "", or what went wrong."""
+    environment = {**os.environ, "TORCH_LOGS": "perf_hints"}  # says where CUDA graphs are skipped
+    command = [sys.executable, __file__, "one", *options]
+    with subprocess.Popen(command, env=environment, process_group=0) as process:
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # and the compiler's workers
+            return f": cut after {seconds} s"
+    return f": exit code {code}" if code else ""
+
+
+def one(task: Task, network: str, batch: int, how: str) -> None:
+    """Time one kind of step, compiled, or captured as CUDA graphs without a compiler."""
+    if how == "captured":
+        captured(task, network, batch)
+        return
+    timed(task, network, batch, "bf16", compile=how)
+    from torch._dynamo.utils import counters  # seconds to import
+
+    row = task.record.tables["steps"][-1]
+    row["graphs"] = counters["stats"]["unique_graphs"]
+    row["breaks"] = sum(counters["graph_break"].values())
+    row["CUDA graphs skipped"] = counters["inductor"]["cudagraph_skips"]
+    task.record.write()
+
+
+def captured(task: Task, kind: str, batch: int) -> None:
+    """Time steps whose network, forward and backward, was recorded as CUDA graphs of torch's own kernels."""
+    started = time.perf_counter()
+    study, device = task.paper(f"training.batch_size={batch}"), task.on("bf16")
+    shop = open_workshop(study, device, [study.scored.name])
+    stream = new_stream(shop, study.scored.name)
+    eager = losses(stepper_of(study, device, kind), [stream.batch(number) for number in range(5)])
+    stepper = stepper_of(study, device, kind)
+    first = stream.batch(0).input(device.torch, study.backbone.mean, study.backbone.std)
+    before = time.perf_counter()
+    capture(stepper, first)
+    recording = time.perf_counter() - before
+    again = losses(stepper, [stream.batch(number) for number in range(5)])
+    steps = 30
+    in_memory = seconds_of(stepper, [stream.batch(0)] * steps)
+    on_data = seconds_of(stepper, stream.iterate(0, steps))
+    about = {"network": kind, "batch": batch, "precision": "bf16", "compile": "captured", "store": "resident"}
+    cells = {"ms in memory": 1000 * in_memory, "ms on data": 1000 * on_data, "images/s": batch / on_data}
+    cells |= {"GB at most": torch.cuda.max_memory_allocated() / 1e9, "s of recording": recording}
+    cells |= {"loss against eager": float(np.abs(again / eager - 1).max()), "s in all": time.perf_counter() - started}
+    task.record.row("steps", **about, **cells)
+
+
+def capture(stepper: Stepper, images: Tensor) -> None:
+    """Record the network's training as CUDA graphs; what recording does to running statistics is undone."""
+    network = stepper.learner.network
+    kept = [buffer.clone() for buffer in network.buffers()]
+    with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
+        torch.cuda.make_graphed_callables(network, (images,), allow_unused_input=True)
+    for buffer, value in zip(network.buffers(), kept, strict=True):
+        buffer.copy_(value)
+
+
+def seconds_of(stepper: Stepper, batches: Iterable[Batch]) -> float:
+    """Return the seconds of a step on these batches, the first three left out."""
+    count = 0
+    for number, batch in enumerate(batches):
+        if number == 3:
+            stepper.learner.device.synchronize()
+            started = time.perf_counter()
+        stepper.step(batch)
+        count += number >= 3
+    stepper.learner.device.synchronize()
+    return (time.perf_counter() - started) / count
 
 
 def at_once(task: Task, jobs: int = 4) -> None:
     """Compare one training on the paper's batch with several at once on the same device, a process each."""
     study = task.paper(f"training.batch_size={task.sizes.batches[0]}")
     device = task.on("bf16")
-    alone = Request(Order(study.config, study.file, study.preset, device), ("source",), task.sizes.together)
+    alone = Request(Order(study.config, study.file, study.preset, device), ("source",), task.sizes.together, False)
     shared = replace(device, threads=max(1, device.threads // jobs))
     together = replace(alone, order=replace(alone.order, device=shared))
     for count, requests in ((1, [alone]), (jobs, [together] * jobs)):
+        print(f"{count} at once ...")
         for times in time_steps(requests):
             task.record.row("jobs", **{"jobs at once": count}, **figures(task, times[0]))
     rates = [row["images/s"] for row in task.record.tables["jobs"]]
@@ -467,7 +565,7 @@ def study(task: Task) -> None:
 
 def kp_run(task: Task, out: Path) -> float:
     """Run the study ``sample``, short; return its seconds."""
-    sets = [*task.sample_sets(), f"training.epochs={task.sizes.epochs}", "training.iterations_per_epoch=20"]
+    sets = [*task.sample_sets(), f"training.epochs={task.sizes.epochs}", "training.iterations_per_epoch=10"]
     options = [part for one in sets for part in ("--set", one)]
     command = ["run", str(FILE), "--profile", "sample", "--device", task.device, "--jobs", "1", "--out", str(out)]
     started = time.perf_counter()
@@ -489,13 +587,21 @@ PARTS: dict[str, Callable[[Task], None]] = {
 def main() -> int:
     """Run one part; return 1 where a check did not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=tuple(PARTS))
+    parser.add_argument("part", choices=(*PARTS, "one"))
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="this part is killed after them")
+    parser.add_argument("--network", help="of the part 'one': source or transfer")
+    parser.add_argument("--batch", type=int, help="of the part 'one'")
+    parser.add_argument("--compile", help="of the part 'one': how it is compiled, or 'captured'")
     asked = parser.parse_args()
-    task = Task(asked.device, TOY if asked.quick else Sizes(), Record(asked.record))
-    PARTS[asked.part](task)
+    sizes = TOY if asked.quick else Sizes()
+    task = Task(asked.device, sizes, Record(asked.record), time.monotonic() + asked.seconds)
+    if asked.part == "one":
+        one(task, asked.network, asked.batch, asked.compile)
+    else:
+        PARTS[asked.part](task)
     wrong = [check["what"] for check in task.record.checks if not check["ok"]]
     for what in wrong:
         print(f"does not hold: {what}", file=sys.stderr)
