@@ -268,7 +268,7 @@ def curves(task: Task, name: str, study: Study, shop: Workshop) -> None:
         task.record.row("losses", **about, **{"worst ratio - 1": float(worst.max())})
         if precision == "fp32":
             same = f"losses, {name}: relative difference of the first step: same weights, same batch"
-            task.record.check(same, worst[0], 1e-5)
+            task.record.check(same, worst[0], 1e-4)
             # From then on weights differ: an optimiser's first updates have the size of the learning rate whatever the
             # gradient's, so that where a gradient is nearly 0 its rounding decides the update's sign.
             task.record.check(f"losses, {name}: relative difference of the first 5 steps", worst[:5].max(), 1e-2)
