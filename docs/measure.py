@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from statistics import fmean, median
@@ -28,19 +29,18 @@ import torch
 from matplotlib import pyplot as plt
 
 from kpcore.data.batches import TrainingStream
+from kpcore.data.fingerprint import fingerprint
 from kpcore.data.sampling import CpuSampler
-from kpcore.data.store import prepare
-from kpcore.interfaces import Dataset
+from kpcore.data.store import Part, prepare
 from kpcore.measure.estimate import job_plan, new_stepper, random_batch
 from kpcore.measure.timing import kinds
 from kpcore.registry import registry
-from kpcore.samples import Sample
 from kpcore.study.jobs import Job
 from kpcore.study.opening import open_study
 from kpcore.study.study import Study
 from kpcore.study.workshop import cuts
 from kpcore.training.device import Device, choose_device
-from kpcore.training.process import keep_freed_memory
+from kpcore.training.process import set_up_process
 from kpcore.training.schedules import one_cycle
 from kpcore.training.step import Stepper
 
@@ -50,21 +50,10 @@ TIMES = (1, 4, 16)
 STACKS = (2, 4, 8)
 
 
-class Repeated:
-    """A data set whose training part is repeated; enough of a Dataset to be prepared."""
-
-    def __init__(self, dataset: Dataset, times: int) -> None:
-        self.dataset = dataset
-        self.times = times
-        self.label, self.skeleton = dataset.label, dataset.skeleton
-
-    def samples(self, part: str) -> Sequence[Sample]:
-        """All people, and all of them again."""
-        return list(self.dataset.samples(part)) * self.times
-
-    def fingerprint(self, part: str) -> str:
-        """Of the people and how often they are there."""
-        return f"{self.dataset.fingerprint(part)} x {self.times}"
+def repeated(part: Part, times: int) -> Part:
+    """Return a part with its people there so many times."""
+    samples = list(part.samples) * times
+    return replace(part, samples=samples, fingerprint=fingerprint(samples, part.skeleton))
 
 
 def study(root: str, *sets: str) -> Study:
@@ -75,16 +64,16 @@ def study(root: str, *sets: str) -> Study:
 def repeated_stream(opened: Study, times: int) -> TrainingStream:
     """Return the training batches of that many times the people."""
     settings = opened.config.training
-    store = prepare(Repeated(opened.dataset, times), "train", cuts(settings)["train"])  # type: ignore[arg-type]
+    store = prepare(repeated(opened.scored.train, times), cuts(settings)["train"])
     people = range(len(store))
     return TrainingStream(CpuSampler(store), people, settings.augmentation, seed=0, batch_size=settings.batch_size)
 
 
 def growth(root: str) -> None:
     """Time an epoch against people, on a small network, and a step against stacks; draw both."""
-    keep_freed_memory()
+    set_up_process(choose_device("cpu", "fp32"))
     tiny = study(root, "training.resolution=64", "backbone.channels=16", "backbone.depth=2")
-    device = choose_device("cpu", "fp32", None)
+    device = choose_device("cpu", "fp32")
     stepper = stepper_of(tiny, device)
     epochs = {}
     for times in TIMES:
@@ -113,8 +102,8 @@ def step_seconds(root: str, stacks: int, rounds: int = 9) -> float:
     """Return the median seconds of a step of a network of that many stacks, profile size."""
     opened = study(root, f"backbone.stages=[{stacks},{stacks}]")
     settings = opened.config.training
-    stepper = stepper_of(opened, choose_device("cpu", settings.precision, None))
-    batch = random_batch(settings.batch_size, settings.resolution, opened)
+    stepper = stepper_of(opened, choose_device("cpu", settings.precision))
+    batch = random_batch(settings.batch_size, settings.resolution, opened.scored.skeleton)
     seconds = []
     for _ in range(rounds + 2):
         started = time.perf_counter()
@@ -135,10 +124,10 @@ def draw_growth(epochs: dict[int, float], steps: dict[int, float]) -> None:
 
 def memory(root: str, steps: int = 80) -> None:
     """Print the anonymous memory of training on a store as it is, and on one of 15 times the people."""
-    keep_freed_memory()
+    set_up_process(choose_device("cpu", "fp32"))
     opened = study(root)
     settings = opened.config.training
-    stepper = stepper_of(opened, choose_device("cpu", settings.precision, None))
+    stepper = stepper_of(opened, choose_device("cpu", settings.precision))
     for times in (1, 15):
         stream = repeated_stream(opened, times)
         for number in range(steps):
@@ -205,8 +194,8 @@ def muon(device: str = "cpu") -> None:
 def hourglass(*sets: str) -> tuple[Study, Job]:
     """Open the sample profile with Muon; return it and its job that trains all of four stacks."""
     recipe = (f"training.optimizer={RECIPE}", 'study.modes=["random"]', *sets)
-    opened = open_study(HOURGLASS, "sample", recipe, lambda _: None)
-    return opened, kinds(opened, choose_device("cpu", "fp32", None))["random"]
+    opened = open_study(registry(), HOURGLASS, "sample", recipe, lambda _: None)
+    return opened, kinds(opened, choose_device("cpu", "fp32"))["random"]
 
 
 def compare_steps(size: str, sets: Sequence[str], device: Device) -> None:
@@ -267,7 +256,7 @@ def compare_losses(seed: int, where: torch.device, steps: int = 120) -> None:
     torch.set_num_threads(1)
     opened, job = hourglass(f"study.seeds=[{seed}]")
     settings = opened.config.training
-    store = prepare(opened.data[""].dataset, "train", cuts(settings)["train"])
+    store = prepare(opened.data[""].train, cuts(settings)["train"])
     for whose in ("ours", "timm"):
         stream = TrainingStream(CpuSampler(store), range(len(store)), settings.augmentation, seed=seed, batch_size=16)
         stepper = new_stepper(opened, job, job_plan(opened, job)[1], Device(where, "fp32", 1))
@@ -288,5 +277,5 @@ def losses_of(stepper: Stepper, stream: TrainingStream, steps: int) -> list[floa
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(choose_device("cpu", "fp32", None).threads)
+    torch.set_num_threads(choose_device("cpu", "fp32").threads)
     {"growth": growth, "memory": memory, "curve": curve, "muon": muon}[sys.argv[1]](*sys.argv[2:])

@@ -20,6 +20,7 @@ from torch import Tensor
 from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, Draws, apply, augment, compose, crop_affine, invert, order, uniform_draws
 from kpcore.data.sampling import Images, Sampler
+from kpcore.data.sending import send
 from kpcore.data.store import Store
 from kpcore.samples import People
 from kpcore.tensors import AnyArray, Float64Array
@@ -53,13 +54,18 @@ class Batch:
         if self.colour is None:
             pixels.mul_(1 / 255)
         else:  # by whole rows: a last axis of three is three times as slow
-            factors = (self.colour.to(device, non_blocking=True) / 255).repeat(1, pixels.shape[2])
+            factors = (send(self.colour, device) / 255).repeat(1, pixels.shape[2])
             pixels.flatten(2).mul_(factors[:, None]).clamp_(0, 1)
-        x = pixels.permute(0, 3, 1, 2)
-        if any(mean) or any(value != 1 for value in std):
-            shape = (1, 3, 1, 1)
-            x = x.sub_(x.new_tensor(mean).view(shape)).div_(x.new_tensor(std).view(shape))
-        return x
+        return normalised(pixels, mean, std)
+
+
+def normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return (B, H, W, 3) RGB in [0, 1] as a network's input, (B, 3, H, W): minus mean, over std; in place."""
+    x = pixels.permute(0, 3, 1, 2)
+    if any(mean) or any(value != 1 for value in std):
+        centre, spread = send(torch.tensor([mean, std], dtype=x.dtype), x.device).view(2, 1, 3, 1, 1)
+        x = x.sub_(centre).div_(spread)
+    return x
 
 
 class TrainingStream:

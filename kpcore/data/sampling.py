@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kpcore.data.geometry import invert, warp_into
+from kpcore.data.sending import send
 from kpcore.data.store import Store
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
@@ -37,7 +38,7 @@ class Warped:
 
     def on(self, device: torch.device) -> Tensor:
         """Move them."""
-        return self.pixels.to(device, non_blocking=True)
+        return send(self.pixels, device)
 
 
 @dataclass(frozen=True)

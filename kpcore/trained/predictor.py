@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kpcore.data.batches import normalised
+from kpcore.data.sending import send
 from kpcore.interfaces import Backbone, Codec
 from kpcore.keypoints import KeypointSet
 from kpcore.network import Network
@@ -39,10 +41,8 @@ class Predictor:
 
     def crops(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Predict crops (B, H, W, 3) uint8 RGB of a size that the backbone takes; returns as :meth:`inputs`."""
-        x = pixels.to(self.device.torch).permute(0, 3, 1, 2).float() / 255
-        shape = (1, 3, 1, 1)
-        mean, std = x.new_tensor(self.backbone.mean).view(shape), x.new_tensor(self.backbone.std).view(shape)
-        return self.inputs((x - mean) / std)
+        ready = send(pixels, self.device.torch).float() / 255
+        return self.inputs(normalised(ready, self.backbone.mean, self.backbone.std))
 
     def inputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict network inputs (B, 3, H, W) float32, on the device.
@@ -68,4 +68,5 @@ class Predictor:
 def unmirror(prediction: Tensor, keypoints: KeypointSet, codec: Codec) -> Tensor:
     """Mirror a prediction (B, C, h, w) of these keypoints along w, and swap the channels of mirror partners."""
     slices = [codec.channel_slice(place) for place in keypoints.flip_permutation]
-    return prediction.flip(3)[:, [channel for one in slices for channel in range(one.start, one.stop)]]
+    order = [channel for one in slices for channel in range(one.start, one.stop)]
+    return prediction.flip(3).index_select(1, send(torch.tensor(order), prediction.device))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kpcore.config import Optimizer
 from kpcore.data.batches import Batch
+from kpcore.data.sending import send
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec
 from kpcore.interfaces.codec import Targets
@@ -119,8 +120,8 @@ class Stepper:
         device = learner.device.torch
         step = StepBatch(
             batch.input(device, learner.backbone.mean, learner.backbone.std),
-            batch.points.to(device, non_blocking=True),
-            batch.state.to(device, non_blocking=True),
+            send(batch.points, device),
+            send(batch.state, device),
             learner.codec,
             learner.backbone.stride,
         )
@@ -163,7 +164,7 @@ def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, learner: Learner
 
 def draw_targets(keypoints: KeypointSet, step: StepBatch, codec: Codec, output: Tensor, stride: int) -> Targets:
     """Draw the targets of one keypoint set."""
-    columns = list(keypoints.indices)
+    columns = send(torch.tensor(keypoints.indices), step.points.device)
     size = (output.shape[-2], output.shape[-1])
     return codec.encode(step.points[:, columns], step.state[:, columns], size, stride)
 

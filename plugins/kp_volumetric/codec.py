@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from kp_volumetric.grid import Grid, around, distribution, mean, peak, volumes
+from kp_volumetric.grid import Grid, around, distribution, extent_shares, mean, peak, volumes
 from kpcore.interfaces import Codec, ComponentConfig, Targets
 from kpcore.tensors import UNLABELLED
 
@@ -88,7 +88,7 @@ class Volumetric(Codec):
         voxels = grid.to_voxels(points.float())
         counted = (state != UNLABELLED) & grid.inside(voxels)
         voxels = torch.where(counted.unsqueeze(-1), voxels, 0.0)  # whatever was there, NaN too
-        maps = self._shares(voxels, grid) if self._loss == "integral" else self._gaussians(voxels, grid)
+        maps = extent_shares(voxels, grid.shape) if self._loss == "integral" else self._gaussians(voxels, grid)
         return Targets(maps * counted.unsqueeze(-1), counted.float())
 
     def loss(self, prediction: Tensor, targets: Targets) -> Tensor:
@@ -120,9 +120,6 @@ class Volumetric(Codec):
     def _grid(self, size: tuple[int, int], stride: int) -> Grid:
         return Grid(self._bins, self._depth, size, stride)
 
-    def _shares(self, voxels: Tensor, grid: Grid) -> Tensor:
-        return (voxels + 0.5) / voxels.new_tensor(grid.shape)
-
     def _gaussians(self, voxels: Tensor, grid: Grid) -> Tensor:
         """Return the factors along x, y and z, each of sum 1, one after the other."""
         return torch.cat([self._gaussian(voxels[..., axis], length) for axis, length in enumerate(grid.shape)], -1)
@@ -135,7 +132,7 @@ class Volumetric(Codec):
     def _integral(self, volume: Tensor, shares: Tensor) -> Tensor:
         """Return (B, K): mean absolute difference of the softmax's mean, in shares of the extent."""
         bins, height, width = volume.shape[2:]
-        found = (mean(distribution(volume)) + 0.5) / shares.new_tensor((width, height, bins))
+        found = extent_shares(mean(distribution(volume)), (width, height, bins))
         return (found - shares).abs().mean(-1)
 
     def _cross_entropy(self, volume: Tensor, factors: Tensor) -> Tensor:

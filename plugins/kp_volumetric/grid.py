@@ -54,7 +54,14 @@ class Grid:
     def inside(self, voxels: Tensor) -> Tensor:
         """Return (...), true where a voxel holds the point (..., 3)."""
         nearest = (voxels + 0.5).floor()
-        return ((nearest >= 0) & (nearest < voxels.new_tensor(self.shape))).all(-1)
+        x, y, z = nearest.unbind(-1)  # a tensor of the shape would be copied to a GPU while the host waits
+        width, height, bins = self.shape
+        return (nearest >= 0).all(-1) & (x < width) & (y < height) & (z < bins)
+
+
+def extent_shares(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Return voxels (..., 3) in shares of the extent, 0 to 1 from edge to edge; shape: of the grid, x first."""
+    return torch.stack([(voxels[..., axis] + 0.5) / length for axis, length in enumerate(shape)], -1)
 
 
 def volumes(prediction: Tensor, bins: int) -> Tensor:
