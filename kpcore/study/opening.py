@@ -31,15 +31,18 @@ SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
 
 
-def resolve(file: Path, profile: str | None, sets: Sequence[str]) -> StudyConfig:
+def resolve(file: Path, profile: str | None, sets: Sequence[str], notice: Notice | None = None) -> StudyConfig:
     """Read a study file and return its settings, without looking at data.
+
+    ``notice`` is told of options that ``--set`` drops, because it names another component.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
     """
     document = read_toml(file)
     _check_profiles(document, str(file))
-    return validate(StudyConfig, assemble(document, profile=profile, sets=sets, where=str(file)), where=str(file))
+    tables = assemble(document, profile=profile, sets=sets, where=str(file), notice=notice)
+    return validate(StudyConfig, tables, where=str(file))
 
 
 def _check_profiles(document: Toml, where: str) -> None:
@@ -82,8 +85,8 @@ def settle(
     config = resolve(file, profile, sets)
     if profile is None and config.dataset.when_missing == "sample" and nothing_configured(config, known):
         notice(sample_notice(config, known))
-        return resolve(file, SAMPLE, sets), SAMPLE
-    return config, profile
+        profile = SAMPLE
+    return resolve(file, profile, sets, notice), profile
 
 
 def build_study(

@@ -23,10 +23,9 @@ def known_skeletons(known: Registry) -> dict[str, Skeleton]:
     """Return data set name -> skeleton, where that is known without looking at data."""
     skeletons = {}
     for name in known.names("dataset"):
-        if len(known.claims("dataset")[name]) == 1:
-            skeleton = known.component("dataset", name).default_skeleton
-            if skeleton is not None:
-                skeletons[name] = skeleton
+        skeleton = known.component("dataset", name).default_skeleton
+        if skeleton is not None:
+            skeletons[name] = skeleton
     return skeletons
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpcore.config import Augmentation, StudyConfig, Toml, overlay, parse_set
+from kpcore.config import Augmentation, StudyConfig, merge, parse_options
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
@@ -25,7 +25,8 @@ class Request:
         dataset: name of the data set; for a folder it is found by trying where None.
         root: the data set's root.
         profile: of the study file.
-        sets: ``key=value`` options of the data set.
+        sets: ``key=value``: keys of the study file; where there is none, options of the data set, ``root=X`` or
+            ``dataset.root=X``.
     """
 
     source: Path | None = None
@@ -89,9 +90,7 @@ def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
 
 def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str]) -> Opened:
     """Open a data set by name; the root may also come from its environment variable."""
-    options: Toml = {} if root is None else {"root": str(root)}
-    for assignment in sets:
-        options = overlay(options, parse_set(assignment.removeprefix("dataset.")))
+    options = merge({} if root is None else {"root": str(root)}, parse_options(sets, "dataset"))
     known.component("dataset", name, where="--dataset")
     dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
     return Opened(name, dataset.label, dataset)
@@ -116,8 +115,7 @@ def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice)
 def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -> Opened:
     if request.dataset is not None:
         raise KpError(f"{file}: a study file names its own data set; drop --dataset {request.dataset}")
-    sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
-    sets += [f"dataset.root='{request.root}'"] if request.root else []
+    sets = [*request.sets, *([f"dataset.root='{request.root}'"] if request.root else [])]
     config, _ = settle(known, file, request.profile, sets, notice)
     data = open_all(config, known, str(file), notice)
     own = data[OWN]
