@@ -29,6 +29,17 @@ class ContractError(Exception):
         return f"{type(self.component).__name__}, {self.method}: {self.problem}"
 
 
+def shown(value: object) -> str:
+    """Return what an error message calls a value: shape and type of an array, else its type and its text in short."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{tuple(shape)} {str(getattr(value, 'dtype', '')).removeprefix('torch.')}".rstrip()
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
 def nearest(name: str, options: Iterable[str]) -> str | None:
     """Return the option most like ``name``, or None where nothing is near."""
     found = difflib.get_close_matches(str(name), [str(option) for option in options], n=1, cutoff=0.5)

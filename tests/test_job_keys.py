@@ -71,8 +71,8 @@ def opened(tmp_path, tiny_study, tiny_mpii):
 
     def open_with(**sets: Any) -> Study:
         assignments = [f"{path}={json.dumps(value)}" for path, value in sets.items()]
-        root = [f"dataset.root={tiny_mpii}", 'split.splits=["d"]']
-        return open_study(registry(), file, None, [*root, *assignments], notice=lambda _: None)
+        always = [f"dataset.root={tiny_mpii}", *([] if "split.name" in sets else ['split.splits=["d"]'])]
+        return open_study(registry(), file, None, [*always, *assignments], notice=lambda _: None)
 
     return open_with
 
@@ -407,7 +407,7 @@ CHAIN = {
 
 
 def test_a_chain_is_one_job_a_step_of_which_only_the_first_has_no_mode(opened):
-    plan = plan_jobs(opened(**{"split.splits": ["a"], **CHAIN, "study.modes": ["transfer", "frozen", "random"]}), CPU)
+    plan = plan_jobs(opened(**{**CHAIN, "study.modes": ["transfer", "frozen", "random"]}), CPU)
     found = {job.name: job for job in plan.jobs}
     assert list(found) == [
         "x-source-4", "x-transfer-step1-4", "x-transfer-4", "x-frozen-step1-4", "x-frozen-4", "x-random-4",

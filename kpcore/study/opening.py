@@ -12,6 +12,7 @@ from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
 from kpcore.registry import Built, Registry
 from kpcore.study.checks import check_names, check_study
+from kpcore.study.contracts import check_dataset, check_facts, check_skeletons, checked_splits
 from kpcore.study.data import (
     OWN,
     Notice,
@@ -23,6 +24,7 @@ from kpcore.study.data import (
     sample_notice,
     unseen,
 )
+from kpcore.study.probe import probe
 from kpcore.study.study import Mode, Study
 
 SAMPLE = "sample"
@@ -62,16 +64,19 @@ def open_study(
     notice: Notice = print,
     progress: Progress = unseen,
 ) -> Study:
-    """Open a study: build its components and check all of it against each other and the data.
+    """Open a study: build its components, check all of it against each other and the data, and try the network.
 
     Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run.
     ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
+        ContractError: a component gives back what its interface does not allow.
     """
     config, profile = settle(known, file, profile, sets, notice)
-    return build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    study = build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    probe(study)
+    return study
 
 
 def settle(
@@ -96,12 +101,16 @@ def build_study(
 
     Raises:
         KpError: with file and key, for anything that is wrong.
+        ContractError: a component gives back what its interface does not allow.
     """
     data = open_all(config, known, file, notice, progress)
+    for one in data.values():
+        check_dataset(one.dataset)
     config = _with_metric(config, data[OWN].dataset)
     rule: Split = known.build("split", config.split.name, config.split.options, where=f"{file}: split")
     splits = split_by(rule, data)
     check_names(file, splits, data)
+    check_skeletons(rule, splits, {name: one.skeleton for name, one in data.items()})
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
     check_study(study)
@@ -110,7 +119,8 @@ def build_study(
 
 def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:
     """Return what a rule makes of a study's data sets."""
-    return tuple(rule.splits(data[OWN].skeleton, {name: one.skeleton for name, one in data.items() if name != OWN}))
+    others = {name: one.skeleton for name, one in data.items() if name != OWN}
+    return checked_splits(rule, rule.splits(data[OWN].skeleton, others))
 
 
 def _with_metric(config: StudyConfig, own: Dataset) -> StudyConfig:
@@ -162,4 +172,5 @@ def _mode(known: Registry, config: StudyConfig, name: str, where: str) -> Mode:
     strategy = table.strategy if table and table.strategy else name
     place = f"{where}: modes.{name}" if table else f"{where}: study.modes"
     made = known.make("strategy", strategy, table.options if table else {}, where=place)
+    check_facts(made.component)
     return Mode(name, made.component, made.recipe)

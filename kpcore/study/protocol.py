@@ -7,6 +7,7 @@ network of the step before it as its transfer plan says, and trains that (paper,
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,17 @@ from filelock import FileLock
 from kpcore.cache import cache_dir
 from kpcore.data.batches import TrainingStream
 from kpcore.evaluation.predictions import write_predictions
-from kpcore.interfaces import TransferStrategy
 from kpcore.network import Network, parameters_of
-from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
+from kpcore.plans import NetworkSpec, TransferPlan
+from kpcore.study.contracts import checked_scores
 from kpcore.study.jobs import Job
+from kpcore.study.planning import make_plan
 from kpcore.study.workshop import Workshop
 from kpcore.training.loop import Listener, Outcome, Task, Training
 from kpcore.weights import State, execute, fingerprint, load_weights, plan_record, restore, save_weights
 
+TRACEBACK = "error.txt"
+"""The traceback of a job that failed; there is none in the folder of one that did not."""
 RESULT = "result.json"
 """Written last: a job folder that has it is finished."""
 
@@ -85,14 +89,6 @@ def grow(job: Job, shop: Workshop) -> Grown:
     return Grown(place(network, device), spec, plan, teacher(job, shop, plan, [state for _, state in sources]))
 
 
-def make_plan(job: Job, spec: NetworkSpec, sources: list[NetworkSpec], epochs: int) -> TransferPlan:
-    """Plain training at step 0: everything is new and supervised. Later: what the strategy says, for so many epochs."""
-    if job.mode is None:
-        return TransferPlan(fresh_origins(spec), supervision=spec.layout.heads)
-    strategy: TransferStrategy = job.mode.strategy
-    return strategy.plan(job.split, job.step, spec, sources).scheduled(epochs)
-
-
 def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -> Network | None:
     """Return the first source network, frozen, where the plan's extra loss asks for it."""
     if not plan.teacher:
@@ -134,8 +130,9 @@ def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     points, confidence = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
     places = list(network.layout.heads[-1].places(job.keypoints.names))
     people = group.store.people.take(group.people)
-    found = shop.study.validation.score(points[:, places], confidence[:, places], people, job.keypoints, job.columns)
-    return found.average
+    metric = shop.study.validation
+    found = metric.score(points[:, places], confidence[:, places], people, job.keypoints, job.columns)
+    return checked_scores(metric, found).average
 
 
 def frozen_hash(grown: Grown) -> str | None:
@@ -197,3 +194,16 @@ def write_json(path: Path, value: Any) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(value, indent=1) + "\n")
     partial.replace(path)
+
+
+def write_traceback(key: str, error: BaseException) -> Path:
+    """Write the traceback of a failed job into its folder; return the file."""
+    path = job_folder(key) / TRACEBACK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return path
+
+
+def clear_traceback(key: str) -> None:
+    """Remove what an earlier attempt at the job left."""
+    (job_folder(key) / TRACEBACK).unlink(missing_ok=True)

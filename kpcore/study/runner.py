@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results
 from kpcore.registry import Registry
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
-from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.guard import reason
+from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
 from kpcore.study.scoring import Scorer
@@ -64,6 +66,8 @@ class _Runner:
 
     def run(self, executor: Executor) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
+        for text, rows in Counter(row.reason for row in self.plan.refused).items():
+            self.watcher.notice(f"{text}; {rows} rows failed")
         missing = [job for job in self.plan.jobs if not is_done(job.key)]
         for job in self.plan.jobs:
             if job not in missing:
@@ -83,7 +87,7 @@ class _Runner:
                 waiting.remove(job)
                 running += 1
                 self.watcher.job_started(job)
-                self.study.known.notify("kp_job_started", job={**about(job), "settings": job.settings})
+                tell(self.watcher, self.study.known, "kp_job_started", job={**about(job), "settings": job.settings})
                 pool.start(job)
             if running:
                 job, state = pool.wait()
@@ -97,7 +101,7 @@ class _Runner:
         self.watcher.job_finished(job, state)
         if not state.cached:
             result = {"status": state.status, "reason": state.reason, "folder": str(job_folder(job.key))}
-            self.study.known.notify("kp_job_finished", job=about(job), result=result)
+            tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
             self.write()
 
     def write(self) -> Results:
@@ -111,7 +115,7 @@ class _Runner:
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
             jobs=tuple(self._job(job) for job in self.plan.jobs),
-            rows=tuple(self._row(row) for row in self.plan.rows),
+            rows=(*map(self._row, self.plan.rows), *map(refused_row, self.plan.refused)),
         )
         partial = self.folder / "results.partial"
         partial.write_text(results.to_json(), encoding="utf-8")
@@ -147,13 +151,19 @@ class _Runner:
         if state.status != "done":
             return Row(**about)
         result = json.loads((job_folder(row.job.key) / RESULT).read_text())
-        scores = self.scorer.final(row.job)
+        try:
+            scores = self.scorer.final(row.job)
+            retained = tuple(self.scorer.retained(row.job))
+        except KpError as error:
+            return Row(**{**about, "status": "failed", "reason": str(error)})
+        except (Exception, SystemExit) as error:
+            return Row(**{**about, "status": "failed", "reason": reason(error, self.study.known)})
         return Row(
             **about,
             columns={**scores.columns},
             average=scores.average,
             convention=self.study.metric.convention,
-            retained=tuple(self.scorer.retained(row.job)),
+            retained=retained,
             **{name: result[name] for name in ("epochs", "best_epoch", "iterations")},
         )
 
@@ -176,7 +186,18 @@ class _Hooked:
 
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
         self.watcher.epoch(job, record)
-        self.known.notify("kp_epoch_ended", job=about(job), record=record)
+        tell(self.watcher, self.known, "kp_epoch_ended", job=about(job), record=record)
+
+
+def tell(watcher: Events, known: Registry, hook: str, **arguments: Any) -> None:
+    """Call a hook of every plugin; one that raises is named once, and the study goes on."""
+    for line in known.notify(hook, **arguments):
+        watcher.notice(line)
+
+
+def refused_row(row: Refused) -> Row:
+    """Return the line of the results for what no job answers."""
+    return Row(split=row.split.name, mode=row.mode.name, seed=row.seed, status="failed", reason=row.reason)
 
 
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:

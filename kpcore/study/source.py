@@ -11,7 +11,9 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
+from kpcore.study.contracts import check_facts, checked_splits
 from kpcore.study.data import OWN, Notice, open_all, open_one, renamed, tables
+from kpcore.study.guard import reason
 from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
 
@@ -93,6 +95,7 @@ def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str
     options = merge({} if root is None else {"root": str(root)}, parse_options(sets, "dataset"))
     known.component("dataset", name, where="--dataset")
     dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
+    check_facts(dataset)
     return Opened(name, dataset.label, dataset)
 
 
@@ -104,6 +107,8 @@ def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice)
             opened.append(open_named(known, name, root, sets))
         except KpError as error:
             reasons.append(str(error))
+        except Exception as error:  # a plugin that fails on a folder of another's must not hide the one that reads it
+            reasons.append(reason(error, known))
     if len(opened) == 1:
         notice(f"Read as '{opened[0].name}'.")
         return opened[0]
@@ -146,7 +151,8 @@ def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits
     config = resolve(file, None, ())
     skeletons = _skeletons(config, known, file)
     others = {name: skeleton for name, skeleton in skeletons.items() if name != OWN}
-    splits = tuple(_rule(config, known, file).splits(skeletons[OWN], others))
+    rule = _rule(config, known, file)
+    splits = checked_splits(rule, rule.splits(skeletons[OWN], others))
     return {config.dataset.name: [RuleSplits(config.split.name, splits)]}
 
 
