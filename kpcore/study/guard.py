@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, FrameType
 
-from kpcore.errors import ContractError
+from kpcore.errors import ContractError, KpError
 from kpcore.registry import Registry, one_line
 
 Acting = Mapping[CodeType, tuple[object, str]]
@@ -39,6 +39,13 @@ def blamed(error: BaseException, known: Registry, acting: Acting | None = None) 
         if party := _party(frame, role, known):
             return f"{party}: {textwrap.shorten(one_line(error), LONGEST)}{_place(error, known)}"
     return None
+
+
+def told(error: BaseException, known: Registry, acting: Acting | None = None) -> str:
+    """Return one line on any error: what it says of itself, the component that it came out of, or else the core."""
+    if isinstance(error, KpError):
+        return str(error)
+    return blamed(error, known, acting) or f"{CORE}: {textwrap.shorten(one_line(error), LONGEST)}"
 
 
 def reason(error: BaseException, known: Registry) -> str:

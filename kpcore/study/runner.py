@@ -19,7 +19,7 @@ from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results
 from kpcore.registry import Registry
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
-from kpcore.study.guard import reason
+from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.protocol import RESULT, is_done, job_folder, write_json
@@ -154,10 +154,8 @@ class _Runner:
         try:
             scores = self.scorer.final(row.job)
             retained = tuple(self.scorer.retained(row.job))
-        except KpError as error:
-            return Row(**{**about, "status": "failed", "reason": str(error)})
-        except (Exception, SystemExit) as error:
-            return Row(**{**about, "status": "failed", "reason": reason(error, self.study.known)})
+        except (Exception, SystemExit) as error:  # a metric may fail on one job's predictions alone
+            return Row(**{**about, "status": "failed", "reason": told(error, self.study.known)})
         return Row(
             **about,
             columns={**scores.columns},

@@ -12,9 +12,8 @@ import torch
 
 from kpcore.errors import KpError
 from kpcore.network import Network
-from kpcore.registry import one_line
 from kpcore.study.executors.interface import Events, Pool, Run, State
-from kpcore.study.guard import blamed
+from kpcore.study.guard import told
 from kpcore.study.jobs import Job
 from kpcore.study.protocol import clear_traceback, run_job, write_traceback
 from kpcore.study.study import Study
@@ -80,7 +79,7 @@ def _reason(error: BaseException, job: Job, study: Study) -> str:
     acting: dict[CodeType, tuple[object, str]] = {Network.forward.__code__: (study.backbone, "forward()")}
     if job.mode is not None:
         acting[Stepper.step.__code__] = (job.mode.strategy, "extra_loss()")
-    return blamed(error, study.known, acting) or f"kpcore: {one_line(error)}"
+    return told(error, study.known, acting)
 
 
 @dataclass(frozen=True)

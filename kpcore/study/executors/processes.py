@@ -14,10 +14,10 @@ from functools import partial
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from kpcore.registry import Registry, one_line
+from kpcore.registry import Registry
 from kpcore.study.executors.here import attempt, prepared
 from kpcore.study.executors.interface import Events, Order, Pool, Run, State
-from kpcore.study.guard import blamed
+from kpcore.study.guard import told
 from kpcore.study.jobs import Job, plan_jobs
 from kpcore.study.protocol import write_traceback
 from kpcore.study.workshop import open_workshop
@@ -135,7 +135,7 @@ def _opened(order: Order, sender: Events) -> Callable[[str], State]:
         jobs = {job.key: job for job in plan_jobs(study, order.device).jobs}
         shop = open_workshop(study, order.device, (name for job in jobs.values() for name in job.datasets))
     except (Exception, SystemExit) as error:
-        return partial(_not_opened, error, blamed(error, known) or f"kpcore: {one_line(error)}")
+        return partial(_not_opened, error, told(error, known))
     return lambda key: attempt(jobs[key], shop, sender)
 
 
