@@ -154,7 +154,7 @@ class Registry:
     def _ask(self, plugin: Plugin, kind: str) -> dict[str, type[Any]]:
         good = {}
         for name, found in self._call(plugin, KINDS[kind]).items():
-            problem = check_class(kind, found)
+            problem = _class_problem(kind, found)
             if problem:
                 plugin.problems.append(f"{kind} '{name}': {problem}")
                 plugin.refused[kind, name] = problem
@@ -351,6 +351,14 @@ def check_hook_names(module: object) -> None:
         if (marked or (name.startswith("kp_") and inspect.isfunction(value))) and name not in known:
             near = nearest(name, known)
             raise KpError(f"no hook is called '{name}'" + (f"; did you mean '{near}'?" if near else ""))
+
+
+def _class_problem(kind: str, found: object) -> str:
+    """Return what :func:`check_class` finds; a class that cannot even be looked at is a problem of its plugin alone."""
+    try:
+        return check_class(kind, found)
+    except Exception as error:
+        return f"cannot be looked at: {one_line(error)}"
 
 
 def check_class(kind: str, found: object) -> str:

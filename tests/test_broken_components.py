@@ -116,6 +116,25 @@ def test_what_all_jobs_need_stops_the_run_before_training_with_one_line(kp, lab,
     assert set(cache.glob("jobs/*")) == before
 
 
+def test_a_data_set_under_other_names_is_the_plugin_s_all_the_same(kp):
+    name = next(name for name in broken("before") if name.endswith("samples"))
+    code, _, err = kp(f"dataset.name={name}", "dataset.aliases.top=head")
+    assert (code, err.startswith(f"kp: error: dataset '{name}' (plugin lab ?), samples(")) == (2, True)
+    none = next(name for name in broken("before")[broken("before").index(name) + 1 :] if name.endswith("samples"))
+    assert (
+        f"dataset '{none}' (plugin lab ?), samples('train'): None"
+        in kp(f"dataset.name={none}", "dataset.aliases.top=head")[2]
+    )
+
+
+def test_a_study_of_broken_modes_alone_ends_with_their_reasons(kp):
+    names = [name for name in broken("mode") if name.endswith(("needs", "layout"))][:3]
+    code, _, err = kp(f"study.modes={json.dumps(names)}")
+    assert code == 1
+    assert [row[1] for row in rows()] == ["failed"] * 3
+    assert err.startswith("kp: 3 of the study's jobs failed; ")
+
+
 @pytest.mark.parametrize("name", broken("mode"))
 def test_a_broken_mode_loses_its_own_rows_alone(kp, lab, name):
     _, said, _ = lab.BROKEN[name]

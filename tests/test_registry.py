@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from kpcore.catalogue import find
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
 from kpcore.registry import KINDS, Registry, check_class, check_constructor, one_line, registry
@@ -176,6 +177,8 @@ def test_a_component_has_one_key_whichever_way_it_is_named(rivals):
     assert plain == full
     assert (other["name"], other["plugin"]) == ("kptransfer", "lab")
     assert rivals.component("split", "lab:kptransfer").__name__ == "Halves"
+    (entry,) = find(rivals, "lab:kptransfer").components
+    assert (entry.plugin, entry.name) == ("lab", "kptransfer")
 
 
 @pytest.mark.parametrize("name", ["two:halves", "two:quarters", ":halves", "two:"])
@@ -399,6 +402,14 @@ def test_a_class_that_is_refused_says_why_when_it_is_asked_for(installed):
 def test_a_refused_class_takes_no_name_from_another(installed):
     bad = "from kpcore import hookimpl\n@hookimpl\ndef kp_splits():\n    return {'halves': 1}\n"
     assert installed(bad=bad, good=GOOD).provider("split", "halves").name == "good"
+
+
+def test_a_class_that_cannot_be_looked_at_is_a_problem_of_its_plugin_alone(installed):
+    bad = GOOD.replace('"halves": Halves', '"odd": type("Odd", (Halves,), {"__signature__": 3})')
+    known = installed(bad=bad, good=GOOD)
+    assert known.names("split") == ["halves"]
+    with pytest.raises(KpError, match=r"split 'odd' of plugin bad 2\.5 is refused: cannot be looked at: TypeError"):
+        known.component("split", "odd")
 
 
 def test_a_component_is_described_by_kind_name_and_plugin(installed):
