@@ -75,7 +75,7 @@ def study_files() -> str:
         "Generated from the code by `python docs/generate.py`. A study file is flat TOML: the tables below, and",
         "`[profiles.NAME]` overlays of the same keys. `--set key.key=value` sets one key; where it names another",
         "component, the options of the one before are dropped, and said, and the table's own keys below are kept. An",
-        "unknown key is an error with the nearest name. `plugin:name` names a component where two plugins claim the name.",
+        "unknown key is an error with the nearest name. `plugin:name` names a component that two plugins claim.",
         "The keys of a component's table beside `name` are those of the component, further below.",
         "",
     ]

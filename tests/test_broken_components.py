@@ -113,6 +113,9 @@ def test_what_all_jobs_need_stops_the_run_before_training_with_one_line(kp, lab,
     assert err.startswith(f"kp: error: {kind} '{name}' (plugin lab ?), ")
     assert said in err
     assert err.count("kp: ") == 1
+    assert ("ZeroDivisionError" in said or "SystemExit" in said) == (
+        "(broken_lab.py:" in err
+    )  # where in the plugin's code it was raised
     assert set(cache.glob("jobs/*")) == before
 
 

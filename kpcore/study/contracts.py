@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from torch import Tensor
 
 from kpcore.data.renamed import RenamedDataset
 from kpcore.errors import ContractError, shown
@@ -164,6 +165,14 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one is other or (one.shape == other.shape and one.tobytes() == other.tobytes())
     return bool(one == other) or (one != one and other != other)  # NaN equals NaN here
+
+
+def checked_pretrained(backbone: Backbone) -> Mapping[str, Tensor]:
+    """Return the weights that a backbone brings; raises ContractError where they are no tensors by name."""
+    found = backbone.pretrained()
+    fits = isinstance(found, Mapping) and all(is_text(name) and isinstance(one, Tensor) for name, one in found.items())
+    require(fits, backbone, "pretrained()", found, "a mapping from name to Tensor")
+    return found
 
 
 def checked_splits(rule: Split, found: object) -> tuple[KeypointSplit, ...]:

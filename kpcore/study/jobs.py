@@ -15,7 +15,7 @@ from kpcore.cache import content_key
 from kpcore.errors import KpError
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
-from kpcore.study.contracts import checked_layout, checked_needs
+from kpcore.study.contracts import checked_layout, checked_needs, checked_pretrained
 from kpcore.study.data import StudyData
 from kpcore.study.guard import reason
 from kpcore.study.study import Mode, Study, mirroring
@@ -235,7 +235,7 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "backbone": study.recipes["backbone"].record(),
-        "pretrained": fingerprint(study.backbone.pretrained()),
+        "pretrained": fingerprint(checked_pretrained(study.backbone)),
         "codec": study.recipes["codec"].record(),
         "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
         "validation": {
