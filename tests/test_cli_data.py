@@ -361,6 +361,7 @@ def test_eval_says_what_it_measured(evaluate, predictions):
     assert (found["metric"], found["convention"], found["threshold"]) == ("near", "all", 0.5)
     assert evaluate(predictions(TRUTH + 1), "--threshold", "0.25")["threshold"] == 0.25
     assert evaluate(predictions(TRUTH + 1), "--set", "metric.threshold=0.25")["threshold"] == 0.25
+    assert evaluate(predictions(TRUTH + 1), "--set", "evaluation.metric.threshold=0.25")["threshold"] == 0.25
 
 
 @pytest.mark.parametrize(
