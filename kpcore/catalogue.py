@@ -59,7 +59,7 @@ def find(known: Registry, name: str) -> Found:
         for kind in KINDS
         for component, owners in known.claims(kind).items()
         for owner, found in owners.items()
-        if name in (component, owner)
+        if name in (component, owner, f"{owner}:{component}")
     ]
     owners = {entry.plugin for entry in entries}
     plugins = [plugin for plugin in known.plugins if plugin.name == name or (plugin.ok and plugin.name in owners)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
@@ -375,25 +375,56 @@ def read_toml(path: Path) -> Toml:
         raise KpError(f"{path}{at}: not valid TOML: {what}; mend this line") from None
 
 
-def overlay(base: Toml, top: Toml, path: tuple[str, ...] = ()) -> Toml:
-    """Return ``base`` with the keys of ``top``; tables merge, but one that names another component starts anew.
+COMPONENTS: dict[tuple[str, ...], type[BaseModel]] = {
+    ("dataset",): DatasetTable,
+    ("dataset", "generate"): ComponentTable,
+    ("datasets", "*"): OtherDatasetTable,
+    ("datasets", "*", "generate"): ComponentTable,
+    ("split",): SplitTable,
+    ("backbone",): BackboneTable,
+    ("codec",): CodecTable,
+    ("modes", "*"): ModeTable,
+    ("evaluation", "metric"): MetricTable,
+    ("evaluation", "validation"): ValidationTable,
+}
+"""Where a study file names a component, with ``*`` for a name of the user's."""
 
-    ``path`` is where the tables stand in a study file: an optimiser or schedule without a name is the default one.
+
+def overlay(base: Toml, top: Toml, path: tuple[str, ...] = ()) -> Toml:
+    """Return ``base`` with the keys of ``top``; tables merge.
+
+    A table that names another component keeps the core's own keys (``backbone.stages``) and forgets the options of the
+    component before. ``path`` is where the tables stand in a study file.
     """
     merged = dict(base)
     for key, value in top.items():
         old, inside = merged.get(key), (*path, key)
         if isinstance(value, dict) and isinstance(old, dict):
-            merged[key] = dict(value) if _renames(old, value, inside) else overlay(old, value, inside)
+            lost = forgotten(old, value, inside)
+            merged[key] = overlay({name: kept for name, kept in old.items() if name not in lost}, value, inside)
         else:
             merged[key] = value
     return merged
 
 
+def forgotten(old: Toml, new: Toml, path: tuple[str, ...]) -> list[str]:
+    """Return the keys of a table that are forgotten where ``new`` is laid over it: none, unless it names another."""
+    if not _renames(old, new, path):
+        return []
+    model = COMPONENTS.get(_pattern(path))
+    return [key for key in old if key != "name" and (model is None or key not in model.model_fields)]
+
+
 def _renames(old: Toml, new: Toml, path: tuple[str, ...]) -> bool:
     """Whether a table names another component than the one it is laid over; a study's name names none."""
+    if _pattern(path) == ("modes", "*"):  # the strategy's name is the table's own where it gives none
+        return "strategy" in new and new["strategy"] != old.get("strategy", path[-1])
     before = old.get("name", UNNAMED.get(path))
     return path != ("study",) and "name" in new and before is not None and new["name"] != before
+
+
+def _pattern(path: tuple[str, ...]) -> tuple[str, ...]:
+    return (path[0], "*", *path[2:]) if len(path) > 1 and path[0] in ("datasets", "modes") else path
 
 
 def merge(base: Toml, top: Toml) -> Toml:
@@ -403,6 +434,17 @@ def merge(base: Toml, top: Toml) -> Toml:
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
     return merged
+
+
+def dropped(base: Toml, top: Toml, path: tuple[str, ...] = ()) -> list[str]:
+    """Return the full keys that :func:`overlay` forgets, because ``top`` names another component."""
+    found = []
+    for key, value in top.items():
+        old, inside = base.get(key), (*path, key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            lost = [name for name in forgotten(old, value, inside) if name not in value]
+            found += [".".join((*inside, name)) for name in lost] + dropped(old, value, inside)
+    return found
 
 
 def parse_set(assignment: str) -> Toml:
@@ -420,11 +462,41 @@ def parse_set(assignment: str) -> Toml:
     return dict(value)
 
 
-def assemble(document: Toml, *, profile: str | None, sets: Sequence[str], where: str) -> Toml:
-    """Apply a profile and ``--set`` assignments to a study document; the profiles themselves are left out.
+def parse_sets(sets: Sequence[str]) -> Toml:
+    """Turn all ``--set`` assignments into nested tables, whatever their order; the last one of a key counts.
 
     Raises:
-        KpError: no such profile.
+        KpError: one is not written as key=value.
+    """
+    return reduce(merge, map(parse_set, sets), Toml())
+
+
+def parse_options(sets: Sequence[str], kind: str) -> Toml:
+    """Return the options of a component from ``--set`` where there is no study file: ``dataset.root=X`` or ``root=X``.
+
+    Args:
+        sets: assignments as a user wrote them.
+        kind: the component's table in a study file ("dataset").
+
+    Raises:
+        KpError: one is not written as key=value.
+    """
+    given = parse_sets(sets)
+    table = given.pop(kind, {})
+    if not isinstance(table, dict):
+        raise KpError(f"--set {kind}={table}: write it as {kind}.key=value, for instance {kind}.root=PATH")
+    return merge(given, table)
+
+
+def assemble(
+    document: Toml, *, profile: str | None, sets: Sequence[str], where: str, notice: Callable[[str], None] | None = None
+) -> Toml:
+    """Apply a profile and ``--set`` assignments to a study document; the profiles themselves are left out.
+
+    ``notice`` is told of options that ``--set`` drops, because it names another component.
+
+    Raises:
+        KpError: no such profile, or an assignment is not written as key=value.
     """
     tables = {key: value for key, value in document.items() if key != "profiles"}
     profiles = document.get("profiles", {})
@@ -433,7 +505,11 @@ def assemble(document: Toml, *, profile: str | None, sets: Sequence[str], where:
             raise unknown("profile", profile, profiles, where=where)
         tables = overlay(tables, profiles[profile])
     # Together, whatever their order: an option must not be lost because its component is named after it
-    return overlay(tables, reduce(merge, map(parse_set, sets), Toml()))
+    given = parse_sets(sets)
+    lost = dropped(tables, given)
+    if lost and notice is not None:
+        notice(f"--set names another component; options of the one before are dropped: {', '.join(lost)}")
+    return overlay(tables, given)
 
 
 def validate(model: type[Model], values: Mapping[str, Any], *, where: str) -> Model:

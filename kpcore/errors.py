@@ -10,6 +10,36 @@ class KpError(Exception):
     """Something the user can put right. The command prints its one line and exits with code 2."""
 
 
+class ContractError(Exception):
+    """A component gave back what its interface does not allow. Whoever shows the error names plugin and component.
+
+    Args:
+        component: the component, or the function of a plugin.
+        method: what was called: "stage(0)", "label".
+        problem: what came back against what must.
+    """
+
+    def __init__(self, component: object, method: str, problem: str) -> None:
+        super().__init__(component, method, problem)
+        self.component = component
+        self.method = method
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{type(self.component).__name__}, {self.method}: {self.problem}"
+
+
+def shown(value: object) -> str:
+    """Return what an error message calls a value: shape and type of an array, else its type and its text in short."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{tuple(shape)} {str(getattr(value, 'dtype', '')).removeprefix('torch.')}".rstrip()
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
 def nearest(name: str, options: Iterable[str]) -> str | None:
     """Return the option most like ``name``, or None where nothing is near."""
     found = difflib.get_close_matches(str(name), [str(option) for option in options], n=1, cutoff=0.5)

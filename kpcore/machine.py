@@ -94,9 +94,9 @@ def roots(known: Registry) -> list[dict[str, Any]]:
     """Return, for every data set that takes its root from the environment, the variable and what it names."""
     found = []
     for name in known.names("dataset"):
-        for kind in known.claims("dataset")[name].values():
-            if kind.root_variable:
-                value = os.environ.get(kind.root_variable, "")
-                exists = bool(value) and Path(value).expanduser().is_dir()
-                found.append({"dataset": name, "variable": kind.root_variable, "root": value, "exists": exists})
+        kind = known.component("dataset", name)
+        if kind.root_variable:
+            value = os.environ.get(kind.root_variable, "")
+            exists = bool(value) and Path(value).expanduser().is_dir()
+            found.append({"dataset": name, "variable": kind.root_variable, "root": value, "exists": exists})
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from kpcore.errors import KpError
+from kpcore.errors import ContractError, KpError, shown
 from kpcore.interfaces import Backbone, Codec
 from kpcore.plans import KeypointAxis, Layout, NetworkSpec, TensorSpec
 
@@ -56,6 +56,8 @@ class Network(nn.Module):
         last = len(self.layout.heads) - 1
         for index in range(last + 1):
             features = self.get_submodule(f"stage{index}")(x)
+            if features.shape != x.shape:  # checked before training too; this is for a stage that changes its mind
+                raise ContractError(self, f"stage{index}", f"{shown(features)}, expected {tuple(x.shape)}")
             prediction = self.get_submodule(f"head{index}")(features)
             predictions.append(prediction)
             if index < last:

@@ -81,6 +81,9 @@ class NetworkSpec:
         return tuple(dict.fromkeys(spec.unit for spec in self.tensors.values()))
 
 
+OriginKind = Literal["loaded", "sliced", "new", "pretrained"]
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where one tensor of the target comes from.
@@ -96,7 +99,7 @@ class Origin:
             source's entries of these others.
     """
 
-    kind: Literal["loaded", "sliced", "new", "pretrained"]
+    kind: OriginKind
     source: int = 0
     tensor: str = ""
     keypoints: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
-from kpcore.recipes import Recipe, code_digest, package_of
+from kpcore.recipes import Recipe, code_digest
 
 if TYPE_CHECKING:
     import typer
@@ -29,6 +29,8 @@ KINDS: dict[str, str] = {
     "metric": "kp_metrics",
 }
 """Kind of component -> the hook that supplies it."""
+BUILT_IN = "kptransfer"
+"""The distribution whose components keep their plain names, whoever else claims them."""
 
 T = TypeVar("T")
 
@@ -43,6 +45,8 @@ class Plugin:
     version: str
     error: str = ""
     problems: list[str] = field(default_factory=list)
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, name) of a class that is not used -> why."""
 
     found: Distribution | None = None
 
@@ -50,6 +54,21 @@ class Plugin:
     def ok(self) -> bool:
         """Whether it is in use."""
         return not self.error
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is of this distribution."""
+        return self.distribution == BUILT_IN
+
+    @property
+    def package(self) -> str:
+        """Its top import package."""
+        return self.module.partition(":")[0].partition(".")[0]
+
+    @property
+    def called(self) -> str:
+        """What error messages call it."""
+        return f"plugin {self.name} {self.version}"
 
     @property
     def code(self) -> str:
@@ -135,9 +154,10 @@ class Registry:
     def _ask(self, plugin: Plugin, kind: str) -> dict[str, type[Any]]:
         good = {}
         for name, found in self._call(plugin, KINDS[kind]).items():
-            problem = check_class(kind, found)
+            problem = _class_problem(kind, found)
             if problem:
                 plugin.problems.append(f"{kind} '{name}': {problem}")
+                plugin.refused[kind, name] = problem
             else:
                 good[name] = found
         return good
@@ -171,27 +191,50 @@ class Registry:
         return claims
 
     def names(self, kind: str) -> list[str]:
-        """Names of the components of this kind."""
-        return sorted(self.claims(kind))
+        """Names that :meth:`component` takes: each component's own, or ``plugin:name`` where that is another's too."""
+        found = []
+        for name, owners in self.claims(kind).items():
+            keeper = self._keeper(kind, name)
+            found += [name if owner == keeper else f"{owner}:{name}" for owner in owners]
+        return sorted(found)
 
-    def component(self, kind: str, name: str, *, where: str = "") -> type[Any]:
-        """Return the class of that name.
+    def _keeper(self, kind: str, name: str) -> str | None:
+        """Return the plugin that the plain name stands for: its only owner, or the built-in one; None where neither."""
+        owners = list(self.claims(kind).get(name, {}))
+        mine = [plugin.name for plugin in self.plugins if plugin.ok and plugin.built_in and plugin.name in owners]
+        return owners[0] if len(owners) == 1 else mine[0] if len(mine) == 1 else None
+
+    def find(self, kind: str, name: str, *, where: str = "") -> tuple[Plugin, str]:
+        """Return the plugin that ``name`` or ``plugin:name`` stands for, and the component's own name.
 
         Raises:
-            KpError: no plugin, or more than one, claims the name; names plugins that failed to load.
+            KpError: no plugin supplies it, the one that does is refused, or more than one claims the plain name.
         """
-        claims = self.claims(kind).get(name)
-        if claims is None:
-            error = unknown(kind, name, self.names(kind), where=where)
-            broken = [plugin.name for plugin in self.plugins if plugin.error or plugin.problems]
-            note = f"; plugins with problems: {', '.join(broken)} (see 'kp plugins list')" if broken else ""
-            raise KpError(f"{error}{note}")
-        if len(claims) > 1:
-            raise KpError(
-                f"{where + ': ' if where else ''}{kind} '{name}' is claimed by two plugins:"
-                f" {', '.join(sorted(claims))}; uninstall or rename one"
-            )
-        return next(iter(claims.values()))
+        prefix, colon, own = name.rpartition(":")
+        owners = self.claims(kind).get(own, {})
+        owner = self._keeper(kind, own) if not colon else prefix if prefix in owners else None
+        if owner is not None:
+            return next(plugin for plugin in self.plugins if plugin.name == owner and plugin.ok), own
+        place = f"{where}: " if where else ""
+        if owners and not colon:
+            choices = " or ".join(f"'{one}:{own}'" for one in sorted(owners))
+            raise KpError(f"{place}{kind} '{own}' is claimed by {_listed(owners)}; write {choices}")
+        for plugin in self.plugins:
+            if (not colon or prefix == plugin.name) and (problem := plugin.refused.get((kind, own))):
+                raise KpError(f"{place}{kind} '{own}' of {plugin.called} is refused: {problem}")
+        raise self._unknown(kind, name, where)
+
+    def _unknown(self, kind: str, name: str, where: str) -> KpError:
+        """Build the error for a name that nobody supplies, with the plugins that failed and might have."""
+        error = unknown(kind, name, self.names(kind), where=where)
+        broken = [plugin.name for plugin in self.plugins if plugin.error or plugin.problems]
+        note = f"; plugins with problems: {', '.join(broken)} (see 'kp plugins list')" if broken else ""
+        return KpError(f"{error}{note}")
+
+    def component(self, kind: str, name: str, *, where: str = "") -> type[Any]:
+        """Return the class of that name; raises as :meth:`find`."""
+        plugin, own = self.find(kind, name, where=where)
+        return self.claims(kind)[own][plugin.name]
 
     def build(self, kind: str, name: str, options: Mapping[str, Any], *, where: str) -> Any:
         """Return :meth:`make`'s component alone."""
@@ -222,16 +265,33 @@ class Registry:
         return validate(model, options, where=where)
 
     def _recipe(self, kind: str, name: str, config: BaseModel) -> Recipe:
-        plugin = self.provider(kind, name)
-        return Recipe(
-            name, config.model_dump(mode="json"), plugin.name, package_of(plugin.module), plugin.version, plugin.code
-        )
+        plugin, own = self.find(kind, name)
+        options = config.model_dump(mode="json")
+        return Recipe(own, options, plugin.name, plugin.package, plugin.version, plugin.code)
 
     def provider(self, kind: str, name: str) -> Plugin:
-        """Return the plugin that supplies this component."""
-        self.component(kind, name)
-        (owner,) = self.claims(kind)[name]
-        return next(plugin for plugin in self.plugins if plugin.name == owner and plugin.ok)
+        """Return the plugin that supplies this component; raises as :meth:`find`."""
+        return self.find(kind, name)[0]
+
+    def describe(self, component: object) -> str:
+        """Return what error messages call a component: "backbone 'unet' (plugin lab 1.2)"; a function: its plugin."""
+        found = type(component)
+        for kind, claims in self._claims.items():
+            for name, owners in claims.items():
+                for owner in (owner for owner, one in owners.items() if one is found):
+                    return f"{kind} '{name}' ({self.find(kind, f'{owner}:{name}')[0].called})"
+        module = getattr(component, "__module__", "")
+        plugin = self.owner(module)
+        return plugin.called if plugin else f"{module}.{getattr(component, '__qualname__', found.__name__)}"
+
+    def supplied(self, component: object) -> bool:
+        """Whether a plugin supplies the class of this object as a component."""
+        return any(type(component) in owners.values() for claims in self._claims.values() for owners in claims.values())
+
+    def owner(self, module: str) -> Plugin | None:
+        """Return the plugin that the code of this module belongs to."""
+        package = module.partition(".")[0]
+        return next((plugin for plugin in self.plugins if plugin.ok and plugin.package == package), None)
 
     def supplies(self, plugin: Plugin) -> dict[str, list[str]]:
         """Kind -> names of the components that the plugin supplies; nothing where it is not in use."""
@@ -242,17 +302,30 @@ class Registry:
 
     def conflicts(self) -> list[str]:
         """One line for every name that two plugins claim."""
-        claims: dict[str, Mapping[str, Mapping[str, object]]] = {kind: self.claims(kind) for kind in KINDS}
-        claims["command"] = self._commands
-        return [
-            f"{kind} '{name}' is claimed by {' and '.join(sorted(owners))}; neither is used"
-            for kind, names in claims.items()
-            for name, owners in names.items()
+        lines = [
+            f"{kind} '{name}' is claimed by {_listed(owners)}; {self._told_apart(kind, name)}"
+            for kind in KINDS
+            for name, owners in self.claims(kind).items()
+            if len(owners) > 1
+        ]
+        return lines + [
+            f"command '{name}' is claimed by {_listed(owners)}; neither is used"
+            for name, owners in self._commands.items()
             if len(owners) > 1
         ]
 
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Call a notification hook of every plugin; one that raises is recorded, and the job goes on."""
+    def _told_apart(self, kind: str, name: str) -> str:
+        keeper = self._keeper(kind, name)
+        ways = ", ".join(f"'{owner}:{name}'" for owner in sorted(self.claims(kind)[name]) if owner != keeper)
+        return f"write {ways}" + (f"; '{name}' alone is that of {keeper}" if keeper else "")
+
+    def notify(self, hook: str, **arguments: Any) -> list[str]:
+        """Call a notification hook of every plugin; one that raises is recorded, and the job goes on.
+
+        Returns:
+            A line for every hook that raised for the first time.
+        """
+        told = []
         for plugin in self.plugins:
             function = getattr(self.manager.get_plugin(plugin.name), hook, None) if plugin.ok else None
             if function is None:
@@ -261,7 +334,10 @@ class Registry:
                 accepted = inspect.signature(function).parameters
                 cast(Callable[..., Any], function)(**{k: v for k, v in arguments.items() if k in accepted})
             except (Exception, SystemExit) as error:
-                plugin.problems.append(f"{hook}(): {one_line(error)}")
+                if not any(problem.startswith(f"{hook}(): ") for problem in plugin.problems):
+                    plugin.problems.append(f"{hook}(): {one_line(error)}")
+                    told.append(f"{plugin.called}: {plugin.problems[-1]}; the study goes on without it")
+        return told
 
 
 def check_hook_names(module: object) -> None:
@@ -276,6 +352,14 @@ def check_hook_names(module: object) -> None:
         if (marked or (name.startswith("kp_") and inspect.isfunction(value))) and name not in known:
             near = nearest(name, known)
             raise KpError(f"no hook is called '{name}'" + (f"; did you mean '{near}'?" if near else ""))
+
+
+def _class_problem(kind: str, found: object) -> str:
+    """Return what :func:`check_class` finds; a class that cannot even be looked at is a problem of its plugin alone."""
+    try:
+        return check_class(kind, found)
+    except Exception as error:
+        return f"cannot be looked at: {one_line(error)}"
 
 
 def check_class(kind: str, found: object) -> str:
@@ -305,6 +389,10 @@ def check_constructor(found: type[Any], options: set[str]) -> str:
         return ""
     strangers = sorted(options ^ set(taken))
     return f"constructor and Config differ in {', '.join(strangers)}" if strangers else ""
+
+
+def _listed(owners: Mapping[str, object]) -> str:
+    return " and ".join(sorted(owners))
 
 
 def one_line(error: BaseException) -> str:

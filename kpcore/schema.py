@@ -17,12 +17,7 @@ def study_schema(known: Registry) -> Schema:
 
     A table that names a component takes that component's options: ``if`` its name is such, ``then`` these keys.
     """
-    configs = {
-        (kind, name): known.component(kind, name).Config
-        for kind in KINDS
-        for name in known.names(kind)
-        if len(known.claims(kind)[name]) == 1
-    }
+    configs = {(kind, name): known.component(kind, name).Config for kind in KINDS for name in known.names(kind)}
     models = [StudyConfig, *dict.fromkeys(configs.values())]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions: Schema = shared["$defs"]

@@ -315,3 +315,12 @@ def test_cache_gc_asks_shows_and_spares(run, cached, monkeypatch):
     with FileLock(cached / "stores" / "b2.lock"):
         assert "1 in use, kept" in run("cache", "gc", "--stores", "--yes")[1]
     assert "b2" in listed(run)
+
+
+def test_a_set_that_names_another_component_says_what_it_drops_on_stderr(tmp_path, tiny_study, capfd):
+    study = tmp_path / "study.toml"
+    study.write_text(tiny_study)
+    assert kp.outcome(["config", "print", str(study), "--set", "backbone.name=timm"]) == 0
+    out, err = capfd.readouterr()
+    assert "options of the one before are dropped: backbone.channels, backbone.depth" in err
+    assert tomllib.loads(out)["backbone"] == {"name": "timm", "stages": [1, 2]}

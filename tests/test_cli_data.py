@@ -240,11 +240,11 @@ def test_data_info_counts(run, root):
 def test_data_is_found_by_study_folder_or_name(run, root, study):
     for arguments in (
         [study, "--root", root],
-        [study, "--set", f"root={root}"],
         [study, "--set", f"dataset.root={root}"],
         [root, "--dataset", "faces"],
         ["--dataset", "faces", "--root", root],
         ["--dataset", "faces", "--set", f"root={root}"],
+        ["--dataset", "faces", "--set", f"dataset.root={root}"],
     ):
         code, out, _ = run("data", "info", *arguments, "--json")
         assert (code, json.loads(out)["label"]) == (0, "Faces"), arguments
@@ -259,6 +259,7 @@ def test_data_that_cannot_be_told_is_asked_for(run, root, study, tmp_path):
     fails_with(run("data", "info", "--dataset", "fcaes"), "unknown dataset 'fcaes'; did you mean 'faces'?")
     fails_with(run("data", "info", root, "--part", "test"), "unknown part 'test'", "(train, valid exist)")
     fails_with(run("data", "info", "--dataset", "faces", "--set", "rooot=x"), "did you mean 'root'?")
+    fails_with(run("data", "info", study, "--set", f"root={root}"), "unknown key 'root'")
     (root / "plain.txt").touch()
     fails_with(run("data", "info", root), "can be read as faces, plain; say which with --dataset")
 
@@ -360,6 +361,7 @@ def test_eval_says_what_it_measured(evaluate, predictions):
     assert (found["metric"], found["convention"], found["threshold"]) == ("near", "all", 0.5)
     assert evaluate(predictions(TRUTH + 1), "--threshold", "0.25")["threshold"] == 0.25
     assert evaluate(predictions(TRUTH + 1), "--set", "metric.threshold=0.25")["threshold"] == 0.25
+    assert evaluate(predictions(TRUTH + 1), "--set", "evaluation.metric.threshold=0.25")["threshold"] == 0.25
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,11 @@ from kpcore.config import (
     StudyConfig,
     TrainingTable,
     assemble,
+    dropped,
     merge,
     models_in,
     overlay,
+    parse_options,
     parse_set,
     read_toml,
     to_toml,
@@ -480,3 +482,68 @@ def test_a_profile_that_renames_the_study_keeps_its_other_keys():
     base = {"study": {"name": "one", "modes": ["random"]}, "codec": {"name": "a", "sigma": 2}}
     top = {"study": {"name": "two"}, "codec": {"name": "b"}}
     assert overlay(base, top) == {"study": {"name": "two", "modes": ["random"]}, "codec": {"name": "b"}}
+
+
+RENAMED = {
+    "backbone": {"name": "other"},
+    "dataset": {"name": "other"},
+    "datasets": {"x": {"name": "other"}},
+    "evaluation": {"validation": {"name": "other"}},
+    "codec": {"name": "other"},
+    "modes": {"fast": {"strategy": "other"}},
+}
+FULL = {
+    "backbone": {"name": "a", "stages": [1, 2], "depth": 4},
+    "dataset": {"name": "a", "when_missing": "sample", "aliases": {"p": "q"}, "generate": {"name": "g"}, "root": "/r"},
+    "datasets": {"x": {"name": "a", "aliases": {"p": "q"}, "root": "/r"}},
+    "evaluation": {"validation": {"name": "a", "people": 5, "flip_test": True, "threshold": 0.5}, "batch_size": 3},
+    "codec": {"name": "a", "sigma": 2.0},
+    "modes": {"fast": {"strategy": "a", "alpha": 0.1}},
+}
+
+
+@pytest.mark.parametrize("table", RENAMED)
+def test_another_component_keeps_the_core_s_keys_and_says_what_it_drops(table):
+    lost = {
+        "backbone": ["backbone.depth"],
+        "dataset": ["dataset.root"],
+        "datasets": ["datasets.x.root"],
+        "evaluation": ["evaluation.validation.threshold"],
+        "codec": ["codec.sigma"],
+        "modes": ["modes.fast.alpha"],
+    }[table]
+    top = {table: RENAMED[table]}
+    assert dropped(FULL, top) == lost
+    found = overlay(FULL, top)
+    for path in lost:
+        *tables, key = path.split(".")
+        here, before = found, FULL
+        for one in tables:
+            here, before = here[one], before[one]
+        name = "strategy" if table == "modes" else "name"
+        assert here == {**{other: value for other, value in before.items() if other != key}, name: "other"}
+    assert {other: value for other, value in found.items() if other != table} == {
+        other: value for other, value in FULL.items() if other != table
+    }
+
+
+def test_what_keeps_its_name_drops_nothing():
+    assert dropped(FULL, {"backbone": {"name": "a", "depth": 2}, "codec": {"sigma": 1}, "split": {"name": "x"}}) == []
+    assert dropped({"modes": {"fast": {"alpha": 1}}}, {"modes": {"fast": {"strategy": "fast"}}}) == []
+    assert dropped({"modes": {"fast": {"alpha": 1}}}, {"modes": {"fast": {"strategy": "slow"}}}) == ["modes.fast.alpha"]
+
+
+def test_set_says_what_it_drops_whatever_the_order_of_its_assignments():
+    sets = ["backbone.width=3", "backbone.name=other", "codec.name=a"]
+    for order in (sets, sets[::-1]):
+        said = []
+        found = assemble(FULL, profile=None, sets=order, where="s", notice=said.append)
+        assert found["backbone"] == {"name": "other", "stages": [1, 2], "width": 3}
+        assert said == ["--set names another component; options of the one before are dropped: backbone.depth"]
+
+
+def test_options_without_a_study_file_may_name_their_table():
+    assert parse_options(["root=/a", "dataset.list=x", "dataset.root=/b"], "dataset") == {"root": "/b", "list": "x"}
+    assert parse_options([], "metric") == {}
+    with pytest.raises(KpError, match=r"--set dataset=3: write it as dataset\.key=value"):
+        parse_options(["dataset=3"], "dataset")

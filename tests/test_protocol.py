@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from kpcore.interfaces import Scores
 from kpcore.keypoints import default_columns
 from kpcore.network import build_network
 from kpcore.registry import registry
@@ -221,7 +222,7 @@ def test_what_is_validated_is_the_steps_own_keypoints_of_a_larger_head(asked):
     class Metric:
         def score(self, points, confidence, people, keypoints, columns):
             seen.append((points, confidence, people, keypoints, columns))
-            return SimpleNamespace(average=12.0)
+            return Scores({"all": 12.0}, 12.0)
 
     study = replace(made.study, validation=Metric())
     assert protocol.validation_value(larger, replace(made, study=study), SimpleNamespace(layout=larger.layout)) == 12
@@ -334,7 +335,7 @@ def test_a_score_reads_points_and_confidences_of_the_steps_own_keypoints_from_a_
     shop = replace(made, evaluator=Numbered(made.evaluator))
     protocol.predict(SimpleNamespace(layout=larger.layout), shop, "", folder / "predictions.h5")
     seen = []
-    metric = SimpleNamespace(score=lambda *given: seen.append(given))
+    metric = SimpleNamespace(score=lambda *given: seen.append(given) or Scores({"all": 1.0}, 1.0))
     Scorer(replace(made.study, metric=metric)).final(larger)
     ((points, confidence, people, keypoints, columns),) = seen
     assert (keypoints, columns) == (job.keypoints, job.columns)

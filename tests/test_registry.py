@@ -1,11 +1,12 @@
 """Discovery: what works is used, what does not is named with its reason, and nothing else suffers."""
 
 import itertools
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint, distributions, entry_points
 from textwrap import dedent
 
 import pytest
 
+from kpcore.catalogue import find
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
 from kpcore.registry import KINDS, Registry, check_class, check_constructor, one_line, registry
@@ -144,9 +145,52 @@ def test_a_config_of_another_kind_is_a_problem(installed):
 
 def test_two_claims_on_one_name_are_refused_when_it_is_asked_for(installed):
     known = installed(one=GOOD, two=GOOD)
-    with pytest.raises(KpError, match="split 'halves' is claimed by two plugins: one, two; uninstall or rename one"):
+    with pytest.raises(KpError, match=r"claimed by one and two; write 'one:halves' or 'two:halves'$"):
         known.component("split", "halves")
-    assert known.conflicts() == ["split 'halves' is claimed by one and two; neither is used"]
+    assert known.conflicts() == ["split 'halves' is claimed by one and two; write 'one:halves', 'two:halves'"]
+
+
+@pytest.fixture
+def rivals(installed):
+    """The built-in plugin that supplies the split ``kptransfer``, and another that claims it too."""
+    lab = installed(lab=GOOD.replace('"halves"', '"kptransfer"')).plugins[0]
+    (point,) = entry_points(group="kpcore", name="kptransfer")
+    return Registry([point, EntryPoint("lab", lab.module, "kpcore")])
+
+
+def test_a_built_in_component_keeps_its_name_whoever_else_claims_it(rivals):
+    assert rivals.provider("split", "kptransfer").name == "kptransfer"
+    assert rivals.names("split").count("kptransfer") == 1
+    assert "lab:kptransfer" in rivals.names("split")
+    (line,) = rivals.conflicts()
+    assert line == (
+        "split 'kptransfer' is claimed by kptransfer and lab; write 'lab:kptransfer'; 'kptransfer' alone is that of"
+        " kptransfer"
+    )
+
+
+def test_a_component_has_one_key_whichever_way_it_is_named(rivals):
+    plain, full, other = (
+        rivals.recipe("split", name, {}, where="x").record()
+        for name in ("kptransfer", "kptransfer:kptransfer", "lab:kptransfer")
+    )
+    assert plain == full
+    assert (other["name"], other["plugin"]) == ("kptransfer", "lab")
+    assert rivals.component("split", "lab:kptransfer").__name__ == "Halves"
+    (entry,) = find(rivals, "lab:kptransfer").components
+    assert (entry.plugin, entry.name) == ("lab", "kptransfer")
+
+
+@pytest.mark.parametrize("name", ["two:halves", "two:quarters", ":halves", "two:"])
+def test_a_plugin_s_component_that_is_not_there_is_unknown(installed, name):
+    with pytest.raises(KpError, match=f"^x: unknown split '{name}'; .*halves exist"):
+        installed(one=GOOD).component("split", name, where="x")
+
+
+def test_a_plugin_names_its_component_where_another_claims_it_too(installed):
+    known = installed(one=GOOD, two=GOOD)
+    assert known.names("split") == ["one:halves", "two:halves"]
+    assert [known.provider("split", name).name for name in known.names("split")] == ["one", "two"]
 
 
 def test_an_unknown_component_names_the_nearest_and_the_plugins_with_problems(installed):
@@ -179,9 +223,11 @@ NOTIFIED = """
 
 def test_notifications_pass_what_a_plugin_asks_for_and_survive_one_that_raises(installed):
     known = installed(bad=NOTIFIED.format(then="raise OSError('tracker is down')"), good=NOTIFIED.format(then="pass"))
-    known.notify("kp_epoch_ended", job={}, record={"epoch": 1})
+    (line,) = known.notify("kp_epoch_ended", job={}, record={"epoch": 1})
+    assert line == "plugin bad 2.5: kp_epoch_ended(): OSError: tracker is down; the study goes on without it"
+    assert known.notify("kp_epoch_ended", job={}, record={"epoch": 1}) == []  # named once
     plugins = by_name(known)
-    assert known.manager.get_plugin("good").seen == [{"epoch": 1}]
+    assert known.manager.get_plugin("good").seen == [{"epoch": 1}] * 2
     assert plugins["bad"].problems == ["kp_epoch_ended(): OSError: tracker is down"]
     assert not plugins["good"].problems
 
@@ -342,16 +388,42 @@ def test_an_unknown_component_says_nothing_of_plugins_where_all_are_well(install
     assert str(caught.value) == "unknown split 'thirds'; (halves exist)"
 
 
-def test_a_component_of_a_plugin_with_a_problem_says_so(installed):
+def test_a_class_that_is_refused_says_why_when_it_is_asked_for(installed):
     bad = "from kpcore import hookimpl\n@hookimpl\ndef kp_splits():\n    return {'x': 1}\n"
-    with pytest.raises(KpError, match=r"plugins with problems: bad \(see 'kp plugins list'\)$"):
-        installed(bad=bad).component("split", "x", where="here")
+    known = installed(bad=bad, good=GOOD)
+    told = "^here: split 'x' of plugin bad 2.5 is refused: is not a subclass of kpcore.interfaces.Split$"
+    for name in ("x", "bad:x"):
+        with pytest.raises(KpError, match=told):
+            known.component("split", name, where="here")
+    with pytest.raises(KpError, match=r"unknown split 'good:x'; .*plugins with problems: bad"):
+        known.component("split", "good:x")
+
+
+def test_a_refused_class_takes_no_name_from_another(installed):
+    bad = "from kpcore import hookimpl\n@hookimpl\ndef kp_splits():\n    return {'halves': 1}\n"
+    assert installed(bad=bad, good=GOOD).provider("split", "halves").name == "good"
+
+
+def test_a_class_that_cannot_be_looked_at_is_a_problem_of_its_plugin_alone(installed):
+    bad = GOOD.replace('"halves": Halves', '"odd": type("Odd", (Halves,), {"__signature__": 3})')
+    known = installed(bad=bad, good=GOOD)
+    assert known.names("split") == ["halves"]
+    with pytest.raises(KpError, match=r"split 'odd' of plugin bad 2\.5 is refused: cannot be looked at: TypeError"):
+        known.component("split", "odd")
+
+
+def test_a_component_is_described_by_kind_name_and_plugin(installed):
+    known = installed(good=GOOD)
+    halves = known.build("split", "halves", {}, where="x")
+    assert known.describe(halves) == "split 'halves' (plugin good 2.5)"
+    assert known.describe(known.manager.get_plugin("good").kp_splits) == "plugin good 2.5"
+    assert known.supplied(halves) and not known.supplied(known)
 
 
 def test_two_claims_are_told_with_their_place(installed):
     known = installed(one=GOOD, two=GOOD)
     for where, said in (("", ""), ("study", "study: ")):
-        with pytest.raises(KpError, match=f"^{said}split 'halves' is claimed by two plugins: one, two; uninstall or"):
+        with pytest.raises(KpError, match=f"^{said}split 'halves' is claimed by one and two; write 'one:halves' or"):
             known.component("split", "halves", where=where)
 
 

@@ -96,7 +96,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None  # the reader has left: nothing more can be written, not even at exit
         return 1
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = for_people(error)
         if line is None:
             raise
@@ -104,15 +104,17 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     return say("interrupted", code) if code == INTERRUPTED else code
 
 
-def for_people(error: Exception) -> str | None:
-    """Return the one line of an error that the user can put right; None where it is a bug."""
+def for_people(error: BaseException) -> str | None:
+    """Return the one line of an error that the user can put right, or that is a plugin's; None where it is our bug."""
     if isinstance(error, KpError):
         return " ".join(str(error).split())
     if hasattr(error, "format_message"):  # a usage error: typer's own class, or click's in older versions of typer
         return " ".join(str(error.format_message()).split()) + " (see --help)"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return None
+    from kpcore.study.guard import blamed
+
+    return blamed(error, registry())
 
 
 def say(text: str, code: int) -> int:

@@ -27,7 +27,8 @@ def print_config(
     from kpcore.config import to_toml
     from kpcore.study.opening import resolve
 
-    print(to_toml(resolve(config, profile, sets or []).model_dump(mode="json")), end="")
+    settings = resolve(config, profile, sets or [], lambda text: typer.echo(text, err=True))
+    print(to_toml(settings.model_dump(mode="json")), end="")
 
 
 @app.command("schema")

@@ -33,7 +33,12 @@ DatasetName = Annotated[
 Root = Annotated[Path | None, typer.Option("--root", metavar="PATH", help="Root of the data.")]
 Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of the study file.")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of the study; without a study file an option of the data set, dataset.KEY or KEY. Repeatable.",
+    ),
 ]
 Part = Annotated[str | None, typer.Option("--part", metavar="NAME", help="Only this part. [default: all]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

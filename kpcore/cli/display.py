@@ -17,7 +17,7 @@ from kpcore.cache import cache_dir
 from kpcore.cli.output import meeting, size
 from kpcore.measure.estimate import Cost, estimate
 from kpcore.records.folder import JobFolder
-from kpcore.records.results import HistoryRecord, JobInfo
+from kpcore.records.results import HistoryRecord, Results
 from kpcore.study.data import StudyData
 from kpcore.study.executors import State
 from kpcore.study.jobs import Job, JobPlan
@@ -40,7 +40,7 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
         for line in meeting(split):
             console.print(f"Split {split.name}: {line}", highlight=False)
     console.print(
-        f"{len(plan.rows)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
+        f"{len(plan.rows) + len(plan.refused)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
         f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
         f" {done} in the cache), {jobs} at once on {device.torch}, {device.precision}, {threads(device)} each",
         highlight=False,
@@ -84,6 +84,8 @@ def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jo
             cost.job.name, sources, f"{cost.parameters:,}", f"{cost.trained:,}", f"{cost.iterations:,}", *spent
         )
     console.print(table)
+    for row in plan.refused:
+        console.print(f"{row.split.name}-{row.mode.name}-{row.seed}: failed: {row.reason}", highlight=False)
     total = sum(cost.seconds for cost in costs)
     early = "; early stopping may end jobs sooner" if study.config.training.early_stopping else ""
     console.print(
@@ -127,10 +129,18 @@ def histories(plan: JobPlan) -> Mapping[str, list[HistoryRecord]]:
     return {folder.key: folder.history() for folder in folders if folder.done}
 
 
-def failure(failed: Sequence[JobInfo]) -> str:
+def failures(results: Results) -> dict[str, str]:
+    """Return name -> reason of the jobs that failed, and of the rows that failed without one."""
+    jobs = {job.name: job.reason for job in results.jobs if job.status == "failed"}
+    keys = {job.key for job in results.jobs if job.status == "failed"}
+    rows = [row for row in results.rows if row.status == "failed" and row.job not in keys]
+    return {f"{row.split}-{row.mode}-{row.seed}": row.reason for row in rows} | jobs
+
+
+def failure(failed: Mapping[str, str]) -> str:
     """Return one line on what failed."""
-    first = failed[0]
-    return f"{len(failed)} of the study's jobs failed; {first.name}: {first.reason}"
+    name, reason = next(iter(failed.items()))
+    return f"{len(failed)} of the study's jobs failed; {name}: {reason}"
 
 
 class Bar:
@@ -231,7 +241,8 @@ class Display:
         track.seconds = time.perf_counter() - track.started if track.started else 0.0
         if not state.cached and (not self.console.is_terminal or state.status == "failed"):
             last = f", validation {track.validation[-1]:.1f}" if track.validation and track.validation[-1] else ""
-            reason = f": {state.reason}" if state.reason else f" in {duration(track.seconds)}{last}"
+            where = f" (traceback: {state.traceback})" if state.traceback else ""
+            reason = f": {state.reason}{where}" if state.reason else f" in {duration(track.seconds)}{last}"
             self.console.print(f"{job.name}: {state.status}{reason}", highlight=False)
 
     def render(self) -> RenderableType:

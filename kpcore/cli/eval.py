@@ -12,9 +12,8 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 if TYPE_CHECKING:
     from kpcore.evaluation.score import Result
 
-
-METRIC = "metric."
-"""Begins a ``--set`` for the metric."""
+METRIC = ("metric.", "evaluation.metric.")
+"""Begins a ``--set`` for the metric; the second as in a study file."""
 
 
 def evaluate(
@@ -41,7 +40,9 @@ def evaluate(
     sets: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="An option of the data set; of the metric, metric.KEY. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the data set, dataset.KEY or KEY; of the metric, metric.KEY. Repeatable.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -50,7 +51,7 @@ def evaluate(
 
     The file holds one row a person, in the annotation file's order, in pixels of the image.
     """
-    from kpcore.config import parse_set
+    from kpcore.config import parse_options
     from kpcore.evaluation.predictions import read_predictions
     from kpcore.evaluation.score import build_metric, score
     from kpcore.registry import registry
@@ -59,13 +60,11 @@ def evaluate(
 
     known = registry()
     given = read_predictions(predictions).with_origin(origin)
-    of_metric = [one.removeprefix(METRIC) for one in sets or [] if one.startswith(METRIC)]
+    of_metric = [one.removeprefix("evaluation.") for one in sets or [] if one.startswith(METRIC)]
     opened = open_named(known, dataset, root, [one for one in sets or [] if not one.startswith(METRIC)])
     (part,) = opened.parts(part)
     chosen = find_split(known, split, opened.dataset.skeleton) if split else None
-    options = {"convention": convention, "threshold": threshold}
-    for one in of_metric:
-        options |= parse_set(one)
+    options = {"convention": convention, "threshold": threshold, **parse_options(of_metric, "metric")}
     built = build_metric(known, metric or opened.dataset.default_metric, options)
     result = score(opened.dataset, part, given, built.metric, chosen)
     if as_json:

@@ -34,8 +34,8 @@ def run(
     from kpcore.report.curves import write_curves
     from kpcore.report.tables import print_tables, write_tables
     from kpcore.study.executors import local
-    from kpcore.study.jobs import plan_jobs
     from kpcore.study.opening import open_study
+    from kpcore.study.planning import plan_study
     from kpcore.study.reasons import reasons
     from kpcore.study.runner import run_study
     from kpcore.training.device import choose_device, jobs_at_once
@@ -48,12 +48,14 @@ def run(
     settings = study.config.training
     where = choose_device(device, settings.precision, settings.threads)
     at_once = jobs or jobs_at_once(where)
-    plan_of_jobs = plan_jobs(study, where)
+    plan_of_jobs = plan_study(study, where)
     folder = out or Path("runs") / study.config.study.name
     display.print_header(console, study, plan_of_jobs, where, at_once)
     display.print_reasons(console, reasons(plan_of_jobs, study.config.study.name, folder))
     if plan:
         display.print_plan(console, study, plan_of_jobs, where, at_once)
+        if plan_of_jobs.refused:
+            raise typer.Exit(1)
         return
     with display.Display(console, plan_of_jobs) as watcher:
         results = run_study(study, plan_of_jobs, where, folder, watcher, local(at_once), fresh=fresh)
@@ -61,7 +63,6 @@ def run(
     written += write_curves(results, display.histories(plan_of_jobs), folder)
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
-    failed = [job for job in results.jobs if job.status == "failed"]
-    if failed:
+    if failed := display.failures(results):
         Console(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
         raise typer.Exit(1)

@@ -24,6 +24,11 @@ class RenamedDataset(Dataset):
         self._skeleton = skeleton
 
     @property
+    def original(self) -> Dataset:
+        """As its plugin opens it."""
+        return self._dataset
+
+    @property
     def skeleton(self) -> Skeleton:
         """As the study calls the keypoints."""
         return self._skeleton

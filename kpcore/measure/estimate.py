@@ -13,10 +13,11 @@ from kpcore.data.batches import Batch
 from kpcore.data.sampling import Warped
 from kpcore.keypoints import Skeleton
 from kpcore.network import parameters_of
-from kpcore.plans import NetworkSpec, TransferPlan
+from kpcore.plans import TransferPlan
 from kpcore.records.folder import JobFolder
 from kpcore.study.jobs import Job, JobPlan
-from kpcore.study.protocol import make_plan, place
+from kpcore.study.planning import job_plan
+from kpcore.study.protocol import place
 from kpcore.study.study import Study
 from kpcore.tensors import VISIBLE
 from kpcore.training.device import Device
@@ -80,15 +81,6 @@ def estimate(
         if progress is not None:
             progress(done, len(plan.jobs))
     return costs
-
-
-def job_plan(study: Study, job: Job) -> tuple[NetworkSpec, TransferPlan]:
-    """Return a job's network spec and its checked transfer plan, without any weights."""
-    spec = study.spec(job.layout)
-    sources = [study.spec(source.layout) for source in job.sources]
-    plan = make_plan(job, spec, sources, study.config.training.epochs)
-    plan.verify(spec, tuple(sources))
-    return spec, plan
 
 
 def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> float:

@@ -24,9 +24,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.interfaces.codec import Targets
 from kpcore.keypoints import KeypointSet
-from kpcore.measure.estimate import job_plan, new_stepper, random_batch
+from kpcore.measure.estimate import new_stepper, random_batch
+from kpcore.registry import Registry
 from kpcore.study.executors import Order
 from kpcore.study.jobs import Job, plan_jobs
+from kpcore.study.planning import job_plan
 from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, open_workshop
 from kpcore.training.compiling import uncompiled
@@ -127,7 +129,7 @@ def measure(request: Request) -> list[StepTime]:
     """Time a request's kinds of jobs in this process, in rounds over all of them."""
     order = request.order
     set_up_process(order.device, order.config.training.compile)
-    study = order.build()
+    study = order.build(Registry())
     known = kinds(study, order.device)
     jobs = [known[name] for name in request.jobs]
     timers = _naive_timers(study, jobs, order.device) if request.naive else _our_timers(study, jobs, order.device)

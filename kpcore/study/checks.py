@@ -9,9 +9,10 @@ import numpy as np
 
 from kpcore.audit.check import require_usable
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import Dataset
+from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import KeypointSplit, default_columns
 from kpcore.samples import People
+from kpcore.study.contracts import check_facts, checked_scores, is_text, require
 from kpcore.study.data import StudyData, tables
 from kpcore.study.study import Study, mirroring
 from kpcore.tensors import VISIBLE
@@ -22,7 +23,10 @@ def check_study(study: Study) -> None:
 
     Raises:
         KpError: the first thing that does not fit.
+        ContractError: a component gives back what its interface does not allow.
     """
+    for component in (study.backbone, study.codec, study.metric, study.validation):
+        check_facts(component)
     problem = _size_problem(study)
     if problem:
         raise KpError(f"{study.file}: {problem}")
@@ -50,21 +54,30 @@ def _check_data(study: Study, data: StudyData) -> None:
 def _check_metrics(study: Study, split: KeypointSplit) -> None:
     """Score one made-up person, so that a metric that does not fit the keypoints says so before anything is trained."""
     last = len(split.steps) - 1
-    trained = {last} | {need.step for mode in study.modes for need in mode.strategy.needs(split, last)}
     for metric, key, steps in (
-        (study.metric, "evaluation.metric", {last}),
-        (study.validation, study.watch.key, trained),
+        (study.metric, "evaluation.metric", [last]),
+        (study.validation, study.watch.key, range(last + 1)),
     ):
-        for number in sorted(steps):
-            step = split.steps[number]
-            person = _made_up(study.data[step.dataset].dataset)
-            columns = split.columns if number == last else default_columns(step.keypoints)
-            predicted = person.points[:, list(step.keypoints.indices)]
-            confidence = np.ones(predicted.shape[:2])
+        for number in steps:
             try:
-                metric.score(predicted, confidence, person, step.keypoints, columns)
+                _try_metric(metric, study, split, number)
             except KpError as error:
                 raise KpError(f"{study.file}: {key}: split '{split.name}', S{number + 1}: {error}") from error
+
+
+def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int) -> None:
+    """Score one person who is predicted perfectly at one step of a split."""
+    step = split.steps[number]
+    person = _made_up(study.data[step.dataset].dataset)
+    keypoints = step.keypoints
+    columns = split.columns if number == len(split.steps) - 1 else default_columns(keypoints)
+    predicted = person.points[:, list(keypoints.indices)]
+    values = metric.values(predicted, person, keypoints)
+    fits = isinstance(values, np.ndarray) and values.shape == (1, len(keypoints)) and values.dtype.kind == "f"
+    require(fits, metric, "values()", values, f"(1, {len(keypoints)}) float64")
+    checked_scores(metric, metric.reduce(values, person, keypoints, columns), "reduce()")
+    found = checked_scores(metric, metric.score(predicted, np.ones(predicted.shape[:2]), person, keypoints, columns))
+    require(bool(np.isfinite(found.average)), metric, "score().average", found.average, "a finite number")
 
 
 def _made_up(dataset: Dataset) -> People:
@@ -99,6 +112,9 @@ def check_names(file: str, splits: Sequence[KeypointSplit], data: Mapping[str, S
 def _size_problem(study: Study) -> str:
     size = study.config.training.resolution
     wanted = study.backbone.check_size(size, size)
+    require(
+        wanted is None or is_text(wanted), study.backbone, f"check_size({size}, {size})", wanted, "None or a string"
+    )
     return f"training.resolution = {size}: backbone '{study.config.backbone.name}' takes {wanted}" if wanted else ""
 
 

@@ -22,6 +22,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Generator
 from kpcore.keypoints import Skeleton, Step
 from kpcore.registry import Registry
+from kpcore.study.contracts import check_facts, is_text, require
 
 OWN = ""
 """The name of a study's own data set, ``[dataset]``: that of a step which names none."""
@@ -85,20 +86,9 @@ class StudyData:
 
 
 def read_part(dataset: Dataset, name: str) -> Part:
-    """Read a part's samples, and take down what they are.
-
-    Raises:
-        KpError: they cannot be read, or are others when they are asked for again.
-    """
+    """Read a part's samples, and take down what they are; raises KpError where they cannot be read."""
     samples = dataset.samples(name)
-    found = fingerprint(samples, dataset.skeleton)
-    again = dataset.samples(name)
-    if again is not samples and found != fingerprint(again, dataset.skeleton):
-        raise KpError(
-            f"{dataset.label}, part '{name}': two calls of samples() return different samples; a data set must list the"
-            " same people every time (is something drawn at random, or a set iterated over?)"
-        )
-    return Part(dataset.label, name, dataset.skeleton, samples, found)
+    return Part(dataset.label, name, dataset.skeleton, samples, fingerprint(samples, dataset.skeleton))
 
 
 def data_label(dataset: Dataset, sample: bool) -> str:
@@ -138,6 +128,7 @@ def open_one(
             raise KpError(f"{where}: {key}.root and {key}.generate are both set; drop one of them")
         options["root"] = str(generate(table.generate, known, f"{place}.generate", notice, progress))
     dataset: Dataset = known.build("dataset", table.name, options, where=place)
+    check_facts(dataset)
     if table.aliases:
         dataset = RenamedDataset(dataset, renamed(dataset.skeleton, table.aliases, place))
     return StudyData(name, dataset, table.generate is not None)
@@ -154,6 +145,7 @@ def renamed(skeleton: Skeleton, aliases: Mapping[str, str], where: str) -> Skele
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:
     """Return the folder of the generated data, written to the cache once."""
     maker: Generator = known.build("generator", table.name, table.options, where=where)
+    require(is_text(maker.version), maker, "version", maker.version, "a string")
     key = content_key({"generator": table.name, "version": maker.version, "options": table.options})
     folder = cache_dir() / "generated" / key
     folder.parent.mkdir(parents=True, exist_ok=True)

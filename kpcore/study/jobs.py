@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from typing import Any
 
 import cv2
@@ -15,7 +16,9 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
+from kpcore.study.contracts import checked_layout, checked_needs, checked_pretrained
 from kpcore.study.data import StudyData
+from kpcore.study.guard import reason
 from kpcore.study.study import Mode, Study, mirroring
 from kpcore.training.device import Device
 from kpcore.weights import fingerprint
@@ -103,11 +106,22 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
+class Refused:
+    """A line of the results that no job will answer, because its strategy is broken: why, in one line."""
+
+    split: KeypointSplit
+    mode: Mode
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
 class JobPlan:
     """All jobs of a study, each once, sources before those that need them; and the rows that they answer."""
 
     jobs: tuple[Job, ...]
     rows: tuple[Row, ...]
+    refused: tuple[Refused, ...] = ()
 
     @property
     def shared(self) -> int:
@@ -120,15 +134,34 @@ class JobPlan:
 
 
 def plan_jobs(study: Study, device: Device) -> JobPlan:
-    """Expand splits x seeds x modes into jobs; equal keys are one job."""
+    """Expand splits x seeds x modes into jobs; equal keys are one job. A broken strategy's rows are refused.
+
+    Raises:
+        KpError: a strategy does not take the study's settings.
+    """
     planner = _Planner(study, device)
-    rows = [
-        Row(split, mode, seed, planner.job(split, mode, len(split.steps) - 1, seed))
-        for split in study.splits
-        for mode in study.modes
-        for seed in study.config.study.seeds
-    ]
-    return JobPlan(tuple(planner.jobs.values()), tuple(rows))
+    rows: list[Row] = []
+    refused: list[Refused] = []
+    for split, mode, seed in product(study.splits, study.modes, study.config.study.seeds):
+        try:
+            rows.append(Row(split, mode, seed, planner.job(split, mode, len(split.steps) - 1, seed)))
+        except KpError:
+            raise
+        except (Exception, SystemExit) as error:
+            refused.append(Refused(split, mode, seed, reason(error, study.known)))
+    return JobPlan(needed(tuple(planner.jobs.values()), rows), tuple(rows), tuple(refused))
+
+
+def needed(jobs: Sequence[Job], rows: Sequence[Row]) -> tuple[Job, ...]:
+    """Return the jobs that these rows need, in their order."""
+
+    def chain(job: Job) -> Iterator[str]:
+        yield job.key
+        for source in job.sources:
+            yield from chain(source)
+
+    wanted = {key for row in rows for key in chain(row.job)}
+    return tuple(job for job in jobs if job.key in wanted)
 
 
 class _Planner:
@@ -144,9 +177,10 @@ class _Planner:
             sources: tuple[Job, ...] = ()
             layout = Layout((split.steps[step].keypoints,) * stages[step])
         else:
-            needs = mode.strategy.needs(split, step)
+            strategy = mode.strategy
+            needs = checked_needs(strategy, strategy.needs(split, step), step)
             sources = tuple(self.job(split, mode if need.step else None, need.step, seed) for need in needs)
-            layout = mode.strategy.layout(split, step, stages)
+            layout = checked_layout(strategy, strategy.layout(split, step, stages), split, step, stages)
         final = step == len(split.steps) - 1
         label = mode.name if mode else "source"
         name = f"{split.name}-{label}-{seed}" if final or not mode else f"{split.name}-{label}-step{step}-{seed}"
@@ -222,7 +256,7 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "backbone": study.recipes["backbone"].record(),
-        "pretrained": fingerprint(study.backbone.pretrained()),
+        "pretrained": fingerprint(checked_pretrained(study.backbone)),
         "codec": study.recipes["codec"].record(),
         "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
         "validation": {

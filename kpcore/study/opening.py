@@ -12,6 +12,7 @@ from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
 from kpcore.registry import Built, Registry
 from kpcore.study.checks import check_names, check_study
+from kpcore.study.contracts import check_dataset, check_facts, check_skeletons, checked_splits
 from kpcore.study.data import (
     OWN,
     Notice,
@@ -23,6 +24,7 @@ from kpcore.study.data import (
     sample_notice,
     unseen,
 )
+from kpcore.study.probe import probe
 from kpcore.study.study import Mode, Study
 
 SAMPLE = "sample"
@@ -31,15 +33,18 @@ SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
 
 
-def resolve(file: Path, profile: str | None, sets: Sequence[str]) -> StudyConfig:
+def resolve(file: Path, profile: str | None, sets: Sequence[str], notice: Notice | None = None) -> StudyConfig:
     """Read a study file and return its settings, without looking at data.
+
+    ``notice`` is told of options that ``--set`` drops, because it names another component.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
     """
     document = read_toml(file)
     _check_profiles(document, str(file))
-    return validate(StudyConfig, assemble(document, profile=profile, sets=sets, where=str(file)), where=str(file))
+    tables = assemble(document, profile=profile, sets=sets, where=str(file), notice=notice)
+    return validate(StudyConfig, tables, where=str(file))
 
 
 def _check_profiles(document: Toml, where: str) -> None:
@@ -59,16 +64,19 @@ def open_study(
     notice: Notice = print,
     progress: Progress = unseen,
 ) -> Study:
-    """Open a study: build its components and check all of it against each other and the data.
+    """Open a study: build its components, check all of it against each other and the data, and try the network.
 
     Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run.
     ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
+        ContractError: a component gives back what its interface does not allow.
     """
     config, profile = settle(known, file, profile, sets, notice)
-    return build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    study = build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    probe(study)
+    return study
 
 
 def settle(
@@ -82,8 +90,8 @@ def settle(
     config = resolve(file, profile, sets)
     if profile is None and config.dataset.when_missing == "sample" and nothing_configured(config, known):
         notice(sample_notice(config, known))
-        return resolve(file, SAMPLE, sets), SAMPLE
-    return config, profile
+        profile = SAMPLE
+    return resolve(file, profile, sets, notice), profile
 
 
 def build_study(
@@ -93,12 +101,16 @@ def build_study(
 
     Raises:
         KpError: with file and key, for anything that is wrong.
+        ContractError: a component gives back what its interface does not allow.
     """
     data = open_all(config, known, file, notice, progress)
+    for one in data.values():
+        check_dataset(one.dataset)
     config = _with_metric(config, data[OWN].dataset)
     rule: Split = known.build("split", config.split.name, config.split.options, where=f"{file}: split")
     splits = split_by(rule, data)
     check_names(file, splits, data)
+    check_skeletons(rule, splits, {name: one.skeleton for name, one in data.items()})
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
     check_study(study)
@@ -107,7 +119,8 @@ def build_study(
 
 def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:
     """Return what a rule makes of a study's data sets."""
-    return tuple(rule.splits(data[OWN].skeleton, {name: one.skeleton for name, one in data.items() if name != OWN}))
+    others = {name: one.skeleton for name, one in data.items() if name != OWN}
+    return checked_splits(rule, rule.splits(data[OWN].skeleton, others))
 
 
 def _with_metric(config: StudyConfig, own: Dataset) -> StudyConfig:
@@ -159,4 +172,5 @@ def _mode(known: Registry, config: StudyConfig, name: str, where: str) -> Mode:
     strategy = table.strategy if table and table.strategy else name
     place = f"{where}: modes.{name}" if table else f"{where}: study.modes"
     made = known.make("strategy", strategy, table.options if table else {}, where=place)
+    check_facts(made.component)
     return Mode(name, made.component, made.recipe)

@@ -6,6 +6,7 @@ network of the step before it as its transfer plan says, and trains that (paper,
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,12 @@ import torch
 from kpcore.data.batches import TrainingStream
 from kpcore.errors import KpError
 from kpcore.evaluation.predictions import write_predictions
-from kpcore.interfaces import TransferStrategy
 from kpcore.network import Network, parameters_of
-from kpcore.plans import NetworkSpec, TransferPlan, fresh_origins
+from kpcore.plans import NetworkSpec, TransferPlan
 from kpcore.records.folder import JobFolder, JobResult
+from kpcore.study.contracts import checked_scores
 from kpcore.study.jobs import Job
+from kpcore.study.planning import make_plan
 from kpcore.study.workshop import Workshop
 from kpcore.trained.model import Model, Score, component, heads_of, metadata
 from kpcore.training.checkpoint import Checkpoints
@@ -85,14 +87,6 @@ def whole(source: Job) -> JobFolder:
     return folder
 
 
-def make_plan(job: Job, spec: NetworkSpec, sources: list[NetworkSpec], epochs: int) -> TransferPlan:
-    """Plain training at step 0: everything is new and supervised. Later: what the strategy says, for so many epochs."""
-    if job.mode is None:
-        return TransferPlan(fresh_origins(spec), supervision=spec.layout.heads)
-    strategy: TransferStrategy = job.mode.strategy
-    return strategy.plan(job.split, job.step, spec, sources).scheduled(epochs)
-
-
 def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -> Network | None:
     """Return the first source network, frozen, where the plan's extra loss asks for it."""
     if not plan.teacher:
@@ -135,8 +129,9 @@ def validation_value(job: Job, shop: Workshop, network: Network) -> float:
     points, confidence = shop.evaluator.predict(network, group.sampler, group.people, flip_test=flip_test)
     places = list(network.layout.heads[-1].places(job.keypoints.names))
     people = group.truth(job.reads).take(group.people)
-    found = shop.study.validation.score(points[:, places], confidence[:, places], people, job.keypoints, job.columns)
-    return found.average
+    metric = shop.study.validation
+    found = metric.score(points[:, places], confidence[:, places], people, job.keypoints, job.columns)
+    return checked_scores(metric, found).average
 
 
 def frozen_hash(grown: Grown) -> str | None:
@@ -208,3 +203,8 @@ def predict(network: Network, shop: Workshop, dataset: str, path: Path) -> None:
         part=group.store.part.name,
         label=shop.study.data[dataset].label,
     )
+
+
+def write_traceback(key: str, error: BaseException) -> Path:
+    """Write the traceback of a failed job into its folder; return the file."""
+    return JobFolder.of(key).write_error("".join(traceback.format_exception(error)))

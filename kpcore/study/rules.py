@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kpcore.errors import KpError, unknown
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry, one_line
+from kpcore.study.contracts import checked_splits
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,9 @@ def known_skeletons(known: Registry) -> dict[str, Skeleton]:
     """Return data set name -> skeleton, where that is known without looking at data."""
     skeletons = {}
     for name in known.names("dataset"):
-        if len(known.claims("dataset")[name]) == 1:
-            skeleton = known.component("dataset", name).default_skeleton
-            if skeleton is not None:
-                skeletons[name] = skeleton
+        skeleton = known.component("dataset", name).default_skeleton
+        if skeleton is not None:
+            skeletons[name] = skeleton
     return skeletons
 
 
@@ -39,7 +39,7 @@ def rule_splits(known: Registry, rule: str, options: Mapping[str, object], skele
     """Return what one rule gives; a rule that fails, in whatever way, gives its reason and does not stop others."""
     try:
         built = known.build("split", rule, options, where="split")
-        return RuleSplits(rule, tuple(built.splits(skeleton, {})))
+        return RuleSplits(rule, checked_splits(built, built.splits(skeleton, {})))
     except Exception as error:
         return RuleSplits(rule, reason=one_line(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results
 from kpcore.registry import Registry
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
-from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.guard import told
+from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.scoring import Scorer
 from kpcore.study.study import Study
@@ -68,6 +70,8 @@ class _Runner:
 
     def run(self, executor: Executor, *, fresh: bool) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
+        for text, rows in Counter(row.reason for row in self.plan.refused).items():
+            self.watcher.notice(f"{text}; {rows} rows failed")
         for job in self.plan.jobs:
             if problem := JobFolder.of(job.key).problem():
                 self.watcher.notice(f"{job.name}: {problem}; its files are set aside, and it is trained again")
@@ -90,7 +94,7 @@ class _Runner:
                 waiting.remove(job)
                 running += 1
                 self.watcher.job_started(job)
-                self.study.known.notify("kp_job_started", job={**about(job), "settings": job.settings})
+                tell(self.watcher, self.study.known, "kp_job_started", job={**about(job), "settings": job.settings})
                 pool.start(job)
             if running:
                 job, state = pool.wait()
@@ -104,7 +108,7 @@ class _Runner:
         self.watcher.job_finished(job, state)
         if not state.cached:
             result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
-            self.study.known.notify("kp_job_finished", job=about(job), result=result)
+            tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
             self.write()
 
     def write(self) -> Results:
@@ -119,7 +123,7 @@ class _Runner:
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
             baseline=self.study.baseline,
             jobs=tuple(self._job(job) for job in self.plan.jobs),
-            rows=tuple(self._row(row) for row in self.plan.rows),
+            rows=(*map(self._row, self.plan.rows), *map(refused_row, self.plan.refused)),
         )
         replace_file(self.folder / "results.json", results.to_json().encode())
         times = timing(self.plan.jobs, self.device)
@@ -154,13 +158,17 @@ class _Runner:
         if state.status != "done":
             return Row(**about)
         result = JobFolder.of(row.job.key).result()
-        scores = self.scorer.final(row.job)
+        try:
+            scores = self.scorer.final(row.job)
+            retained = tuple(self.scorer.retained(row.job))
+        except (Exception, SystemExit) as error:  # a metric may fail on one job's predictions alone
+            return Row(**{**about, "status": "failed", "reason": told(error, self.study.known)})
         return Row(
             **about,
             columns={**scores.columns},
             average=scores.average,
             convention=self.study.metric.convention,
-            retained=tuple(self.scorer.retained(row.job)),
+            retained=retained,
             epochs=result.epochs,
             best_epoch=result.best_epoch,
             iterations=result.iterations,
@@ -185,7 +193,18 @@ class _Hooked:
 
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
         self.watcher.epoch(job, record)
-        self.known.notify("kp_epoch_ended", job=about(job), record=record)
+        tell(self.watcher, self.known, "kp_epoch_ended", job=about(job), record=record)
+
+
+def tell(watcher: Events, known: Registry, hook: str, **arguments: Any) -> None:
+    """Call a hook of every plugin; one that raises is named once, and the study goes on."""
+    for line in known.notify(hook, **arguments):
+        watcher.notice(line)
+
+
+def refused_row(row: Refused) -> Row:
+    """Return the line of the results for what no job answers."""
+    return Row(split=row.split.name, mode=row.mode.name, seed=row.seed, status="failed", reason=row.reason)
 
 
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:

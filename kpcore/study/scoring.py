@@ -10,6 +10,7 @@ from kpcore.keypoints import Column, KeypointSet, default_columns
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Retained
 from kpcore.samples import People
+from kpcore.study.contracts import checked_scores
 from kpcore.study.jobs import Job
 from kpcore.study.study import Study
 
@@ -49,7 +50,9 @@ class Scorer:
             places = list(job.layout.heads[-1].places(keypoints.names))
             surer = None if found.confidence is None else found.confidence[:, places]
             truth = self._truth(dataset)
-            self._scores[key] = self._study.metric.score(found.points[:, places], surer, truth, keypoints, columns)
+            metric = self._study.metric
+            scores = metric.score(found.points[:, places], surer, truth, keypoints, columns)
+            self._scores[key] = checked_scores(metric, scores)
         return self._scores[key]
 
     def _normaliser(self, job: Job, step: int) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpcore.config import Augmentation, StudyConfig, Toml, overlay, parse_set
+from kpcore.config import Augmentation, StudyConfig, merge, parse_options
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
+from kpcore.study.contracts import check_facts, checked_splits
 from kpcore.study.data import OWN, Notice, open_all, open_one, renamed, tables
+from kpcore.study.guard import reason
 from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
 
@@ -25,7 +27,8 @@ class Request:
         dataset: name of the data set; for a folder it is found by trying where None.
         root: the data set's root.
         profile: of the study file.
-        sets: ``key=value`` options of the data set.
+        sets: ``key=value``: keys of the study file; where there is none, options of the data set, ``root=X`` or
+            ``dataset.root=X``.
     """
 
     source: Path | None = None
@@ -89,11 +92,10 @@ def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
 
 def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str]) -> Opened:
     """Open a data set by name; the root may also come from its environment variable."""
-    options: Toml = {} if root is None else {"root": str(root)}
-    for assignment in sets:
-        options = overlay(options, parse_set(assignment.removeprefix("dataset.")))
+    options = merge({} if root is None else {"root": str(root)}, parse_options(sets, "dataset"))
     known.component("dataset", name, where="--dataset")
     dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
+    check_facts(dataset)
     return Opened(name, dataset.label, dataset)
 
 
@@ -105,6 +107,8 @@ def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice)
             opened.append(open_named(known, name, root, sets))
         except KpError as error:
             reasons.append(str(error))
+        except Exception as error:  # a plugin that fails on a folder of another's must not hide the one that reads it
+            reasons.append(reason(error, known))
     if len(opened) == 1:
         notice(f"Read as '{opened[0].name}'.")
         return opened[0]
@@ -116,8 +120,7 @@ def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice)
 def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -> Opened:
     if request.dataset is not None:
         raise KpError(f"{file}: a study file names its own data set; drop --dataset {request.dataset}")
-    sets = [f"dataset.{assignment.removeprefix('dataset.')}" for assignment in request.sets]
-    sets += [f"dataset.root='{request.root}'"] if request.root else []
+    sets = [*request.sets, *([f"dataset.root='{request.root}'"] if request.root else [])]
     config, _ = settle(known, file, request.profile, sets, notice)
     data = open_all(config, known, str(file), notice)
     own = data[OWN]
@@ -148,7 +151,8 @@ def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits
     config = resolve(file, None, ())
     skeletons = _skeletons(config, known, file)
     others = {name: skeleton for name, skeleton in skeletons.items() if name != OWN}
-    splits = tuple(_rule(config, known, file).splits(skeletons[OWN], others))
+    rule = _rule(config, known, file)
+    splits = checked_splits(rule, rule.splits(skeletons[OWN], others))
     return {config.dataset.name: [RuleSplits(config.split.name, splits)]}
 
 

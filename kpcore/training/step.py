@@ -13,7 +13,7 @@ from torch import Tensor
 from kpcore.config import Optimizer
 from kpcore.data.batches import Batch
 from kpcore.data.sending import send
-from kpcore.errors import KpError
+from kpcore.errors import ContractError, KpError, shown
 from kpcore.interfaces import Backbone, Codec
 from kpcore.interfaces.codec import Targets
 from kpcore.keypoints import KeypointSet, Skeleton
@@ -130,7 +130,8 @@ class Stepper:
             outputs = learner.network(step.images)
         loss = supervised_loss(outputs, step, learner)
         if learner.plan.extra_loss is not None:
-            loss = loss + learner.plan.extra_loss(outputs, step, learner.network, learner.teacher)
+            extra = learner.plan.extra_loss
+            loss = loss + scalar(extra(outputs, step, learner.network, learner.teacher), extra, "extra_loss()")
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.step(self.optimizer)
@@ -158,8 +159,16 @@ def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, learner: Learner
             continue
         if wanted.names not in drawn:
             drawn[wanted.names] = draw_targets(wanted, step, learner.codec, output, learner.backbone.stride)
-        losses.append(learner.codec.loss(select_channels(output, head, wanted, learner.codec), drawn[wanted.names]))
+        loss = learner.codec.loss(select_channels(output, head, wanted, learner.codec), drawn[wanted.names])
+        losses.append(scalar(loss, learner.codec, "loss()"))
     return torch.stack(losses).sum()
+
+
+def scalar(loss: object, component: object, method: str) -> Tensor:
+    """Return a loss; raises ContractError where it is no scalar of floating point."""
+    if isinstance(loss, Tensor) and loss.ndim == 0 and loss.is_floating_point():
+        return loss
+    raise ContractError(component, method, f"{shown(loss)}, expected a scalar of floating point")
 
 
 def draw_targets(keypoints: KeypointSet, step: StepBatch, codec: Codec, output: Tensor, stride: int) -> Targets:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import torch
 
 from kpcore.errors import KpError
+from kpcore.network import Network
 from kpcore.study.executors.interface import Events, Pool, Run, State
+from kpcore.study.guard import told
 from kpcore.study.jobs import Job
-from kpcore.study.protocol import run_job
+from kpcore.study.protocol import run_job, write_traceback
+from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, open_workshop
 from kpcore.training.loop import JobError
 from kpcore.training.process import set_up_process
+from kpcore.training.step import Stepper
 
 
 def prepared(run: Run) -> Workshop:
@@ -59,9 +64,21 @@ def attempt(job: Job, shop: Workshop, events: Events, *, fresh: bool = False) ->
         return State("failed", str(error))
     except torch.OutOfMemoryError:
         return State("failed", f"out of memory on {shop.device.torch}; lower training.batch_size")
+    except MemoryError:
+        return State("failed", "out of memory; lower training.batch_size, or run fewer jobs at once (--jobs)")
     except OSError as error:
         return State("failed", f"{error.filename or 'the cache'}: {error.strerror or error}; is the disk full?")
+    except (Exception, SystemExit) as error:  # a component may fail in any way; it must not take other jobs down
+        return State("failed", _reason(error, job, shop.study), traceback=str(write_traceback(job.key, error)))
     return State("done")
+
+
+def _reason(error: BaseException, job: Job, study: Study) -> str:
+    """Return one line on an error inside a job: the component that it came out of, or the core."""
+    acting: dict[CodeType, tuple[object, str]] = {Network.forward.__code__: (study.backbone, "forward()")}
+    if job.mode is not None:
+        acting[Stepper.step.__code__] = (job.mode.strategy, "extra_loss()")
+    return told(error, study.known, acting)
 
 
 @dataclass(frozen=True)

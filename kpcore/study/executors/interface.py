@@ -18,11 +18,12 @@ from kpcore.training.device import Device
 
 @dataclass(frozen=True)
 class State:
-    """How a job stands; ``cached`` says that it was done before."""
+    """How a job stands; ``cached`` says that it was done before, ``traceback`` names the file of one that failed."""
 
     status: Status
     reason: str = ""
     cached: bool = False
+    traceback: str = ""
 
 
 class Events(Protocol):
@@ -99,6 +100,6 @@ class Order:
         """Take a study down."""
         return cls(study.config, study.file, study.preset, device)
 
-    def build(self) -> Study:
-        """Build it, from the plugins of this process's environment."""
-        return build_study(Registry(), self.config, self.file, self.preset, notice=lambda _: None)
+    def build(self, known: Registry) -> Study:
+        """Build it again, from these plugins."""
+        return build_study(known, self.config, self.file, self.preset, notice=lambda _: None)

@@ -10,12 +10,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from kpcore.registry import Registry
 from kpcore.study.executors.here import attempt, prepared
 from kpcore.study.executors.interface import Events, Order, Pool, Run, State
+from kpcore.study.guard import told
 from kpcore.study.jobs import Job, plan_jobs
+from kpcore.study.protocol import write_traceback
 from kpcore.study.workshop import open_workshop
 from kpcore.training.process import set_up_process
 
@@ -117,15 +121,28 @@ def _serve(order: Order, fresh: bool, inbox: Any, outbox: Any) -> None:
     """Run jobs as they come. An interrupt is for the process that shows the study; it ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    set_up_process(order.device, order.config.training.compile)
-    study = order.build()
-    jobs = {job.key: job for job in plan_jobs(study, order.device).jobs}
-    sender: Events = _Sender(outbox)
-    needed = (name for job in jobs.values() for name in job.datasets)
-    shop = open_workshop(study, order.device, needed, notice=sender.notice)
+    run = _opened(order, fresh, _Sender(outbox))
     while True:
         key = inbox.get()
-        outbox.put(("ended", key, attempt(jobs[key], shop, sender, fresh=fresh)))
+        outbox.put(("ended", key, run(key)))
+
+
+def _opened(order: Order, fresh: bool, sender: Events) -> Callable[[str], State]:
+    """Open the study here and return what runs a job of it by key; where it cannot be opened here, every job fails."""
+    set_up_process(order.device, order.config.training.compile)
+    known = Registry()
+    try:
+        study = order.build(known)
+        jobs = {job.key: job for job in plan_jobs(study, order.device).jobs}
+        needed = (name for job in jobs.values() for name in job.datasets)
+        shop = open_workshop(study, order.device, needed, notice=sender.notice)
+    except (Exception, SystemExit) as error:
+        return partial(_not_opened, error, told(error, known))
+    return lambda key: attempt(jobs[key], shop, sender, fresh=fresh)
+
+
+def _not_opened(error: BaseException, line: str, key: str) -> State:
+    return State("failed", line, traceback=str(write_traceback(key, error)))
 
 
 def _leave_with_parent() -> None:
