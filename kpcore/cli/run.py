@@ -36,7 +36,7 @@ def run(
     from kpcore.study.executors import local
     from kpcore.study.opening import open_study
     from kpcore.study.planning import plan_study
-    from kpcore.study.reasons import reasons
+    from kpcore.study.reasons import damaged, reasons
     from kpcore.study.runner import run_study
     from kpcore.training.device import choose_device, jobs_at_once
 
@@ -53,6 +53,7 @@ def run(
     display.print_header(console, study, plan_of_jobs, where, at_once)
     display.print_reasons(console, reasons(plan_of_jobs, study.config.study.name, folder))
     if plan:
+        display.print_lines(console, damaged(plan_of_jobs))
         display.print_plan(console, study, plan_of_jobs, where, at_once)
         if plan_of_jobs.refused:
             raise typer.Exit(1)

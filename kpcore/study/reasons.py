@@ -39,6 +39,13 @@ def reasons(plan: JobPlan, study: str, folder: Path) -> dict[str, str]:
     return found
 
 
+def damaged(plan: JobPlan) -> list[str]:
+    """Return a line for every job whose files are not as they were written."""
+    found = {job.name: JobFolder.of(job.key).problem() for job in plan.jobs}
+    again = "; its files are set aside, and it is trained again"
+    return [f"{name}: {problem}{again}" for name, problem in found.items() if problem]
+
+
 def _known(study: str) -> Iterator[tuple[str, str, Settings]]:
     """Yield (name, key, settings) of the cache's jobs of this study."""
     jobs = cache_dir() / "jobs"
