@@ -93,7 +93,7 @@ def test_a_plugin_that_cannot_be_used_is_named_and_others_work(installed, source
 FAILING = {
     "raises": ("raise RuntimeError('no luck')", "kp_splits(): RuntimeError: no luck"),
     "exits": ("raise SystemExit", "kp_splits(): SystemExit"),
-    "none": ("return None", "kp_splits(): TypeError"),
+    "none": ("return None", "kp_splits(): returned None"),
     "not a class": ("return {'x': 1}", "split 'x': is not a subclass of kpcore.interfaces.Split"),
     "other kind": (
         "from kpcore.interfaces import Metric\n    return {'x': Metric}",
