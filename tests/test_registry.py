@@ -76,6 +76,7 @@ BROKEN = {
         "from kpcore import hookimpl\n@hookimpl\ndef kp_backbnes(): return {}",
         "no hook is called 'kp_backbnes'; did you mean 'kp_backbones'?",
     ),
+    "unmarked": ("def kp_splits(): return {}", "kp_splits() is not marked; put @kpcore.hookimpl above it"),
     "argument": ("from kpcore import hookimpl\n@hookimpl\ndef kp_splits(skeleton): return {}", "PluginValidationError"),
 }
 
