@@ -69,6 +69,7 @@ def _sentence(changes: list[str], job: Job) -> str:
         return "it was not finished"
     if changes == [SOURCES]:
         return f"{SOURCES}: {', '.join(source.name for source in job.sources)}"
+    changes = [change for change in changes if change != SOURCES]  # for the same reasons
     more = f", and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     return ", ".join(changes[:SHOWN]) + more
 
