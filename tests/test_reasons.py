@@ -136,7 +136,7 @@ def test_an_image_that_was_edited_at_equal_size(run):
     assert path.stat().st_size == times.st_size
     names, said = run()
     assert names == ALL
-    assert f"{SOURCE}, {RANDOM}: images of train changed" in said
+    assert f"{SOURCE}, {TRANSFER}, {RANDOM}: images of train changed" in said
 
 
 def test_a_label_that_was_moved_trains_only_what_reads_it(run):
