@@ -70,13 +70,14 @@ def kp_splits():
 """,
     "broken": "import no_such_module_anywhere",
     "misspelt": "def kp_splitz(): return {}",
-    "failing": "def kp_commands(): raise SystemExit(7)",
+    "failing": "from kpcore import hookimpl\n@hookimpl\ndef kp_commands(): raise SystemExit(7)",
+    "unmarked": "def kp_splits(): return {}",
 }
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with an installed distribution of four plugins, of which one works."""
+    """A folder with an installed distribution of five plugins, of which one works."""
     folder = tmp_path_factory.mktemp("site")
     info = folder / "strangers-0.3.dist-info"
     info.mkdir()
@@ -114,6 +115,7 @@ def test_a_stranger_s_plugins_are_listed_with_what_is_wrong(folder):
     assert (plugins["good"]["distribution"], plugins["good"]["version"]) == ("strangers", "0.3")
     assert plugins["broken"]["error"] == "ModuleNotFoundError: No module named 'no_such_module_anywhere'"
     assert "did you mean 'kp_splits'" in plugins["misspelt"]["error"]
+    assert plugins["unmarked"]["error"] == "kp_splits() is not marked; put @kpcore.hookimpl above it"
     assert plugins["failing"]["problems"] == ["kp_commands(): SystemExit: 7"]
     assert plugins["hourglass"]["ok"]
 

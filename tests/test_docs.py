@@ -150,7 +150,7 @@ def test_readme_opens_with_a_picture_and_two_commands_of_one_line():
     assert "](docs/images/overview.svg)" in opening
     commands = blocks(ROOT / "README.md", "sh")[:2]
     assert opening.count("```sh") == 2
-    for command, end in zip(commands, ("kp run examples/mpii_hourglass.toml", "python -m pytest"), strict=True):
+    for command, end in zip(commands, ("kp run examples/mpii_hourglass.toml", "python -m pytest -n auto"), strict=True):
         assert len(command.strip().splitlines()) == 1
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
         assert command.strip().endswith(end)

@@ -1,6 +1,7 @@
 """The protocol of one job, piece by piece: what it is grown from, what it is validated with, what it writes."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.study.scoring import Scorer
 from kpcore.study.workshop import open_workshop
+from kpcore.tensors import UNLABELLED
 from kpcore.trained.model import load_model, metadata, read_model
 from kpcore.trained.predictor import Predictor
 from kpcore.training.checkpoint import Checkpoints
@@ -150,6 +152,36 @@ def test_a_job_is_trained_with_its_seed_people_and_direction(shop, monkeypatch):
     assert (task.learner.compile, task.learner.device) == (settings.compile, CPU)
     assert task.learner.skeleton == job.keypoints.skeleton
     assert task.learner.codec is made.study.codec
+    read = [name in job.reads for name in job.keypoints.skeleton.names]
+    assert 0 < sum(read) < 16
+    assert ((task.stream.truth.state != UNLABELLED) == read).all()
+
+
+def test_labels_that_a_job_does_not_read_cannot_reach_it(shop, tiny_mpii, tmp_path):
+    """The key says which; here everything else is moved, and the files of the job come out the same."""
+    root = tmp_path / "moved"
+    shutil.copytree(tiny_mpii, root)
+    jobs, made = shop()
+    job = jobs["d-source-0"]
+    unread = [place for place, name in enumerate(job.keypoints.skeleton.names) if name not in job.reads]
+    assert 0 < len(unread) < 16
+    for part in ("train", "valid"):
+        with h5py.File(root / "annot" / f"{part}.h5", "r+") as file:
+            points = file["part"][()]
+            points[:, unread] = points[:, unread][..., ::-1] + 1.5
+            file["part"][()] = points
+    others, moved = shop(f"dataset.root={root}")
+    assert others["d-source-0"].key == job.key
+    kept = []
+    for one in (made, moved):
+        protocol.run_job(job, one, Silent(), fresh=True)
+        kept.append({
+            name: (JobFolder.of(job.key).path / name).read_bytes()
+            for name in ("weights.safetensors", "history.jsonl", "predictions.h5", "result.json")
+        })  # fmt: skip
+    assert kept[0] == kept[1]
+    truths = [one.groups[""].training.store.people.points[:, unread] for one in (made, moved)]
+    assert (truths[0] != truths[1]).any()  # they have been moved
 
 
 @pytest.mark.parametrize("higher", [True, False])

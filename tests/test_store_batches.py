@@ -13,7 +13,7 @@ from kpcore.data import store as store_module
 from kpcore.data.batches import Batch, TrainingStream, evaluation_batches, input_affine
 from kpcore.data.geometry import AS_IS, Draw, apply, compose, draw_augmentation, invert, reach, warp
 from kpcore.data.sampling import CpuSampler, Warped
-from kpcore.data.store import Cut, prepare, store_key
+from kpcore.data.store import Cut, prepare, store_key, store_path
 from kpcore.errors import KpError
 from kpcore.samples import Sample
 from kpcore.study.data import read_part
@@ -329,6 +329,31 @@ def test_a_damaged_crop_whose_image_is_gone_is_an_error(on_disk, tmp_path):
     assert store.crops[1].any()
 
 
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+@pytest.mark.parametrize("lost", [b"\0" * 512, b"\xff" * 512, bytes(range(256)) * 2, None])
+def test_whatever_is_damaged_in_a_store_the_crops_are_the_same(given, tmp_path, kind, lost):
+    """Each sector of the file in turn, and bytes all over it: nothing hangs, nothing escapes, no pixel is another."""
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (20, 20, 3), np.uint8) for _ in range(3)]
+    part = read_part(given(*(person(image, (10, 10), 8.0, row=row) for row, image in enumerate(images))), "train")
+    how = Cut(8, 1.0, kind)
+    before = pixels_of(prepare(part, how))
+    path = store_path(part, how)
+    whole = path.read_bytes()
+    damages = [(place, lost) for place in range(0, len(whole), 512)]
+    if lost is None:
+        places = {816, 817, *range(0, len(whole), 29)}  # at 816 is what kind of thing "crops" is
+        damages = [(place, bytes([whole[place] ^ 0xFF])) for place in sorted(places)]
+    told = []
+    for place, content in damages:
+        path.unlink(missing_ok=True)  # a new file: the old one may be mapped
+        path.write_bytes((whole[:place] + content + whole[place + len(content) :])[: len(whole)])
+        problem, already = crops_module.crops_problem(path), len(told)
+        assert np.array_equal(pixels_of(prepare(part, how, notice=told.append)), before), place
+        assert len(told) == already or problem, place
+    assert len(told) > len(damages) / 5  # there are gaps in a file in which nothing lies
+
+
 @pytest.mark.parametrize("content", [b"", b"no store", None])
 def test_what_is_wrong_with_a_store_is_told_without_its_samples(on_disk, content):
     how = Cut(32, 1.0)
@@ -490,6 +515,23 @@ def test_points_are_finite_where_nobody_marked_any(given, figure):
     assert unlabelled.sum() == 15
     assert (batch.points[unlabelled] == 0).all()
     assert batch.points.dtype == torch.float32
+
+
+def test_labels_that_are_not_read_are_not_in_a_batch(train, figure):
+    """Everything else of it is the same: pixels, draws, and the labels that are read."""
+    unread = [figure.names.index(name) for name in ("head", "l_foot", "r_foot")]
+    read = [place for place in range(6) if place not in unread]
+    truth = train.people.without(unread)
+    part = TrainingStream(
+        CpuSampler(train), range(32), Augmentation(flip=0.5), seed=0, batch_size=8, truth=truth
+    ).batch(3)  # fmt: skip
+    whole = stream(train, batch_size=8, flip=0.5).batch(3)
+    assert torch.equal(part.images.pixels, whole.images.pixels)
+    assert torch.equal(part.points[:, read], whole.points[:, read])
+    assert torch.equal(part.state[:, read], whole.state[:, read])
+    assert (part.state[:, unread] == UNLABELLED).all()
+    assert (part.points[:, unread] == 0).all()
+    assert (whole.state != UNLABELLED).all()
 
 
 def test_augmented_points_follow_the_pixels(given, paint):

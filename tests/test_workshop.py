@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from kpcore.errors import KpError
 from kpcore.registry import registry
 from kpcore.study.opening import open_study
 from kpcore.study.workshop import cuts, divide, hold_out, open_workshop, spread, wanted_stores
+from kpcore.tensors import UNLABELLED
 from kpcore.training.device import Device
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
@@ -75,6 +77,23 @@ def test_a_held_out_share_is_validated_on_and_not_trained_on(study):
     assert list(groups.training.people) == kept
     assert list(groups.validation.people) == spread(held, 5)
     assert (groups.scored.store.part.name, len(groups.scored.people)) == ("valid", 6)
+
+
+def test_the_truth_of_a_group_is_that_of_these_keypoints_alone(study):
+    opened = study()
+    group = divide(opened, opened.data[""], CPU, None).training
+    people, names = group.store.people, ("l_wrist", "r_knee")
+    truth = group.truth(names)
+    assert len(truth) == len(people) == 12
+    for place, name in enumerate(group.store.skeleton.names):
+        if name in names:
+            assert (truth.points[:, place] == people.points[:, place]).all()
+            assert (truth.state[:, place] == people.state[:, place]).all()
+        else:
+            assert np.isnan(truth.points[:, place]).all()
+            assert (truth.state[:, place] == UNLABELLED).all()
+    assert (people.state != UNLABELLED).all()  # the store's own is left alone
+    assert truth.centre is people.centre
 
 
 @pytest.mark.parametrize("select_on", ["valid", "held_out"])

@@ -110,13 +110,20 @@ def decode_jpeg(encoded: AnyArray) -> ImageArray:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def index_digest(key: str, side: int, digests: AnyArray, places: AnyArray | None) -> str:
-    """Return what a store's file says of itself: the digest of all that its crops are found and checked by."""
+def index_digest(key: str, side: int, digests: AnyArray, places: AnyArray | None) -> np.bytes_:
+    """Return what a store's file says of itself: the digest of all that its crops are found and checked by.
+
+    Of fixed length: HDF5 keeps others in a heap, and reads a damaged heap for ever, or past its end.
+    """
     found = hashlib.sha256(f"{key} {side} {len(digests)}".encode())
     found.update(np.ascontiguousarray(digests).data)
     if places is not None:
         found.update(np.ascontiguousarray(places, np.int64).data)
-    return found.hexdigest()
+    return np.bytes_(found.hexdigest())
+
+
+UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
+"""What opening a store's file raises where it is not as it was written."""
 
 
 def crops_problem(path: Path) -> str:
@@ -125,7 +132,7 @@ def crops_problem(path: Path) -> str:
         with h5py.File(path, "r") as file:
             count, side = len(file["digests"]), int(file.attrs["side"])
         damaged = read_crops(path, count, side, _nothing_to_mend, lambda row: None).damaged()
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except UNREADABLE as error:
         return " ".join(str(error).split())[:120]
     return f"{len(damaged)} of {count} crops are damaged (first: row {damaged[0]})" if damaged else ""
 
@@ -138,7 +145,7 @@ def read_crops(path: Path, count: int, side: int, mend: Mend, told: Callable[[in
     """Open a store's crops, memory-mapped; what tells where they are is checked now, they themselves when first read.
 
     Raises:
-        OSError, KeyError, ValueError: the file is not as it was written.
+        One of UNREADABLE: the file is not as it was written.
     """
     with h5py.File(path, "r") as file:
         data, digests = file["crops"], file["digests"][()]

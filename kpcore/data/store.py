@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import cores
-from kpcore.data.crops import JPEG_SHARE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
+from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
 from kpcore.data.fingerprint import Fingerprint
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
@@ -157,7 +157,7 @@ def _opened(path: Path, part: Part, how: Cut, notice: Notice) -> Store | None:
         return None
     try:
         return _open(path, part, how, notice)
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except UNREADABLE as error:
         notice(f"{_title(part, how)}: the prepared crops {path.name} are damaged ({_one_line(error)}); made again")
         set_aside(path)
         return None

@@ -124,6 +124,12 @@ class JobPlan:
     refused: tuple[Refused, ...] = ()
 
     @property
+    def baseline(self) -> str:
+        """Name of the first mode whose rows start from no other training; "" where there is none."""
+        from_others = {row.mode.name for row in self.rows if row.job.sources}
+        return next((row.mode.name for row in self.rows if row.mode.name not in from_others), "")
+
+    @property
     def shared(self) -> int:
         """How many trainings are saved because jobs share their sources."""
 

@@ -121,7 +121,7 @@ class _Runner:
             validation_convention=self.study.validation.convention,
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
-            baseline=self.study.baseline,
+            baseline=self.study.config.study.baseline or self.plan.baseline,
             jobs=tuple(self._job(job) for job in self.plan.jobs),
             rows=(*map(self._row, self.plan.rows), *map(refused_row, self.plan.refused)),
         )

@@ -59,15 +59,6 @@ class Study:
         return self.data[self.splits[0].steps[-1].dataset]
 
     @property
-    def baseline(self) -> str:
-        """Name of the mode that reports compare the others with; "" where no mode starts from nothing."""
-        named = self.config.study.baseline
-        return named or next((mode.name for mode in self.modes if self._starts_from_nothing(mode)), "")
-
-    def _starts_from_nothing(self, mode: Mode) -> bool:
-        return not any(mode.strategy.needs(split, len(split.steps) - 1) for split in self.splits)
-
-    @property
     def label(self) -> str:
         """What results call the data, all of it."""
         return " + ".join(data.label for data in self.data.values())
