@@ -98,6 +98,7 @@ def test_a_mended_label_costs_no_crop_and_a_moved_box_does(given):
     )
     assert key == same_key
     assert len({key, *other_keys}) == 4
+    assert store_key(read_part(given(plain), "valid"), Cut(32, 1.0)) == key  # nor has the part's name anything to say
 
 
 def test_people_keep_the_order_of_the_annotation(on_disk):
@@ -352,6 +353,18 @@ def test_whatever_is_damaged_in_a_store_the_crops_are_the_same(given, tmp_path, 
         assert np.array_equal(pixels_of(prepare(part, how, notice=told.append)), before), place
         assert len(told) == already or problem, place
     assert len(told) > len(damages) / 5  # there are gaps in a file in which nothing lies
+
+
+def test_a_damaged_crop_whose_image_was_replaced_is_an_error(on_disk, tmp_path):
+    how = Cut(32, 1.0)
+    part = read_part(on_disk, "train")
+    prepare(part, how)
+    path = store_file(on_disk, how)
+    flip_byte(path, place_of(path, "crops"))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 50, 3), np.uint8))
+    store = prepare(part, how, notice=lambda line: None)
+    with pytest.raises(KpError, match="its image is not the one that it was cut from"):
+        store.crops[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"no store", None])
@@ -649,6 +662,23 @@ def test_what_a_kill_damaged_is_made_anew(on_disk, kind, monkeypatch):
     store = prepare(read_part(on_disk, "train"), how)
     assert sorted(decoded) == ["a.png", "b.png"]
     assert all(store.crops[row].any() for row in range(3))
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_a_noted_crop_that_was_damaged_before_the_store_was_finished_is_seen_when_read(on_disk, kind, monkeypatch):
+    """Its digest was noted when it was cut, not when the store was finished."""
+    part, how = read_part(on_disk, "train"), Cut(32, 1.25, kind)
+    whole = pixels_of(prepare(part, how))
+    path = store_path(part, how)
+    path.unlink()
+    killed_after(on_disk, how, 2, monkeypatch)
+    partial = path.with_suffix(".partial")
+    flip_byte(partial, (place_of(partial, "crops") if kind == "raw" else 0) + 900)
+    told = []
+    store = prepare(part, how, notice=told.append)
+    assert told == []
+    assert np.array_equal(pixels_of(store), whole)
+    assert len(told) == 1
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_written(on_disk, monkeypatch):

@@ -85,7 +85,13 @@ class Crops:
         self._checked[row] = True
         if digest(encoded) != self._digests[row].tobytes():
             self._told(row)
-            encoded = self._mended[row] = self._mend(row)
+            encoded = self._mend(row)
+            if digest(encoded) != self._digests[row].tobytes():
+                raise KpError(
+                    f"prepared crop {row} is damaged, and its image is not the one that it was cut from; run the study"
+                    " again, and all crops are made anew"
+                )
+            self._mended[row] = encoded
         return encoded
 
 
