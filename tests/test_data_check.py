@@ -19,7 +19,7 @@ from kpcore.audit.check import (
     shared_findings,
 )
 from kpcore.errors import KpError
-from kpcore.interfaces import Dataset, Finding
+from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.images import decode_image, image_size, is_truncated
 from kpcore.samples import Sample
@@ -32,11 +32,7 @@ PICTURE = cv2.resize(RANDOM.integers(0, 255, (4, 6, 3), np.uint8), (WIDTH, HEIGH
 class Made(Dataset):
     """Two keypoints a person, from lists of samples by part."""
 
-    skeleton = Skeleton("two", (Keypoint("a"), Keypoint("b")))
-    label = "made"
-    normaliser = "a length"
-    default_metric = "pckh"
-    parts = ("train", "valid")
+    facts = Facts("made", Skeleton("two", (Keypoint("a"), Keypoint("b"))), ("train", "valid"), "a length", "pckh")
 
     def __init__(self, *, train, valid=(), own=()):
         self._people = {"train": train, "valid": list(valid)}
@@ -44,9 +40,6 @@ class Made(Dataset):
 
     def samples(self, part):
         return self._people[part]
-
-    def fingerprint(self, part):
-        return part
 
     def findings(self, part):
         return self._own
@@ -410,7 +403,7 @@ def test_what_does_not_fit_the_skeleton_is_all_that_is_said(image, changes, tmp_
 
 def test_images_shared_with_several_parts_are_told_part_by_part(image):
     class Three(Made):
-        parts = ("train", "valid", "test")
+        facts = dataclasses.replace(Made.facts, parts=("train", "valid", "test"))
 
     dataset = Three(train=[person(image, image_id=name) for name in "cab"], valid=[person(image, image_id="x")])
     dataset._people["test"] = [person(image, image_id=name) for name in "bcz"]

@@ -187,7 +187,7 @@ def record(opened: Opened) -> dict[str, Any]:
         "dataset": opened.name,
         "label": opened.label,
         "skeleton": dataset.skeleton.name,
-        "normaliser_means": dataset.normaliser,
+        "normaliser_means": dataset.facts.normaliser,
     }
 
 
@@ -201,7 +201,7 @@ def print_info(opened: Opened, summaries: Sequence[Summary]) -> None:
         for s in summaries
     ]
     print_table(["data", "part", *heads], rows, right=heads)
-    print_lines(["", f"Crop side and normaliser ({dataset.normaliser}): 5%, median and 95% of the people.", ""])
+    print_lines(["", f"Crop side and normaliser ({dataset.facts.normaliser}): 5%, median and 95% of the people.", ""])
     parts = [summary.part for summary in summaries if summary.people]
     keypoints = [
         [name, *(f"{100 * s.labelled[name]:.1f} ({100 * s.visible[name]:.1f})" for s in summaries if s.people)]

@@ -65,7 +65,7 @@ def evaluate(
     (part,) = opened.parts(part)
     chosen = find_split(known, split, opened.dataset.skeleton) if split else None
     options = {"convention": convention, "threshold": threshold, **parse_options(of_metric, "metric")}
-    built = build_metric(known, metric or opened.dataset.default_metric, options)
+    built = build_metric(known, metric or opened.dataset.facts.default_metric, options)
     result = score(opened.dataset, part, given, built.metric, chosen)
     if as_json:
         print_json(

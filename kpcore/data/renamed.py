@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import Dataset, Finding
+from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
 
@@ -29,39 +29,9 @@ class RenamedDataset(Dataset):
         return self._dataset
 
     @property
-    def skeleton(self) -> Skeleton:
-        """As the study calls the keypoints."""
-        return self._skeleton
-
-    @property
-    def label(self) -> str:
-        """The data set's."""
-        return self._dataset.label
-
-    @property
-    def list_name(self) -> str:
-        """The data set's."""
-        return self._dataset.list_name
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The data set's."""
-        return self._dataset.parts
-
-    @property
-    def normaliser(self) -> str:
-        """The data set's."""
-        return self._dataset.normaliser
-
-    @property
-    def default_metric(self) -> str:
-        """The data set's."""
-        return self._dataset.default_metric
-
-    @property
-    def origin(self) -> int:
-        """The data set's."""
-        return self._dataset.origin
+    def facts(self) -> Facts:
+        """The data set's, its keypoints as the study calls them."""
+        return replace(self._dataset.facts, skeleton=self._skeleton)
 
     def samples(self, part: str) -> Sequence[Sample]:
         """The data set's: a sample's points have an order, no names."""

@@ -78,7 +78,7 @@ def score(
         KpError: the predictions do not fit the part, or the metric's convention needs a split.
     """
     samples = dataset.samples(part)
-    aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.origin)
+    aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.facts.origin)
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
     chosen = aligned.only(keypoints, str(predictions.path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +17,7 @@ from kpcore.interfaces import (
     Backbone,
     Codec,
     Dataset,
+    Facts,
     Finding,
     Metric,
     Need,
@@ -67,13 +69,14 @@ TEXT: tuple[Test, str] = (is_text, "a string")
 COUNT: tuple[Test, str] = (is_count, "a positive integer")
 FACTS: dict[type, dict[str, tuple[Test, str]]] = {
     Dataset: {
-        "skeleton": (lambda value: isinstance(value, Skeleton), "a Skeleton"),
-        "label": TEXT,
-        "list_name": TEXT,
-        "parts": (lambda value: all_of(value, str), "a tuple of strings"),
-        "normaliser": TEXT,
-        "default_metric": TEXT,
-        "origin": (lambda value: value in (0, 1), "0 or 1"),
+        "facts": (lambda value: isinstance(value, Facts), "Facts"),
+        "facts.label": TEXT,
+        "facts.skeleton": (lambda value: isinstance(value, Skeleton), "a Skeleton"),
+        "facts.parts": (lambda value: all_of(value, str), "a tuple of strings"),
+        "facts.normaliser": TEXT,
+        "facts.default_metric": TEXT,
+        "facts.list_name": TEXT,
+        "facts.origin": (lambda value: value in (0, 1), "0 or 1"),
     },
     Backbone: {
         "stride": COUNT,
@@ -98,7 +101,7 @@ def check_facts(component: object) -> None:
     for interface, facts in FACTS.items():
         if isinstance(component, interface):
             for name, (holds, must) in facts.items():
-                value = getattr(component, name)
+                value = attrgetter(name)(component)
                 require(holds(value), component, name, value, must)
 
 
@@ -133,7 +136,8 @@ def _check_samples(dataset: Dataset, part: str) -> None:
 
 def _check_sample(dataset: Dataset, where: str, sample: Sample) -> None:
     """Check types and shapes; whether the numbers make sense, ``kp data check`` asks."""
-    count, dims = len(dataset.skeleton.names), dataset.skeleton.dims
+    skeleton = dataset.skeleton
+    count, dims = len(skeleton.names), skeleton.dims
     for name, shape, kind in (("points", (count, dims), "f4"), ("state", (count,), "u1"), ("centre", (2,), "f")):
         value = getattr(sample, name)
         fits = (

@@ -73,7 +73,7 @@ class StudyData:
     @property
     def list_name(self) -> str:
         """The published list that is read; "" where there is only one, and for sample data."""
-        return "" if self.sample else self.dataset.list_name
+        return "" if self.sample else self.dataset.facts.list_name
 
     @property
     def skeleton(self) -> Skeleton:

@@ -58,7 +58,7 @@ class Scorer:
     def _normaliser(self, job: Job, step: int) -> str:
         """What the step's data set measures by, where it is another than the job's."""
         name = job.split.steps[step].dataset
-        return "" if name == job.dataset else self._study.data[name].dataset.normaliser
+        return "" if name == job.dataset else self._study.data[name].dataset.facts.normaliser
 
     def _read(self, job: Job, dataset: str) -> Predictions:
         return read_predictions(JobFolder.of(job.key).predictions(job.datasets.index(dataset)))
