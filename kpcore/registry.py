@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
@@ -164,14 +164,20 @@ class Registry:
 
     def _call(self, plugin: Plugin, hook: str) -> dict[str, Any]:
         """Return what a plugin's hook returns; nothing, and a recorded problem, where it fails."""
-        function = getattr(self.manager.get_plugin(plugin.name), hook, None)
-        if function is None:
-            return {}
         try:
-            return {str(name): found for name, found in dict(function()).items()}
+            answers = self._ask_one(plugin, hook)
+            if not answers and hasattr(self.manager.get_plugin(plugin.name), hook):  # pluggy takes None for no answer
+                raise KpError("returned None, which is no mapping of names to what it supplies")
+            return {str(name): found for given in answers for name, found in dict(given).items()}
         except (Exception, SystemExit) as error:
             plugin.problems.append(f"{hook}(): {one_line(error)}")
             return {}
+
+    def _ask_one(self, plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
+        """Have pluggy call the hook of one plugin alone, so that it takes no other down; return its answer, or none."""
+        others = [other for name, other in self.manager.list_name_plugin() if name != plugin.name]
+        found: list[Any] = self.manager.subset_hook_caller(hook, others)(**arguments)
+        return found
 
     def commands(self) -> dict[str, typer.Typer]:
         """Return the sub-commands of plugins; one that two plugins claim, or that is no typer.Typer, is a problem."""
@@ -326,13 +332,9 @@ class Registry:
             A line for every hook that raised for the first time.
         """
         told = []
-        for plugin in self.plugins:
-            function = getattr(self.manager.get_plugin(plugin.name), hook, None) if plugin.ok else None
-            if function is None:
-                continue
+        for plugin in filter(lambda plugin: plugin.ok, self.plugins):
             try:
-                accepted = inspect.signature(function).parameters
-                cast(Callable[..., Any], function)(**{k: v for k, v in arguments.items() if k in accepted})
+                self._ask_one(plugin, hook, **arguments)
             except (Exception, SystemExit) as error:
                 if not any(problem.startswith(f"{hook}(): ") for problem in plugin.problems):
                     plugin.problems.append(f"{hook}(): {one_line(error)}")
@@ -341,17 +343,20 @@ class Registry:
 
 
 def check_hook_names(module: object) -> None:
-    """Refuse a plugin with a hook that does not exist, marked or not.
+    """Refuse a plugin with a hook that does not exist, or that is not marked: pluggy would pass it over in silence.
 
     Raises:
-        KpError: with the nearest hook's name.
+        KpError: with the nearest hook's name, or what is missing.
     """
     known = [name for name in vars(hooks) if name.startswith("kp_")]
     for name, value in vars(module).items():
         marked = hasattr(value, f"{hooks.GROUP}_impl")
-        if (marked or (name.startswith("kp_") and inspect.isfunction(value))) and name not in known:
+        meant = name.startswith("kp_") and inspect.isfunction(value)
+        if (marked or meant) and name not in known:
             near = nearest(name, known)
             raise KpError(f"no hook is called '{name}'" + (f"; did you mean '{near}'?" if near else ""))
+        if meant and not marked:
+            raise KpError(f"{name}() is not marked; put @kpcore.hookimpl above it")
 
 
 def _class_problem(kind: str, found: object) -> str:

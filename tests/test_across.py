@@ -10,6 +10,7 @@ import torch
 
 from kpcore.audit.leaks import leaking
 from kpcore.cli.app import outcome
+from kpcore.data.fingerprint import fingerprint
 from kpcore.data.renamed import RenamedDataset, rename
 from kpcore.errors import KpError
 from kpcore.evaluation.mean_shape import mean_shape, score_mean_shape
@@ -121,9 +122,14 @@ def test_each_step_is_trained_and_scored_on_its_own_data_set(study, roots):
         for name in ("", "sports")
     )
     assert [job.dataset for job in (source, *targets)] == ["sports", "", "", ""]
-    assert source.settings["data"][0]["train"] == sports.fingerprint("train")
-    assert {job.settings["data"][0]["valid"] for job in targets} == {own.fingerprint("valid")}
-    assert "neck" in source.settings["data"][0]["skeleton"]
+    for job, data in ((source, sports), *((job, own) for job in targets)):
+        for part in ("train", "valid"):
+            found = fingerprint(data.samples(part), data.skeleton)
+            assert job.settings["data"][part] == found.of(job.reads)
+        assert job.settings["data"]["others"] == []  # no head of these predicts all of S1
+    assert source.settings["data"]["train"] != targets[0].settings["data"]["train"]
+    assert {"neck", "l_wrist"} <= set(source.reads)
+    assert "upper_neck" not in source.reads  # that is its name in the other data set
 
 
 def test_what_the_study_calls_a_data_set_is_not_in_the_key(study, roots):
@@ -235,9 +241,14 @@ def test_extra_and_missing_are_by_name():
 # --- scored on both -----------------------------------------------------------------------------------------------
 
 
+RETAINING = STUDY.replace('steps = [["elbow", "wrist", "neck"]', 'steps = [["elbow", "wrist"]').replace(
+    '"shoulder", "elbow"]]', '"shoulder", "elbow", "wrist"]]'
+)  # fmt: skip
+"""The last head still predicts all of S1, and so is scored on its data set too."""
+
+
 def test_a_head_that_still_predicts_s1_is_scored_on_it_too(study, roots):
-    study.write_text(STUDY.replace('steps = [["elbow", "wrist", "neck"]', 'steps = [["elbow", "wrist"]').replace(
-        '"shoulder", "elbow"]]', '"shoulder", "elbow", "wrist"]]'))  # fmt: skip
+    study.write_text(RETAINING)
     assert run(study, roots) == 0
     found = results()
     by_mode = {row.mode: row.retained for row in found.rows}
@@ -259,6 +270,29 @@ def test_a_head_that_still_predicts_s1_is_scored_on_it_too(study, roots):
 
     again = metric.score(predicted[:, places], None, truth, keypoints, default_columns(keypoints))
     assert frozen.retained[0].average == pytest.approx(again.average, abs=1e-4)
+
+
+def test_of_the_data_that_a_head_is_scored_on_besides_images_are_in_the_key_and_labels_are_not(study, roots):
+    """The job predicts those people; against which labels is asked when results are read."""
+    study.write_text(RETAINING)
+    before = planned(study, roots).jobs
+    own, *_ = (job for job in before if job.name.endswith("random-0"))
+    assert own.datasets == ("", "sports")
+
+    def after(name, change):
+        with h5py.File(roots[1] / "annot" / "valid.h5", "r+") as file:
+            kept = file[name][()]
+            file[name][0] = change(kept[0])
+            jobs = {job.name: job.key for job in planned(study, roots).jobs}
+            file[name][()] = kept
+        return {job.name for job in before if jobs[job.name] == job.key}
+
+    assert after("part", lambda points: points + 0.5) == {own.name}  # all others start from S1
+    assert after("center", lambda centre: centre + 0.5) == set()
+    image = roots[1] / "images" / "valid2.png"
+    image.write_bytes((roots[1] / "images" / "valid1.png").read_bytes())
+    jobs = {job.name: job.key for job in planned(study, roots).jobs}
+    assert not [job.name for job in before if jobs[job.name] == job.key]
 
 
 # --- the mean shape -----------------------------------------------------------------------------------------------
@@ -319,9 +353,6 @@ class Told:
     def samples(self, part):
         return [f"samples of {part}"]
 
-    def fingerprint(self, part):
-        return f"fingerprint of {part}"
-
     def findings(self, part):
         return [Finding("note", part, 3)]
 
@@ -333,7 +364,6 @@ def test_a_renamed_data_set_is_the_same_but_for_its_skeleton():
     for name in ("label", "list_name", "parts", "normaliser", "default_metric", "origin"):
         assert getattr(found, name) == getattr(Told, name)
     assert found.samples("x") == ["samples of x"]
-    assert found.fingerprint("y") == "fingerprint of y"
     assert found.findings("x") == [Finding("note", "x", 3)]
 
 
@@ -365,4 +395,5 @@ def test_images_of_equal_size_are_told_apart_and_every_scored_part_counts(tmp_pa
     assert leaking(training, [[sample(white.copy())], [], [sample(black.copy()), sample(lost)]]) == (0, 2)
     assert leaking(training, [[sample(np.zeros((2, 3, 3), np.uint8))]]) == ()
     (tmp_path / "bytes.raw").write_bytes(grey.tobytes())
-    assert leaking(training, [[sample(tmp_path / "bytes.raw")]]) == (1,)
+    assert leaking(training, [[sample(tmp_path / "bytes.raw")]]) == ()  # a file is not an array, whatever is in it
+    assert leaking(training, [[sample(grey.reshape(1, 4, 3))]]) == ()  # the same bytes, another image

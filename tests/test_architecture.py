@@ -80,12 +80,14 @@ def test_a_mode_is_one_short_file_that_cites_its_source(mode, source):
     assert source in text
 
 
-def test_no_function_is_longer_than_a_screen():
+def test_no_function_is_too_long_to_be_read_at_once():
+    """Counted from the first line of its body: a command's options are its signature."""
+    others = [path for folder in ("docs", "examples", "tests/mutation") for path in (ROOT / folder).rglob("*.py")]
     long = []
-    for path in SOURCES:
+    for path in [*SOURCES, *others]:
         for function in functions(ast.parse(path.read_text(encoding="utf-8"))):
             lines = function.body[-1].end_lineno - function.body[0].lineno + 1
-            if lines > 60:
+            if lines > 40:
                 long.append(f"{path.name}:{function.lineno} {function.name}: {lines} lines")
     assert not long
 

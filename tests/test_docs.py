@@ -17,7 +17,7 @@ import typer
 
 from kpcore import hooks, interfaces
 from kpcore.cli.app import COMMANDS, app, outcome
-from kpcore.config import Augmentation, Optimizer, StudyConfig, overlay, validate
+from kpcore.config import AdamW, Augmentation, StudyConfig, overlay, validate
 from kpcore.data.batches import TrainingStream
 from kpcore.data.sampling import CpuSampler
 from kpcore.errors import KpError
@@ -277,7 +277,7 @@ def distilled(split, codec, backbone, store, weight):
     teacher.requires_grad_(False).eval()
     cpu = Device(torch.device("cpu"), "fp32", 1)
     learner = Learner(network, plan, teacher, backbone, codec, store.skeleton, cpu)
-    stepper = Stepper(learner, Optimizer(name="adamw", learning_rate=3e-3))
+    stepper = Stepper(learner, AdamW(name="adamw", learning_rate=3e-3))
     stream = TrainingStream(CpuSampler(store), range(32), Augmentation(), seed=0, batch_size=8)
     stepper.start_epoch(0)
     for batch in stream.iterate(0, 30):

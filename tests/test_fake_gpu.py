@@ -22,7 +22,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kpcore.config import Augmentation, Optimizer, TrainingTable
+from kpcore.config import AdamW, Augmentation, Muon, RMSprop, TrainingTable
 from kpcore.data.batches import TrainingStream
 from kpcore.data.sampling import DeviceSampler, Warped, make_sampler
 from kpcore.data.sending import send
@@ -46,6 +46,8 @@ FIGURE = Skeleton(
 BODY = Skeleton("body", FIGURE.keypoints, dims=3)
 MODES = ("transfer", "frozen", "random", "by_name", "l2sp", "gradual", "replay")
 aten = torch.ops.aten
+
+OPTIMIZERS = {"rmsprop": RMSprop(), "adamw": AdamW(name="adamw"), "muon": Muon(name="muon")}
 
 
 class Watch(TorchDispatchMode):
@@ -181,7 +183,7 @@ def learner(no_engine):
 
 def steps(learner, batches, optimizer="adamw"):
     """Take them; return the last loss."""
-    stepper = Stepper(learner, Optimizer(name=optimizer))
+    stepper = Stepper(learner, OPTIMIZERS[optimizer])
     stepper.start_epoch(0)
     for batch in batches:
         loss = stepper.step(batch)

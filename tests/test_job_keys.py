@@ -5,25 +5,31 @@ reason why no stored result depends on it.
 """
 
 import json
+import os
+import shutil
 import types
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import numpy as np
 import pytest
 import torch
+from kp_mpii.skeleton import MPII
 from pydantic import BaseModel, ValidationError
 
 from kpcore.cache import content_key
 from kpcore.config import ComponentTable, ModeTable, StudyConfig, models_in
-from kpcore.errors import KpError
-from kpcore.keypoints import Column
+from kpcore.data import fingerprint
+from kpcore.errors import ContractError, KpError
+from kpcore.keypoints import Column, Keypoint
 from kpcore.plans import Layout
 from kpcore.registry import registry
 from kpcore.study import jobs
 from kpcore.study.data import generate
 from kpcore.study.jobs import plan_jobs
-from kpcore.study.opening import open_study
+from kpcore.study.opening import open_study, split_by
 from kpcore.study.study import Study
+from kpcore.tensors import HIDDEN, UNLABELLED
 from kpcore.training.device import Device, choose_device
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
@@ -232,7 +238,7 @@ def test_every_option_of_a_component_is_in_its_recipe(kind, name, option):
 
 
 @pytest.mark.parametrize("kind", ["backbone", "codec", "validation"])
-@pytest.mark.parametrize("part", ["name", "options", "plugin", "version", "code"])
+@pytest.mark.parametrize("part", ["name", "options", "plugin", "package", "version", "code"])
 def test_the_component_itself_is_in_the_key(opened, kind, part):
     study = opened()
     before = planned(study)
@@ -241,7 +247,7 @@ def test_the_component_itself_is_in_the_key(opened, kind, part):
     assert not set(before.values()) & set(after.values())
 
 
-@pytest.mark.parametrize("part", ["name", "options", "plugin", "version", "code"])
+@pytest.mark.parametrize("part", ["name", "options", "plugin", "package", "version", "code"])
 def test_the_strategy_of_a_mode_is_in_the_key_and_its_name_is_not(opened, part):
     study = opened()
     before = planned(study)
@@ -258,34 +264,252 @@ def test_what_a_mode_table_sets_is_an_option_of_its_strategy():
     assert ComponentTable(name="heatmap", sigma=2.0).options == {"sigma": 2.0}
 
 
-class Fingerprints:
-    """A data set whose parts have these fingerprints."""
+# What a job reads of its data
 
-    def __init__(self, dataset, **fingerprints):
-        self._dataset, self._fingerprints = dataset, fingerprints
+
+NAMED = {
+    "split.name": "explicit",
+    "split.sets.x.steps": [["r_knee", "l_knee", "r_ankle", "l_ankle"], ["r_hip", "l_hip", "r_wrist", "l_wrist"]],
+}
+"""A split by keypoints, not groups: S1 reads no wrist, and nobody reads an elbow."""
+EVERY_JOB = {"x-source-0", "x-transfer-0", "x-frozen-0", "x-random-0"}
+
+
+class Other:
+    """A data set whose samples, or whose skeleton, are not quite another one's."""
+
+    def __init__(self, dataset, part="", change=None, skeleton=None):
+        self._dataset, self._part, self._change = dataset, part, change
+        self.skeleton = skeleton or dataset.skeleton
 
     def __getattr__(self, name):
         return getattr(self._dataset, name)
 
-    def fingerprint(self, part):
-        return self._fingerprints.get(part, self._dataset.fingerprint(part))
+    def samples(self, part):
+        samples = self._dataset.samples(part)
+        return self._change(samples) if self._part in (part, "both") else samples
+
+
+def with_data(study, *given, **more):
+    """The study with another data set in place of its own, split by its rule anew."""
+    data = {"": replace(study.data[""], dataset=Other(study.data[""].dataset, *given, **more))}
+    rule = study.known.build("split", study.config.split.name, study.config.split.options, where="test")
+    return replace(study, data=data, splits=split_by(rule, data))
+
+
+def unchanged(study, *given, **more):
+    """Names of the jobs whose keys are the same with another data set."""
+    before, after = planned(study), planned(with_data(study, *given, **more))
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] == after[name]}
+
+
+def first(**changes):
+    """A change of a part: the first person has other fields, functions of those it has."""
+
+    def change(samples):
+        one, *others = samples
+        return [replace(one, **{name: new(getattr(one, name)) for name, new in changes.items()}), *others]
+
+    return change
+
+
+def labels(name, *, add=0.0, state=None):
+    """A change of a part: one keypoint of the first person is elsewhere, or in another state."""
+    column = MPII.index(name)
+
+    def points(old):
+        new = old.copy()
+        new[column] += np.float32(add)
+        return new
+
+    def states(old):
+        new = old.copy()
+        new[column] = old[column] if state is None else state
+        return new
+
+    return first(points=points, state=states)
+
+
+REACH_ALL = {
+    "normaliser": first(normaliser=lambda old: old + 1),
+    "centre": first(centre=lambda old: old + np.float32(0.5)),
+    "side": first(side=lambda old: old + 1),
+    "mm_per_px": first(mm_per_px=lambda old: 2.0),
+    "image_id": first(image_id=lambda old: f"{old}x"),
+    "person_id": first(person_id=lambda old: f"{old}x"),
+    "row": first(row=lambda old: old + 100),
+    "image": first(image=lambda old: np.zeros((64, 64, 3), np.uint8)),
+    "order": lambda samples: samples[::-1],
+    "fewer": lambda samples: samples[:-1],
+}
+"""What every job reads of every person."""
 
 
 @pytest.mark.parametrize("part", ["train", "valid"])
-def test_the_samples_of_both_parts_are_in_the_key(opened, part):
-    study = opened()
-    before = planned(study)
-    data = replace(study.data[""], dataset=Fingerprints(study.data[""].dataset, **{part: "other"}))
-    assert not set(before.values()) & set(planned(replace(study, data={"": data})).values())
+@pytest.mark.parametrize("change", REACH_ALL)
+def test_the_samples_of_both_parts_are_in_the_key(opened, part, change):
+    assert unchanged(opened(**NAMED), part, REACH_ALL[change]) == set()
 
 
-def test_the_order_of_a_skeletons_names_is_in_the_key(opened):
-    """A set of keypoints is trained in its own order, but its columns are found by the skeleton's."""
-    study = opened()
-    dataset = Fingerprints(study.data[""].dataset)
-    dataset.skeleton = replace(dataset.skeleton, keypoints=dataset.skeleton.keypoints[::-1])
-    after = planned(replace(study, data={"": replace(study.data[""], dataset=dataset)}))
-    assert not set(planned(study).values()) & set(after.values())
+def test_samples_that_are_made_anew_but_equal_are_the_same(opened):
+    def copied(samples):
+        return [replace(one, points=one.points.copy(), image_id=str(one.image_id)) for one in samples]
+
+    assert unchanged(opened(**NAMED), "both", copied) == EVERY_JOB
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("l_wrist", {"x-source-0"}),  # trained on a split without wrists
+        ("r_hip", {"x-source-0"}),
+        ("r_knee", {"x-random-0"}),  # predicts S2 alone; the others start from S1
+        ("l_elbow", EVERY_JOB),
+    ],
+)
+def test_a_label_is_in_the_keys_of_the_jobs_that_read_it_alone(opened, part, name, same):
+    study = opened(**NAMED)
+    assert unchanged(study, part, labels(name, add=1.0)) == same
+    assert unchanged(study, part, labels(name, state=HIDDEN)) == same
+    assert unchanged(study, part, labels(name, state=UNLABELLED)) == same
+
+
+def test_what_stands_where_nobody_marked_anything_is_not_in_the_key(opened):
+    before, after = (
+        planned(with_data(opened(**NAMED), "both", labels("l_wrist", add=add, state=UNLABELLED)))
+        for add in (7.0, np.nan)
+    )
+    assert before == after
+
+
+def test_jobs_say_what_they_read(opened):
+    reads = {job.name: set(job.reads) for job in plan_jobs(opened(**NAMED), CPU).jobs}
+    source, target = map(set, NAMED["split.sets.x.steps"])
+    assert (reads["x-source-0"], reads["x-random-0"]) == (source, target)
+    assert reads["x-transfer-0"] >= target
+    job = plan_jobs(opened(**NAMED), CPU).jobs[0]
+    assert list(job.reads) == [name for name in MPII.names if name in source]  # in the skeleton's order
+
+
+def test_labels_that_the_validation_metric_measures_by_are_in_the_key(opened):
+    class Measuring:
+        def __getattr__(self, name):
+            return getattr(study.validation, name)
+
+        def reads(self, keypoints):
+            return ["l_elbow"]
+
+    study = opened(**NAMED)
+    measuring = replace(study, validation=Measuring())
+    assert unchanged(study, "valid", labels("l_elbow", add=1.0)) == EVERY_JOB
+    assert unchanged(measuring, "valid", labels("l_elbow", add=1.0)) == set()
+    assert unchanged(measuring, "valid", labels("r_elbow", add=1.0)) == EVERY_JOB
+
+
+def columns(places):
+    """A change of a part: its keypoint columns are these."""
+    return lambda samples: [
+        replace(one, points=one.points[list(places)], state=one.state[list(places)]) for one in samples
+    ]
+
+
+def ordered(names):
+    """MPII's skeleton with its keypoints in another order, and the change of a part that goes with it."""
+    places = [MPII.index(name) for name in names]
+    return columns(places), replace(MPII, keypoints=tuple(MPII.keypoints[place] for place in places))
+
+
+def test_the_order_of_a_skeletons_names_is_not_in_the_key(opened):
+    """Everything is found by its name: where a column stands in the annotation is nothing to a job."""
+    study = opened(**NAMED)
+    source, target = NAMED["split.sets.x.steps"]
+    read = [name for name in MPII.names if name in (*source, *target)]
+    others = [name for name in MPII.names if name not in read]
+    assert len(others) == 8
+    mixed = [name for pair in zip(others[::-1], read, strict=True) for name in pair]
+    change, skeleton = ordered(mixed)
+    assert unchanged(study, "both", change, skeleton) == EVERY_JOB
+    assert unchanged(study, skeleton=skeleton) == set()  # names moved, columns not: other labels
+    change, skeleton = ordered(MPII.names[::-1])
+    assert unchanged(study, "both", change, skeleton) == set()  # heads have their channels in the skeleton's order
+    change, skeleton = ordered([name for name in MPII.names if name not in target] + target[::-1])
+    assert unchanged(study, "both", change, skeleton) == {"x-source-0"}
+
+
+def test_a_column_that_nobody_reads_is_not_in_the_key(opened):
+    study = opened(**NAMED)
+    larger = replace(MPII, keypoints=(Keypoint("nose"), *MPII.keypoints))
+    assert unchanged(study, "both", columns([4, *range(len(MPII.names))]), larger) == EVERY_JOB
+    assert unchanged(opened(), "both", columns([4, *range(len(MPII.names))]), larger) == set(planned(opened()))
+
+
+def test_a_mended_mirrored_pair_is_in_the_keys_of_the_jobs_that_read_it(opened):
+    """Where images are mirrored, its labels are exchanged."""
+    study = opened(**NAMED)
+    for pair, same in (("wrist", {"x-source-0"}), ("knee", {"x-random-0"}), ("elbow", EVERY_JOB)):
+        points = (replace(one, mirror=None) if one.name.endswith(pair) else one for one in MPII.keypoints)
+        assert unchanged(study, skeleton=replace(MPII, keypoints=tuple(points))) == same, pair
+
+
+def test_how_a_skeleton_is_called_and_drawn_is_not_in_the_key(opened):
+    assert unchanged(opened(**NAMED), skeleton=replace(MPII, name="other", edges=())) == EVERY_JOB
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_an_images_bytes_are_in_the_key_though_size_and_time_stay(opened, tmp_path, tiny_mpii, monkeypatch, part):
+    """Digests of files are remembered; a file that was written to is read again."""
+    monkeypatch.setattr(fingerprint, "FRESH", -(10**18))  # remember files however young
+    root = tmp_path / "data"
+    shutil.copytree(tiny_mpii, root)
+    image = root / "images" / f"{part}3.png"
+    read = []
+    real = fingerprint.file_digest
+    monkeypatch.setattr(fingerprint, "file_digest", lambda path: read.append(path.name) or real(path))
+    before = planned(opened(**{"dataset.root": str(root)}))
+    assert len(read) == 18
+    assert planned(opened(**{"dataset.root": str(root)})) == before
+    assert len(read) == 18
+    time = image.stat().st_mtime_ns
+    content = bytearray(image.read_bytes())
+    content[-30] ^= 1
+    image.write_bytes(content)
+    os.utime(image, ns=(time, time))
+    after = planned(opened(**{"dataset.root": str(root)}))
+    assert read[18:] == [image.name]
+    assert not set(before.values()) & set(after.values())
+
+
+def test_where_the_data_lies_is_not_in_the_key(opened, tmp_path, tiny_mpii):
+    shutil.copytree(tiny_mpii, tmp_path / "elsewhere")
+    assert planned(opened(**{"dataset.root": str(tmp_path / "elsewhere")})) == planned(opened())
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (lambda samples: samples[::-1], r"\[0\]\.image: differs when it is asked for again"),
+        (labels("l_wrist", add=1.0), r"\[0\]\.points: differs when it is asked for again"),
+        (first(row=lambda old: old + 1), r"\[0\]\.row: differs when it is asked for again"),
+        (lambda samples: samples[1:], r"samples, then .* must always be the same ones"),
+    ],
+)
+def test_samples_that_are_others_when_asked_for_again_are_an_error(opened, monkeypatch, part, second, told):
+    """Otherwise a job would be found by people that it was not trained on."""
+    kind = type(opened().data[""].dataset)
+    real, calls = kind.samples, []
+
+    def samples(self, asked):
+        if asked == part:
+            calls.append(asked)
+        found = real(self, asked)
+        return second(found) if asked == part and len(calls) == 2 else found
+
+    monkeypatch.setattr(kind, "samples", samples)
+    with pytest.raises(ContractError, match=rf"samples\('{part}'\).*{told}"):
+        opened()
 
 
 def test_who_is_left_out_of_training_is_in_the_key(opened):
@@ -295,10 +519,13 @@ def test_who_is_left_out_of_training_is_in_the_key(opened):
 
 
 def test_aliases_reach_the_key_through_the_names(opened):
+    """Those of the keypoints of its steps."""
     sets = {"split.name": "explicit", "split.sets.x.steps": [["knee", "ankle"], ["hip"]]}
-    before, after = (planned(opened(**sets, **more)) for more in ({}, {"dataset.aliases.pelvis": "middle"}))
-    assert before.keys() == after.keys()
-    assert not set(before.values()) & set(after.values())
+    before = planned(opened(**sets))
+    for alias, same in (("r_hip", {"x-source-0"}), ("r_knee", set()), ("pelvis", EVERY_JOB)):
+        after = planned(opened(**sets, **{f"dataset.aliases.{alias}": "renamed"}))
+        assert before.keys() == after.keys()
+        assert {name for name in before if before[name] == after[name]} == same, alias
 
 
 def test_another_split_is_another_job(opened):
@@ -386,6 +613,16 @@ def test_what_a_network_is_computed_on_is_in_the_key(opened, other):
     assert not keys[0] & keys[1]
 
 
+def test_threads_are_in_the_key_of_what_a_cpu_computes_alone(opened):
+    """A GPU's results hang on none of them."""
+    study = opened()
+    gpu = Device(torch.device("cuda"), "fp32", 1)
+    keys = [{job.key for job in plan_jobs(study, device).jobs} for device in (gpu, replace(gpu, threads=2), CPU)]
+    assert keys[0] == keys[1]
+    assert not keys[0] & keys[2]
+    assert plan_jobs(study, gpu).jobs[0].settings["numerics"] == {"device": "cuda", "precision": "fp32"}
+
+
 def test_without_a_validation_metric_the_final_one_is_read_after_every_epoch_and_is_in_the_key(opened):
     study = opened()
     evaluation = study.config.evaluation.model_copy(update={"validation": None})
@@ -418,8 +655,22 @@ def test_what_a_key_is_made_of_is_named_and_is_json(opened):
         "format", "backbone", "pretrained", "codec", "training", "validation", "evaluation", "numerics", "versions",
         "data", "heads", "keypoints", "columns", "stages", "strategy", "seed", "sources",
     }  # fmt: skip
-    assert set(settings["data"][0]) == {"train", "valid", "skeleton", "left_out"}
-    assert set(settings["validation"]) == {"name", "options", "plugin", "version", "code", "people", "flip_test"}
+    assert set(settings["data"]) == {"train", "valid", "mirrors", "left_out", "others"}
+    reads = set(plan_jobs(opened(), CPU).jobs[0].reads)
+    for part in ("train", "valid"):
+        assert set(settings["data"][part]) == {"images", "boxes", "lengths", "ids", "labels"}
+        assert set(settings["data"][part]["labels"]) == reads
+    assert settings["data"]["mirrors"] == {name: MPII[name].mirror for name in reads}
+    assert set(settings["validation"]) == {
+        "name",
+        "options",
+        "plugin",
+        "package",
+        "version",
+        "code",
+        "people",
+        "flip_test",
+    }
     assert set(settings["evaluation"]) == {"flip_test", "batch_size"}
     assert settings["numerics"] == {"device": "cpu", "precision": "fp32", "threads": 1}
     assert json.loads(json.dumps(settings)) == settings

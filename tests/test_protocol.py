@@ -8,11 +8,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
+from kpcore.data.batches import evaluation_batches
+from kpcore.errors import KpError
 from kpcore.interfaces import Scores
 from kpcore.keypoints import default_columns
 from kpcore.network import build_network
+from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
 from kpcore.samples import People
 from kpcore.study import protocol
@@ -20,6 +22,9 @@ from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.study.scoring import Scorer
 from kpcore.study.workshop import open_workshop
+from kpcore.trained.model import load_model, metadata, read_model
+from kpcore.trained.predictor import Predictor
+from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device
 from kpcore.training.loop import JobError, Task, Training
 from kpcore.weights import fingerprint, load_weights, restore, save_weights
@@ -30,6 +35,7 @@ CPU = Device(torch.device("cpu"), "fp32", 1)
 class Silent:
     def iteration(self, done, total): ...
     def epoch(self, record): ...
+    def notice(self, text): ...
 
 
 @pytest.fixture
@@ -48,7 +54,9 @@ def shop(tmp_path, tiny_study, tiny_mpii):
 
 
 def run(jobs, shop, *names):
-    return [protocol.run_job(jobs[name], shop, Silent()) for name in names]
+    for name in names:
+        protocol.run_job(jobs[name], shop, Silent())
+    return [JobFolder.of(jobs[name].key).result() for name in names]
 
 
 # Growing
@@ -70,7 +78,7 @@ def test_a_source_starts_from_the_jobs_seed_alone(shop):
 def test_a_target_starts_from_its_sources_weights_and_what_is_new_from_its_seed(shop, mode):
     jobs, made = shop()
     run(jobs, made, "d-source-0")
-    source = load_weights(protocol.job_folder(jobs["d-source-0"].key) / "weights.safetensors")
+    source = load_weights(JobFolder.of(jobs["d-source-0"].key).weights)
     job = jobs[f"d-{mode}-0"]
     grown, other = (protocol.grow(one, made) for one in (job, replace(job, seed=5)))
     fresh = build_network(made.study.backbone, made.study.codec, job.layout, seed=0, resolution=32)
@@ -87,7 +95,7 @@ def test_the_teacher_is_the_source_frozen_and_in_evaluation_mode(shop):
     jobs, made = shop('study.modes=["replay"]')
     run(jobs, made, "d-source-0")
     grown = protocol.grow(jobs["d-replay-0"], made)
-    source = load_weights(protocol.job_folder(jobs["d-source-0"].key) / "weights.safetensors")
+    source = load_weights(JobFolder.of(jobs["d-source-0"].key).weights)
     assert fingerprint(grown.teacher.state_dict()) == fingerprint(source)
     assert not any(module.training for module in grown.teacher.modules())
     assert not any(parameter.requires_grad for parameter in grown.teacher.parameters())
@@ -99,9 +107,9 @@ def test_the_teacher_is_the_source_frozen_and_in_evaluation_mode(shop):
         return extra(outputs, batch, network, teacher)
 
     grown = replace(grown, plan=replace(grown.plan, extra_loss=watched))
-    folder = protocol.job_folder("by-hand")
-    folder.mkdir(parents=True)
-    protocol.train(jobs["d-replay-0"], made, grown, folder, Silent())
+    folder = JobFolder.of("by-hand")
+    folder.path.mkdir(parents=True)
+    protocol.train(jobs["d-replay-0"], made, grown, Checkpoints(folder, print), Silent())
     assert len(seen) == 6
     assert not any(map(any, seen))
     assert fingerprint(grown.teacher.state_dict()) == fingerprint(source)
@@ -136,7 +144,7 @@ def test_a_job_is_trained_with_its_seed_people_and_direction(shop, monkeypatch):
     assert isinstance(task, Task)
     assert (task.stream.seed, task.stream.batch_size) == (3, 4)
     assert task.stream.people.tolist() == list(range(12))
-    assert task.stream.sampler.store.part == "train"
+    assert task.stream.sampler.store.part.name == "train"
     assert (task.stream.augmentation, task.settings) == (settings.augmentation, settings)
     assert task.higher_is_better is made.study.validation.higher_is_better
     assert (task.learner.compile, task.learner.device) == (settings.compile, CPU)
@@ -151,7 +159,7 @@ def test_the_direction_of_the_validation_metric_is_minded(shop, monkeypatch, hig
     monkeypatch.setattr(type(made.study.validation), "higher_is_better", higher)
     monkeypatch.setattr(protocol, "validation_value", lambda job, shop, network: next(values))
     (result,) = run(jobs, made, "d-source-0")
-    assert (result["best_validation"], result["best_epoch"]) == ((5.0, 1) if higher else (1.0, 2))
+    assert (result.best_validation, result.best_epoch) == ((5.0, 1) if higher else (1.0, 2))
 
 
 # Validating and predicting
@@ -165,7 +173,7 @@ class Asked:
         self.asked = []
 
     def predict(self, network, sampler, people, *, flip_test):
-        self.asked.append((sampler.store.part, list(people), flip_test))
+        self.asked.append((sampler.store.part.name, list(people), flip_test))
         truth = sampler.store.people.take(people).select(network.layout.heads[-1].indices)
         return np.nan_to_num(truth.points), np.ones(truth.state.shape)
 
@@ -248,36 +256,83 @@ def test_the_files_of_a_job_say_what_became_of_it(shop):
     run(jobs, made, "d-source-0")
     (result,) = run(jobs, made, "d-frozen-0")
     job = jobs["d-frozen-0"]
-    folder = protocol.job_folder(job.key)
+    kept = JobFolder.of(job.key)
+    folder = kept.path
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == [1, 2]
     values = [record["validation"] for record in history]
-    assert result["best_validation"] == max(values)
-    assert result["best_epoch"] == 1 + values.index(max(values))
-    assert (result["epochs"], result["iterations"]) == (2, 6)
-    assert result["validation_convention"] == made.study.validation.convention
+    assert result.best_validation == max(values)
+    assert result.best_epoch == 1 + values.index(max(values))
+    assert (result.epochs, result.iterations) == (2, 6)
+    assert result.validation_convention == made.study.validation.convention
     plan = json.loads((folder / "plan.json").read_text())
-    assert plan["frozen_hash"] == result["frozen"]
-    assert result["frozen"]["before"] == result["frozen"]["after"] is not None
+    assert plan["frozen_hash"] == result.frozen
+    assert result.frozen["before"] == result.frozen["after"] is not None
     weights = load_weights(folder / "weights.safetensors")
-    assert result["frozen"]["after"] == fingerprint(weights, result["frozen"]["units"])
-    assert result["parameters"] == sum(
+    assert result.frozen["after"] == fingerprint(weights, result.frozen["units"])
+    assert result.parameters == sum(
         tensor.numel() for name, tensor in weights.items() if "running" not in name and "num_batches" not in name
     )
     described = json.loads((folder / "job.json").read_text())
-    assert described == {"title": "d-frozen-0", "key": job.key, "settings": described["settings"]}
+    assert described == {"title": "d-frozen-0", "study": "tiny", "key": job.key, "settings": described["settings"]}
     assert described["settings"]["seed"] == 0
     timing = json.loads((folder / "timing.json").read_text())
     assert set(timing) == {"training", "validation", "waiting_for_data", "at_epoch"}
-    assert not (folder / "checkpoint.pt").exists()
+    assert not list(folder.glob("checkpoint*"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["job"] == job.key
+    assert set(manifest["files"]) == {path.name for path in folder.iterdir()} - {"manifest.json", ".lock"}
+    assert kept.done
+    assert kept.problem() == ""
 
 
-def test_weights_say_which_job_they_are_of(shop):
+def test_weights_say_what_they_are_of_and_rebuild_their_network(shop):
+    """From the file and the plugins alone: what comes out predicts the very points that the job stored."""
+    jobs, made = shop()
+    run(jobs, made, "d-source-0", "d-frozen-0")
+    job, folder = jobs["d-frozen-0"], JobFolder.of(jobs["d-frozen-0"].key)
+    trained = load_model(folder.weights, registry())
+    model, result = trained.model, folder.result()
+    assert (model.job, model.trained_on, model.resolution) == (job.key, job.keypoints.names, 32)
+    assert [head.names for head in trained.network.layout.heads] == [head.names for head in job.layout.heads]
+    assert trained.keypoints.skeleton == job.layout.heads[-1].skeleton
+    assert (model.backbone.name, model.codec.name) == ("hourglass", "heatmap")
+    assert (model.score.value, model.score.people) == (result.best_validation, 5)
+    assert (model.mean, model.std, model.stride) == (made.study.backbone.mean, made.study.backbone.std, 4)
+    assert fingerprint(trained.network.state_dict()) == fingerprint(load_weights(folder.weights))
+    group = made.groups[""].scored
+    network = protocol.place(trained.network, CPU.torch)
+    points, _ = made.evaluator.predict(network, group.sampler, group.people, flip_test=True)
+    with h5py.File(folder.predictions()) as file:
+        np.testing.assert_array_equal(points, file["preds"])
+
+
+def test_a_predictor_needs_no_store(shop):
     jobs, made = shop()
     run(jobs, made, "d-source-0")
-    path = protocol.job_folder(jobs["d-source-0"].key) / "weights.safetensors"
-    with safe_open(path, framework="pt") as file:
-        assert file.metadata() == {"job": jobs["d-source-0"].key}
+    trained = load_model(JobFolder.of(jobs["d-source-0"].key).weights, registry())
+    predictor = Predictor(trained.network, trained.backbone, trained.codec, CPU, flip_test=False)
+    batch = next(evaluation_batches(made.groups[""].scored.sampler, [0, 1, 2], 3))
+    points, confidence = predictor.crops(batch.images.pixels)
+    assert points.shape == (3, len(predictor.keypoints), 2)
+    assert confidence.shape == (3, len(predictor.keypoints))
+    there = predictor.inputs(batch.input(CPU.torch, trained.backbone.mean, trained.backbone.std))[0]
+    torch.testing.assert_close(points, there, atol=1e-3, rtol=0)
+
+
+def test_weights_that_do_not_say_what_they_are_of_are_refused(shop, tmp_path):
+    jobs, made = shop()
+    network = protocol.grow(jobs["d-source-0"], made).network
+    for name, texts, told in (
+        ("none", {}, "does not say what network it is of"),
+        ("json", {"kptransfer": "{"}, "cannot be used"),
+        ("half", {"kptransfer": '{"version": 1}'}, "backbone: Field required"),
+    ):
+        save_weights(tmp_path / name, network, texts)
+        with pytest.raises(KpError, match=told):
+            load_model(tmp_path / name, registry())
+    with pytest.raises(KpError, match="no such weights file"):
+        load_model(tmp_path / "gone", registry())
 
 
 def test_scores_come_from_the_stored_points_of_the_jobs_own_keypoints(shop):
@@ -285,7 +340,7 @@ def test_scores_come_from_the_stored_points_of_the_jobs_own_keypoints(shop):
     run(jobs, made, "d-random-0")
     job = jobs["d-random-0"]
     found = Scorer(made.study).final(job)
-    with h5py.File(protocol.job_folder(job.key) / "predictions.h5") as file:
+    with h5py.File(JobFolder.of(job.key).predictions()) as file:
         points, confidence = file["preds"][()], file["confidence"][()]
     truth = People.of(made.study.data[""].dataset.samples("valid"))
     again = made.study.metric.score(points, confidence, truth, job.keypoints, job.columns)
@@ -298,14 +353,14 @@ def test_a_changed_weight_is_another_prediction(shop, tmp_path):
     jobs, made = shop()
     run(jobs, made, "d-random-0")
     job = jobs["d-random-0"]
-    folder = protocol.job_folder(job.key)
+    folder = JobFolder.of(job.key)
     network = build_network(made.study.backbone, made.study.codec, job.layout, seed=9, resolution=32)
-    restore(network, load_weights(folder / "weights.safetensors"), "test")
+    restore(network, load_weights(folder.weights), "test")
     network = protocol.place(network, CPU.torch)
     protocol.predict(network, made, "", tmp_path / "again.h5")
-    save_weights(tmp_path / "again.safetensors", network, {"job": job.key})
-    assert (tmp_path / "again.h5").read_bytes() == (folder / "predictions.h5").read_bytes()
-    assert (tmp_path / "again.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+    save_weights(tmp_path / "again.safetensors", network, metadata(read_model(folder.weights)))
+    assert (tmp_path / "again.h5").read_bytes() == folder.predictions().read_bytes()
+    assert (tmp_path / "again.safetensors").read_bytes() == folder.weights.read_bytes()
 
 
 def test_columns_of_a_source_are_its_groups(shop):
@@ -314,9 +369,8 @@ def test_columns_of_a_source_are_its_groups(shop):
     assert jobs["d-random-0"].columns == jobs["d-random-0"].split.columns
 
 
-def test_predictions_on_other_data_are_numbered_in_the_order_of_the_steps():
-    job = SimpleNamespace(datasets=("own", "sports", "", "lsp"))
-    names = [protocol.predictions_file(job, name) for name in job.datasets]
+def test_predictions_on_other_data_are_numbered_in_the_order_of_the_steps(tmp_path):
+    names = [JobFolder(tmp_path).predictions(number).name for number in range(4)]
     assert names == ["predictions.h5", "predictions-1.h5", "predictions-2.h5", "predictions-3.h5"]
 
 
@@ -330,10 +384,10 @@ def test_a_score_reads_points_and_confidences_of_the_steps_own_keypoints_from_a_
             points, confidence = super().predict(*given, **more)
             return points, confidence * np.arange(len(everything))  # tells whose it is
 
-    folder = protocol.job_folder(larger.key)
-    folder.mkdir(parents=True)
+    folder = JobFolder.of(larger.key)
+    folder.path.mkdir(parents=True)
     shop = replace(made, evaluator=Numbered(made.evaluator))
-    protocol.predict(SimpleNamespace(layout=larger.layout), shop, "", folder / "predictions.h5")
+    protocol.predict(SimpleNamespace(layout=larger.layout), shop, "", folder.predictions())
     seen = []
     metric = SimpleNamespace(score=lambda *given: seen.append(given) or Scores({"all": 1.0}, 1.0))
     Scorer(replace(made.study, metric=metric)).final(larger)

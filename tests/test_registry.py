@@ -76,6 +76,7 @@ BROKEN = {
         "from kpcore import hookimpl\n@hookimpl\ndef kp_backbnes(): return {}",
         "no hook is called 'kp_backbnes'; did you mean 'kp_backbones'?",
     ),
+    "unmarked": ("def kp_splits(): return {}", "kp_splits() is not marked; put @kpcore.hookimpl above it"),
     "argument": ("from kpcore import hookimpl\n@hookimpl\ndef kp_splits(skeleton): return {}", "PluginValidationError"),
 }
 
@@ -93,7 +94,7 @@ def test_a_plugin_that_cannot_be_used_is_named_and_others_work(installed, source
 FAILING = {
     "raises": ("raise RuntimeError('no luck')", "kp_splits(): RuntimeError: no luck"),
     "exits": ("raise SystemExit", "kp_splits(): SystemExit"),
-    "none": ("return None", "kp_splits(): TypeError"),
+    "none": ("return None", "kp_splits(): returned None"),
     "not a class": ("return {'x': 1}", "split 'x': is not a subclass of kpcore.interfaces.Split"),
     "other kind": (
         "from kpcore.interfaces import Metric\n    return {'x': Metric}",

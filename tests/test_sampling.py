@@ -10,6 +10,7 @@ from kpcore.data.batches import TrainingStream
 from kpcore.data.geometry import crop_affine, invert, warp
 from kpcore.data.sampling import CpuSampler, DeviceSampler, fits, make_sampler, warp_batch
 from kpcore.data.store import Cut, prepare
+from kpcore.study.data import read_part
 
 CPU = torch.device("cpu")
 
@@ -99,8 +100,8 @@ def test_every_crop_of_a_resident_store_is_moved(people):
 
 
 def test_jpeg_crops_are_nearly_the_raw_ones(dots):
-    raw = prepare(dots(), "train", Cut(32, 1.5))
-    jpeg = prepare(dots(), "train", Cut(32, 1.5, "jpeg"))
+    raw = prepare(read_part(dots(), "train"), Cut(32, 1.5))
+    jpeg = prepare(read_part(dots(), "train"), Cut(32, 1.5, "jpeg"))
     assert jpeg.crops.shape == raw.crops.shape
     assert np.array_equal(jpeg.affines, raw.affines)
     for row in (0, 7, len(raw) - 1):

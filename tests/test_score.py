@@ -111,7 +111,7 @@ def test_files_of_other_people_images_parts_or_dimensions_are_refused(predicted,
 def test_a_file_of_some_people_is_scored_on_these(predicted, truth):
     """Perfect but for one keypoint of one person, the score is that of the people who are in the file."""
     some = replace(predicted, points=predicted.points[:2].copy(), rows=predicted.rows[:2], confidence=None)
-    metric = build_metric(registry(), "pck", {}).metric
+    metric = build_metric(registry(), "pck", {}).component
     perfect = score(truth, "valid", some, metric)
     assert (perfect.people, perfect.people_of_part, perfect.average) == (2, PEOPLE, 100.0)
     assert (perfect.data, perfect.part, perfect.convention) == ("dots", "valid", metric.convention)
@@ -123,7 +123,7 @@ def test_a_file_of_some_people_is_scored_on_these(predicted, truth):
 
 def test_a_split_chooses_what_is_scored_and_in_which_columns(predicted, truth, figure):
     split = KeypointSplit("s", (Step(figure.select(["hip"])), Step(figure.select(["l_foot", "head"]))))
-    metric = build_metric(registry(), "pckh", {}).metric
+    metric = build_metric(registry(), "pckh", {}).component
     found = score(truth, "valid", predicted, metric, split)
     assert found.columns == {"foot": 100.0, "head": 100.0}
     with pytest.raises(KpError, match=r"averages the columns of a split; give --split"):
@@ -132,7 +132,7 @@ def test_a_split_chooses_what_is_scored_and_in_which_columns(predicted, truth, f
 
 @pytest.mark.parametrize(("name", "options", "expected"), [("pckh", {}, True), ("pck", {}, False)])
 def test_a_metric_is_asked_whether_its_average_is_that_of_the_columns(samples, figure, name, options, expected):
-    metric = build_metric(registry(), name, options).metric
+    metric = build_metric(registry(), name, options).component
     people = People.of(samples)
     keypoints = figure.select(["head", "hand", "foot"])
     values = metric.values(people.points[:, list(keypoints.indices)], people, keypoints)
@@ -141,11 +141,15 @@ def test_a_metric_is_asked_whether_its_average_is_that_of_the_columns(samples, f
 
 def test_options_that_are_not_given_are_the_metrics_own():
     known = registry()
-    assert build_metric(known, "pckh", {"threshold": None, "convention": None}).options == {
+    assert build_metric(known, "pckh", {"threshold": None, "convention": None}).recipe.options == {
         "convention": "kptransfer", "threshold": 0.5,
     }  # fmt: skip
     built = build_metric(known, "pckh", {"threshold": 0.1})
-    assert (built.name, built.options["threshold"], built.metric.convention) == ("pckh", 0.1, "PCKh@0.1 kptransfer")
+    assert (built.recipe.name, built.recipe.options["threshold"], built.component.convention) == (
+        "pckh",
+        0.1,
+        "PCKh@0.1 kptransfer",
+    )
     with pytest.raises(KpError, match="--convention: metric 'pck' has no such option; it has normaliser, threshold"):
         build_metric(known, "pck", {"convention": "x"})
     with pytest.raises(KpError, match=r"--set metric\.treshold: metric 'pck' has no such option"):

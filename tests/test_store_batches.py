@@ -68,7 +68,6 @@ def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
     first = prepare(read_part(on_disk, "train"), Cut(32, 1.25), progress=lambda done, total: seen.append((done, total)))
     assert sorted(decoded) == ["a.png", "b.png"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    on_disk.samples = None  # not even listed again
     second = prepare(read_part(on_disk, "train"), Cut(32, 1.25))
     assert sorted(decoded) == ["a.png", "b.png"]
     assert np.array_equal(first.crops, second.crops)
@@ -76,16 +75,29 @@ def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
 
 
 def test_what_changes_the_crops_changes_the_key(dots):
+    train, valid = (read_part(dots(), part) for part in ("train", "valid"))
     keys = {
-        store_key(read_part(dots(), "train"), Cut(32, 1.5)),
-        store_key(read_part(dots(), "valid"), Cut(32, 1.5)),
-        store_key(read_part(dots(), "train"), Cut(64, 1.5)),
-        store_key(read_part(dots(), "train"), Cut(32, 1.6)),
-        store_key(read_part(dots(), "train"), Cut(32, 1.5, "jpeg")),
+        store_key(train, Cut(32, 1.5)),
+        store_key(valid, Cut(32, 1.5)),  # other people
+        store_key(train, Cut(64, 1.5)),
+        store_key(train, Cut(32, 1.6)),
+        store_key(train, Cut(32, 1.5, "jpeg")),
         store_key(read_part(dots(people=5), "train"), Cut(32, 1.5)),
     }
     assert len(keys) == 6
     assert store_key(read_part(dots(), "train"), Cut(32, 1.5)) in keys
+
+
+def test_a_mended_label_costs_no_crop_and_a_moved_box_does(given):
+    image = np.zeros((40, 40, 3), np.uint8)
+    plain = person(image, (20, 20), 30.0, np.full((6, 2), 12.0))
+    mended = person(image, (20, 20), 30.0, np.full((6, 2), 13.0))
+    others = [person(image, (20.5, 20), 30.0), person(image, (20, 20), 31.0), person(image + 1, (20, 20), 30.0)]
+    key, same_key, *other_keys = (
+        store_key(read_part(given(one), "train"), Cut(32, 1.0)) for one in (plain, mended, *others)
+    )
+    assert key == same_key
+    assert len({key, *other_keys}) == 4
 
 
 def test_people_keep_the_order_of_the_annotation(on_disk):
@@ -106,11 +118,14 @@ def test_colours_are_rgb(on_disk):
 
 def test_crops_are_memory_mapped_and_cannot_be_written(on_disk):
     crops = prepare(read_part(on_disk, "train"), Cut(32, 1.0)).crops
-    assert isinstance(crops, np.memmap)
-    assert not crops.flags.writeable
+    assert isinstance(crops._data, np.memmap)
+    assert not crops._data.flags.writeable
+    assert not crops[0].flags.writeable
     how = Cut(32, 1.0)
     assert crops.shape == (3, how.side, how.side, 3)
-    assert how.size(3) == crops.nbytes
+    assert how.size(3) == crops._data.nbytes
+    with pytest.raises(IndexError):
+        crops[3]
 
 
 def centroid(image):
@@ -167,7 +182,7 @@ def test_outside_the_image_is_black(given):
 def test_a_crop_that_misses_the_image_is_black(given, centre):
     white = np.full((60, 60, 3), 255, np.uint8)
     store = prepare(read_part(given(person(white, centre, 40.0)), "train"), Cut(32, 1.0))
-    assert not store.crops.any()
+    assert not store.crops[0].any()
 
 
 def test_a_margin_far_beyond_the_image_is_black(given):
@@ -176,7 +191,7 @@ def test_a_margin_far_beyond_the_image_is_black(given):
     store = prepare(read_part(given(person(white, (14.5, 14.5), 30.0)), "train"), Cut(32, far))
     middle = store.crops.shape[1] // 2
     assert store.crops.shape[1] >= 32 * far
-    assert (store.crops[0, middle - 14 : middle + 14, middle - 14 : middle + 14] == 255).all()
+    assert (store.crops[0][middle - 14 : middle + 14, middle - 14 : middle + 14] == 255).all()
     assert int((store.crops[0] > 0).all(2).sum()) == pytest.approx(32**2, rel=0.1)
 
 
@@ -204,7 +219,7 @@ def test_what_a_crash_left_is_replaced(on_disk):
     folder.mkdir(parents=True)
     (folder / f"{key}.partial").write_bytes(b"half a store")
     store = prepare(read_part(on_disk, "train"), Cut(32, 1.0))
-    assert store.crops.any()
+    assert store.crops[0].any()
     assert f"{key}.partial" not in stores()
     assert f"{key}.h5" in stores()
 
@@ -229,13 +244,102 @@ def test_a_full_disk_is_said_in_one_line(on_disk, monkeypatch):
     assert not any(name.endswith(".h5") for name in stores())
 
 
-@pytest.mark.parametrize("keep", [0, 100, -1000])
-def test_a_damaged_store_is_named(on_disk, keep):
-    prepare(read_part(on_disk, "train"), Cut(32, 1.0))
-    path = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), Cut(32, 1.0))}.h5"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(KpError, match=r"\.h5: .*delete it"):
-        prepare(read_part(on_disk, "train"), Cut(32, 1.0))
+# What was damaged
+
+
+def store_file(data, how):
+    return cache_dir() / "stores" / f"{store_key(read_part(data, 'train'), how)}.h5"
+
+
+def pixels_of(store):
+    return np.stack([store.crops[row] for row in range(len(store))])
+
+
+def flip_byte(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x40
+    path.write_bytes(bytes(data))
+
+
+def place_of(path, name):
+    """Where a data set's bytes begin."""
+    with h5py.File(path) as file:
+        return file[name].id.get_offset()
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+@pytest.mark.parametrize("how", ["emptied", "cut short", "its end gone", "digests", "places", "swapped"])
+def test_a_store_that_is_not_as_it_was_written_is_made_anew(on_disk, kind, how):
+    cut = Cut(32, 1.0, kind)
+    before = pixels_of(prepare(read_part(on_disk, "train"), cut))
+    path = store_file(on_disk, cut)
+    whole = path.read_bytes()
+    if how in ("digests", "places"):
+        if how == "places" and kind == "raw":
+            pytest.skip("raw crops have no places")
+        flip_byte(path, place_of(path, how) + 3)
+    elif how == "swapped":
+        other = Cut(64, 1.0, kind)
+        prepare(read_part(on_disk, "train"), other)
+        path.write_bytes(store_file(on_disk, other).read_bytes())
+    else:
+        path.write_bytes({"emptied": b"", "cut short": whole[:100], "its end gone": whole[:-1000]}[how])
+    told = []
+    after = prepare(read_part(on_disk, "train"), cut, notice=told.append)
+    assert np.array_equal(pixels_of(after), before)
+    (line,) = told
+    assert f"the prepared crops {path.name} are damaged" in line
+    assert line.startswith(f"dots, train, 3 people at 32 px, {kind}: ")
+    assert path.read_bytes() == whole
+    assert f"{path.name}.damaged" in stores()
+    prepare(read_part(on_disk, "train"), cut, notice=told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_a_damaged_crop_is_cut_from_its_image_again(on_disk, kind):
+    cut = Cut(32, 1.0, kind)
+    before = pixels_of(prepare(read_part(on_disk, "train"), cut))
+    path = store_file(on_disk, cut)
+    flip_byte(path, place_of(path, "crops") + (2 * cut.side**2 * 3 if kind == "raw" else 700))
+    assert crops_module.crops_problem(path).startswith("1 of 3 crops are damaged (first: row ")
+    told = []
+    store = prepare(read_part(on_disk, "train"), cut, notice=told.append)
+    assert told == []  # nothing has been read yet
+    assert np.array_equal(pixels_of(store), before)
+    assert np.array_equal(pixels_of(store), before)
+    (line,) = told
+    assert "is damaged in" in line
+    assert f"{path.name}.damaged" in stores()
+    assert np.array_equal(pixels_of(prepare(read_part(on_disk, "train"), cut, notice=told.append)), before)
+    assert len(told) == 1
+    assert crops_module.crops_problem(path) == ""
+
+
+def test_a_damaged_crop_whose_image_is_gone_is_an_error(on_disk, tmp_path):
+    how = Cut(32, 1.0)
+    part = read_part(on_disk, "train")
+    prepare(part, how)
+    path = store_file(on_disk, how)
+    flip_byte(path, place_of(path, "crops"))
+    (tmp_path / "a.png").unlink()
+    store = prepare(part, how, notice=lambda line: None)
+    with pytest.raises(KpError, match=r"a\.png: image file does not exist"):
+        store.crops[0]
+    assert store.crops[1].any()
+
+
+@pytest.mark.parametrize("content", [b"", b"no store", None])
+def test_what_is_wrong_with_a_store_is_told_without_its_samples(on_disk, content):
+    how = Cut(32, 1.0)
+    prepare(read_part(on_disk, "train"), how)
+    path = store_file(on_disk, how)
+    assert crops_module.crops_problem(path) == ""
+    if content is not None:
+        path.write_bytes(content)
+    else:
+        flip_byte(path, place_of(path, "digests"))
+    assert crops_module.crops_problem(path)
 
 
 # Batches
@@ -472,7 +576,7 @@ def killed_after(data, how, people, monkeypatch):
             raise Killed
 
     with pytest.raises(Killed):
-        prepare(data, "train", how, kill)
+        prepare(read_part(data, "train"), how, kill)
     decoded = []
     real = store_module.decode_image
     monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
@@ -484,12 +588,12 @@ def test_a_killed_preparation_goes_on_where_it_was(on_disk, kind, monkeypatch):
     how = Cut(32, 1.25, kind)
     decoded = killed_after(on_disk, how, 2, monkeypatch)  # both people of a.png
     seen = []
-    store = prepare(on_disk, "train", how, lambda done, total: seen.append((done, total)))
+    store = prepare(read_part(on_disk, "train"), how, lambda done, total: seen.append((done, total)))
     assert decoded == ["b.png"]
     assert seen == [(3, 3)]
     whole = [store.crops[row].copy() for row in range(3)]
     (cache_dir() / "stores" / f"{store.key}.h5").unlink()
-    again = prepare(on_disk, "train", how)
+    again = prepare(read_part(on_disk, "train"), how)
     assert all(np.array_equal(again.crops[row], whole[row]) for row in range(3))
     assert not [name for name in stores() if name.endswith((".partial", ".done", ".whole"))]
 
@@ -498,9 +602,9 @@ def test_a_killed_preparation_goes_on_where_it_was(on_disk, kind, monkeypatch):
 def test_what_a_kill_damaged_is_made_anew(on_disk, kind, monkeypatch):
     how = Cut(32, 1.25, kind)
     decoded = killed_after(on_disk, how, 2, monkeypatch)
-    partial = cache_dir() / "stores" / f"{store_key(on_disk, 'train', how)}.partial"
+    partial = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), how)}.partial"
     partial.write_bytes(partial.read_bytes()[:5])
-    store = prepare(on_disk, "train", how)
+    store = prepare(read_part(on_disk, "train"), how)
     assert sorted(decoded) == ["a.png", "b.png"]
     assert all(store.crops[row].any() for row in range(3))
 
@@ -517,24 +621,15 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(on_disk, mo
 def test_what_a_killed_preparation_has_taken_need_not_be_free_again(on_disk, monkeypatch):
     how = Cut(32, 1.0)
     killed_after(on_disk, how, 2, monkeypatch)
-    partial = cache_dir() / "stores" / f"{store_key(on_disk, 'train', how)}.partial"
+    partial = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), how)}.partial"
     taken = partial.stat().st_blocks * 512
     assert taken > 0
     usage = type("Usage", (), {"free": how.size(3) - taken - 1})
     monkeypatch.setattr(store_module.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(KpError, match="free disk"):
-        prepare(on_disk, "train", how)
+        prepare(read_part(on_disk, "train"), how)
     usage.free += 1
-    assert len(prepare(on_disk, "train", how)) == 3
-
-
-def test_a_damaged_jpeg_crop_is_named(on_disk):
-    store = prepare(read_part(on_disk, "train"), Cut(32, 1.0, "jpeg"))
-    path = cache_dir() / "stores" / f"{store.key}.h5"
-    with h5py.File(path, "r+") as file:
-        file["crops"][:] = 0
-    with pytest.raises(KpError, match="prepared crop 1 is damaged"):
-        prepare(read_part(on_disk, "train"), Cut(32, 1.0, "jpeg")).crops[1]
+    assert len(prepare(read_part(on_disk, "train"), how)) == 3
 
 
 # What exactly is cut, kept and read back
@@ -609,10 +704,10 @@ def test_a_store_holds_all_that_is_known_of_its_people(given, kind):
             )
         )  # fmt: skip
     data, how = given(*samples), Cut(32, 1.25, kind)
-    store = prepare(data, "valid", how)
-    assert (store.key, store.label, store.part, store.resolution) == (
-        store_key(data, "valid", how), "dots", "valid", 32,
-    )  # fmt: skip
+    part = read_part(data, "valid")
+    store = prepare(part, how)
+    assert (store.key, store.part, store.resolution) == (store_key(part, how), part, 32)
+    assert (part.label, part.name) == ("dots", "valid")
     assert store.skeleton == data.skeleton
     assert (len(store), store.crops.shape) == (3, (3, 42, 42, 3))
     people = store.people
@@ -624,10 +719,12 @@ def test_a_store_holds_all_that_is_known_of_its_people(given, kind):
     assert people.mm_per_px.tolist() == [2.5, 5.0, 7.5]
     np.testing.assert_array_equal(people.state, [sample.state for sample in samples])
     np.testing.assert_array_equal(people.points, [sample.points for sample in samples])
-    np.testing.assert_array_equal(store.centres, [(30.25 + row, 20.5) for row in range(3)])
+    np.testing.assert_array_equal(people.centre, [(30.25 + row, 20.5) for row in range(3)])
     np.testing.assert_array_equal(store.affines, [store_module.window(one, how).affine for one in samples])
     title = (cache_dir() / "stores" / f"{store.key}.json").read_text()
     assert title == f'{{"title": "dots, valid, 3 people at 32 px, {kind}"}}'
+    with h5py.File(cache_dir() / "stores" / f"{store.key}.h5") as file:  # and nothing of who they are
+        assert set(file) == {"crops", "digests"} | ({"places"} if kind == "jpeg" else set())
 
 
 def test_a_jpeg_crop_is_of_quality_95_in_full_colour_resolution(given):
@@ -658,9 +755,10 @@ def test_nothing_is_noted_as_safe_before_its_time_and_all_at_the_end(on_disk, ki
     with pytest.raises(Killed):
         prepare(read_part(on_disk, "train"), Cut(32, 1.0, kind), kill)
     notes = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), Cut(32, 1.0, kind))}.done"
-    noted = np.fromfile(notes, np.int64).reshape(3, 2)
+    noted = np.fromfile(notes, crops_module.NOTE)
     # Notes at 100 (begun) and, with the third person, at 103: rows 0 and 2 are of one image, row 1 comes last.
-    assert (noted[:, 0] >= 0).tolist() == [True, True, True]
+    assert (noted["offset"] >= 0).tolist() == [True, True, True]
+    assert all(note["digest"].any() for note in noted)
     clock[0] = 100.0
     notes.unlink()
     notes.with_suffix(".partial").unlink()
@@ -670,32 +768,33 @@ def test_nothing_is_noted_as_safe_before_its_time_and_all_at_the_end(on_disk, ki
             Cut(32, 1.0, kind),
             lambda done, total: kill(total if done == 2 else done, total),
         )
-    assert (np.fromfile(notes, np.int64) == -1).all()
+    assert (np.fromfile(notes, crops_module.NOTE)["offset"] == -1).all()
 
 
 def test_notes_of_another_number_of_people_are_not_believed(on_disk):
     how = Cut(32, 1.0, "jpeg")
     folder = cache_dir() / "stores"
     folder.mkdir(parents=True)
-    key = store_key(on_disk, "train", how)
+    key = store_key(read_part(on_disk, "train"), how)
     (folder / f"{key}.partial").write_bytes(b"x" * 5000)
-    np.zeros((2, 2), np.int64).tofile(folder / f"{key}.done")
-    store = prepare(on_disk, "train", how)
+    np.zeros(2, crops_module.NOTE).tofile(folder / f"{key}.done")
+    store = prepare(read_part(on_disk, "train"), how)
     assert all(store.crops[row].any() for row in range(3))
 
 
 def test_a_noted_crop_whose_bytes_are_not_all_there_is_made_anew(on_disk, monkeypatch):
     how = Cut(32, 1.0, "jpeg")
     decoded = killed_after(on_disk, how, 2, monkeypatch)
-    partial = cache_dir() / "stores" / f"{store_key(on_disk, 'train', how)}.partial"
-    noted = np.fromfile(partial.with_suffix(".done"), np.int64).reshape(3, 2)
-    assert (noted[[0, 2]].sum(1).max(), noted[1].tolist()) == (partial.stat().st_size, [-1, -1])
+    partial = cache_dir() / "stores" / f"{store_key(read_part(on_disk, 'train'), how)}.partial"
+    noted = np.fromfile(partial.with_suffix(".done"), crops_module.NOTE)
+    ends = noted["offset"] + noted["length"]
+    assert (ends[[0, 2]].max(), noted["offset"][1]) == (partial.stat().st_size, -1)
     partial.write_bytes(partial.read_bytes()[:-1])  # the later one lacks its last byte; the earlier is whole
     rows = []
     real = store_module.cut
     monkeypatch.setattr(
         store_module, "cut", lambda pixels, sample, cut: rows.append(sample.row) or real(pixels, sample, cut)
     )
-    prepare(on_disk, "train", how)
+    prepare(read_part(on_disk, "train"), how)
     assert sorted(rows) == [1, 2]
     assert sorted(decoded) == ["a.png", "b.png"]

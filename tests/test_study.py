@@ -72,7 +72,7 @@ def results(folder: Path = Path("runs/tiny")) -> Results:
 
 
 def no_training(self, listener):
-    raise AssertionError(f"trained again in {self.folder}")
+    raise AssertionError(f"trained again in {self.checkpoints.folder.path}")
 
 
 def test_a_study_runs_to_its_tables_and_trains_each_source_once(whole):
@@ -90,8 +90,8 @@ def test_a_study_runs_to_its_tables_and_trains_each_source_once(whole):
     for name in ("tables.md", "tables.tex", "tables.csv", "curves.csv", "curves.png", "study.toml", "timing.json"):
         assert (whole / name).stat().st_size > 0
     files = {path.name for path in (whole / "jobs" / "d-transfer-0").iterdir()}
-    assert {"weights.safetensors", "history.jsonl", "predictions.h5", "plan.json"} <= files
-    assert "checkpoint.pt" not in files
+    assert {"weights.safetensors", "history.jsonl", "predictions.h5", "plan.json", "manifest.json"} <= files
+    assert not [name for name in files if name.startswith("checkpoint")]
 
 
 def test_the_resolved_study_is_written_and_runs_from_the_cache(finished, whole, monkeypatch):
@@ -379,8 +379,9 @@ def test_workers_do_not_outlive_a_killed_study(study, data):
     )
     try:
         deadline = time.monotonic() + 60
-        while not list((cache_dir() / "jobs").glob("*/checkpoint.pt")) and time.monotonic() < deadline:
+        while not trained_on() and time.monotonic() < deadline:
             time.sleep(0.2)
+        assert trained_on()
         main.kill()
         main.wait()
         while alive(main.pid) and time.monotonic() < deadline + 10:
@@ -389,6 +390,11 @@ def test_workers_do_not_outlive_a_killed_study(study, data):
     finally:
         if alive(main.pid):
             os.killpg(main.pid, signal.SIGKILL)
+
+
+def trained_on() -> bool:
+    """Whether some job has ended an epoch."""
+    return any((cache_dir() / "jobs").glob("*/checkpoint-*.pt"))
 
 
 def alive(group: int) -> bool:

@@ -33,6 +33,7 @@ from kpcore.interfaces import Backbone
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
 from kpcore.records.folder import JobFolder
+from kpcore.study.data import read_part
 from kpcore.trained.evaluator import Evaluator
 from kpcore.trained.predictor import unmirror
 from kpcore.training import loop
@@ -958,7 +959,7 @@ def test_predictions_are_in_source_pixels_in_the_order_asked_for(
                 for row, (old, image) in enumerate(zip(plain, images, strict=True))
             ]
 
-    store = prepare(OneDot(people=4, unlabelled=(0,)), "train", Cut(64, 1.0))
+    store = prepare(read_part(OneDot(people=4, unlabelled=(0,)), "train"), Cut(64, 1.0))
     codec = make_codec(sigma=1.3, decode="dark")
     network = Bright(Layout((figure.select(["hip"]), figure.select(["head", "hand"]))))
     done = []

@@ -62,19 +62,19 @@ def test_people_are_held_out_by_their_images_name(dots_store):
 def test_the_paper_validates_on_the_validation_part_and_trains_on_everybody(study):
     opened = study()
     groups = divide(opened, opened.data[""], CPU, None)
-    assert (groups.training.store.part, list(groups.training.people)) == ("train", list(range(12)))
-    assert (groups.validation.store.part, list(groups.validation.people)) == ("valid", [0, 1, 2, 4, 5])
-    assert (groups.scored.store.part, list(groups.scored.people)) == ("valid", list(range(6)))
+    assert (groups.training.store.part.name, list(groups.training.people)) == ("train", list(range(12)))
+    assert (groups.validation.store.part.name, list(groups.validation.people)) == ("valid", [0, 1, 2, 4, 5])
+    assert (groups.scored.store.part.name, list(groups.scored.people)) == ("valid", list(range(6)))
 
 
 def test_a_held_out_share_is_validated_on_and_not_trained_on(study):
     opened = study('training.select_on="held_out"', "training.held_out=0.4")
     groups = divide(opened, opened.data[""], CPU, None)
-    assert groups.training.store.part == groups.validation.store.part == "train"
+    assert groups.training.store.part.name == groups.validation.store.part.name == "train"
     kept, held = hold_out(groups.training.store, range(12), 0.4)
     assert list(groups.training.people) == kept
     assert list(groups.validation.people) == spread(held, 5)
-    assert (groups.scored.store.part, len(groups.scored.people)) == ("valid", 6)
+    assert (groups.scored.store.part.name, len(groups.scored.people)) == ("valid", 6)
 
 
 @pytest.mark.parametrize("select_on", ["valid", "held_out"])
@@ -107,7 +107,10 @@ def test_only_training_crops_have_a_margin():
 def test_the_stores_that_are_announced_are_those_that_are_made(study):
     opened = study()
     wanted = wanted_stores(opened)
-    assert [(one.part, one.people, one.path.exists()) for one in wanted] == [("train", 12, False), ("valid", 6, False)]
+    assert [(one.part.name, one.people, one.path.exists()) for one in wanted] == [
+        ("train", 12, False),
+        ("valid", 6, False),
+    ]
     announced = [one.size for one in wanted]
     open_workshop(opened, CPU, [""])
     for one, size in zip(wanted, announced, strict=True):

@@ -68,7 +68,7 @@ def gc(
     from kpcore.cache import KINDS, entries, remove
 
     wanted = {"jobs": jobs, "stores": stores, "generated": generated}
-    kinds = [kind for kind in KINDS if wanted[kind]] or KINDS
+    kinds = [kind for kind in KINDS if wanted.get(kind)] or KINDS
     found = [entry for entry in entries(kinds) if entry.age >= older_than]
     print_entries(found)
     if not found or dry_run or not (yes or confirmed()):

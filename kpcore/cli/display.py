@@ -60,6 +60,12 @@ def print_reasons(console: Console, reasons: Mapping[str, str]) -> None:
         console.print(f"To be trained again: {shown}: {reason}", highlight=False)
 
 
+def print_lines(console: Console, lines: Sequence[str]) -> None:
+    """Print lines that deserve attention."""
+    for line in lines:
+        console.print(line, style="yellow", highlight=False)
+
+
 def described(data: StudyData) -> str:
     """Return what one data set is, in words."""
     name = f"{data.name}: " if data.name else ""

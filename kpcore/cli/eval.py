@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,8 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from kpcore.evaluation.score import Result
+    from kpcore.interfaces import Metric
+    from kpcore.registry import Built
 
 METRIC = ("metric.", "evaluation.metric.")
 """Begins a ``--set`` for the metric; the second as in a study file."""
@@ -51,6 +54,29 @@ def evaluate(
 
     The file holds one row a person, in the annotation file's order, in pixels of the image.
     """
+    options = {"convention": convention, "threshold": threshold}
+    built, result = scored(Asked(predictions, dataset, root, part, metric, split, origin), options, sets or [])
+    if as_json:
+        print_json(record(built, result, split))
+    else:
+        print_result(result, split)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is scored, as the command line names it."""
+
+    predictions: Path
+    dataset: str
+    root: Path | None
+    part: str
+    metric: str | None
+    split: str | None
+    origin: int | None
+
+
+def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Built[Metric], Result]:
+    """Read, build and score; ``options`` are the metric's own of the command line, None where not given."""
     from kpcore.config import parse_options
     from kpcore.evaluation.predictions import read_predictions
     from kpcore.evaluation.score import build_metric, score
@@ -59,22 +85,31 @@ def evaluate(
     from kpcore.study.source import open_named
 
     known = registry()
-    given = read_predictions(predictions).with_origin(origin)
-    of_metric = [one.removeprefix("evaluation.") for one in sets or [] if one.startswith(METRIC)]
-    opened = open_named(known, dataset, root, [one for one in sets or [] if not one.startswith(METRIC)])
-    (part,) = opened.parts(part)
-    chosen = find_split(known, split, opened.dataset.skeleton) if split else None
-    options = {"convention": convention, "threshold": threshold, **parse_options(of_metric, "metric")}
-    built = build_metric(known, metric or opened.dataset.facts.default_metric, options)
-    result = score(opened.dataset, part, given, built.metric, chosen)
-    if as_json:
-        print_json(
-            {"data": result.data, "part": part, "people": result.people, "metric": built.name, "split": split,
-             "convention": built.options.get("convention", result.convention), "description": result.convention,
-             "threshold": built.options.get("threshold"), "columns": result.columns, "average": result.average}
-        )  # fmt: skip
-    else:
-        print_result(result, split)
+    given = read_predictions(asked.predictions).with_origin(asked.origin)
+    of_metric = [one.removeprefix("evaluation.") for one in sets if one.startswith(METRIC)]
+    opened = open_named(known, asked.dataset, asked.root, [one for one in sets if not one.startswith(METRIC)])
+    (part,) = opened.parts(asked.part)
+    split = find_split(known, asked.split, opened.dataset.skeleton) if asked.split else None
+    name = asked.metric or opened.dataset.facts.default_metric
+    built = build_metric(known, name, {**options, **parse_options(of_metric, "metric")})
+    return built, score(opened.dataset, part, given, built.component, split)
+
+
+def record(built: Built[Metric], result: Result, split: str | None) -> dict[str, Any]:
+    """Return a score as JSON."""
+    options = built.recipe.options
+    return {
+        "data": result.data,
+        "part": result.part,
+        "people": result.people,
+        "metric": built.recipe.name,
+        "split": split,
+        "convention": options.get("convention", result.convention),
+        "description": result.convention,
+        "threshold": options.get("threshold"),
+        "columns": result.columns,
+        "average": result.average,
+    }
 
 
 def print_result(result: Result, split: str | None) -> None:

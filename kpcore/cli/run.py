@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kpcore.study.jobs import JobPlan
+    from kpcore.study.study import Study
+    from kpcore.training.device import Device
 
 app = typer.Typer()
 
@@ -31,38 +40,78 @@ def run(
 
     from kpcore.cli import display
     from kpcore.registry import registry
-    from kpcore.report.curves import write_curves
-    from kpcore.report.tables import print_tables, write_tables
-    from kpcore.study.executors import local
     from kpcore.study.opening import open_study
     from kpcore.study.planning import plan_study
-    from kpcore.study.reasons import reasons
-    from kpcore.study.runner import run_study
     from kpcore.training.device import choose_device, jobs_at_once
 
     console = Console()
     with display.Bar(console, "Writing sample data") as bar:
-        study = open_study(
-            registry(), config, profile, sets or [], lambda text: console.print(text, style="yellow"), bar
-        )
+        notice = partial(console.print, style="yellow")
+        study = open_study(registry(), config, profile, sets or [], notice, bar)
     settings = study.config.training
     where = choose_device(device, settings.precision, settings.threads)
-    at_once = jobs or jobs_at_once(where)
-    plan_of_jobs = plan_study(study, where)
-    folder = out or Path("runs") / study.config.study.name
-    display.print_header(console, study, plan_of_jobs, where, at_once)
-    display.print_reasons(console, reasons(plan_of_jobs, study.config.study.name, folder))
-    if plan:
-        display.print_plan(console, study, plan_of_jobs, where, at_once)
-        if plan_of_jobs.refused:
-            raise typer.Exit(1)
-        return
-    with display.Display(console, plan_of_jobs) as watcher:
-        results = run_study(study, plan_of_jobs, where, folder, watcher, local(at_once), fresh=fresh)
+    job_plan = plan_study(study, where)
+    target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
+    show = show_plan if plan else run_plan
+    if not show(console, study, job_plan, target):
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how a study is run.
+
+    Args:
+        device: of each job.
+        at_once: how many jobs.
+        folder: of the results.
+        fresh: train everything again.
+    """
+
+    device: Device
+    at_once: int
+    folder: Path
+    fresh: bool
+
+
+def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
+    """Print what would be run; return whether all of it can be."""
+    from kpcore.cli import display
+    from kpcore.study.reasons import damaged
+
+    print_head(console, study, plan, target)
+    display.print_lines(console, damaged(plan))
+    display.print_plan(console, study, plan, target.device, target.at_once)
+    return not plan.refused
+
+
+def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
+    """Run what is missing, and print and write the results; return whether nothing failed."""
+    from rich.console import Console as AnyConsole
+
+    from kpcore.cli import display
+    from kpcore.report.curves import write_curves
+    from kpcore.report.tables import print_tables, write_tables
+    from kpcore.study.executors import local
+    from kpcore.study.runner import run_study
+
+    print_head(console, study, plan, target)
+    folder, executor = target.folder, local(target.at_once)
+    with display.Display(console, plan) as watcher:
+        results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
     written = write_tables(results, folder)
-    written += write_curves(results, display.histories(plan_of_jobs), folder)
+    written += write_curves(results, display.histories(plan), folder)
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     if failed := display.failures(results):
-        Console(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
-        raise typer.Exit(1)
+        AnyConsole(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
+    return not failed
+
+
+def print_head(console: Console, study: Study, plan: JobPlan, target: Target) -> None:
+    """Say what is run, on what data, and why what was trained before is trained again."""
+    from kpcore.cli import display
+    from kpcore.study.reasons import reasons
+
+    display.print_header(console, study, plan, target.device, target.at_once)
+    display.print_reasons(console, reasons(plan, study.config.study.name, target.folder))

@@ -253,6 +253,7 @@ class RawWriter:
             how.set_layout(h5py.h5d.CONTIGUOUS)
             how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            how.set_obj_track_times(False)  # equal crops are equal bytes
             h5py.h5d.create(file.id, b"crops", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(self.shape), how)
             file.attrs["laid_out"] = True
 

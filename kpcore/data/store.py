@@ -165,8 +165,6 @@ def _opened(path: Path, part: Part, how: Cut, notice: Notice) -> Store | None:
 
 def _made(path: Path, part: Part, how: Cut, progress: Progress | None, notice: Notice) -> Store:
     samples = part.samples
-    if not samples:
-        raise KpError(f"{part.label}, part '{part.name}': no people; check the annotation with 'kp data check'")
     _require_space(path, how.size(len(samples)))
     path.with_suffix(".json").write_text(json.dumps({"title": _title(part, how)}))
     try:

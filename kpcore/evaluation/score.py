@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kpcore.config import validate
 from kpcore.errors import KpError, unknown
 from kpcore.evaluation.predictions import Predictions
 from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
-from kpcore.registry import Registry
+from kpcore.registry import Built, Registry
 from kpcore.samples import People, Sample
 from kpcore.tensors import Float64Array
 
@@ -185,16 +184,7 @@ def _people_by_row(
     return places, [by_row[rows[place]] for place in places]
 
 
-@dataclass(frozen=True, eq=False)
-class BuiltMetric:
-    """A metric with the options that it was built from, every one spelt out."""
-
-    name: str
-    metric: Metric
-    options: Mapping[str, Any]
-
-
-def build_metric(known: Registry, name: str, options: Mapping[str, Any]) -> BuiltMetric:
+def build_metric(known: Registry, name: str, options: Mapping[str, Any]) -> Built[Metric]:
     """Build a metric from command-line options, leaving out those that are None.
 
     Raises:
@@ -207,6 +197,4 @@ def build_metric(known: Registry, name: str, options: Mapping[str, Any]) -> Buil
             exist = ", ".join(config.model_fields) or "none"
             flag = f"--{key}" if key in ("convention", "threshold") else f"--set metric.{key}"
             raise KpError(f"{flag}: metric '{name}' has no such option; it has {exist}")
-    where = f"metric '{name}'"
-    full = validate(config, given, where=where).model_dump(mode="json")
-    return BuiltMetric(name, known.build("metric", name, given, where=where), full)
+    return known.make("metric", name, given, where=f"metric '{name}'")

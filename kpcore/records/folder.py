@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kpcore.cache import cache_dir, replace_file, set_aside
+from kpcore.cache import cache_dir, content_key, replace_file, set_aside
 from kpcore.errors import KpError
 from kpcore.records.results import HistoryRecord, read_history
 
@@ -39,12 +39,23 @@ PASSING = (MANIFEST, ERROR, LOCK)
 
 
 class Manifest(BaseModel):
-    """``manifest.json``: whose files they are, and the SHA-256 of each."""
+    """``manifest.json``: whose files they are, the SHA-256 of each, and that of all this."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     job: str
     files: dict[str, str]
+    digest: str
+
+    @classmethod
+    def of(cls, job: str, files: dict[str, str]) -> Manifest:
+        """Write down these files of a job."""
+        return cls(job=job, files=files, digest=content_key([job, files]))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is as it was written."""
+        return self.digest == content_key([self.job, self.files])
 
 
 class JobResult(BaseModel):
@@ -108,11 +119,10 @@ class JobFolder:
             manifest = Manifest.model_validate_json((self.path / MANIFEST).read_bytes())
         except (OSError, ValidationError):
             return f"{MANIFEST} is damaged"
+        if not manifest.whole:
+            return f"{MANIFEST} is not as it was written"
         if manifest.job != self.key:
             return f"{MANIFEST} is another job's"
-        for name in (ABOUT, RESULT, HISTORY, PLAN, TIMING, WEIGHTS, self.predictions().name):
-            if name not in manifest.files:
-                return f"{MANIFEST} does not list {name}"
         return next((wrong for name, wanted in manifest.files.items() if (wrong := self._differs(name, wanted))), "")
 
     @property
@@ -134,7 +144,7 @@ class JobFolder:
         files = {name: file_digest(self.path / name) for name in self._files()}
         for name in files:
             _flush(self.path / name)
-        manifest = Manifest(job=self.key, files=files)
+        manifest = Manifest.of(self.key, files)
         replace_file(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
         self.drop_checkpoints()
 

@@ -88,6 +88,8 @@ class StudyData:
 def read_part(dataset: Dataset, name: str) -> Part:
     """Read a part's samples, and take down what they are; raises KpError where they cannot be read."""
     samples = dataset.samples(name)
+    if not samples:
+        raise KpError(f"{dataset.label}, part '{name}': no people; check the annotation with 'kp data check'")
     return Part(dataset.label, name, dataset.skeleton, samples, fingerprint(samples, dataset.skeleton))
 
 

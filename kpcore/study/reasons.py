@@ -39,6 +39,13 @@ def reasons(plan: JobPlan, study: str, folder: Path) -> dict[str, str]:
     return found
 
 
+def damaged(plan: JobPlan) -> list[str]:
+    """Return a line for every job whose files are not as they were written."""
+    found = {job.name: JobFolder.of(job.key).problem() for job in plan.jobs}
+    again = "; its files are set aside, and it is trained again"
+    return [f"{name}: {problem}{again}" for name, problem in found.items() if problem]
+
+
 def _known(study: str) -> Iterator[tuple[str, str, Settings]]:
     """Yield (name, key, settings) of the cache's jobs of this study."""
     jobs = cache_dir() / "jobs"
@@ -62,6 +69,7 @@ def _sentence(changes: list[str], job: Job) -> str:
         return "it was not finished"
     if changes == [SOURCES]:
         return f"{SOURCES}: {', '.join(source.name for source in job.sources)}"
+    changes = [change for change in changes if change != SOURCES]  # for the same reasons
     more = f", and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     return ", ".join(changes[:SHOWN]) + more
 

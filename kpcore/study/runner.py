@@ -24,6 +24,7 @@ from kpcore.study.executors import Events, Executor, Pool, Run, State
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
+from kpcore.study.reasons import damaged
 from kpcore.study.scoring import Scorer
 from kpcore.study.study import Study
 from kpcore.training.device import Device
@@ -72,9 +73,8 @@ class _Runner:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
         for text, rows in Counter(row.reason for row in self.plan.refused).items():
             self.watcher.notice(f"{text}; {rows} rows failed")
-        for job in self.plan.jobs:
-            if problem := JobFolder.of(job.key).problem():
-                self.watcher.notice(f"{job.name}: {problem}; its files are set aside, and it is trained again")
+        for line in damaged(self.plan):
+            self.watcher.notice(line)
         missing = [job for job in self.plan.jobs if fresh or not JobFolder.of(job.key).done]
         for job in self.plan.jobs:
             if job not in missing:
