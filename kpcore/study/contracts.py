@@ -11,7 +11,6 @@ from typing import Any, get_args
 import numpy as np
 from torch import Tensor
 
-from kpcore.data.renamed import RenamedDataset
 from kpcore.errors import ContractError, shown
 from kpcore.interfaces import (
     Backbone,
@@ -111,8 +110,6 @@ def check_dataset(dataset: Dataset) -> None:
     Raises:
         ContractError: the first that is not what a data set promises, or samples that differ when asked for again.
     """
-    if isinstance(dataset, RenamedDataset):  # not a plugin's: what it gives back is the original's
-        dataset = dataset.original
     for part in PARTS:
         if part in dataset.parts:
             _check_samples(dataset, part)

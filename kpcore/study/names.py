@@ -1,45 +1,20 @@
-"""A data set under other keypoint names: what a study's alias table makes of it."""
+"""The names that a study gives keypoints: what a table of aliases makes of a skeleton."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
-from kpcore.samples import Sample
 
 
-class RenamedDataset(Dataset):
-    """The same people, some keypoints under the names that the study gives them.
-
-    Args:
-        dataset: as its plugin opens it.
-        skeleton: the data set's, renamed.
-    """
-
-    def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
-        self._dataset = dataset
-        self._skeleton = skeleton
-
-    @property
-    def original(self) -> Dataset:
-        """As its plugin opens it."""
-        return self._dataset
-
-    @property
-    def facts(self) -> Facts:
-        """The data set's, its keypoints as the study calls them."""
-        return replace(self._dataset.facts, skeleton=self._skeleton)
-
-    def samples(self, part: str) -> Sequence[Sample]:
-        """The data set's: a sample's points have an order, no names."""
-        return self._dataset.samples(part)
-
-    def findings(self, part: str) -> Sequence[Finding]:
-        """The data set's."""
-        return self._dataset.findings(part)
+def renamed(skeleton: Skeleton, aliases: Mapping[str, str], where: str) -> Skeleton:
+    """Return the skeleton under the study's names; raises KpError with the table's place in the study file."""
+    try:
+        return rename(skeleton, aliases)
+    except KpError as error:
+        raise KpError(f"{where}.{error}") from None
 
 
 def rename(skeleton: Skeleton, aliases: Mapping[str, str]) -> Skeleton:
