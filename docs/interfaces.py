@@ -23,7 +23,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "Data sets": ("interfaces.dataset Dataset Facts Finding", "samples Sample", "interfaces.generator Generator"),
     "Networks": ("interfaces.backbone Backbone", "network Network"),
     "Targets, loss and decoding": ("interfaces.codec Codec Targets",),
-    "Metrics": ("interfaces.metric Metric Scores", "samples People"),
+    "Metrics": ("interfaces.metric Metric Scores", "samples Instances"),
     "Transfer modes": (
         "interfaces.strategy TransferStrategy Need",
         "plans Layout NetworkSpec TensorSpec KeypointAxis TransferPlan Origin NEW fresh_origins Thaw ExtraLoss",

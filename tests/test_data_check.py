@@ -22,7 +22,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.images import decode_image, image_size, is_truncated
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 
 WIDTH, HEIGHT = 48, 32
 RANDOM = np.random.default_rng(3)
@@ -359,7 +359,7 @@ def test_a_png_ends_with_its_last_chunk_and_other_files_are_whole():
 
 
 def test_a_finding_counts_people_and_names_the_first_by_image_and_row(image):
-    people = People.of([person(image, 4), person(PICTURE, 5, image_id="folder/b"), person(PICTURE, 6)])
+    people = Instances.of([person(image, 4), person(PICTURE, 5, image_id="folder/b"), person(PICTURE, 6)])
     assert found_in(people, "note", "odd", np.array([False, True, True])) == [
         Finding("note", "odd (first: folder/b, row 5)", 2)
     ]

@@ -21,7 +21,7 @@ from kpcore.errors import KpError
 from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study.data import read_part
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
@@ -605,7 +605,7 @@ def people(number, skeleton=COCO, *, scale=SCALE, image=str):
     """People with every keypoint labelled, far from each other, one an image."""
     random = np.random.default_rng(0)
     joints = len(skeleton.names)
-    return People(
+    return Instances(
         points=1000.0 * np.arange(number)[:, None, None] + random.uniform(0, 200, (number, joints, 2)),
         state=np.full((number, joints), VISIBLE, np.uint8),
         normaliser=np.full(number, scale),
@@ -940,7 +940,7 @@ def slightly_off(truth):
 @pytest.mark.parametrize("part", ["train", "valid"])
 def test_real_people_are_scored_as_pycocotools_does(part):
     """Without COCO's own regions to ignore the figures are equal; with them they can only be higher."""
-    truth = People.of(open_coco(REAL).samples(part))
+    truth = Instances.of(open_coco(REAL).samples(part))
     assert score(truth.points.copy(), truth).average == pytest.approx(100)
     predicted, confidence = slightly_off(truth)
     scores = score(predicted, truth, confidence=confidence)

@@ -24,7 +24,7 @@ from kp_h36m.skeleton import H36M, ORDER, SPIN
 from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study.data import read_part
 from kpcore.tensors import UNLABELLED, VISIBLE
 
@@ -203,7 +203,7 @@ def test_known_camera(tmp_path, write):
 
 
 def test_millimetres_come_back(tmp_path):
-    people = People.of(open_h36m(both_spin(tmp_path)).samples("train"))
+    people = Instances.of(open_h36m(both_spin(tmp_path)).samples("train"))
     space = body()
     millimetres = (people.points - people.points[:, :1]) * people.mm_per_px[:, None, None]
     assert np.allclose(millimetres, space - space[:, :1], atol=0.05)

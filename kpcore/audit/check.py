@@ -14,7 +14,7 @@ import numpy.typing as npt
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Finding
 from kpcore.reading.images import decode_image, image_size
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 
 FAR = 3.0
@@ -67,7 +67,7 @@ def require_usable(dataset: Dataset, parts: Sequence[str]) -> None:
             )
 
 
-def found_in(people: People, level: Level, what: str, hits: Mask) -> list[Finding]:
+def found_in(people: Instances, level: Level, what: str, hits: Mask) -> list[Finding]:
     """One finding over the people whose entry of ``hits`` (N,) is true, with the first one's place; or none."""
     rows = np.flatnonzero(hits)
     if not len(rows):
@@ -75,7 +75,7 @@ def found_in(people: People, level: Level, what: str, hits: Mask) -> list[Findin
     return [Finding(level, f"{what} (first: {people.image_ids[rows[0]]}, row {people.rows[rows[0]]})", len(rows))]
 
 
-def labelled(people: People) -> Mask:
+def labelled(people: Instances) -> Mask:
     """(N, K) whether a keypoint is labelled."""
     return np.asarray(people.state != UNLABELLED)
 
@@ -88,7 +88,7 @@ def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
     wrong = shape_findings(dataset, samples)
     if wrong:
         return wrong
-    people = People.of(samples)
+    people = Instances.of(samples)
     return [*number_findings(people), *distance_findings(people), *label_findings(people)]
 
 
@@ -102,7 +102,7 @@ def shape_findings(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]
     return [Finding("error", f"{what} (first: {odd[0].image_id}, row {odd[0].row})", len(odd))]
 
 
-def number_findings(people: People) -> list[Finding]:
+def number_findings(people: Instances) -> list[Finding]:
     """Numbers that break training or scoring: not finite, or lengths that are not positive."""
     finite = np.isfinite(people.points).all(-1)
     return [
@@ -125,7 +125,7 @@ def _positive(lengths: Float64Array) -> Mask:
     return np.asarray(np.isfinite(lengths) & (lengths > 0))
 
 
-def distance_findings(people: People) -> list[Finding]:
+def distance_findings(people: Instances) -> list[Finding]:
     """Labelled keypoints implausibly far from their crop."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # what is not finite is reported elsewhere
         away = np.linalg.norm(people.points[..., :2] - people.centre[:, None], axis=-1) / people.side[:, None]
@@ -142,7 +142,7 @@ def _between(values: Float64Array, low: float, high: float) -> Mask:
     return np.asarray((values > low) & (values <= high))
 
 
-def label_findings(people: People) -> list[Finding]:
+def label_findings(people: Instances) -> list[Finding]:
     """Repeated rows, people without any label, and how many keypoints are missing."""
     known = labelled(people)
     missing = int((~known).sum())
@@ -153,7 +153,7 @@ def label_findings(people: People) -> list[Finding]:
     return found
 
 
-def _repeated(people: People) -> Mask:
+def _repeated(people: Instances) -> Mask:
     """(N,) whether an earlier row is the same."""
     seen: set[tuple[str, bytes, bytes]] = set()
     repeated = np.zeros(len(people), bool)
@@ -193,7 +193,7 @@ def image_findings(samples: Sequence[Sample], *, decode: bool, progress: Progres
     sizes, problems = _measure([path for path in first if path.is_file()], decode, progress)
     bad = [(path, first[path]) for path in problems]
     what = f"image unreadable: {next(iter(problems.values()))}" if problems else ""
-    return [*missing, *_image_error(what, bad), *beyond_findings(People.of(samples), _sizes_of(samples, sizes))]
+    return [*missing, *_image_error(what, bad), *beyond_findings(Instances.of(samples), _sizes_of(samples, sizes))]
 
 
 def _measure(
@@ -236,7 +236,7 @@ def _sizes_of(samples: Iterable[Sample], sizes: dict[Path, tuple[int, int]]) -> 
     )
 
 
-def beyond_findings(people: People, sizes: Float64Array) -> list[Finding]:
+def beyond_findings(people: Instances, sizes: Float64Array) -> list[Finding]:
     """Labelled keypoints outside the picture, which stay labelled, and crops that reach beyond it.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpcore.keypoints import Skeleton
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -41,7 +41,7 @@ def summarise(part: str, samples: Sequence[Sample], skeleton: Skeleton) -> Summa
     """Return the samples of a part, whose points are those of the skeleton, in numbers."""
     if not samples:
         return Summary(part, 0, 0, {}, {}, (), ())
-    people = People.of(samples)
+    people = Instances.of(samples)
     names = skeleton.names
     return Summary(
         part=part,

@@ -11,7 +11,7 @@ from kpcore.audit.check import require_usable
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import KeypointSplit, default_columns
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study.contracts import check_facts, checked_scores, is_text, require
 from kpcore.study.data import StudyData, tables
 from kpcore.study.study import Study, mirroring
@@ -80,9 +80,9 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     require(bool(np.isfinite(found.average)), metric, "score().average", found.average, "a finite number")
 
 
-def _made_up(dataset: Dataset) -> People:
+def _made_up(dataset: Dataset) -> Instances:
     """Return the first person that is scored with every keypoint labelled, each at a place of its own."""
-    first = People.of(dataset.samples("valid")[:1])
+    first = Instances.of(dataset.samples("valid")[:1])
     places = np.random.default_rng(0).uniform(0, first.side[0], first.points.shape)
     return replace(first, points=places, state=np.full_like(first.state, VISIBLE))
 

@@ -103,10 +103,10 @@ class Distance(Metric):
     convention = property(lambda self: "distance")
     higher_is_better = property(lambda self: False)
 
-    def values(self, predicted, people, keypoints):
-        return np.linalg.norm(predicted - people.points[:, list(keypoints.indices)], axis=-1)
+    def values(self, predicted, truth, keypoints):
+        return np.linalg.norm(predicted - truth.points[:, list(keypoints.indices)], axis=-1)
 
-    def reduce(self, values, people, keypoints, columns):
+    def reduce(self, values, truth, keypoints, columns):
         return Scores({column.name: float(values.mean()) for column in columns}, float(values.mean()))
 
 
