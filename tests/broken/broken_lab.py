@@ -321,6 +321,8 @@ BEFORE = [
     ("metric", "reduce", value({"x": 1.0}), "reduce(): dict {'x': 1.0}, expected Scores"),
     ("metric", "reduce", change(lambda s: replace(s, columns={"x": "1"})), "reduce().columns: dict {'x': '1'}, expect"),
     ("metric", "reduce", change(lambda s: replace(s, average=None)), "reduce().average: None, expected a number"),
+    ("metric", "reads", boom, "reads(): ZeroDivisionError"),
+    ("metric", "reads", value("top"), "reads(): str 'top', expected a list of names"),
     ("metric", "score", boom, "score(): ZeroDivisionError"),
     ("metric", "score", value(None), "score(): None, expected Scores"),
     ("strategy", "__init__", boom, "constructor: ZeroDivisionError"),
