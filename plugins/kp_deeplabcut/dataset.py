@@ -73,8 +73,7 @@ class DeepLabCut(Dataset):
         groups: dict[str, list[str]], edges: list[tuple[str, str]],
     ) -> None:  # fmt: skip
         self._root = existing_root(root, self.root_variable, HOLDS)
-        self._files = annotation_files(self._root, scorer)
-        bodyparts, self._all = rows_of(self._root, self._files)
+        bodyparts, self._all = rows_of(self._root, annotation_files(self._root, scorer))
         self._skeleton = _skeleton(bodyparts, mirrors, groups, edges)
         self._held_out = held_out
         self._videos = self._known_videos(valid_videos)

@@ -30,7 +30,6 @@ SUBSETS: Mapping[str, Mapping[str, int]] = {
 IMAGES = (".jpg", ".png", ".jpeg", ".bmp", ".JPG", ".PNG")
 """Endings of pictures, in order of preference."""
 HOLDS = "the folders afw, helen/trainset, helen/testset, lfpw/trainset, lfpw/testset and ibug"
-KIND = "300-W's .pts files"
 
 
 class ThreeHundredW(Dataset):
