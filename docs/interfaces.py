@@ -20,10 +20,10 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "keypoints Keypoint Skeleton KeypointSet Column Step KeypointSplit default_columns",
         "interfaces.split Split",
     ),
-    "Data sets": ("interfaces.dataset Dataset Finding", "samples Sample", "interfaces.generator Generator"),
+    "Data sets": ("interfaces.dataset Dataset Facts Finding", "samples Sample", "interfaces.generator Generator"),
     "Networks": ("interfaces.backbone Backbone", "network Network"),
     "Targets, loss and decoding": ("interfaces.codec Codec Targets",),
-    "Metrics": ("interfaces.metric Metric Scores", "samples People"),
+    "Metrics": ("interfaces.metric Metric Scores", "samples Instances"),
     "Transfer modes": (
         "interfaces.strategy TransferStrategy Need",
         "plans Layout NetworkSpec TensorSpec KeypointAxis TransferPlan Origin NEW fresh_origins Thaw ExtraLoss",

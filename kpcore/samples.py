@@ -42,10 +42,10 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class People:
-    """What a metric may need of N people, as arrays: truth, states, lengths and ids; ``len(people)`` is N.
+class Instances:
+    """N annotated instances (people, faces, mice) as arrays; ``len(instances)`` is N.
 
-    Fields are those of :class:`Sample`, one entry a person.
+    Fields are those of :class:`Sample`, one entry an instance.
     """
 
     points: Float64Array  # (N, K, D), source pixels, NaN where unlabelled
@@ -61,31 +61,31 @@ class People:
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def select(self, columns: Sequence[int]) -> People:
-        """Return the same people with only these keypoint columns."""
+    def select(self, columns: Sequence[int]) -> Instances:
+        """Return the same instances with only these keypoint columns."""
         chosen = list(columns)
-        return People(
+        return Instances(
             self.points[:, chosen], self.state[:, chosen], self.normaliser, self.side, self.centre, self.image_ids,
             self.person_ids, self.rows, self.mm_per_px,
         )  # fmt: skip
 
-    def take(self, people: Sequence[int]) -> People:
-        """Return only these people, in this order."""
-        chosen = list(people)
-        return People(
+    def take(self, places: Sequence[int]) -> Instances:
+        """Return only the instances at these places, in this order."""
+        chosen = list(places)
+        return Instances(
             self.points[chosen], self.state[chosen], self.normaliser[chosen], self.side[chosen], self.centre[chosen],
             tuple(self.image_ids[place] for place in chosen), tuple(self.person_ids[place] for place in chosen),
             self.rows[chosen], self.mm_per_px[chosen],
         )  # fmt: skip
 
-    def without(self, columns: Sequence[int]) -> People:
-        """Return the same people with these keypoints unlabelled."""
+    def without(self, columns: Sequence[int]) -> Instances:
+        """Return the same instances with these keypoints unlabelled."""
         points, state = self.points.copy(), self.state.copy()
         points[:, list(columns)], state[:, list(columns)] = np.nan, UNLABELLED
         return replace(self, points=points, state=state)
 
     @classmethod
-    def of(cls, samples: Sequence[Sample]) -> People:
+    def of(cls, samples: Sequence[Sample]) -> Instances:
         """Stack samples; raises ValueError where there are none."""
         return cls(
             points=np.stack([sample.points for sample in samples]).astype(np.float64),

@@ -18,7 +18,7 @@ from kp_hourglass.hourglass import StackedHourglass
 from kpcore.config import Augmentation
 from kpcore.data.geometry import reach
 from kpcore.data.store import Cut, prepare
-from kpcore.interfaces import Dataset
+from kpcore.interfaces import Dataset, Facts
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
 from kpcore.study.data import read_part
@@ -97,24 +97,8 @@ class Dots(Dataset):
         self.unlabelled = tuple(unlabelled)
 
     @property
-    def skeleton(self):
-        return FIGURE
-
-    @property
-    def label(self):
-        return "dots"
-
-    @property
-    def parts(self):
-        return ("train", "valid")
-
-    @property
-    def normaliser(self):
-        return "half the crop's side"
-
-    @property
-    def default_metric(self):
-        return "pck"
+    def facts(self):
+        return Facts("dots", FIGURE, ("train", "valid"), normaliser="half the crop's side", default_metric="pck")
 
     def samples(self, part):
         random = np.random.default_rng(self.parts.index(part))

@@ -11,17 +11,16 @@ import torch
 from kpcore.audit.leaks import leaking
 from kpcore.cli.app import outcome
 from kpcore.data.fingerprint import fingerprint
-from kpcore.data.renamed import RenamedDataset, rename
 from kpcore.errors import KpError
 from kpcore.evaluation.mean_shape import mean_shape, score_mean_shape
-from kpcore.interfaces import Finding
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step, default_columns
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
 from kpcore.records.results import Results
 from kpcore.registry import registry
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.study.jobs import plan_jobs
+from kpcore.study.names import rename
 from kpcore.study.opening import open_study
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 from kpcore.training.device import Device
@@ -118,13 +117,12 @@ def test_a_study_across_data_sets_runs_and_says_where_each_step_is_from(study, r
 def test_each_step_is_trained_and_scored_on_its_own_data_set(study, roots):
     source, *targets = planned(study, roots).jobs
     own, sports = (
-        open_study(registry(), study, None, sets(roots), notice=lambda _: None).data[name].dataset
-        for name in ("", "sports")
+        open_study(registry(), study, None, sets(roots), notice=lambda _: None).data[name] for name in ("", "sports")
     )
     assert [job.dataset for job in (source, *targets)] == ["sports", "", "", ""]
     for job, data in ((source, sports), *((job, own) for job in targets)):
         for part in ("train", "valid"):
-            found = fingerprint(data.samples(part), data.skeleton)
+            found = fingerprint(data.dataset.samples(part), data.skeleton)
             assert job.settings["data"][part] == found.of(job.reads)
         assert job.settings["data"]["others"] == []  # no head of these predicts all of S1
     assert source.settings["data"]["train"] != targets[0].settings["data"]["train"]
@@ -261,7 +259,7 @@ def test_a_head_that_still_predicts_s1_is_scored_on_it_too(study, roots):
     assert sorted(path.name for path in folder.glob("predictions*")) == ["predictions-1.h5", "predictions.h5"]
     # S1 is scored on the people of sports, not of the study's own data set.
     sports = open_study(registry(), study, None, sets(roots), notice=lambda _: None).data["sports"].dataset
-    truth = People.of(sports.samples("valid"))
+    truth = Instances.of(sports.samples("valid"))
     keypoints = sports.skeleton.select(["elbow", "wrist"])
     with h5py.File(folder / "predictions-1.h5") as file:
         predicted = file["preds"][()]
@@ -342,29 +340,7 @@ def test_the_data_set_names_the_metric_where_the_study_does_not(study, roots):
     assert opened.metric.convention.startswith("PCKh")
 
 
-# --- a renamed data set, and images that leak -----------------------------------------------------------------------
-
-
-class Told:
-    """A data set whose every answer is its own."""
-
-    label, list_name, parts, normaliser, default_metric, origin = "dogs", "a list", ("x", "y"), "a tail", "pck", 1
-
-    def samples(self, part):
-        return [f"samples of {part}"]
-
-    def findings(self, part):
-        return [Finding("note", part, 3)]
-
-
-def test_a_renamed_data_set_is_the_same_but_for_its_skeleton():
-    skeleton = Skeleton("s", (Keypoint("a"),))
-    found = RenamedDataset(Told(), skeleton)
-    assert found.skeleton is skeleton
-    for name in ("label", "list_name", "parts", "normaliser", "default_metric", "origin"):
-        assert getattr(found, name) == getattr(Told, name)
-    assert found.samples("x") == ["samples of x"]
-    assert found.findings("x") == [Finding("note", "x", 3)]
+# --- renaming, and images that leak -----------------------------------------------------------------------
 
 
 def test_renaming_keeps_what_is_not_named():

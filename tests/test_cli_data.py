@@ -28,7 +28,7 @@ import numpy as np
 
 from kpcore import hookimpl
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Dataset, Finding, Metric, Scores, Split
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Metric, Scores, Split
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
 from kpcore.samples import Sample
 
@@ -54,12 +54,7 @@ class Faces(Dataset):
             raise KpError(f"{root}: holds no faces.txt")
         self.bad = bad
 
-    skeleton = property(lambda self: FACE)
-    label = property(lambda self: "Faces")
-    parts = property(lambda self: ("train", "valid"))
-    normaliser = property(lambda self: "ten pixels")
-    default_metric = property(lambda self: "near")
-    origin = property(lambda self: 1)
+    facts = property(lambda self: Facts("Faces", FACE, ("train", "valid"), "ten pixels", "near", origin=1))
 
     def samples(self, part):
         return [self.sample(part, row) for row in (0, 2, 4)]
@@ -70,9 +65,6 @@ class Faces(Dataset):
         state = np.array([2, 2, 1, 2 if part == "train" or row else 0], np.uint8)
         points[state == 0] = np.nan
         return Sample(image, points, state, np.array([32, 32], np.float32), 50.0, 10.0, f"{part}{row}", "0", row)
-
-    def fingerprint(self, part):
-        return part
 
     def findings(self, part):
         return [Finding("error", "faces.txt, row 3: mended by nobody", 2)] if self.bad else []
@@ -615,30 +607,21 @@ def test_a_sheet_is_written_in_rgb_whatever_the_case_of_png(tmp_path):
 # --- parts in numbers, and splits by name -----------------------------------------------------------------------------
 
 
-class Listed:
-    """What a summary reads of a data set."""
-
-    skeleton = HEAD
-
-    def __init__(self, *samples):
-        self.samples = lambda part: samples
-
-
 def test_a_part_in_numbers():
     states = [(VISIBLE, HIDDEN, UNLABELLED, VISIBLE), (VISIBLE, VISIBLE, UNLABELLED, HIDDEN)]
     people = [member(states=states[row % 2], row=row) for row in range(4)]
     people = [Sample(**{**vars(one), "side": 10.0 * row, "image_id": str(row // 2)}) for row, one in enumerate(people)]
     people[3] = Sample(**{**vars(people[3]), "normaliser": float("inf")})
-    found = summarise(Listed(*people), "valid")
+    found = summarise("valid", people, HEAD)
     assert (found.part, found.people, found.images) == ("valid", 4, 2)
     assert found.labelled == {"r_ear": 1, "nose": 1, "l_ear": 0, "chin": 1}
     assert found.visible == {"r_ear": 1, "nose": 0.5, "l_ear": 0, "chin": 0.5}
     assert found.side == pytest.approx((1.5, 15.0, 28.5))  # 5, 50 and 95 percent between 0 and 30
     assert found.normaliser == (10.0, 10.0, 10.0)  # what is not finite is left out
-    nobody = summarise(Listed(), "train")
+    nobody = summarise("train", [], HEAD)
     assert (nobody.part, nobody.people, nobody.images) == ("train", 0, 0)
     assert (nobody.labelled, nobody.visible, nobody.side, nobody.normaliser) == ({}, {}, (), ())
-    lost = summarise(Listed(Sample(**{**vars(people[0]), "side": float("nan")})), "train")
+    lost = summarise("train", [Sample(**{**vars(people[0]), "side": float("nan")})], HEAD)
     assert lost.side == ()
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from kpcore.errors import KpError
 from kpcore.evaluation.predictions import LIMIT, read_predictions, write_predictions
-from kpcore.samples import People
+from kpcore.samples import Instances
 
 POINTS = np.arange(12, dtype=np.float64).reshape(2, 3, 2) / 7
 
 
 def people(rows=(4, 7)):
     count = len(rows)
-    return People(
+    return Instances(
         points=np.zeros((count, 3, 2)), state=np.zeros((count, 3), np.uint8), normaliser=np.ones(count),
         side=np.ones(count), centre=np.ones((count, 2)),
         image_ids=tuple(f"köpfe{row}.jpg" for row in rows), person_ids=("0",) * count,

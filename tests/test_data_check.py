@@ -13,16 +13,16 @@ from PIL import Image
 from kpcore.audit.check import (
     check_part,
     first_of_each_image,
+    found_in,
     missing_findings,
-    place,
     require_usable,
     shared_findings,
 )
 from kpcore.errors import KpError
-from kpcore.interfaces import Dataset, Finding
+from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.images import decode_image, image_size, is_truncated
-from kpcore.samples import Sample
+from kpcore.samples import Instances, Sample
 
 WIDTH, HEIGHT = 48, 32
 RANDOM = np.random.default_rng(3)
@@ -32,11 +32,7 @@ PICTURE = cv2.resize(RANDOM.integers(0, 255, (4, 6, 3), np.uint8), (WIDTH, HEIGH
 class Made(Dataset):
     """Two keypoints a person, from lists of samples by part."""
 
-    skeleton = Skeleton("two", (Keypoint("a"), Keypoint("b")))
-    label = "made"
-    normaliser = "a length"
-    default_metric = "pckh"
-    parts = ("train", "valid")
+    facts = Facts("made", Skeleton("two", (Keypoint("a"), Keypoint("b"))), ("train", "valid"), "a length", "pckh")
 
     def __init__(self, *, train, valid=(), own=()):
         self._people = {"train": train, "valid": list(valid)}
@@ -44,9 +40,6 @@ class Made(Dataset):
 
     def samples(self, part):
         return self._people[part]
-
-    def fingerprint(self, part):
-        return part
 
     def findings(self, part):
         return self._own
@@ -62,7 +55,8 @@ def image(tmp_path):
 def person(image, row=0, **changes):
     fine = Sample(
         image=image, points=np.array([[10.0, 10], [20, 12]], np.float32) + row * 0.25, state=np.array([2, 1], np.uint8),
-        centre=np.array([20.0, 15], np.float32), side=24.0, normaliser=6.0, image_id="one", person_id=str(row), row=row,
+        centre=np.array([20.0, 15], np.float32), side=24.0, normaliser=6.0, image_id="one.jpg", person_id=str(row),
+        row=row,
     )  # fmt: skip
     return dataclasses.replace(fine, **changes)
 
@@ -208,7 +202,7 @@ def test_what_is_not_labelled_is_counted_and_a_part_of_nobody_is_an_error(image)
 
 def test_images_in_two_parts_are_a_warning(image):
     dataset = Made(train=[person(image)], valid=[person(image, 3), person(image, 4, image_id="two")])
-    assert the(found(dataset), "also in part 'valid' (first: one)").count == 1
+    assert the(found(dataset), "also in part 'valid' (first: one.jpg)").count == 1
     assert the(found(dataset, "valid"), "also in part 'train'").level == "warning"
 
 
@@ -364,9 +358,12 @@ def test_a_png_ends_with_its_last_chunk_and_other_files_are_whole():
 # --- which person, image and part a finding is about ------------------------------------------------------------------
 
 
-def test_a_place_is_the_files_name_or_the_images(image):
-    assert place(person(image, 4)) == "one.jpg, row 4"
-    assert place(person(PICTURE, 5, image_id="folder/b")) == "folder/b, row 5"
+def test_a_finding_counts_people_and_names_the_first_by_image_and_row(image):
+    people = Instances.of([person(image, 4), person(PICTURE, 5, image_id="folder/b"), person(PICTURE, 6)])
+    assert found_in(people, "note", "odd", np.array([False, True, True])) == [
+        Finding("note", "odd (first: folder/b, row 5)", 2)
+    ]
+    assert found_in(people, "note", "odd", np.zeros(3, bool)) == []
 
 
 def test_the_first_person_of_an_image_stands_for_it(image, tmp_path):
@@ -404,13 +401,13 @@ def test_what_does_not_fit_the_skeleton_is_all_that_is_said(image, changes, tmp_
     (finding,) = check_part(Made(train=[person(image), odd, odd]), "train", decode=False)
     assert (finding.level, finding.count) == ("error", 2)
     assert finding.what == (
-        f"points are {odd.points.shape}, but the skeleton has 2 keypoints of 2 dimensions (first: lost.jpg, row 4)"
+        f"points are {odd.points.shape}, but the skeleton has 2 keypoints of 2 dimensions (first: one.jpg, row 4)"
     )
 
 
 def test_images_shared_with_several_parts_are_told_part_by_part(image):
     class Three(Made):
-        parts = ("train", "valid", "test")
+        facts = dataclasses.replace(Made.facts, parts=("train", "valid", "test"))
 
     dataset = Three(train=[person(image, image_id=name) for name in "cab"], valid=[person(image, image_id="x")])
     dataset._people["test"] = [person(image, image_id=name) for name in "bcz"]

@@ -26,7 +26,7 @@ from kpcore.keypoints import KeypointSplit, Step, default_columns
 from kpcore.network import Network, build_network, describe
 from kpcore.records.results import Results, read_history
 from kpcore.registry import KINDS, check_class, registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study.opening import resolve
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, Stepper
@@ -357,7 +357,7 @@ def test_the_example_of_a_codec_reads_back_what_it_draws_and_learns():
 
 
 def test_the_example_of_a_metric_counts_what_is_labelled(dots, figure):
-    people = People.of(dots(people=4, unlabelled=(3,)).samples("valid"))
+    people = Instances.of(dots(people=4, unlabelled=(3,)).samples("valid"))
     metric, keypoints = example("MeanError")(), figure.all()
     values = metric.values(people.points + np.array([3.0, 4.0]), people, keypoints)
     scores = metric.reduce(values, people, keypoints, default_columns(keypoints))

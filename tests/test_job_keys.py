@@ -292,7 +292,8 @@ class Other:
 
 def with_data(study, *given, **more):
     """The study with another data set in place of its own, split by its rule anew."""
-    data = {"": replace(study.data[""], dataset=Other(study.data[""].dataset, *given, **more))}
+    other = Other(study.data[""].dataset, *given, **more)
+    data = {"": replace(study.data[""], dataset=other, skeleton=other.skeleton)}
     rule = study.known.build("split", study.config.split.name, study.config.split.options, where="test")
     return replace(study, data=data, splits=split_by(rule, data))
 

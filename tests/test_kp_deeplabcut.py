@@ -18,6 +18,7 @@ from kp_deeplabcut.synthetic.mouse import BODYPARTS
 from kpcore.errors import KpError
 from kpcore.reading.sides import mirror_partners
 from kpcore.registry import registry
+from kpcore.study.data import read_part
 from kpcore.tensors import UNLABELLED, VISIBLE
 
 REAL = Path(os.environ.get("KP_REAL_DATA", "")) / "mirror_mouse"
@@ -104,7 +105,7 @@ def test_a_flat_folder_is_read_as_published(tmp_path):
     )  # fmt: skip
     assert second.normaliser == pytest.approx(np.hypot(31 - 8, 24 - 21))
     assert (first.centre.tolist(), first.side) == ([23.5, 19.5], 48)  # the whole image
-    assert data.default_metric == "pck"
+    assert data.facts.default_metric == "pck"
     assert any("walk/img001.png" in found.what for part in data.parts for found in data.findings(part))
     levels = {found.what: found.level for part in data.parts for found in data.findings(part)}
     assert levels["'valid' is held out 0.5 of the images, by their names; a crop is the image's box"] == "note"
@@ -164,15 +165,20 @@ def test_the_mouse_on_a_wheel_has_no_mirror_partners():
 
 
 def test_parts_share_no_image_and_options_change_the_fingerprint(tmp_path):
-    root = flat(tmp_path)
+    def fingerprint(part="train", **options):
+        return read_part(opened(root, **{"held_out": 0.5} | options), part).fingerprint
+
+    text = SINGLE.replace("walk/img001.png,,,", "walk/img001.png,9,19,")
+    root = flat(tmp_path, text)
     data = opened(root, held_out=0.5)
     parts = [{sample.image_id for sample in data.samples(part)} for part in data.parts]
     assert not parts[0] & parts[1]
-    assert opened(root, held_out=0.5).fingerprint("train") == data.fingerprint("train") != data.fingerprint("valid")
-    for options in ({"crop": "points"}, {"mirrors": {}}, {"normaliser": ("nose", "ear_l")}, {"valid_videos": ["run"]}):
-        assert opened(root, **{"held_out": 0.5} | options).fingerprint("train") != data.fingerprint("train")
-    (root / "CollectedData_anna.csv").write_text(SINGLE.replace("10.5", "10.6"))
-    assert opened(root, held_out=0.5).fingerprint("train") != data.fingerprint("train")
+    before, scored = fingerprint(), fingerprint("valid")
+    assert fingerprint() == before != scored
+    for options in ({"crop": "points"}, {"normaliser": ("nose", "ear_l")}, {"valid_videos": ["run"]}):
+        assert fingerprint(**options) != before
+    (root / "CollectedData_anna.csv").write_text(text.replace("10.5", "10.6"))
+    assert fingerprint("valid").keypoints != scored.keypoints
     refused(lambda: data.samples("test"), "part 'test'")
 
 

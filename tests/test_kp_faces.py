@@ -35,6 +35,7 @@ from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.reading import matlab
 from kpcore.registry import registry
+from kpcore.study.data import read_part
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 PUBLISHED = {
@@ -378,13 +379,16 @@ def test_both_parts_must_have_the_same_landmarks(tmp_path):
 
 
 def test_fingerprint_follows_annotation_images_and_settings(root):
-    before = build(Landmarks, root).fingerprint("train")
-    assert build(Landmarks, root).fingerprint("train") == before != build(Landmarks, root).fingerprint("valid")
-    assert build(Landmarks, root, crop=1.5).fingerprint("train") != before
-    assert build(Landmarks, root, held_out=0.3).fingerprint("train") == before  # not used here
+    def fingerprint(part="train", **options):
+        return read_part(build(Landmarks, root, **options), part).fingerprint
+
+    before = fingerprint()
+    assert fingerprint() == before != fingerprint("valid")
+    assert fingerprint(crop=1.5).boxes != before.boxes
+    assert fingerprint(held_out=0.3) == before  # not used here
     image = root / "training" / "training_1.jpg"
     image.write_bytes(image.read_bytes() + b"\0")
-    assert build(Landmarks, root).fingerprint("train") != before
+    assert fingerprint().images != before.images
 
 
 @pytest.mark.real_data
@@ -423,7 +427,7 @@ def test_300w_follows_the_standard_protocol_and_shifts_once(ibug):
     dataset = build(ThreeHundredW, ibug)
     train = dataset.samples("train")
     assert [s.image.relative_to(ibug).parent.as_posix() for s in train] == sorted(list(FOLDERS[:3]) * 2)
-    assert (dataset.origin, dataset.parts, len(train)) == (1, ("train", "valid"), 6)
+    assert (dataset.facts.origin, dataset.parts, len(train)) == (1, ("train", "valid"), 6)
     np.testing.assert_allclose(train[0].points, faces(len(FOLDERS))[0], rtol=1e-5)  # the file had 1 more
     assert notes(dataset, "train")["coordinates are 1-based in the file and were shifted to 0-based, once"] == 6
     assert train[4].image.suffix == ".png" and train[1].image.name == "b 01.jpg"
@@ -438,7 +442,7 @@ def test_300w_scores_the_subset(ibug, subset, folders):
     dataset = build(ThreeHundredW, ibug, subset=subset)
     assert {s.image.relative_to(ibug).parent.as_posix() for s in dataset.samples("valid")} == set(folders)
     assert subset in dataset.label
-    assert dataset.fingerprint("train") == build(ThreeHundredW, ibug).fingerprint("train")
+    assert read_part(dataset, "train").fingerprint == read_part(build(ThreeHundredW, ibug), "train").fingerprint
 
 
 def test_300w_says_what_is_missing_and_leaves_mirrored_copies_out(ibug):
@@ -527,7 +531,7 @@ def wflw(tmp_path):
 
 def test_wflw_reads_landmarks_box_flags_and_name(wflw):
     dataset = build(Wflw, wflw)
-    assert dataset.skeleton is WFLW98 and dataset.origin == 0
+    assert dataset.skeleton is WFLW98 and dataset.facts.origin == 0
     (first,) = dataset.samples("train")  # the other one's picture is scored
     assert notes(dataset, "train")["faces on images of part 'valid' left out"] == 1
     np.testing.assert_allclose(first.points, faces(6, 98)[0], rtol=1e-6)
@@ -604,7 +608,8 @@ def test_cofw_reads_pixels_landmarks_and_occlusion(cofw):
     pictures, points = write_cofw(cofw / "COFW_train_color.mat", "Tr")
     dataset = build(Cofw, cofw)
     samples = dataset.samples("train")
-    assert (dataset.parts, dataset.origin, len(samples), len(dataset.samples("valid"))) == (("train", "valid"), 1, 3, 2)
+    assert (dataset.parts, dataset.facts.origin) == (("train", "valid"), 1)
+    assert (len(samples), len(dataset.samples("valid"))) == (3, 2)
     for sample, pixels, one in zip(samples, pictures, points, strict=True):
         expected = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
         np.testing.assert_array_equal(sample.image, expected)
@@ -616,10 +621,9 @@ def test_cofw_reads_pixels_landmarks_and_occlusion(cofw):
     assert not [f for f in check_part(dataset, "train", decode=True) if f.level == "error"]
 
 
-def test_cofw_does_not_open_pictures_for_a_fingerprint(cofw, monkeypatch):
+def test_cofw_does_not_open_pictures_for_findings(cofw, monkeypatch):
     monkeypatch.setattr("kp_faces.readers.cofw_mat._picture", lambda *a: pytest.fail("a picture was read"))
     dataset = build(Cofw, cofw)
-    assert dataset.fingerprint("train") != dataset.fingerprint("valid")
     assert dataset.findings("train")
 
 
@@ -731,7 +735,7 @@ def test_aflw_holds_whole_pictures_out_and_says_the_share(tmp_path):
     dataset = build(Aflw, write_aflw(tmp_path / "data" / "aflw.sqlite"), held_out=0.3)
     train, valid = ({s.image_id for s in dataset.samples(part)} for part in ("train", "valid"))
     assert train and valid and not train & valid
-    assert dataset.list_name == "0.3 of the images held out by name hash"
+    assert dataset.facts.list_name == "0.3 of the images held out by name hash"
 
 
 def test_aflw_calls_the_viewers_left_the_subjects_right():
@@ -806,7 +810,7 @@ def four_train(monkeypatch):
 def test_aflw_takes_the_published_lists_of_the_info_file(tmp_path, four_train):
     savemat(tmp_path / "AFLWinfo_release.mat", info())
     dataset = build(Aflw, tmp_path)
-    assert dataset.list_name == "AFLW-full"
+    assert dataset.facts.list_name == "AFLW-full"
     assert [s.row for s in dataset.samples("valid")] == [0, 1]  # ra counts down: 6 5 4 3 | 2 1
     assert [s.row for s in dataset.samples("train")] == [2, 3, 4, 5]
     first = dataset.samples("valid")[0]
@@ -1327,7 +1331,7 @@ def test_crop_and_length_of_a_face_without_corners(tmp_path, header, positions, 
     data = build(Landmarks, tmp_path, held_out=1e-9)
     (sample,) = data.samples("train")
     assert (sample.side, sample.normaliser) == (side, normaliser)
-    assert data.normaliser == "root of the area of the landmarks' box"
+    assert data.facts.normaliser == "root of the area of the landmarks' box"
     assert told(data) == [("note", "no validation or test CSV: 1e-09 of the images held out by name hash", 1)]
 
 

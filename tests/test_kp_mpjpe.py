@@ -12,7 +12,7 @@ from kpcore.errors import KpError
 from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 BODY = Skeleton(
@@ -35,7 +35,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def people(number=1, points=SHAPE, mm=MM):
-    return People(
+    return Instances(
         points=np.repeat(np.asarray(points, np.float64)[None], number, 0),
         state=np.full((number, len(points)), VISIBLE, np.uint8),
         normaliser=np.full(number, 10.0),

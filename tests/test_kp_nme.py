@@ -13,7 +13,7 @@ from kpcore.errors import KpError
 from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 
@@ -36,7 +36,7 @@ NORMALISERS = tuple(LENGTH)
 
 def faces(number, skeleton=FACE):
     points = np.array([PLACES[name] for name in skeleton.names], np.float64)
-    return People(
+    return Instances(
         points=np.repeat(points[None], number, 0),
         state=np.full((number, len(skeleton.names)), VISIBLE, np.uint8),
         normaliser=np.full(number, 32.0),
@@ -187,7 +187,7 @@ def test_huge_predictions_are_infinitely_far():
 
 def test_a_third_dimension_is_left_out():
     truth = faces(1)
-    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((1, 7, 1))], -1)})
+    deep = Instances(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((1, 7, 1))], -1)})
     for normaliser in NORMALISERS:
         values = build(normaliser).values(deep.points + np.array([0, 0, 99]), deep, FACE.all())
         np.testing.assert_array_equal(values, np.zeros((1, 7)))
@@ -319,7 +319,7 @@ def test_the_normaliser_must_be_given():
 def test_a_skeleton_without_the_eyes_is_an_error(normaliser, message):
     body = Skeleton("body", (*pair("eye", "eyes"), Keypoint("nose")))
     truth = faces(1)
-    few = People(**{**vars(truth), "points": truth.points[:, :3], "state": truth.state[:, :3]})
+    few = Instances(**{**vars(truth), "points": truth.points[:, :3], "state": truth.state[:, :3]})
     with pytest.raises(KpError, match=message):
         build(normaliser).values(few.points, few, body.all())
 
@@ -329,7 +329,7 @@ def test_a_skeleton_without_the_eyes_is_an_error(normaliser, message):
 
 def test_a_depth_that_nobody_predicted_is_not_missing():
     truth = faces(1)
-    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((1, 7, 1))], -1)})
+    deep = Instances(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((1, 7, 1))], -1)})
     predicted = deep.points.copy()
     predicted[..., 2] = np.nan
     np.testing.assert_array_equal(build().values(predicted, deep, FACE.all()), np.zeros((1, 7)))
@@ -345,7 +345,7 @@ def test_a_point_of_the_eyes_on_no_side_belongs_to_no_pupil():
     between = Skeleton("between", (*EYES, Keypoint("glabella", group="eye")))
     truth = faces(1)
     points = np.concatenate([truth.points[:, :4], [[[500.0, 20.0]]]], 1)
-    truth = People(**{**vars(truth), "points": points, "state": truth.state[:, :5]})
+    truth = Instances(**{**vars(truth), "points": points, "state": truth.state[:, :5]})
     np.testing.assert_allclose(build("inter_pupil").values(off(truth, 12), truth, between.all()), 0.25)
 
 

@@ -12,7 +12,7 @@ from kp_pck.pckh import FOURTEEN, SIXTEEN, Pckh
 from kpcore.errors import KpError
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
 
 PAIRED = ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")
@@ -36,7 +36,7 @@ SIDE = 512.0
 
 def people(number, keypoints=EVERY, *, start=100.0):
     """People with every keypoint labelled, all at (start, start)."""
-    return People(
+    return Instances(
         points=np.full((number, len(keypoints), 2), start),
         state=np.full((number, len(keypoints)), VISIBLE, np.uint8),
         normaliser=np.full(number, HEAD),
@@ -107,7 +107,7 @@ def test_labels_above_the_frame_count():
 
 def test_a_third_dimension_is_left_out():
     truth = people(2)
-    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.zeros((2, 16, 1))], -1)})
+    deep = Instances(**{**vars(truth), "points": np.concatenate([truth.points, np.zeros((2, 16, 1))], -1)})
     np.testing.assert_array_equal(build().values(deep.points + np.array([0, 0, 99]), deep, EVERY), np.zeros((2, 16)))
 
 
@@ -346,7 +346,7 @@ def test_settings_errors_name_the_key(options, message):
 
 def test_a_depth_that_nobody_predicted_is_not_missing():
     truth = people(1)
-    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.zeros((1, 16, 1))], -1)})
+    deep = Instances(**{**vars(truth), "points": np.concatenate([truth.points, np.zeros((1, 16, 1))], -1)})
     predicted = deep.points.copy()
     predicted[..., 2] = np.nan
     for name in ("pck", "pckh"):

@@ -10,7 +10,7 @@ from kp_coco.sigmas import COCO_SIGMAS, sigmas_of
 from kpcore.errors import KpError
 from kpcore.keypoints import Column, Keypoint, Skeleton
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, VISIBLE
 
 BODY = Skeleton("body", (Keypoint("r_knee", "l_knee", "knee"), Keypoint("l_knee", "r_knee", "knee"), Keypoint("tail")))
@@ -18,7 +18,7 @@ EVERY = BODY.all()
 
 
 def people(number, *, scale=100.0, images=None):
-    return People(
+    return Instances(
         points=np.full((number, 3, 2), 50.0) + 1000 * np.arange(number)[:, None, None],
         state=np.full((number, 3), VISIBLE, np.uint8),
         normaliser=np.full(number, scale),
@@ -84,7 +84,7 @@ def test_similarity_is_over_twice_the_square_of_scale_times_twice_sigma():
 
 def test_a_depth_that_nobody_predicted_is_not_missing():
     truth = people(2)
-    deep = People(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((2, 3, 1))], -1)})
+    deep = Instances(**{**vars(truth), "points": np.concatenate([truth.points, np.ones((2, 3, 1))], -1)})
     predicted = deep.points.copy()
     predicted[..., 2] = np.nan
     assert score(predicted, deep, report="similarity").average == 100

@@ -17,7 +17,7 @@ from kpcore.keypoints import default_columns
 from kpcore.network import build_network
 from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study import protocol
 from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study
@@ -374,7 +374,7 @@ def test_scores_come_from_the_stored_points_of_the_jobs_own_keypoints(shop):
     found = Scorer(made.study).final(job)
     with h5py.File(JobFolder.of(job.key).predictions()) as file:
         points, confidence = file["preds"][()], file["confidence"][()]
-    truth = People.of(made.study.data[""].dataset.samples("valid"))
+    truth = Instances.of(made.study.data[""].dataset.samples("valid"))
     again = made.study.metric.score(points, confidence, truth, job.keypoints, job.columns)
     assert found == again
     assert found.average > 0

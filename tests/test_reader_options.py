@@ -1,4 +1,4 @@
-"""Every option of every data set changes what is read, and no cut images or trainings outlive the change."""
+"""Every option of every data set changes what is read or said; what a data set says of itself."""
 
 import csv
 import hashlib
@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import cv2
 import h5py
@@ -20,6 +21,7 @@ from scipy.io import savemat
 from kpcore.errors import KpError
 from kpcore.reading import matlab
 from kpcore.registry import registry
+from kpcore.study.data import read_part
 
 COUNT = 12
 IMAGES = [f"{number}.jpg" for number in range(COUNT)]
@@ -245,7 +247,7 @@ OTHER = {
     ("wflw", "crop"): ({}, 2.0),
 }
 """(data set, option) -> the options beside it, and another value of it."""
-HARMLESS = {"root": "says where the data lies; what lies there is in the fingerprint"}
+HARMLESS = {"root": "says where the data lies; what lies there is what is read"}
 DATASETS = registry().names("dataset")
 OPTIONS = [(name, key) for name in DATASETS for key in registry().component("dataset", name).Config.model_fields]
 
@@ -263,38 +265,28 @@ def opened(name, root, options):
 
 
 def shown(sample):
-    """Whatever a training or a score takes of a sample, but for where its image lies."""
+    """Whatever a training or a score takes of a sample."""
     arrays = (sample.points, sample.state, sample.centre)
     return (
+        sample.image if isinstance(sample.image, Path) else sample.image.tobytes(),
         *(array.tobytes() for array in arrays), sample.side, sample.normaliser, sample.image_id, sample.person_id,
         sample.row, sample.mm_per_px,
     )  # fmt: skip
 
 
 def said(data):
-    """Return part -> its samples, part -> its fingerprint, what a network learns of the skeleton, and the rest of it.
-
-    The names of the keypoints are in the key of a training as they are.
-    """
-    samples = {part: [shown(sample) for sample in data.samples(part)] for part in ("train", "valid")}
-    skeleton = data.skeleton
-    return (
-        samples, {part: data.fingerprint(part) for part in samples}, [point.mirror for point in skeleton.keypoints],
-        (skeleton.names, [point.group for point in skeleton.keypoints], skeleton.edges),
-    )  # fmt: skip
+    """Return whatever a study takes of a data set: samples, findings, facts."""
+    parts = {part: [shown(sample) for sample in data.samples(part)] for part in ("train", "valid")}
+    assert all(parts.values())
+    return parts, [list(data.findings(part)) for part in parts], data.facts
 
 
 @pytest.mark.parametrize(("name", "key"), [option for option in OPTIONS if option[1] not in HARMLESS])
-def test_an_option_changes_what_is_read_and_the_fingerprint_tells(tmp_path, name, key):
+def test_an_option_changes_what_is_read_or_said(tmp_path, name, key):
     beside, value = OTHER[name, key]
     WRITERS[name](tmp_path)
-    samples, prints, mirrors, shape = said(opened(name, tmp_path, beside))
-    samples2, prints2, mirrors2, shape2 = said(opened(name, tmp_path, {**beside, key: value}))
-    assert all(samples.values()) and all(samples2.values())
-    assert (samples, prints, mirrors, shape) != (samples2, prints2, mirrors2, shape2)
-    for part in ("train", "valid"):
-        if (samples[part], mirrors) != (samples2[part], mirrors2):
-            assert prints[part] != prints2[part]
+    before = said(opened(name, tmp_path, beside))
+    assert said(opened(name, tmp_path, {**beside, key: value})) != before
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -303,9 +295,9 @@ def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path, name)
     WRITERS[name](tmp_path / "here")
     shutil.copytree(tmp_path / "here", tmp_path / "there")  # a .mat written twice has two times in it
     options = {of: beside for (of, _), (beside, _) in OTHER.items()}[name]
-    found = [said(opened(name, tmp_path / folder, options)) for folder in ("here", "there")]
-    assert found[0] == found[1]
-    assert found[0][1]["train"] != found[0][1]["valid"]
+    here, there = (opened(name, tmp_path / folder, options) for folder in ("here", "there"))
+    train, valid = (read_part(here, part).fingerprint for part in ("train", "valid"))
+    assert train == read_part(there, "train").fingerprint != valid == read_part(there, "valid").fingerprint
 
 
 # what a setting may be
@@ -390,7 +382,8 @@ def test_what_results_call_it(tmp_path, name):
     (tmp_path / "here").mkdir()
     WRITERS[name](tmp_path / "here")
     data = opened(name, tmp_path / "here", BESIDE.get(name, {}))
-    told = (data.label, data.list_name, data.default_metric, data.normaliser, data.origin, data.skeleton.name)
+    facts = data.facts
+    told = (facts.label, facts.list_name, facts.default_metric, facts.normaliser, facts.origin, facts.skeleton.name)
     assert told == DESCRIBED[name]
     assert data.parts == ("train", "valid")
     assert type(data).default_skeleton in (None, data.skeleton) or name == "coco"
@@ -399,7 +392,7 @@ def test_what_results_call_it(tmp_path, name):
 @pytest.mark.parametrize(("name", "options", "what", "told"), CHOSEN)
 def test_what_results_call_it_with_options(tmp_path, name, options, what, told):
     WRITERS[name](tmp_path)
-    assert getattr(opened(name, tmp_path, options), what) == told
+    assert getattr(opened(name, tmp_path, options).facts, what) == told
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "people"])
@@ -428,7 +421,7 @@ def test_the_root_may_come_from_the_environment_and_from_the_home(tmp_path, monk
 def test_a_part_that_is_not_there_is_told_with_those_that_are(tmp_path, name):
     WRITERS[name](tmp_path)
     data = opened(name, tmp_path, BESIDE.get(name, {}))
-    for call in (data.samples, data.fingerprint, data.findings) if name != "people" else (data.samples,):
+    for call in (data.samples, data.findings) if name != "people" else (data.samples,):
         with pytest.raises(KpError, match=r"unknown part 'tset'.*train, valid") as caught:
             call("tset")
         assert str(tmp_path) in str(caught.value)

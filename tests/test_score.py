@@ -11,7 +11,7 @@ from kpcore.evaluation.predictions import Predictions
 from kpcore.evaluation.score import align, averages_columns, build_metric, score
 from kpcore.keypoints import KeypointSplit, Skeleton, Step
 from kpcore.registry import registry
-from kpcore.samples import People
+from kpcore.samples import Instances
 
 PEOPLE = 4
 
@@ -133,7 +133,7 @@ def test_a_split_chooses_what_is_scored_and_in_which_columns(predicted, truth, f
 @pytest.mark.parametrize(("name", "options", "expected"), [("pckh", {}, True), ("pck", {}, False)])
 def test_a_metric_is_asked_whether_its_average_is_that_of_the_columns(samples, figure, name, options, expected):
     metric = build_metric(registry(), name, options).component
-    people = People.of(samples)
+    people = Instances.of(samples)
     keypoints = figure.select(["head", "hand", "foot"])
     values = metric.values(people.points[:, list(keypoints.indices)], people, keypoints)
     assert averages_columns(metric, values, people, keypoints) is expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Finding
 from kpcore.reading.images import decode_image, image_size
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 
 FAR = 3.0
@@ -28,34 +27,6 @@ LARGEST_SIDE = 50_000.0
 Progress = Callable[[int, int], None]
 Mask = npt.NDArray[np.bool_]
 Level = Literal["note", "warning", "error"]
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A part's people, stacked once.
-
-    Args:
-        samples: N people.
-        people: the same as arrays.
-    """
-
-    samples: Sequence[Sample]
-    people: People
-
-    @classmethod
-    def of(cls, samples: Sequence[Sample]) -> Part:
-        """Stack samples; there must be some."""
-        return cls(samples, People.of(samples))
-
-    @property
-    def labelled(self) -> Mask:
-        """(N, K)."""
-        return np.asarray(self.people.state != UNLABELLED)
-
-    def finding(self, level: Level, what: str, hits: Mask) -> list[Finding]:
-        """One finding over the people whose entry of ``hits`` (N,) is true, naming the first; none where none is."""
-        rows = np.flatnonzero(hits)
-        return [Finding(level, f"{what} (first: {place(self.samples[rows[0]])})", len(rows))] if len(rows) else []
 
 
 def check_part(dataset: Dataset, part: str, *, decode: bool, progress: Progress | None = None) -> list[Finding]:
@@ -73,7 +44,7 @@ def check_part(dataset: Dataset, part: str, *, decode: bool, progress: Progress 
     samples = dataset.samples(part)
     found = [*dataset.findings(part), *annotation_findings(dataset, part)]
     if samples and not shape_findings(dataset, samples):
-        found += image_findings(Part.of(samples), decode=decode, progress=progress)
+        found += image_findings(samples, decode=decode, progress=progress)
         found += shared_findings(dataset, part)
     return found
 
@@ -96,10 +67,17 @@ def require_usable(dataset: Dataset, parts: Sequence[str]) -> None:
             )
 
 
-def place(sample: Sample) -> str:
-    """Where a person is: image file, and row of the annotation."""
-    name = sample.image.name if isinstance(sample.image, Path) else sample.image_id
-    return f"{name}, row {sample.row}"
+def found_in(people: Instances, level: Level, what: str, hits: Mask) -> list[Finding]:
+    """One finding over the people whose entry of ``hits`` (N,) is true, with the first one's place; or none."""
+    rows = np.flatnonzero(hits)
+    if not len(rows):
+        return []
+    return [Finding(level, f"{what} (first: {people.image_ids[rows[0]]}, row {people.rows[rows[0]]})", len(rows))]
+
+
+def labelled(people: Instances) -> Mask:
+    """(N, K) whether a keypoint is labelled."""
+    return np.asarray(people.state != UNLABELLED)
 
 
 def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
@@ -110,7 +88,7 @@ def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
     wrong = shape_findings(dataset, samples)
     if wrong:
         return wrong
-    people = Part.of(samples)
+    people = Instances.of(samples)
     return [*number_findings(people), *distance_findings(people), *label_findings(people)]
 
 
@@ -121,19 +99,20 @@ def shape_findings(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]
     if not odd:
         return []
     what = f"points are {odd[0].points.shape}, but the skeleton has {keypoints} keypoints of {dims} dimensions"
-    return [Finding("error", f"{what} (first: {place(odd[0])})", len(odd))]
+    return [Finding("error", f"{what} (first: {odd[0].image_id}, row {odd[0].row})", len(odd))]
 
 
-def number_findings(part: Part) -> list[Finding]:
+def number_findings(people: Instances) -> list[Finding]:
     """Numbers that break training or scoring: not finite, or lengths that are not positive."""
-    people = part.people
     finite = np.isfinite(people.points).all(-1)
     return [
-        *part.finding("error", "labelled keypoint with a coordinate that is no number", _any(part.labelled & ~finite)),
-        *part.finding("error", "crop centre is no number", _any(~np.isfinite(part.people.centre))),
-        *part.finding("error", "crop side is not a positive number", ~_positive(people.side)),
-        *part.finding("error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
-        *part.finding("error", "normaliser (head size) is not a positive number", ~_positive(people.normaliser)),
+        *found_in(
+            people, "error", "labelled keypoint with a coordinate that is no number", _any(labelled(people) & ~finite)
+        ),
+        *found_in(people, "error", "crop centre is no number", _any(~np.isfinite(people.centre))),
+        *found_in(people, "error", "crop side is not a positive number", ~_positive(people.side)),
+        *found_in(people, "error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
+        *found_in(people, "error", "normaliser (head size) is not a positive number", ~_positive(people.normaliser)),
     ]
 
 
@@ -146,18 +125,15 @@ def _positive(lengths: Float64Array) -> Mask:
     return np.asarray(np.isfinite(lengths) & (lengths > 0))
 
 
-def distance_findings(part: Part) -> list[Finding]:
+def distance_findings(people: Instances) -> list[Finding]:
     """Labelled keypoints implausibly far from their crop."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # what is not finite is reported elsewhere
-        away = (
-            np.linalg.norm(part.people.points[..., :2] - part.people.centre[:, None], axis=-1)
-            / part.people.side[:, None]
-        )
-    away = np.where(part.labelled & np.isfinite(away), away, 0).max(1)
+        away = np.linalg.norm(people.points[..., :2] - people.centre[:, None], axis=-1) / people.side[:, None]
+    away = np.where(labelled(people) & np.isfinite(away), away, 0).max(1)
     return [
-        *part.finding("error", f"keypoint over {ABSURD:g} crop sides from the crop's centre", away > ABSURD),
-        *part.finding(
-            "warning", f"keypoint over {FAR:g} crop sides from the crop's centre", _between(away, FAR, ABSURD)
+        *found_in(people, "error", f"keypoint over {ABSURD:g} crop sides from the crop's centre", away > ABSURD),
+        *found_in(
+            people, "warning", f"keypoint over {FAR:g} crop sides from the crop's centre", _between(away, FAR, ABSURD)
         ),
     ]
 
@@ -166,23 +142,23 @@ def _between(values: Float64Array, low: float, high: float) -> Mask:
     return np.asarray((values > low) & (values <= high))
 
 
-def label_findings(part: Part) -> list[Finding]:
+def label_findings(people: Instances) -> list[Finding]:
     """Repeated rows, people without any label, and how many keypoints are missing."""
-    missing = int((~part.labelled).sum())
-    share = missing / part.labelled.size
-    found = part.finding("error", "duplicated row: equal image, crop centre and points", _repeated(part))
-    found += part.finding("warning", "person without a labelled keypoint", ~_any(part.labelled))
+    known = labelled(people)
+    missing = int((~known).sum())
+    found = found_in(people, "error", "duplicated row: equal image, crop centre and points", _repeated(people))
+    found += found_in(people, "warning", "person without a labelled keypoint", ~_any(known))
     if missing:
-        found.append(Finding("note", f"keypoints not labelled, {share:.1%} of {part.labelled.size:,}", missing))
+        found.append(Finding("note", f"keypoints not labelled, {missing / known.size:.1%} of {known.size:,}", missing))
     return found
 
 
-def _repeated(part: Part) -> Mask:
+def _repeated(people: Instances) -> Mask:
     """(N,) whether an earlier row is the same."""
     seen: set[tuple[str, bytes, bytes]] = set()
-    repeated = np.zeros(len(part.samples), bool)
-    for row, sample in enumerate(part.samples):
-        key = (sample.image_id, sample.centre.tobytes(), sample.points.tobytes())
+    repeated = np.zeros(len(people), bool)
+    for row, (name, centre, points) in enumerate(zip(people.image_ids, people.centre, people.points, strict=True)):
+        key = (name, centre.tobytes(), points.tobytes())
         repeated[row] = key in seen
         seen.add(key)
     return repeated
@@ -210,14 +186,14 @@ def _image_error(what: str, images: Sequence[tuple[Path, Sample]]) -> list[Findi
     return [Finding("error", f"{what} (first: {path}, row {sample.row})", len(images))]
 
 
-def image_findings(part: Part, *, decode: bool, progress: Progress | None = None) -> list[Finding]:
+def image_findings(samples: Sequence[Sample], *, decode: bool, progress: Progress | None = None) -> list[Finding]:
     """Missing and unreadable images, keypoints and crops beyond the picture."""
-    missing = missing_findings(part.samples)
-    first = first_of_each_image(part.samples)
+    missing = missing_findings(samples)
+    first = first_of_each_image(samples)
     sizes, problems = _measure([path for path in first if path.is_file()], decode, progress)
     bad = [(path, first[path]) for path in problems]
     what = f"image unreadable: {next(iter(problems.values()))}" if problems else ""
-    return [*missing, *_image_error(what, bad), *beyond_findings(part, _sizes_of(part.samples, sizes))]
+    return [*missing, *_image_error(what, bad), *beyond_findings(Instances.of(samples), _sizes_of(samples, sizes))]
 
 
 def _measure(
@@ -260,21 +236,21 @@ def _sizes_of(samples: Iterable[Sample], sizes: dict[Path, tuple[int, int]]) -> 
     )
 
 
-def beyond_findings(part: Part, sizes: Float64Array) -> list[Finding]:
+def beyond_findings(people: Instances, sizes: Float64Array) -> list[Finding]:
     """Labelled keypoints outside the picture, which stay labelled, and crops that reach beyond it.
 
     Args:
-        part: N people.
+        people: N.
         sizes: (N, 2) width and height, NaN where unknown.
     """
-    points, half = part.people.points[..., :2], part.people.side[:, None] / 2
+    points, half = people.points[..., :2], people.side[:, None] / 2
     with np.errstate(invalid="ignore"):  # comparisons with what is unknown are false
         beyond = (points < -0.5) | (points > sizes[:, None] - 0.5)
-        crop = _any((part.people.centre - half < -0.5) | (part.people.centre + half > sizes - 0.5))
+        crop = _any((people.centre - half < -0.5) | (people.centre + half > sizes - 0.5))
     known = ~_any(np.isnan(sizes))
-    outside = part.labelled & (beyond[..., 0] | beyond[..., 1]) & known[:, None]
-    found = part.finding("note", f"truncated: {int(outside.sum())} labelled keypoints lie outside", _any(outside))
-    return [*found, *part.finding("note", "crop reaches beyond the picture and is filled with black", crop & known)]
+    outside = labelled(people) & (beyond[..., 0] | beyond[..., 1]) & known[:, None]
+    found = found_in(people, "note", f"truncated: {int(outside.sum())} labelled keypoints lie outside", _any(outside))
+    return [*found, *found_in(people, "note", "crop reaches beyond the picture and is filled with black", crop & known)]
 
 
 def shared_findings(dataset: Dataset, part: str) -> list[Finding]:

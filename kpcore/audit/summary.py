@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kpcore.interfaces import Dataset
-from kpcore.samples import People
+from kpcore.keypoints import Skeleton
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -36,13 +37,12 @@ class Summary:
     normaliser: tuple[float, ...]
 
 
-def summarise(dataset: Dataset, part: str) -> Summary:
-    """Return a part in numbers; raises KpError where the part cannot be read."""
-    samples = dataset.samples(part)
+def summarise(part: str, samples: Sequence[Sample], skeleton: Skeleton) -> Summary:
+    """Return the samples of a part, whose points are those of the skeleton, in numbers."""
     if not samples:
         return Summary(part, 0, 0, {}, {}, (), ())
-    people = People.of(samples)
-    names = dataset.skeleton.names
+    people = Instances.of(samples)
+    names = skeleton.names
     return Summary(
         part=part,
         people=len(people),

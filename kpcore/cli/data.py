@@ -53,7 +53,7 @@ def info(
     from kpcore.audit.summary import summarise
 
     opened = open_data(source, dataset, root, profile, sets)
-    summaries = [summarise(opened.dataset, name) for name in opened.parts(part)]
+    summaries = [summarise(name, opened.dataset.samples(name), opened.data.skeleton) for name in opened.parts(part)]
     if as_json:
         print_json({**record(opened), "parts": [asdict(summary) for summary in summaries]})
     else:
@@ -105,11 +105,11 @@ def show(
     (part,) = opened.parts(part)
     chosen = choose(opened.dataset.samples(part), count, seed)
     if not chosen:
-        raise KpError(f"{opened.label}: part '{part}' has no people; see 'kp data check'")
-    look = Look(opened.dataset.skeleton, opened.split(registry(), split))
+        raise KpError(f"{opened.data.label}: part '{part}' has no people; see 'kp data check'")
+    look = Look(opened.data.skeleton, opened.split(registry(), split))
     write_png(out, contact_sheet(chosen, look, opened.augmentation, seed=seed))
     named = f", split {look.split.name}" if look.split else ""
-    print_lines([f"{out}: {len(chosen)} people of {opened.label}, part {part}{named}"])
+    print_lines([f"{out}: {len(chosen)} people of {opened.data.label}, part {part}{named}"])
 
 
 @app.command("prepare")
@@ -182,30 +182,29 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 def record(opened: Opened) -> dict[str, Any]:
     """Return what every JSON begins with."""
-    dataset = opened.dataset
     return {
         "dataset": opened.name,
-        "label": opened.label,
-        "skeleton": dataset.skeleton.name,
-        "normaliser_means": dataset.normaliser,
+        "label": opened.data.label,
+        "skeleton": opened.data.skeleton.name,
+        "normaliser_means": opened.dataset.facts.normaliser,
     }
 
 
 def print_info(opened: Opened, summaries: Sequence[Summary]) -> None:
     """Print a table of the parts and one of the keypoints."""
-    dataset = opened.dataset
-    print_lines([f"{opened.label}: {len(dataset.skeleton.names)} keypoints, {dataset.skeleton.dims}D", ""])
+    skeleton, normaliser = opened.data.skeleton, opened.dataset.facts.normaliser
+    print_lines([f"{opened.data.label}: {len(skeleton.names)} keypoints, {skeleton.dims}D", ""])
     heads = ["people", "images", "labelled %", "crop side, px", "normaliser, px"]
     rows = [
         [s.part, f"{s.people:,}", f"{s.images:,}", mean_percent(s.labelled), spread(s.side), spread(s.normaliser)]
         for s in summaries
     ]
     print_table(["data", "part", *heads], rows, right=heads)
-    print_lines(["", f"Crop side and normaliser ({dataset.normaliser}): 5%, median and 95% of the people.", ""])
+    print_lines(["", f"Crop side and normaliser ({normaliser}): 5%, median and 95% of the people.", ""])
     parts = [summary.part for summary in summaries if summary.people]
     keypoints = [
         [name, *(f"{100 * s.labelled[name]:.1f} ({100 * s.visible[name]:.1f})" for s in summaries if s.people)]
-        for name in dataset.skeleton.names
+        for name in skeleton.names
     ]
     print_table(["labelled % (and visible %)", *parts], keypoints, right=parts)
 
@@ -237,7 +236,7 @@ def print_stores(stores: Sequence[dict[str, Any]]) -> None:
 
 def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:
     """Print a table of the findings."""
-    print_lines([opened.label])
+    print_lines([opened.data.label])
     if not found:
         print_lines(["nothing to report"])
         return

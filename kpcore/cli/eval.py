@@ -90,7 +90,7 @@ def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Buil
     opened = open_named(known, asked.dataset, asked.root, [one for one in sets if not one.startswith(METRIC)])
     (part,) = opened.parts(asked.part)
     split = find_split(known, asked.split, opened.dataset.skeleton) if asked.split else None
-    name = asked.metric or opened.dataset.default_metric
+    name = asked.metric or opened.dataset.facts.default_metric
     built = build_metric(known, name, {**options, **parse_options(of_metric, "metric")})
     return built, score(opened.dataset, part, given, built.component, split)
 

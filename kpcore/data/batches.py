@@ -22,7 +22,7 @@ from kpcore.data.geometry import AS_IS, Draw, Draws, apply, augment, compose, cr
 from kpcore.data.sampling import Images, Sampler
 from kpcore.data.sending import send
 from kpcore.data.store import Store
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import AnyArray, Float64Array
 
 AHEAD = 4
@@ -82,7 +82,7 @@ class TrainingStream:
 
     def __init__(
         self, sampler: Sampler, people: Sequence[int], augmentation: Augmentation, *, seed: int, batch_size: int,
-        truth: People | None = None,
+        truth: Instances | None = None,
     ) -> None:  # fmt: skip
         self.sampler = sampler
         self.truth = truth or sampler.store.people
@@ -137,7 +137,7 @@ def ahead(tasks: Iterator[Callable[[], Made]]) -> Iterator[Made]:
 
 
 def make_batch(
-    sampler: Sampler, truth: People, rows: AnyArray, draws: Draws | None, mirror: Sequence[int] = ()
+    sampler: Sampler, truth: Instances, rows: AnyArray, draws: Draws | None, mirror: Sequence[int] = ()
 ) -> Batch:
     """Warp the people at these places of the store as drawn, or as they are.
 

@@ -21,7 +21,7 @@ from kpcore.cache import cache_dir, replace_file
 from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
 FRESH = 2_000_000_000
@@ -67,7 +67,7 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
     Raises:
         KpError: an image is missing, or there are no samples.
     """
-    people = People.of(samples)
+    people = Instances.of(samples)
     # What stands where nobody marked anything is no label.
     points = np.where((people.state != UNLABELLED)[..., None], people.points, np.nan)
     return Fingerprint(

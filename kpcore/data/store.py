@@ -29,7 +29,7 @@ from kpcore.data.fingerprint import Fingerprint
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
 from kpcore.reading.images import decode_image
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
 FORMAT = 4
@@ -79,7 +79,7 @@ class Store:
     resolution: int
     crops: Crops
     affines: Float64Array
-    people: People
+    people: Instances
 
     def __len__(self) -> int:
         return len(self.people)
@@ -317,7 +317,7 @@ def _open(path: Path, part: Part, how: Cut, notice: Notice) -> Store:
         resolution=how.resolution,
         crops=read_crops(path, len(samples), how.side, partial(recut, samples, how), told),
         affines=np.stack([window(sample, how).affine for sample in samples]),
-        people=People.of(samples),
+        people=Instances.of(samples),
     )
 
 

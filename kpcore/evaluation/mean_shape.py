@@ -8,7 +8,7 @@ import numpy as np
 
 from kpcore.interfaces import Metric, Scores
 from kpcore.keypoints import KeypointSplit
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 
 
@@ -17,7 +17,7 @@ def mean_shape(samples: Sequence[Sample]) -> Float64Array:
 
     z is divided by the crop's side as x and y are. A keypoint that nobody has labelled is guessed at the centre.
     """
-    people = People.of(samples)
+    people = Instances.of(samples)
     places = (people.points - _centres(people)) / people.side[:, None, None]
     labelled = people.state[..., None] != UNLABELLED
     counts = labelled.sum(axis=0)
@@ -25,7 +25,7 @@ def mean_shape(samples: Sequence[Sample]) -> Float64Array:
     return np.asarray(np.divide(total, counts, out=np.zeros_like(total), where=counts > 0))
 
 
-def _centres(people: People) -> Float64Array:
+def _centres(people: Instances) -> Float64Array:
     """Return the crops' centres as (N, 1, D) points; their z is the root's, 0."""
     return np.pad(people.centre, ((0, 0), (0, people.points.shape[-1] - 2)))[:, None]
 
@@ -42,6 +42,6 @@ def score_mean_shape(
         metric: the study's.
     """
     shape = mean_shape(training)[list(split.target.indices)]
-    people = People.of(scored)
+    people = Instances.of(scored)
     predicted = _centres(people) + shape * people.side[:, None, None]
     return metric.score(predicted, np.ones(predicted.shape[:2]), people, split.target, split.columns)

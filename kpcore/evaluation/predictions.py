@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from kpcore.errors import KpError
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import AnyArray, Float64Array
 
 FORMAT = "kptransfer predictions 1"
@@ -57,7 +57,7 @@ def write_predictions(
     points: Float64Array,
     confidence: Float64Array,
     keypoints: tuple[str, ...],
-    people: People,
+    people: Instances,
     part: str,
     label: str,
     origin: int = 0,

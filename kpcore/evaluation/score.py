@@ -13,7 +13,7 @@ from kpcore.evaluation.predictions import Predictions
 from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
 from kpcore.registry import Built, Registry
-from kpcore.samples import People, Sample
+from kpcore.samples import Instances, Sample
 from kpcore.tensors import Float64Array
 
 FAR = 1e6
@@ -77,11 +77,11 @@ def score(
         KpError: the predictions do not fit the part, or the metric's convention needs a split.
     """
     samples = dataset.samples(part)
-    aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.origin)
+    aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.facts.origin)
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
     chosen = aligned.only(keypoints, str(predictions.path))
-    people = People.of(aligned.samples)
+    people = Instances.of(aligned.samples)
     if split is None and averages_columns(metric, metric.values(chosen.points, people, keypoints), people, keypoints):
         raise KpError(
             f"'{metric.convention}' averages the columns of a split; give --split (see 'kp splits list'), or a"
@@ -94,7 +94,7 @@ def score(
     )  # fmt: skip
 
 
-def averages_columns(metric: Metric, values: Float64Array, people: People, keypoints: KeypointSet) -> bool:
+def averages_columns(metric: Metric, values: Float64Array, people: Instances, keypoints: KeypointSet) -> bool:
     """Whether the metric's average depends on the columns it is given: without a split it then has no meaning.
 
     Asked of the metric itself, with made-up values that are far off at one keypoint and 0 elsewhere.

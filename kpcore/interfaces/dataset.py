@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, final
 
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Skeleton
@@ -27,6 +27,29 @@ class Finding:
     count: int = 1
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a data set is.
+
+    Args:
+        label: what results call this data ("MPII"); the core marks sample data itself.
+        skeleton: the keypoints, in the order of ``Sample.points``.
+        parts: names of the parts; "train" is trained on and "valid" is scored.
+        normaliser: what ``Sample.normaliser`` means ("0.6 x head-box diagonal").
+        default_metric: name of the metric that this data is usually scored with.
+        list_name: name of the published list of people that is read ("newell"); "" where there is only one.
+        origin: coordinate of the first pixel's centre in the annotation file (0 or 1); default of ``kp eval --origin``.
+    """
+
+    label: str
+    skeleton: Skeleton
+    parts: tuple[str, ...]
+    normaliser: str
+    default_metric: str
+    list_name: str = ""
+    origin: int = 0
+
+
 class Dataset(Component):
     """Annotated instances in named parts.
 
@@ -44,38 +67,26 @@ class Dataset(Component):
 
     @property
     @abstractmethod
+    def facts(self) -> Facts:
+        """What is true of the data set before a sample is read; the same at every call."""
+
+    @final
+    @property
     def skeleton(self) -> Skeleton:
-        """The keypoints, in the order of ``Sample.points``."""
+        """That of the facts."""
+        return self.facts.skeleton
 
+    @final
     @property
-    @abstractmethod
     def label(self) -> str:
-        """What results call this data, with the name of the list ("MPII"); the core marks sample data itself."""
+        """That of the facts."""
+        return self.facts.label
 
+    @final
     @property
-    def list_name(self) -> str:
-        """Name of the published list of people that is read ("newell"); "" where there is only one."""
-        return ""
-
-    @property
-    @abstractmethod
     def parts(self) -> tuple[str, ...]:
-        """Names of the parts; "train" is trained on and "valid" is scored."""
-
-    @property
-    @abstractmethod
-    def normaliser(self) -> str:
-        """What ``Sample.normaliser`` means ("0.6 x head-box diagonal")."""
-
-    @property
-    @abstractmethod
-    def default_metric(self) -> str:
-        """Name of the metric that this data is usually scored with."""
-
-    @property
-    def origin(self) -> int:
-        """Coordinate of the first pixel's centre in the annotation file (0 or 1); default of ``kp eval --origin``."""
-        return 0
+        """Those of the facts."""
+        return self.facts.parts
 
     @abstractmethod
     def samples(self, part: str) -> Sequence[Sample]:

@@ -1,8 +1,8 @@
 """Metric: one value a person and keypoint, and the reduction of many to columns and an average.
 
-Everywhere ``people`` is the truth of all keypoints of the data set, in its skeleton's order, and ``keypoints`` is the
-set that was predicted, of the same skeleton: so a metric can measure lengths between keypoints that are not scored (the
-eye corners, where the jaw is), and finds its own truth by ``people.select(keypoints.indices)``.
+Everywhere ``truth`` has all keypoints of the data set, in its skeleton's order, and ``keypoints`` is the set that was
+predicted, of the same skeleton: so a metric can measure lengths between keypoints that are not scored (the eye corners,
+where the jaw is); ``truth.select(keypoints.indices)`` has those that are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Column, KeypointSet
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import Float64Array
 
 
@@ -34,8 +34,8 @@ class Scores:
 class Metric(Component):
     """Scores predictions in source pixels: those of the image file, 0-based, pixel centres at integers.
 
-    Axes: N people, K keypoints of the set that was predicted, D dimensions. ``people`` is wider: it has all keypoints
-    of the skeleton; ``people.select(keypoints.indices)`` has the K of ``predicted``, in the same order.
+    Axes: N instances, K keypoints of the set that was predicted, D dimensions. ``truth`` is wider: it has all keypoints
+    of the skeleton; ``truth.select(keypoints.indices)`` has the K of ``predicted``, in the same order.
     """
 
     @property
@@ -58,12 +58,12 @@ class Metric(Component):
         return ()
 
     @abstractmethod
-    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+    def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) values, NaN where not counted (the truth is unlabelled); usually a missing prediction is wrong.
 
         Args:
             predicted: (N, K, D) source pixels, float64; NaN = missing. With D = 3, z is relative to the root.
-            people: the truth, N people with all keypoints of the skeleton.
+            truth: N instances with all keypoints of the skeleton.
             keypoints: the set along K.
 
         Raises:
@@ -71,12 +71,14 @@ class Metric(Component):
         """
 
     @abstractmethod
-    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+    def reduce(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Scores:
         """Reduce (N, K) values to report columns and an average.
 
         Args:
-            values: as returned by ``values`` for the same people.
-            people: the same people, with all keypoints of the skeleton.
+            values: as returned by ``values`` for the same instances.
+            truth: the same instances, with all keypoints of the skeleton.
             keypoints: the set along the values' keypoint axis.
             columns: the split's columns, or one a group of the set where there is no split. Each has a ``name``, the
                 names of its ``keypoints``, all of them in the set (``keypoints.places(column.keypoints)`` are their
@@ -94,7 +96,7 @@ class Metric(Component):
         self,
         predicted: Float64Array,
         confidence: Float64Array | None,
-        people: People,
+        truth: Instances,
         keypoints: KeypointSet,
         columns: Sequence[Column],
     ) -> Scores:
@@ -106,9 +108,9 @@ class Metric(Component):
         Args:
             predicted: (N, K, D) source pixels, NaN = missing.
             confidence: (N, K) in the codec's units, larger is surer; None where the predictions carry none.
-            people: as for ``values``.
+            truth: as for ``values``.
             keypoints: the set along K.
             columns: as for ``reduce``.
         """
         del confidence
-        return self.reduce(self.values(predicted, people, keypoints), people, keypoints, columns)
+        return self.reduce(self.values(predicted, truth, keypoints), truth, keypoints, columns)

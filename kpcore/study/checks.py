@@ -11,8 +11,8 @@ from kpcore.audit.check import require_usable
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import KeypointSplit, default_columns
-from kpcore.samples import People
-from kpcore.study.contracts import check_facts, checked_scores, is_text, require
+from kpcore.samples import Instances
+from kpcore.study.contracts import all_of, check_facts, checked_scores, is_text, require
 from kpcore.study.data import StudyData, tables
 from kpcore.study.study import Study, mirroring
 from kpcore.tensors import VISIBLE
@@ -72,6 +72,8 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     keypoints = step.keypoints
     columns = split.columns if number == len(split.steps) - 1 else default_columns(keypoints)
     predicted = person.points[:, list(keypoints.indices)]
+    reads = metric.reads(keypoints)
+    require(all_of(reads, str), metric, "reads()", reads, "a list of names")
     values = metric.values(predicted, person, keypoints)
     fits = isinstance(values, np.ndarray) and values.shape == (1, len(keypoints)) and values.dtype.kind == "f"
     require(fits, metric, "values()", values, f"(1, {len(keypoints)}) float64")
@@ -80,9 +82,9 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     require(bool(np.isfinite(found.average)), metric, "score().average", found.average, "a finite number")
 
 
-def _made_up(dataset: Dataset) -> People:
+def _made_up(dataset: Dataset) -> Instances:
     """Return the first person that is scored with every keypoint labelled, each at a place of its own."""
-    first = People.of(dataset.samples("valid")[:1])
+    first = Instances.of(dataset.samples("valid")[:1])
     places = np.random.default_rng(0).uniform(0, first.side[0], first.points.shape)
     return replace(first, points=places, state=np.full_like(first.state, VISIBLE))
 

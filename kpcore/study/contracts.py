@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 from torch import Tensor
 
-from kpcore.data.renamed import RenamedDataset
 from kpcore.errors import ContractError, shown
 from kpcore.interfaces import (
     Backbone,
     Codec,
     Dataset,
+    Facts,
     Finding,
     Metric,
     Need,
@@ -67,13 +68,14 @@ TEXT: tuple[Test, str] = (is_text, "a string")
 COUNT: tuple[Test, str] = (is_count, "a positive integer")
 FACTS: dict[type, dict[str, tuple[Test, str]]] = {
     Dataset: {
-        "skeleton": (lambda value: isinstance(value, Skeleton), "a Skeleton"),
-        "label": TEXT,
-        "list_name": TEXT,
-        "parts": (lambda value: all_of(value, str), "a tuple of strings"),
-        "normaliser": TEXT,
-        "default_metric": TEXT,
-        "origin": (lambda value: value in (0, 1), "0 or 1"),
+        "facts": (lambda value: isinstance(value, Facts), "Facts"),
+        "facts.label": TEXT,
+        "facts.skeleton": (lambda value: isinstance(value, Skeleton), "a Skeleton"),
+        "facts.parts": (lambda value: all_of(value, str), "a tuple of strings"),
+        "facts.normaliser": TEXT,
+        "facts.default_metric": TEXT,
+        "facts.list_name": TEXT,
+        "facts.origin": (lambda value: value in (0, 1), "0 or 1"),
     },
     Backbone: {
         "stride": COUNT,
@@ -98,7 +100,7 @@ def check_facts(component: object) -> None:
     for interface, facts in FACTS.items():
         if isinstance(component, interface):
             for name, (holds, must) in facts.items():
-                value = getattr(component, name)
+                value = attrgetter(name)(component)
                 require(holds(value), component, name, value, must)
 
 
@@ -108,8 +110,6 @@ def check_dataset(dataset: Dataset) -> None:
     Raises:
         ContractError: the first that is not what a data set promises, or samples that differ when asked for again.
     """
-    if isinstance(dataset, RenamedDataset):  # not a plugin's: what it gives back is the original's
-        dataset = dataset.original
     for part in PARTS:
         if part in dataset.parts:
             _check_samples(dataset, part)
@@ -133,7 +133,8 @@ def _check_samples(dataset: Dataset, part: str) -> None:
 
 def _check_sample(dataset: Dataset, where: str, sample: Sample) -> None:
     """Check types and shapes; whether the numbers make sense, ``kp data check`` asks."""
-    count, dims = len(dataset.skeleton.names), dataset.skeleton.dims
+    skeleton = dataset.skeleton
+    count, dims = len(skeleton.names), skeleton.dims
     for name, shape, kind in (("points", (count, dims), "f4"), ("state", (count,), "u1"), ("centre", (2,), "f")):
         value = getattr(sample, name)
         fits = (

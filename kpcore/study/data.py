@@ -16,13 +16,13 @@ from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.config import ComponentTable, OtherDatasetTable, StudyConfig
 from kpcore.data import generated
 from kpcore.data.fingerprint import fingerprint
-from kpcore.data.renamed import RenamedDataset, rename
 from kpcore.data.store import Part
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Generator
 from kpcore.keypoints import Skeleton, Step
 from kpcore.registry import Registry
 from kpcore.study.contracts import check_facts, is_text, require
+from kpcore.study.names import renamed
 
 OWN = ""
 """The name of a study's own data set, ``[dataset]``: that of a step which names none."""
@@ -40,13 +40,15 @@ class StudyData:
 
     Args:
         name: NAME of ``[datasets.NAME]``, or ``OWN``.
-        dataset: open, under the study's keypoint names.
+        dataset: open, as its plugin gives it.
+        skeleton: its keypoints, as the study calls them; whoever needs names asks here.
         sample: whether it was generated; everything printed and written then says so.
         left_out: places in the training part that are not trained on: another data set is scored on their images.
     """
 
     name: str
     dataset: Dataset
+    skeleton: Skeleton
     sample: bool
     left_out: tuple[int, ...] = ()
 
@@ -58,12 +60,12 @@ class StudyData:
     @cached_property
     def train(self) -> Part:
         """The part that is trained on; raises KpError where it cannot be read."""
-        return read_part(self.dataset, "train")
+        return read_part(self.dataset, "train", self.skeleton)
 
     @cached_property
     def valid(self) -> Part:
         """The part that is scored; raises KpError where it cannot be read."""
-        return read_part(self.dataset, "valid")
+        return read_part(self.dataset, "valid", self.skeleton)
 
     @property
     def parts(self) -> tuple[Part, Part]:
@@ -73,24 +75,29 @@ class StudyData:
     @property
     def list_name(self) -> str:
         """The published list that is read; "" where there is only one, and for sample data."""
-        return "" if self.sample else self.dataset.list_name
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """Its keypoints, as the study calls them."""
-        return self.dataset.skeleton
+        return "" if self.sample else self.dataset.facts.list_name
 
     def people(self, part: str) -> int:
         """How many people of a part take part."""
         return len(self.dataset.samples(part)) - (len(self.left_out) if part == "train" else 0)
 
 
-def read_part(dataset: Dataset, name: str) -> Part:
-    """Read a part's samples, and take down what they are; raises KpError where they cannot be read."""
+def read_part(dataset: Dataset, name: str, skeleton: Skeleton | None = None) -> Part:
+    """Read a part's samples, and take down what they are.
+
+    Args:
+        dataset: any data set.
+        name: of the part.
+        skeleton: the keypoints under other names; the data set's where None.
+
+    Raises:
+        KpError: they cannot be read, or there are none.
+    """
     samples = dataset.samples(name)
     if not samples:
         raise KpError(f"{dataset.label}, part '{name}': no people; check the annotation with 'kp data check'")
-    return Part(dataset.label, name, dataset.skeleton, samples, fingerprint(samples, dataset.skeleton))
+    named = skeleton or dataset.skeleton
+    return Part(dataset.label, name, named, samples, fingerprint(samples, named))
 
 
 def data_label(dataset: Dataset, sample: bool) -> str:
@@ -131,17 +138,7 @@ def open_one(
         options["root"] = str(generate(table.generate, known, f"{place}.generate", notice, progress))
     dataset: Dataset = known.build("dataset", table.name, options, where=place)
     check_facts(dataset)
-    if table.aliases:
-        dataset = RenamedDataset(dataset, renamed(dataset.skeleton, table.aliases, place))
-    return StudyData(name, dataset, table.generate is not None)
-
-
-def renamed(skeleton: Skeleton, aliases: Mapping[str, str], where: str) -> Skeleton:
-    """Return the skeleton under the study's names; raises KpError with the table's place in the study file."""
-    try:
-        return rename(skeleton, aliases)
-    except KpError as error:
-        raise KpError(f"{where}.{error}") from None
+    return StudyData(name, dataset, renamed(dataset.skeleton, table.aliases, place), table.generate is not None)
 
 
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:

@@ -128,7 +128,7 @@ def _with_metric(config: StudyConfig, own: Dataset) -> StudyConfig:
     metric = config.evaluation.metric
     if metric.name:
         return config
-    named = metric.model_copy(update={"name": own.default_metric})
+    named = metric.model_copy(update={"name": own.facts.default_metric})
     return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"metric": named})})
 
 

@@ -9,7 +9,7 @@ from kpcore.interfaces import Scores
 from kpcore.keypoints import Column, KeypointSet, default_columns
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Retained
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study.contracts import checked_scores
 from kpcore.study.jobs import Job
 from kpcore.study.study import Study
@@ -20,7 +20,7 @@ class Scorer:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._truths: dict[str, People] = {}
+        self._truths: dict[str, Instances] = {}
         self._scores: dict[tuple[str, int, tuple[Column, ...]], Scores] = {}
 
     def final(self, job: Job) -> Scores:
@@ -58,14 +58,14 @@ class Scorer:
     def _normaliser(self, job: Job, step: int) -> str:
         """What the step's data set measures by, where it is another than the job's."""
         name = job.split.steps[step].dataset
-        return "" if name == job.dataset else self._study.data[name].dataset.normaliser
+        return "" if name == job.dataset else self._study.data[name].dataset.facts.normaliser
 
     def _read(self, job: Job, dataset: str) -> Predictions:
         return read_predictions(JobFolder.of(job.key).predictions(job.datasets.index(dataset)))
 
-    def _truth(self, dataset: str) -> People:
+    def _truth(self, dataset: str) -> Instances:
         if dataset not in self._truths:
-            self._truths[dataset] = People.of(self._study.data[dataset].valid.samples)
+            self._truths[dataset] = Instances.of(self._study.data[dataset].valid.samples)
         return self._truths[dataset]
 
 

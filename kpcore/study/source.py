@@ -12,8 +12,9 @@ from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
 from kpcore.study.contracts import check_facts, checked_splits
-from kpcore.study.data import OWN, Notice, open_all, open_one, renamed, tables
+from kpcore.study.data import OWN, Notice, StudyData, open_all, open_one, tables
 from kpcore.study.guard import reason
+from kpcore.study.names import renamed
 from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
 
@@ -44,24 +45,27 @@ class Opened:
 
     Args:
         name: as its plugin names it.
-        label: what results call the data.
-        dataset: the data set.
+        data: the data set, and its keypoints as the study calls them.
         splits: the study's; empty where there is no study file.
         augmentation: the study's, else the default.
     """
 
     name: str
-    label: str
-    dataset: Dataset
+    data: StudyData
     splits: tuple[KeypointSplit, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set."""
+        return self.data.dataset
 
     def parts(self, wanted: str | None) -> tuple[str, ...]:
         """Return the wanted part, or all; raises KpError where there is no such part."""
         if wanted is None:
             return self.dataset.parts
         if wanted not in self.dataset.parts:
-            raise unknown("part", wanted, self.dataset.parts, where=self.label)
+            raise unknown("part", wanted, self.dataset.parts, where=self.data.label)
         return (wanted,)
 
     def split(self, known: Registry, name: str | None) -> KeypointSplit | None:
@@ -69,7 +73,7 @@ class Opened:
         if name is None:
             return self.splits[0] if self.splits else None
         mine = next((split for split in self.splits if split.name == name), None)
-        return mine or find_split(known, name, self.dataset.skeleton)
+        return mine or find_split(known, name, self.data.skeleton)
 
 
 def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
@@ -96,7 +100,7 @@ def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str
     known.component("dataset", name, where="--dataset")
     dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
     check_facts(dataset)
-    return Opened(name, dataset.label, dataset)
+    return Opened(name, StudyData(OWN, dataset, dataset.skeleton, sample=False))
 
 
 def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice) -> Opened:
@@ -123,11 +127,10 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     sets = [*request.sets, *([f"dataset.root='{request.root}'"] if request.root else [])]
     config, _ = settle(known, file, request.profile, sets, notice)
     data = open_all(config, known, str(file), notice)
-    own = data[OWN]
     splits = split_by(_rule(config, known, file), data)
     if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
         notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
-    return Opened(config.dataset.name, own.label, own.dataset, splits, config.training.augmentation)
+    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:

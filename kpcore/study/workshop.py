@@ -14,7 +14,7 @@ from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Notice, Part, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
 from kpcore.reading.held_out import drawn
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.study.data import StudyData
 from kpcore.study.study import Study
 from kpcore.trained.evaluator import Evaluator
@@ -33,7 +33,7 @@ class Group:
         """The store."""
         return self.sampler.store
 
-    def truth(self, names: Sequence[str]) -> People:
+    def truth(self, names: Sequence[str]) -> Instances:
         """Return the labels of the whole store's people, all keypoints but these unlabelled."""
         skeleton = self.store.skeleton
         return self.store.people.without([place for place, name in enumerate(skeleton.names) if name not in names])

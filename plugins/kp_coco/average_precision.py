@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -27,7 +27,11 @@ CATEGORY = 1
 
 
 def average_precision(
-    predicted: Float64Array, confidence: Float64Array | None, truth: People, areas: Float64Array, sigmas: Float64Array
+    predicted: Float64Array,
+    confidence: Float64Array | None,
+    truth: Instances,
+    areas: Float64Array,
+    sigmas: Float64Array,
 ) -> dict[str, float]:
     """Return :data:`FIGURES` as shares, NaN where there is nobody of that size.
 
@@ -53,13 +57,13 @@ def average_precision(
     return {name: float("nan") if value < 0 else float(value) for name, value in zip(FIGURES, stats, strict=False)}
 
 
-def _image_numbers(truth: People) -> list[int]:
+def _image_numbers(truth: Instances) -> list[int]:
     """Return a number an image, in the order of their names: pycocotools ranks equal scores by it."""
     numbers: list[int] = np.unique(np.array(truth.image_ids), return_inverse=True)[1].ravel().tolist()
     return numbers
 
 
-def _annotation(place: int, image: int, truth: People, area: float) -> dict[str, Any]:
+def _annotation(place: int, image: int, truth: Instances, area: float) -> dict[str, Any]:
     labelled = truth.state[place] != UNLABELLED
     points = np.where(labelled[:, None], truth.points[place, :, :2], 0.0)
     return {

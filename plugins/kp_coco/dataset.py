@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -13,9 +12,8 @@ from pydantic import Field
 from kp_coco.crops import crops, samples_of
 from kp_coco.reader import Table, read
 from kp_coco.skeleton import COCO, build
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
 from kpcore.reading.roots import existing_root
@@ -23,8 +21,6 @@ from kpcore.reading.sides import without_partner
 from kpcore.samples import Sample
 
 HOLDS = "annotations/ and folders of images"
-FORMAT = 1
-"""Raised whenever the same files would give other samples."""
 
 
 class Coco(Dataset):
@@ -100,34 +96,17 @@ class Coco(Dataset):
         self._skeleton = self._skeleton_of(self._table(smallest), self._files[smallest][0])
 
     @property
-    def skeleton(self) -> Skeleton:
-        """The category's keypoints, in the file's order."""
-        return self._skeleton
-
-    @property
-    def label(self) -> str:
+    def facts(self) -> Facts:
         """COCO where it is a person's 17 keypoints; else the category's name beside it."""
-        return "COCO" if self._skeleton.names == COCO.names else f"COCO format, {self._skeleton.name}"
-
-    @property
-    def list_name(self) -> str:
-        """How the validation images were drawn, where the files do not say."""
-        return "" if self._held_out is None else f"{self._held_out:g} of the images held out by name hash"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Those of "train" and "valid" whose file exists."""
-        return tuple(self._files)
-
-    @property
-    def normaliser(self) -> str:
-        """The scale s of OKS."""
-        return "square root of the segment's area"
-
-    @property
-    def default_metric(self) -> str:
-        """OKS."""
-        return "oks"
+        share = self._held_out
+        return Facts(
+            label="COCO" if self._skeleton.names == COCO.names else f"COCO format, {self._skeleton.name}",
+            skeleton=self._skeleton,
+            parts=tuple(self._files),
+            normaliser="square root of the segment's area",
+            default_metric="oks",
+            list_name="" if share is None else f"{share:g} of the images held out by name hash",
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, read once and kept."""
@@ -135,22 +114,6 @@ class Coco(Dataset):
             table = self._table(part)
             self._samples[part] = samples_of(table, self._files[part][1])
         return self._samples[part]
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of annotation bytes, image names and sizes, and the settings that make the part."""
-        table = self._table(part)
-        file, folder = self._files[part]
-        return content_key(
-            {
-                "format": FORMAT,
-                "part": part,
-                "annotation": hashlib.sha256(file.read_bytes()).hexdigest(),
-                "category": table.category.name,
-                "mirrors": sorted(self._mirrors.items()),
-                "held_out": self._held_out,
-                "images": [[name, _size(folder / name)] for name in sorted(set(table.images))],
-            }
-        )
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""
@@ -207,11 +170,3 @@ def _nothing_there(root: Path, train: Path, valid: Path) -> KpError:
 
 def _json(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.json") if path.is_file()]
-
-
-def _size(path: Path) -> int | None:
-    """Return bytes; None where the image is missing, which the data check reports."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None

@@ -13,7 +13,7 @@ from kp_coco.sigmas import sigmas_of
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
 
 Report = Literal["ap", "similarity"]
@@ -76,29 +76,31 @@ class Oks(Metric):
         """Yes."""
         return True
 
-    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+    def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) similarities from 0 to 1: NaN where unlabelled, 0 where no prediction was made.
 
         Raises:
             KpError: a person with labels has no positive normaliser, or a sigma is given for no keypoint.
         """
-        truth = people.select(keypoints.indices)
-        labelled = truth.state != UNLABELLED
-        areas = _areas(truth)
+        chosen = truth.select(keypoints.indices)
+        labelled = chosen.state != UNLABELLED
+        areas = _areas(chosen)
         variances = (2 * sigmas_of(keypoints, self._sigmas, self._default_sigma)) ** 2
-        offsets = predicted[..., :2] - truth.points[..., :2]
+        offsets = predicted[..., :2] - chosen.points[..., :2]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # far is far; without labels no area
             exponents = (offsets**2).sum(-1) / (2 * areas[:, None] * variances)
             similar = np.exp(-exponents)
         return np.where(labelled, np.nan_to_num(similar), np.nan)
 
-    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+    def reduce(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Scores:
         """Reduce (N, K) similarities to means in percent, whatever is reported: precision needs the points themselves.
 
         Raises:
             KpError: a column's keypoint is not scored.
         """
-        del people
+        del truth
         scores = {column.name: _mean_oks(values, keypoints, column.keypoints) for column in columns}
         left_out = {name for column in columns if not column.in_average for name in column.keypoints}
         return Scores(scores, _mean_oks(values, keypoints, [n for n in keypoints.names if n not in left_out]))
@@ -107,7 +109,7 @@ class Oks(Metric):
         self,
         predicted: Float64Array,
         confidence: Float64Array | None,
-        people: People,
+        truth: Instances,
         keypoints: KeypointSet,
         columns: Sequence[Column],
     ) -> Scores:
@@ -117,16 +119,16 @@ class Oks(Metric):
             KpError: as for ``values`` and ``reduce``.
         """
         if self._report == "similarity":
-            return self.reduce(self.values(predicted, people, keypoints), people, keypoints, columns)
-        truth = people.select(keypoints.indices)
+            return self.reduce(self.values(predicted, truth, keypoints), truth, keypoints, columns)
+        chosen = truth.select(keypoints.indices)
         sigmas = sigmas_of(keypoints, self._sigmas, self._default_sigma)
-        found = average_precision(predicted[..., :2], confidence, truth, _areas(truth), sigmas)
+        found = average_precision(predicted[..., :2], confidence, chosen, _areas(chosen), sigmas)
         percent = {name: 100 * found[name] for name in FIGURES}
         average = percent.pop("AP")
         return Scores(percent, average)
 
 
-def _areas(truth: People) -> Float64Array:
+def _areas(truth: Instances) -> Float64Array:
     """Return (N,) squares of the normaliser.
 
     Raises:

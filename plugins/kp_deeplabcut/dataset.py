@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
@@ -11,9 +10,8 @@ from pydantic import Field
 
 from kp_deeplabcut.crops import LEAST, image_box, length_of, points_box
 from kp_deeplabcut.folder import Row, annotation_files, rows_of
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
 from kpcore.reading.roots import existing_root
@@ -21,8 +19,6 @@ from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE
 
-FORMAT = 1
-"""Raised whenever the same files would give other samples."""
 PARTS = ("train", "valid")
 HOLDS = "labeled-data/ or CollectedData*.csv"
 Crop = Literal["points", "image"]
@@ -77,9 +73,7 @@ class DeepLabCut(Dataset):
         groups: dict[str, list[str]], edges: list[tuple[str, str]],
     ) -> None:  # fmt: skip
         self._root = existing_root(root, self.root_variable, HOLDS)
-        self._files = annotation_files(self._root, scorer)
-        self._digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self._files]
-        bodyparts, self._all = rows_of(self._root, self._files)
+        bodyparts, self._all = rows_of(self._root, annotation_files(self._root, scorer))
         self._skeleton = _skeleton(bodyparts, mirrors, groups, edges)
         self._held_out = held_out
         self._videos = self._known_videos(valid_videos)
@@ -90,31 +84,21 @@ class DeepLabCut(Dataset):
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
     @property
-    def skeleton(self) -> Skeleton:
-        """The bodyparts, in the file's order."""
-        return self._skeleton
+    def facts(self) -> Facts:
+        """The bodyparts in the file's order; DeepLabCut counts pixels from 0."""
+        return Facts(
+            label="DeepLabCut",
+            skeleton=self._skeleton,
+            parts=PARTS,
+            normaliser=self._length_name,
+            default_metric="pck",
+        )
 
     @property
-    def label(self) -> str:
-        """DeepLabCut."""
-        return "DeepLabCut"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Train, and what is held out of it."""
-        return PARTS
-
-    @property
-    def normaliser(self) -> str:
-        """The length between two bodyparts, or the labelled box."""
+    def _length_name(self) -> str:
         if self._ends is None:
             return "diagonal of the labelled points' box"
         return f"distance from {self._ends[0]} to {self._ends[1]}"
-
-    @property
-    def default_metric(self) -> str:
-        """PCK."""
-        return "pck"
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's animals, read once and kept.
@@ -125,28 +109,6 @@ class DeepLabCut(Dataset):
         if part not in self._samples:
             self._samples[part] = tuple(self._sample(row) for row in self._rows(part) if _labelled(row))
         return self._samples[part]
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the annotations' bytes, image names and sizes, and the settings that make the part."""
-        rows = self._rows(part)
-        images = {row.name: row.image for row in rows}
-        return content_key(
-            {
-                "format": FORMAT,
-                "part": part,
-                "held_out": self._held_out if self._videos is None else None,
-                "valid_videos": sorted(self._videos) if self._videos is not None else None,
-                "crop": self._crop,
-                "factor": self._factor,
-                "normaliser": list(self._ends) if self._ends else None,
-                "keypoints": [[point.name, point.mirror, point.group] for point in self._skeleton.keypoints],
-                "annotation": [
-                    [file.relative_to(self._root).as_posix(), digest]
-                    for file, digest in zip(self._files, self._digests, strict=True)
-                ],
-                "images": [[name, image.stat().st_size if image.is_file() else None] for name, image in images.items()],
-            }
-        )
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return how the part was made, and what was left out or guessed."""
@@ -163,7 +125,7 @@ class DeepLabCut(Dataset):
         if left := [row for row in rows if not _labelled(row)]:
             found.append(Finding("warning", f"{left[0].name}: no bodypart is labelled, left out", len(left)))
         if guessed := [row for row in kept if not self._lengths[row.number] >= LEAST]:
-            what = f"{guessed[0].name}: no {self.normaliser}; the data's median is taken"
+            what = f"{guessed[0].name}: no {self._length_name}; the data's median is taken"
             found.append(Finding("warning", what, len(guessed)))
         return found
 

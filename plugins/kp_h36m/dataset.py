@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,20 +10,17 @@ import numpy as np
 from pydantic import Field
 
 from kp_h36m.archive import Archive
-from kp_h36m.layouts import choose, files_of, names
+from kp_h36m.layouts import choose, names
 from kp_h36m.names import frontal, part_of, subject
 from kp_h36m.skeleton import H36M
 from kp_h36m.table import Table, read
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE, AnyArray
 
-FORMAT = 1
-"""Raised whenever the same files would give other samples."""
 HOLDS = "images/ and Human3.6M's annotation"
 NORMALISER_MM = 150.0
 """The normaliser in millimetres: 3D-PCK's usual threshold (Mehta et al., 3DV 2017)."""
@@ -76,35 +72,17 @@ class H36m(Dataset):
         self._parts = _parts(self._files)
 
     @property
-    def skeleton(self) -> Skeleton:
-        """17 of Human3.6M's 32 joints."""
-        return H36M
-
-    @property
-    def label(self) -> str:
-        """The data set's name."""
-        return "Human3.6M"
-
-    @property
-    def list_name(self) -> str:
-        """Which cameras are scored, and whether frames are skipped."""
+    def facts(self) -> Facts:
+        """17 of Human3.6M's 32 joints; the list is which cameras are scored, and whether frames are skipped."""
         skipped = f", every {self._stride}. frame" if self._stride > 1 else ""
-        return f"protocol {self._protocol}{skipped}"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Those of "train" and "valid" that the files hold."""
-        return self._parts
-
-    @property
-    def normaliser(self) -> str:
-        """A length in space."""
-        return f"{NORMALISER_MM:g} mm at the pelvis' distance"
-
-    @property
-    def default_metric(self) -> str:
-        """The mean per-joint position error."""
-        return "mpjpe"
+        return Facts(
+            label="Human3.6M",
+            skeleton=H36M,
+            parts=self._parts,
+            normaliser=f"{NORMALISER_MM:g} mm at the pelvis' distance",
+            default_metric="mpjpe",
+            list_name=f"protocol {self._protocol}{skipped}",
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, read once and kept."""
@@ -112,22 +90,6 @@ class H36m(Dataset):
             table, rows = self._table(part), self._used(part)
             self._samples[part] = tuple(self._sample(table, int(row)) for row in rows)
         return self._samples[part]
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of annotation bytes, image names and sizes, and the settings that make the part."""
-        table, rows = self._table(part), self._used(part)
-        images = sorted({table.images[row] for row in rows})
-        return content_key(
-            {
-                "format": FORMAT,
-                "part": part,
-                "layout": self._layout,
-                "protocol": self._protocol if part == "valid" else None,
-                "stride": self._stride,
-                "annotation": {what: _digest(path) for what, path in files_of(self._file(part)).items()},
-                "images": [[name, _size(self._root / "images" / name)] for name in images],
-            }
-        )
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader did and left out."""
@@ -223,15 +185,3 @@ def _named(file: Archive) -> tuple[str, ...]:
                 f"{file.path}: image name '{name[:80]}' of row {row} says no subject; expected S1_... to S11_..."
             )
     return listed
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:  # the data check reports it
-        return None

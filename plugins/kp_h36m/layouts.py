@@ -13,7 +13,6 @@ spin    ``h36m_train.npz``, ``h36m_valid_protocol1.npz`` or ``2``        imgname
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from kp_h36m.archive import Archive, Hdf5, Npz, pickled
@@ -120,12 +119,6 @@ def list_file(file: Archive) -> Path | None:
     stem = file.path.stem
     beside = (file.path.with_name(f"{name}_images.txt") for name in (stem, stem.removeprefix("h36m_")))
     return next((path for path in beside if path.is_file()), None)
-
-
-def files_of(file: Archive) -> Mapping[str, Path]:
-    """Return the files that the rows are made from, by what they are."""
-    listed = list_file(file) if isinstance(file, Hdf5) else None
-    return {"annotation": file.path, **({"names": listed} if listed else {})}
 
 
 def _lines(path: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -12,17 +11,14 @@ from pydantic import Field
 
 from kp_lspet.reader import Joints, read_joints
 from kp_lspet.skeleton import LSP, TORSO
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 
-FORMAT = 1
-"""Raised whenever the same files would give other samples."""
 HOLDS = "images/ and joints.mat"
 CROP = 1.25
 """The crop's side over the longer side of the box of the labelled joints."""
@@ -73,34 +69,16 @@ class Lspet(Dataset):
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
     @property
-    def skeleton(self) -> Skeleton:
-        """LSP's 14 joints."""
-        return LSP
-
-    @property
-    def label(self) -> str:
-        """Which of the two it is, by the array's layout."""
-        return "LSP extended" if self._joints.extended else "LSP"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Train, and who is held out of it."""
-        return ("train", "valid")
-
-    @property
-    def normaliser(self) -> str:
-        """The torso."""
-        return "longer diagonal of the torso, shoulder to hip"
-
-    @property
-    def default_metric(self) -> str:
-        """PCK."""
-        return "pck"
-
-    @property
-    def origin(self) -> int:
-        """1: Matlab's pixels."""
-        return 1
+    def facts(self) -> Facts:
+        """LSP or LSP extended, by the array's layout; Matlab's pixels."""
+        return Facts(
+            label="LSP extended" if self._joints.extended else "LSP",
+            skeleton=LSP,
+            parts=("train", "valid"),
+            normaliser="longer diagonal of the torso, shoulder to hip",
+            default_metric="pck",
+            origin=1,
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, read once and kept."""
@@ -108,20 +86,6 @@ class Lspet(Dataset):
             rows = self._rows(part)
             self._samples[part] = tuple(self._sample(row) for row in rows if self._labelled(row))
         return self._samples[part]
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the annotation's bytes, image names and sizes, and the settings that make the part."""
-        rows = self._rows(part)
-        paths = [self._images[row] for row in rows]
-        return content_key(
-            {
-                "format": FORMAT,
-                "part": part,
-                "held_out": self._held_out if self._joints.extended else None,
-                "annotation": hashlib.sha256(self._file.read_bytes()).hexdigest(),
-                "images": [[path.name, path.stat().st_size if path.is_file() else None] for path in paths],
-            }
-        )
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader did and left out."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,15 +12,12 @@ from pydantic import Field
 from kp_mpii.layouts import choose, open_source
 from kp_mpii.readers import Table
 from kp_mpii.skeleton import MPII
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
-FORMAT = 1
-"""Raised whenever the same files would give other samples."""
 HOLDS = "images/ and MPII's annotation"
 
 
@@ -79,39 +74,17 @@ class Mpii(Dataset):
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
     @property
-    def skeleton(self) -> Skeleton:
-        """MPII's 16 joints."""
-        return MPII
-
-    @property
-    def label(self) -> str:
-        """The data set's name."""
-        return "MPII"
-
-    @property
-    def list_name(self) -> str:
-        """Which train list is read; train lists of MPII differ by 3,679 people."""
-        return self._list or self._source.list_name
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Those of "train" and "valid" that the files hold."""
-        return self._source.parts
-
-    @property
-    def normaliser(self) -> str:
-        """PCKh's head size."""
-        return "0.6 x head-box diagonal"
-
-    @property
-    def default_metric(self) -> str:
-        """PCKh."""
-        return "pckh"
-
-    @property
-    def origin(self) -> int:
-        """1: all four layouts carry Matlab's pixels."""
-        return 1
+    def facts(self) -> Facts:
+        """MPII's 16 joints; train lists of MPII differ by 3,679 people; all four layouts carry Matlab's pixels."""
+        return Facts(
+            label="MPII",
+            skeleton=MPII,
+            parts=self._source.parts,
+            normaliser="0.6 x head-box diagonal",
+            default_metric="pckh",
+            list_name=self._list or self._source.list_name,
+            origin=1,
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, read once and kept."""
@@ -120,22 +93,6 @@ class Mpii(Dataset):
             with np.errstate(invalid="ignore", over="ignore"):
                 self._samples[part] = _samples(table, self._root / "images")
         return self._samples[part]
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of annotation bytes, image names and sizes, and the settings that make the part."""
-        images = sorted(set(self._table(part).images))
-        sizes = _file_sizes(self._root / "images")
-        files = [path for each in self._depends(part) for path in self._source.files(each)]
-        return content_key(
-            {
-                "format": FORMAT,
-                "part": part,
-                "layout": self._layout,
-                "list": self.label,
-                "annotation": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files],
-                "images": [[name, sizes.get(name)] for name in images],
-            }
-        )
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader did and left out."""
@@ -147,13 +104,13 @@ class Mpii(Dataset):
         if part not in self._tables:
             with np.errstate(invalid="ignore", over="ignore"):  # the data check reports impossible numbers
                 table = self._source.table(part)
-            self._tables[part] = self._without_leak(table) if len(self._depends(part)) > 1 else table
+            self._tables[part] = self._without_leak(table) if part == "train" and self._leaves_out else table
         return self._tables[part]
 
-    def _depends(self, part: str) -> tuple[str, ...]:
-        """Parts that a part is made from: HRNet's train list leaves out the images of validation."""
-        leaves_out = self._list == "hrnet" and self._layout in ("newell", "mat")
-        return ("train", "valid") if part == "train" and leaves_out else (part,)
+    @property
+    def _leaves_out(self) -> bool:
+        """Whether the files have people of validation images in train, and list hrnet does not."""
+        return self._list == "hrnet" and self._layout in ("newell", "mat")
 
     def _without_leak(self, train: Table) -> Table:
         validation = set(self._table("valid").images)
@@ -185,11 +142,3 @@ def _samples(table: Table, images: Path) -> tuple[Sample, ...]:
             zip(table.sides.tolist(), table.head_sizes.tolist(), table.rows.tolist(), strict=True)
         )
     )  # fmt: skip
-
-
-def _file_sizes(folder: Path) -> dict[str, int]:
-    """File name -> bytes; empty where the folder is missing, which the data check reports."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}

@@ -12,7 +12,7 @@ from kp_mpjpe.alignment import FEWEST, procrustes, relative_to, scaled
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array
 
 Align = Literal["root", "none", "procrustes", "scale"]
@@ -77,7 +77,7 @@ class Mpjpe(Metric):
         """No."""
         return False
 
-    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+    def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) millimetres.
 
         NaN where unlabelled or the person cannot be aligned; infinite where it is labelled and has no prediction.
@@ -86,24 +86,26 @@ class Mpjpe(Metric):
             KpError: the points are 2D, the root is not scored, a person's millimetres a pixel are unknown, or nobody
                 can be aligned.
         """
-        truth = people.select(keypoints.indices)
-        self._check(predicted, truth, keypoints)
-        labelled = truth.state != UNLABELLED
+        chosen = truth.select(keypoints.indices)
+        self._check(predicted, chosen, keypoints)
+        labelled = chosen.state != UNLABELLED
         with np.errstate(over="ignore", invalid="ignore"):  # an impossible error is infinite
             here = np.where(np.isfinite(predicted).all(-1, keepdims=True), predicted, np.nan)
-            here, there = (points * truth.mm_per_px[:, None, None] for points in (here, truth.points))
-            usable = self._usable(labelled, truth, keypoints)
+            here, there = (points * chosen.mm_per_px[:, None, None] for points in (here, chosen.points))
+            usable = self._usable(labelled, chosen, keypoints)
             here, there = self._aligned(here, there, labelled & np.isfinite(here).all(-1), keypoints)
             errors = np.linalg.norm(here - there, axis=-1)
         return np.where(labelled & usable[:, None], np.where(np.isfinite(errors), errors, np.inf), np.nan)
 
-    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+    def reduce(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Scores:
         """Reduce (N, K) values to millimetres; NaN where nothing was labelled.
 
         Raises:
             KpError: a column's keypoint is not scored, or a prediction is missing.
         """
-        _check_predicted(values, people, keypoints)
+        _check_predicted(values, truth, keypoints)
         known = ~np.isnan(values)
         total, counts = np.where(known, values, 0.0).sum(0), known.sum(0)
         errors = np.divide(total, counts, out=np.full(len(keypoints), np.nan), where=counts > 0)
@@ -124,7 +126,7 @@ class Mpjpe(Metric):
         here, there = relative_to(here, place), relative_to(there, place)
         return (scaled(here, there, common & np.isfinite(here).all(-1)) if self._align == "scale" else here), there
 
-    def _usable(self, labelled: AnyArray, truth: People, keypoints: KeypointSet) -> AnyArray:
+    def _usable(self, labelled: AnyArray, truth: Instances, keypoints: KeypointSet) -> AnyArray:
         """Return (N,), whether a person can be aligned; raises KpError where people are labelled but none can be."""
         usable = np.ones(len(truth), bool)
         why = ""
@@ -139,7 +141,7 @@ class Mpjpe(Metric):
             raise KpError(f"metric 'mpjpe': {_place(truth, first)}, and everybody else: {why}")
         return usable
 
-    def _check(self, predicted: Float64Array, truth: People, keypoints: KeypointSet) -> None:
+    def _check(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> None:
         if predicted.shape[-1] != 3 or truth.points.shape[-1] != 3:
             have = min(predicted.shape[-1], truth.points.shape[-1])
             raise KpError(
@@ -186,15 +188,15 @@ def _mean(errors: Float64Array, keypoints: KeypointSet, names: Sequence[str]) ->
     return float(known.mean()) if known.size else float("nan")
 
 
-def _check_predicted(values: Float64Array, people: People, keypoints: KeypointSet) -> None:
+def _check_predicted(values: Float64Array, truth: Instances, keypoints: KeypointSet) -> None:
     missing = np.argwhere(np.isinf(values))
     if missing.size:
         person, place = missing[0]
         raise KpError(
-            f"metric 'mpjpe': {_place(people, person)}: no (finite) prediction of labelled '{keypoints.names[place]}',"
+            f"metric 'mpjpe': {_place(truth, person)}: no (finite) prediction of labelled '{keypoints.names[place]}',"
             f" or of its root ({len(missing)} such points), so there is no mean error; predict all"
         )
 
 
-def _place(people: People, person: int) -> str:
-    return f"image {people.image_ids[person]}, row {people.rows[person]}"
+def _place(truth: Instances, person: int) -> str:
+    return f"image {truth.image_ids[person]}, row {truth.rows[person]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,9 +12,8 @@ from pydantic import Field
 from kp_named.csv_file import read_csv
 from kp_named.json_file import edges_of, keypoints_of, load, read_json
 from kp_named.table import Row, Table, arrays, check_rows
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
 from kpcore.reading.roots import existing_root
@@ -23,8 +21,6 @@ from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array, FloatArray
 
-FORMAT = 1
-"""Raised whenever the same files would give other samples."""
 FILES = ("keypoints.csv", "keypoints.json")
 SKELETON = "skeleton.json"
 HOLDS = f"{' or '.join(FILES)}, and the images"
@@ -106,56 +102,23 @@ class Named(Dataset):
         for name in normaliser or ():
             self._skeleton.index(name)
         self._pair = normaliser
-        self._options = content_key({"origin": origin, "margin": margin, "pair": normaliser, "held_out": held_out})
 
     @property
-    def skeleton(self) -> Skeleton:
-        """The file's keypoints."""
-        return self._skeleton
-
-    @property
-    def label(self) -> str:
-        """The folder's name."""
-        return f"{self._root.resolve().name} (named keypoints)"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The file's parts, or "train" and who is held out of it."""
+    def facts(self) -> Facts:
+        """The file's keypoints and parts, under the folder's name; where it has none, "valid" is held out."""
         named = tuple(dict.fromkeys(row.part for row in self._table.rows if row.part))
-        return named or PARTS
-
-    @property
-    def normaliser(self) -> str:
-        """The pair's distance, or the box."""
-        return f"distance of {' and '.join(self._pair)}" if self._pair else "longer side of the box"
-
-    @property
-    def default_metric(self) -> str:
-        """PCK."""
-        return "pck"
-
-    @property
-    def origin(self) -> int:
-        """As the option says."""
-        return self._origin
+        return Facts(
+            label=f"{self._root.resolve().name} (named keypoints)",
+            skeleton=self._skeleton,
+            parts=named or PARTS,
+            normaliser=f"distance of {' and '.join(self._pair)}" if self._pair else "longer side of the box",
+            default_metric="pck",
+            origin=self._origin,
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, in the file's order."""
         return [self._sample(place) for place in self._rows(part) if self._labelled(place)]
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the annotation's bytes, image names and sizes, and the options that change samples."""
-        paths = sorted({self._images / self._table.rows[place].image for place in self._rows(part)})
-        return content_key(
-            {
-                "format": FORMAT,
-                "part": part,
-                "options": self._options,
-                "mirrors": [point.mirror for point in self._skeleton.keypoints],
-                "annotation": hashlib.sha256(self._file.read_bytes()).hexdigest(),
-                "images": [[str(path.relative_to(self._images)), _size(path)] for path in paths],
-            }
-        )
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader took for granted and left out."""
@@ -256,10 +219,6 @@ def _skeleton(
     partners = None if mirrors is None else told_partners(table.names, mirrors, f"{where}, mirrors")
     grouped = table.groups | told_groups(table.names, groups, f"{where}, groups")
     return Skeleton("named", sided_keypoints(table.names, grouped, partners), table.edges, table.dims)
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
 
 
 def _annotation(root: Path, name: str | None) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kpcore.errors import KpError, unknown
 from kpcore.keypoints import Skeleton
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
 
 Normaliser = Literal["inter_ocular", "inter_pupil", "box", "sample"]
@@ -25,46 +25,46 @@ EYE = "eye"
 class Length(Protocol):
     """A rule that gives every face a length."""
 
-    def __call__(self, people: People, skeleton: Skeleton) -> Float64Array:
+    def __call__(self, truth: Instances, skeleton: Skeleton) -> Float64Array:
         """Return (N,) lengths, pixels, NaN where it cannot be measured; raises KpError where it never can."""
 
 
-def inter_ocular(people: People, skeleton: Skeleton) -> Float64Array:
+def inter_ocular(truth: Instances, skeleton: Skeleton) -> Float64Array:
     """Distance of the outer eye corners (300-W; Sagonas et al., ICCV Workshops 2013)."""
     for name in CORNERS:
         if name not in skeleton.names:
             raise unknown("keypoint", name, skeleton.names, where="metric 'nme', normaliser 'inter_ocular'")
-    right, left = (_centre(people, skeleton, (name,)) for name in CORNERS)
+    right, left = (_centre(truth, skeleton, (name,)) for name in CORNERS)
     return _distance(right, left)
 
 
-def inter_pupil(people: People, skeleton: Skeleton) -> Float64Array:
+def inter_pupil(truth: Instances, skeleton: Skeleton) -> Float64Array:
     """Distance of the pupils, or where the skeleton has none, of the means of each eye's points.
 
     With 68 points the six points around an eye stand for its pupil (Ren et al., CVPR 2014, and later work on 300-W).
     """
-    right, left = (_centre(people, skeleton, names) for names in pupils(skeleton))
+    right, left = (_centre(truth, skeleton, names) for names in pupils(skeleton))
     return _distance(right, left)
 
 
-def box(people: People, skeleton: Skeleton) -> Float64Array:
+def box(truth: Instances, skeleton: Skeleton) -> Float64Array:
     """Square root of width x height of the smallest upright box around the face's labelled points.
 
     Bulat and Tzimiropoulos, ICCV 2017: "the square root of the ground truth bounding box". All labelled points of the
     data set count, whether they are predicted or not.
     """
     del skeleton
-    known = (people.state != UNLABELLED)[..., None]
-    high = np.where(known, people.points[..., :2], -np.inf).max(1)
-    low = np.where(known, people.points[..., :2], np.inf).min(1)
+    known = (truth.state != UNLABELLED)[..., None]
+    high = np.where(known, truth.points[..., :2], -np.inf).max(1)
+    low = np.where(known, truth.points[..., :2], np.inf).min(1)
     sides = np.maximum(high - low, 0.0)  # -inf where a face has no labels
     return np.asarray(np.sqrt(sides[:, 0]) * np.sqrt(sides[:, 1]))
 
 
-def sample(people: People, skeleton: Skeleton) -> Float64Array:
+def sample(truth: Instances, skeleton: Skeleton) -> Float64Array:
     """The data set's own normaliser."""
     del skeleton
-    return people.normaliser
+    return truth.normaliser
 
 
 LENGTHS: Mapping[Normaliser, Length] = {
@@ -101,11 +101,11 @@ def _eye(skeleton: Skeleton, side: str) -> tuple[str, ...]:
     return names
 
 
-def _centre(people: People, skeleton: Skeleton, names: Sequence[str]) -> Float64Array:
+def _centre(truth: Instances, skeleton: Skeleton, names: Sequence[str]) -> Float64Array:
     """Return the (N, 2) mean of the points, NaN where one is not labelled: part of an eye has another centre."""
     places = [skeleton.index(name) for name in names]
-    labelled = (people.state[:, places] != UNLABELLED).all(1)
-    centre: Float64Array = people.points[:, places, :2].mean(1)
+    labelled = (truth.state[:, places] != UNLABELLED).all(1)
+    centre: Float64Array = truth.points[:, places, :2].mean(1)
     return np.where(labelled[:, None], centre, np.nan)
 
 

@@ -12,7 +12,7 @@ from kp_nme.lengths import LENGTHS, MEASURED, Normaliser
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
 
 Report = Literal["nme", "auc", "failure"]
@@ -79,7 +79,7 @@ class Nme(Metric):
         """The keypoints that the length is measured between."""
         return MEASURED[self._normaliser](keypoints.skeleton)
 
-    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+    def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) errors in lengths of the face.
 
         NaN where unlabelled or the face has no length; infinite where it is labelled and the prediction is missing.
@@ -87,26 +87,28 @@ class Nme(Metric):
         Raises:
             KpError: the skeleton lacks the normaliser's keypoints, or no face with labels has a length.
         """
-        lengths = LENGTHS[self._normaliser](people, keypoints.skeleton)
+        lengths = LENGTHS[self._normaliser](truth, keypoints.skeleton)
         usable = np.isfinite(lengths) & (lengths > 0)
-        truth = people.select(keypoints.indices)
-        labelled = truth.state != UNLABELLED
+        chosen = truth.select(keypoints.indices)
+        labelled = chosen.state != UNLABELLED
         if labelled.any() and not labelled[usable].any():
-            raise self._no_length(people, int(np.argmax(labelled.any(1))))
-        offsets = predicted[..., :2] - truth.points[..., :2]
+            raise self._no_length(truth, int(np.argmax(labelled.any(1))))
+        offsets = predicted[..., :2] - chosen.points[..., :2]
         with np.errstate(over="ignore"):  # an impossible error is infinite
             relative = np.hypot(offsets[..., 0], offsets[..., 1]) / np.where(usable, lengths, np.nan)[:, None]
         missing = np.isnan(predicted[..., :2]).any(-1)
         return np.where(labelled & usable[:, None], np.where(missing, np.inf, relative), np.nan)
 
-    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+    def reduce(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Scores:
         """Reduce (N, K) values to percentages.
 
         Raises:
             KpError: a column's keypoint is not scored, or a mean is asked for and a prediction is missing.
         """
         if self._report == "nme":
-            _check_predicted(values, people, keypoints)
+            _check_predicted(values, truth, keypoints)
         scores = {column.name: self._statistic(values, keypoints, column.keypoints) for column in columns}
         left_out = {name for column in columns if not column.in_average for name in column.keypoints}
         counted = [name for name in keypoints.names if name not in left_out]
@@ -116,9 +118,9 @@ class Nme(Metric):
         errors = face_errors(values, keypoints, names)
         return 100 * STATISTICS[self._report](errors, self._threshold) if errors.size else float("nan")
 
-    def _no_length(self, people: People, place: int) -> KpError:
+    def _no_length(self, truth: Instances, place: int) -> KpError:
         return KpError(
-            f"image {people.image_ids[place]}, row {people.rows[place]}, and every other face: normaliser"
+            f"image {truth.image_ids[place]}, row {truth.rows[place]}, and every other face: normaliser"
             f" '{self._normaliser}' cannot be measured (a point that it needs is not labelled, or the length is not"
             f" positive); take another of {', '.join(LENGTHS)}"
         )
@@ -168,12 +170,12 @@ STATISTICS: Mapping[Report, Callable[[Float64Array, float], float]] = {
 }
 
 
-def _check_predicted(values: Float64Array, people: People, keypoints: KeypointSet) -> None:
+def _check_predicted(values: Float64Array, truth: Instances, keypoints: KeypointSet) -> None:
     missing = np.argwhere(np.isinf(values))
     if missing.size:
         face, place = missing[0]
         raise KpError(
-            f"image {people.image_ids[face]}, row {people.rows[face]}: no prediction of labelled '"
+            f"image {truth.image_ids[face]}, row {truth.rows[face]}: no prediction of labelled '"
             f"{keypoints.names[place]}' ({len(missing)} such points), so there is no mean error; predict all, or take"
             ' report = "auc" or "failure" of metric \'nme\''
         )

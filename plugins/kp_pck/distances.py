@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kpcore.errors import KpError
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
 
 
-def relative_distances(predicted: Float64Array, people: People, lengths: Float64Array) -> Float64Array:
+def relative_distances(predicted: Float64Array, truth: Instances, lengths: Float64Array) -> Float64Array:
     """Return (N, K) distances in the image plane over each person's length.
 
     NaN where the keypoint is unlabelled, hidden keypoints count; infinite where it is labelled and the prediction is
@@ -18,15 +18,15 @@ def relative_distances(predicted: Float64Array, people: People, lengths: Float64
 
     Args:
         predicted: (N, K, D) source pixels, NaN where missing.
-        people: the truth.
+        truth: N instances.
         lengths: (N,) source pixels.
 
     Raises:
         KpError: a person with labels has no positive length.
     """
-    labelled = people.state != UNLABELLED
-    _check(lengths, labelled.any(1), people)
-    offsets = predicted[..., :2] - people.points[..., :2]
+    labelled = truth.state != UNLABELLED
+    _check(lengths, labelled.any(1), truth)
+    offsets = predicted[..., :2] - truth.points[..., :2]
     distances = np.hypot(offsets[..., 0], offsets[..., 1])
     with np.errstate(divide="ignore", invalid="ignore"):  # people without labels may lack a length
         relative = distances / lengths[:, None]
@@ -34,11 +34,11 @@ def relative_distances(predicted: Float64Array, people: People, lengths: Float64
     return np.where(labelled, np.where(missing, np.inf, relative), np.nan)
 
 
-def _check(lengths: Float64Array, scored: npt.NDArray[np.bool_], people: People) -> None:
+def _check(lengths: Float64Array, scored: npt.NDArray[np.bool_], truth: Instances) -> None:
     bad = np.flatnonzero(scored & ~((lengths > 0) & np.isfinite(lengths)))
     if bad.size:
         first = bad[0]
         raise KpError(
-            f"image {people.image_ids[first]}, row {people.rows[first]}: errors would be divided by {lengths[first]:g}"
+            f"image {truth.image_ids[first]}, row {truth.rows[first]}: errors would be divided by {lengths[first]:g}"
             f" pixels ({bad.size} such people); mend the row's normaliser, or leave the person out"
         )

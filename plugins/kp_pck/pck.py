@@ -12,7 +12,7 @@ from kp_pck.tally import Tally
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import Float64Array
 
 Normaliser = Literal["crop", "sample"]
@@ -60,22 +60,24 @@ class Pck(Metric):
         """Yes."""
         return True
 
-    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+    def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) errors in those lengths: NaN where unlabelled, infinite where no prediction was made.
 
         Raises:
             KpError: a person with labels has no positive length.
         """
-        lengths = people.side if self._normaliser == "crop" else people.normaliser
-        return relative_distances(predicted, people.select(keypoints.indices), lengths)
+        lengths = truth.side if self._normaliser == "crop" else truth.normaliser
+        return relative_distances(predicted, truth.select(keypoints.indices), lengths)
 
-    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+    def reduce(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Scores:
         """Reduce (N, K) values to percentages.
 
         Raises:
             KpError: the skeleton has no such group, none of the groups is scored, or a column's keypoint is not.
         """
-        del people
+        del truth
         tally = Tally.of(values, keypoints, threshold=self._threshold, strict=False)
         scores = {column.name: tally.unweighted(column.keypoints) for column in columns}
         return Scores(scores, tally.unweighted(self._averaged(keypoints)))

@@ -13,7 +13,7 @@ from kp_pck.tally import Tally, mean_of_known
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
-from kpcore.samples import People
+from kpcore.samples import Instances
 from kpcore.tensors import Float64Array
 
 Convention = Literal["kptransfer", "mpii-unweighted", "mpii-weighted", "mpii-all"]
@@ -90,21 +90,23 @@ class Pckh(Metric):
         """Yes."""
         return True
 
-    def values(self, predicted: Float64Array, people: People, keypoints: KeypointSet) -> Float64Array:
+    def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) errors in head sizes: NaN where unlabelled, infinite where no prediction was made.
 
         Raises:
             KpError: a person with labels has no positive normaliser.
         """
-        return relative_distances(predicted, people.select(keypoints.indices), people.normaliser)
+        return relative_distances(predicted, truth.select(keypoints.indices), truth.normaliser)
 
-    def reduce(self, values: Float64Array, people: People, keypoints: KeypointSet, columns: Sequence[Column]) -> Scores:
+    def reduce(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Scores:
         """Reduce (N, K) values to percentages; the mpii conventions have columns of their own.
 
         Raises:
             KpError: the convention or a column needs keypoints that are not in the set.
         """
-        del people
+        del truth
         strict = self._convention != "mpii-weighted"
         tally = Tally.of(values, keypoints, threshold=self._threshold, strict=strict)
         if self._convention == "kptransfer":

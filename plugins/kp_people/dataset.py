@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,7 @@ from pydantic import Field
 
 from kp_people.skeleton import skeleton
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset
-from kpcore.keypoints import Skeleton
+from kpcore.interfaces import ComponentConfig, Dataset, Facts
 from kpcore.reading.paths import plain_name
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, AnyArray
@@ -43,29 +41,15 @@ class PeopleDataset(Dataset):
                 raise KpError(f"{path}: not there; root must be a folder that the generator 'people' wrote")
 
     @property
-    def skeleton(self) -> Skeleton:
-        """MPII's 16 joints."""
-        return skeleton(self._dims)
-
-    @property
-    def label(self) -> str:
-        """What results call it; its people are synthetic however they are read."""
-        return "synthetic people"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The two parts that the generator writes."""
-        return PARTS
-
-    @property
-    def normaliser(self) -> str:
-        """PCKh's head size."""
-        return "0.6 x head-box diagonal"
-
-    @property
-    def default_metric(self) -> str:
-        """PCKh in 2D, the mean per-joint position error in 3D."""
-        return "pckh" if self._dims == 2 else "mpjpe"
+    def facts(self) -> Facts:
+        """MPII's 16 joints; PCKh in 2D, the mean per-joint position error in 3D."""
+        return Facts(
+            label="synthetic people",
+            skeleton=skeleton(self._dims),
+            parts=PARTS,
+            normaliser="0.6 x head-box diagonal",
+            default_metric="pckh" if self._dims == 2 else "mpjpe",
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return all people of a part, in the annotation's order."""
@@ -107,22 +91,6 @@ class PeopleDataset(Dataset):
             row=row,
             mm_per_px=float(fields["mm_per_px"][row]) if self._dims == 3 else None,
         )
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the annotation's bytes and the images' names and sizes."""
-        digest = hashlib.sha256(f"people {self._dims} {part}".encode())
-        for path in (self._annotation(part), self._truth):
-            digest.update(path.read_bytes())
-        for name in sorted({sample.image_id for sample in self.samples(part)}):
-            digest.update(f"{name} {self._image_size(name)}".encode())
-        return digest.hexdigest()
-
-    def _image_size(self, name: str) -> int:
-        path = self._root / "images" / name
-        try:
-            return path.stat().st_size
-        except OSError:
-            raise KpError(f"{path}: annotated, but not there; generate the people again") from None
 
     @property
     def _truth(self) -> Path:

@@ -12,6 +12,7 @@ from kpcore.interfaces import (
     Codec,
     ComponentConfig,
     Dataset,
+    Facts,
     Generator,
     Metric,
     Need,
@@ -38,11 +39,7 @@ class Squares(Dataset):
     def __init__(self, *, root):
         del root
 
-    skeleton = property(lambda self: SQUARE)
-    label = property(lambda self: "squares")
-    parts = property(lambda self: ("train", "valid"))
-    normaliser = property(lambda self: "1 px")
-    default_metric = property(lambda self: "distance")
+    facts = property(lambda self: Facts("squares", SQUARE, ("train", "valid"), "1 px", "distance"))
 
     def samples(self, part):
         random = np.random.default_rng(len(part))
@@ -53,9 +50,6 @@ class Squares(Dataset):
             )
             for row in range(PEOPLE)
         ]  # fmt: skip
-
-    def fingerprint(self, part):
-        return f"squares {part}"
 
 
 class Halves(Split):
@@ -109,10 +103,10 @@ class Distance(Metric):
     convention = property(lambda self: "distance")
     higher_is_better = property(lambda self: False)
 
-    def values(self, predicted, people, keypoints):
-        return np.linalg.norm(predicted - people.points[:, list(keypoints.indices)], axis=-1)
+    def values(self, predicted, truth, keypoints):
+        return np.linalg.norm(predicted - truth.points[:, list(keypoints.indices)], axis=-1)
 
-    def reduce(self, values, people, keypoints, columns):
+    def reduce(self, values, truth, keypoints, columns):
         return Scores({column.name: float(values.mean()) for column in columns}, float(values.mean()))
 
 
@@ -169,6 +163,11 @@ def change(function):
     return lambda good: function(good())
 
 
+def fact(**wrong):
+    """The fault that gives back facts of which these are wrong."""
+    return change(lambda facts: replace(facts, **wrong))
+
+
 def odd(function):
     """The fault that gives back a module whose output is changed, (output, training) -> output."""
     return lambda good: Odd(good(), function)
@@ -212,15 +211,16 @@ GOOD = {
 # kind, what is spoilt, how, and what the one line must say of it. None of these gets as far as a training.
 BEFORE = [
     ("dataset", "__init__", boom, "constructor: ZeroDivisionError: broken on purpose"),
-    ("dataset", "skeleton", boom, "skeleton: ZeroDivisionError"),
-    ("dataset", "skeleton", value(None), "skeleton: None, expected a Skeleton"),
-    ("dataset", "label", value(None), "label: None, expected a string"),
-    ("dataset", "list_name", value(3), "list_name: 3, expected a string"),
-    ("dataset", "parts", boom, "parts: ZeroDivisionError"),
-    ("dataset", "parts", value("train"), "parts: str 'train', expected a tuple of strings"),
-    ("dataset", "normaliser", leave, "normaliser: SystemExit: 3"),
-    ("dataset", "default_metric", value(["x"]), "default_metric: list ['x'], expected a string"),
-    ("dataset", "origin", value("1"), "origin: str '1', expected 0 or 1"),
+    ("dataset", "facts", boom, "facts: ZeroDivisionError"),
+    ("dataset", "facts", leave, "facts: SystemExit: 3"),
+    ("dataset", "facts", value(None), "facts: None, expected Facts"),
+    ("dataset", "facts", fact(skeleton=None), "facts.skeleton: None, expected a Skeleton"),
+    ("dataset", "facts", fact(label=None), "facts.label: None, expected a string"),
+    ("dataset", "facts", fact(list_name=3), "facts.list_name: 3, expected a string"),
+    ("dataset", "facts", fact(parts="train"), "facts.parts: str 'train', expected a tuple of strings"),
+    ("dataset", "facts", fact(normaliser=1.0), "facts.normaliser: 1.0, expected a string"),
+    ("dataset", "facts", fact(default_metric=["x"]), "facts.default_metric: list ['x'], expected a string"),
+    ("dataset", "facts", fact(origin="1"), "facts.origin: str '1', expected 0 or 1"),
     ("dataset", "samples", boom, "samples(): ZeroDivisionError"),
     ("dataset", "samples", value(None), "samples('train'): None, expected a sequence of Samples"),
     ("dataset", "samples", value([None]), "samples('train')[0]: None, expected a Sample"),
@@ -237,8 +237,6 @@ BEFORE = [
         first(lambda s: {"points": s.points + np.float32(np.random.default_rng().random())}),
         "samples('train')[0].points: differs when it is asked for again",
     ),
-    ("dataset", "fingerprint", boom, "fingerprint(): ZeroDivisionError"),
-    ("dataset", "fingerprint", value(None), "fingerprint('train'): None, expected a digest"),
     ("dataset", "findings", boom, "findings(): ZeroDivisionError"),
     ("dataset", "findings", value(["bad"]), "findings('train'): list ['bad'], expected a list of Findings"),
     ("generator", "version", boom, "version: ZeroDivisionError"),
@@ -323,6 +321,8 @@ BEFORE = [
     ("metric", "reduce", value({"x": 1.0}), "reduce(): dict {'x': 1.0}, expected Scores"),
     ("metric", "reduce", change(lambda s: replace(s, columns={"x": "1"})), "reduce().columns: dict {'x': '1'}, expect"),
     ("metric", "reduce", change(lambda s: replace(s, average=None)), "reduce().average: None, expected a number"),
+    ("metric", "reads", boom, "reads(): ZeroDivisionError"),
+    ("metric", "reads", value("top"), "reads(): str 'top', expected a list of names"),
     ("metric", "score", boom, "score(): ZeroDivisionError"),
     ("metric", "score", value(None), "score(): None, expected Scores"),
     ("strategy", "__init__", boom, "constructor: ZeroDivisionError"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from kp_example_csv.table import Row, keypoint_names, read
-from kpcore.cache import content_key
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.paths import image_path
 from kpcore.reading.roots import existing_root
 from kpcore.reading.skeletons import sided_keypoints
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE
+
+PARTS = ("train", "valid")
 
 
 class CsvPoints(Dataset):
@@ -48,24 +48,14 @@ class CsvPoints(Dataset):
         self._ends = [self._skeleton.index(name) for name in normaliser or ()]
 
     @property
-    def skeleton(self) -> Skeleton:
-        return self._skeleton
-
-    @property
-    def label(self) -> str:
-        return f"CSV {self._root.resolve().name}"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return ("train", "valid")
-
-    @property
-    def normaliser(self) -> str:
-        return f"distance from {self._pair[0]} to {self._pair[1]}" if self._pair else "crop side"
-
-    @property
-    def default_metric(self) -> str:
-        return "pck"
+    def facts(self) -> Facts:
+        return Facts(
+            label=f"CSV {self._root.resolve().name}",
+            skeleton=self._skeleton,
+            parts=PARTS,
+            normaliser=f"distance from {self._pair[0]} to {self._pair[1]}" if self._pair else "crop side",
+            default_metric="pck",
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         found = [self._sample(number, row) for number, row in enumerate(self._rows(part))]
@@ -75,15 +65,9 @@ class CsvPoints(Dataset):
         missing = len(self._rows(part)) - len(self.samples(part))
         return [Finding("note", "rows left out: no box of points, or no normaliser", missing)] if missing else []
 
-    def fingerprint(self, part: str) -> str:
-        files = [hashlib.sha256(self._file(name).read_bytes()).hexdigest() for name in ("train", part)]
-        images = {sample.image_id: self._image(sample.image_id) for sample in self.samples(part)}
-        sizes = [[name, path.stat().st_size if path.is_file() else None] for name, path in sorted(images.items())]
-        return content_key({"files": files, "images": sizes, "margin": self._margin, "normaliser": self._pair})
-
     def _file(self, part: str) -> Path:
-        if part not in self.parts:
-            raise unknown("part", part, self.parts, where=str(self._root))
+        if part not in PARTS:
+            raise unknown("part", part, PARTS, where=str(self._root))
         return self._root / f"{part}.csv"
 
     def _image(self, name: str) -> Path:

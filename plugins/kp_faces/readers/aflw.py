@@ -14,7 +14,7 @@ from kp_faces.readers.faces import Faces
 from kp_faces.readers.table import Table
 from kp_faces.skeletons import AFLW19
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_out
 from kpcore.reading.roots import existing_root
@@ -64,58 +64,28 @@ class Aflw(Dataset):
         self._held_out = held_out
         if self._kind == "sqlite":
             aflw_sqlite.check(self._file)
-        settings = {"held_out": held_out} if self._kind == "sqlite" else {}
-        self._faces = Faces(
-            self._root, f"AFLW's {self._file.name}", AFLW19, ("train", "valid"), self._read, self._files, crop, "box",
-            settings,
-        )  # fmt: skip
+        self._faces = Faces(self._root, AFLW19, ("train", "valid"), self._read, crop, "box")
 
     @property
-    def skeleton(self) -> Skeleton:
-        """AFLW's 21 landmarks without the ears."""
-        return AFLW19
-
-    @property
-    def label(self) -> str:
-        """The data set's name."""
-        return "AFLW"
-
-    @property
-    def list_name(self) -> str:
-        """Who is scored."""
+    def facts(self) -> Facts:
+        """AFLW's 21 landmarks without the ears; errors are divided by the face's size, as others do on AFLW."""
         share = f"{self._held_out:g} of the images held out by name hash"
-        return "AFLW-full" if self._kind == "info" else share
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Both, always."""
-        return self._faces.parts
-
-    @property
-    def normaliser(self) -> str:
-        """The face's size, as others divide by on AFLW."""
-        return "root of the area of the face's rectangle"
-
-    @property
-    def default_metric(self) -> str:
-        """NME."""
-        return "nme"
+        return Facts(
+            label="AFLW",
+            skeleton=AFLW19,
+            parts=("train", "valid"),
+            normaliser="root of the area of the face's rectangle",
+            default_metric="nme",
+            list_name="AFLW-full" if self._kind == "info" else share,
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's faces, in the annotation's order."""
         return self._faces.samples(part)
 
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the annotation, image names and sizes, and settings."""
-        return self._faces.fingerprint(part)
-
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived."""
         return self._faces.findings(part)
-
-    def _files(self, part: str) -> list[Path]:
-        del part
-        return [self._file]
 
     def _read(self, part: str) -> Table:
         everybody, scored = self._everybody

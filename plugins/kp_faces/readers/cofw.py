@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kp_faces.readers.cofw_mat import KIND, check, read
+from kp_faces.readers.cofw_mat import check, read
 from kp_faces.readers.faces import Faces
 from kp_faces.readers.table import Table
 from kp_faces.skeletons import COFW29
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
@@ -52,54 +52,27 @@ class Cofw(Dataset):
         self._found = find(self._root)
         for part, path in self._found.items():
             check(path, ENDINGS[part])
-        self._faces = Faces(
-            self._root, KIND, COFW29, tuple(self._found), self._read, self._files, crop, "inter_ocular", {}
+        self._faces = Faces(self._root, COFW29, tuple(self._found), self._read, crop, "inter_ocular")
+
+    @property
+    def facts(self) -> Facts:
+        """Those parts whose file is there; Matlab's pixels. The pupils are marked too, for NME."""
+        return Facts(
+            label="COFW",
+            skeleton=COFW29,
+            parts=tuple(self._found),
+            normaliser="distance of the outer eye corners",
+            default_metric="nme",
+            origin=1,
         )
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """COFW's 29 landmarks."""
-        return COFW29
-
-    @property
-    def label(self) -> str:
-        """The data set's name."""
-        return "COFW"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Those whose file is there."""
-        return self._faces.parts
-
-    @property
-    def normaliser(self) -> str:
-        """Inter-ocular; the pupils are marked too, so that NME can also take them."""
-        return "distance of the outer eye corners"
-
-    @property
-    def default_metric(self) -> str:
-        """NME."""
-        return "nme"
-
-    @property
-    def origin(self) -> int:
-        """1: the files are Matlab's."""
-        return 1
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's faces with their pixels, in the file's order."""
         return self._faces.samples(part)
 
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the file, which holds the pictures, and settings."""
-        return self._faces.fingerprint(part)
-
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader did or left out."""
         return self._faces.findings(part)
-
-    def _files(self, part: str) -> list[Path]:
-        return [self._found[part]]
 
     def _read(self, part: str) -> Table:
         return read(self._found[part], ENDINGS[part])

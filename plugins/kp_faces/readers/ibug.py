@@ -14,7 +14,7 @@ from kp_faces.readers.pts import read_pts
 from kp_faces.readers.table import SHIFTED, Table, check_numbers, from_rows
 from kp_faces.skeletons import FACES68
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
@@ -30,7 +30,6 @@ SUBSETS: Mapping[str, Mapping[str, int]] = {
 IMAGES = (".jpg", ".png", ".jpeg", ".bmp", ".JPG", ".PNG")
 """Endings of pictures, in order of preference."""
 HOLDS = "the folders afw, helen/trainset, helen/testset, lfpw/trainset, lfpw/testset and ibug"
-KIND = "300-W's .pts files"
 
 
 class ThreeHundredW(Dataset):
@@ -65,47 +64,23 @@ class ThreeHundredW(Dataset):
         self._subset = subset
         self._folders: Mapping[str, Mapping[str, int]] = {"train": TRAIN, "valid": SUBSETS[subset]}
         self._found = {part: self._list(part) for part in self._folders}
-        self._faces = Faces(
-            self._root, KIND, FACES68, ("train", "valid"), self._read, self._files, crop, "inter_ocular", {}
+        self._faces = Faces(self._root, FACES68, ("train", "valid"), self._read, crop, "inter_ocular")
+
+    @property
+    def facts(self) -> Facts:
+        """Inter-ocular, as 300-W has it; Matlab's pixels."""
+        return Facts(
+            label=f"300-W ({self._subset})",
+            skeleton=FACES68,
+            parts=("train", "valid"),
+            normaliser="distance of the outer eye corners",
+            default_metric="nme",
+            origin=1,
         )
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The 68 landmarks of iBUG."""
-        return FACES68
-
-    @property
-    def label(self) -> str:
-        """The data set's name, and what is scored."""
-        return f"300-W ({self._subset})"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Both, always."""
-        return self._faces.parts
-
-    @property
-    def normaliser(self) -> str:
-        """Inter-ocular, as 300-W has it."""
-        return "distance of the outer eye corners"
-
-    @property
-    def default_metric(self) -> str:
-        """NME."""
-        return "nme"
-
-    @property
-    def origin(self) -> int:
-        """1: the files are Matlab's."""
-        return 1
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's faces, folder by folder, by name."""
         return self._faces.samples(part)
-
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of all .pts files, image names and sizes, and settings."""
-        return self._faces.fingerprint(part)
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return the shift, and what is missing from the published set."""

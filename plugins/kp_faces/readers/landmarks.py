@@ -15,7 +15,7 @@ from kp_faces.readers.faces import Faces
 from kp_faces.readers.table import Table
 from kp_faces.skeletons import CORNERS
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_out
 from kpcore.reading.roots import existing_root
@@ -85,55 +85,29 @@ class Landmarks(Dataset):
         self._headers = {
             part: _same(source, skeleton, chosen, first) for part, source in self._sources.items()
         }  # fmt: skip
-        self._faces = Faces(
-            self._root, landmark_csv.KIND, chosen, self._parts, self._read, self._files, crop, "inter_ocular",
-            {} if "valid" in self._sources else {"held_out": held_out},
-        )  # fmt: skip
+        parts = ("train", "valid", *(("test",) if "test" in self._sources else ()))
+        self._faces = Faces(self._root, chosen, parts, self._read, crop, "inter_ocular")
 
     @property
-    def skeleton(self) -> Skeleton:
-        """As the header or the option names it."""
-        return self._faces.skeleton
-
-    @property
-    def label(self) -> str:
-        """The layout, and whose landmarks they are."""
-        return f"landmarks ({self._faces.skeleton.name})"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Two, and "test" where there are a validation and a test CSV."""
-        return self._parts
-
-    @property
-    def normaliser(self) -> str:
-        """Depends on whether the skeleton has eye corners."""
-        has = set(CORNERS) <= set(self.skeleton.names)
-        return "distance of the outer eye corners" if has else "root of the area of the landmarks' box"
-
-    @property
-    def default_metric(self) -> str:
-        """NME."""
-        return "nme"
+    def facts(self) -> Facts:
+        """As the header or the option names the landmarks; the normaliser depends on whether eye corners are there."""
+        skeleton = self._faces.skeleton
+        has = set(CORNERS) <= set(skeleton.names)
+        return Facts(
+            label=f"landmarks ({skeleton.name})",
+            skeleton=skeleton,
+            parts=self._faces.parts,
+            normaliser="distance of the outer eye corners" if has else "root of the area of the landmarks' box",
+            default_metric="nme",
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's faces, in the file's order."""
         return self._faces.samples(part)
 
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the CSV, image names and sizes, and settings."""
-        return self._faces.fingerprint(part)
-
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived."""
         return self._faces.findings(part)
-
-    @property
-    def _parts(self) -> tuple[str, ...]:
-        return ("train", "valid", *(("test",) if "test" in self._sources else ()))
-
-    def _files(self, part: str) -> list[Path]:
-        return [self._sources.get(part, self._sources["train"]).file]
 
     def _read(self, part: str) -> Table:
         name = part if part in self._sources else "train"

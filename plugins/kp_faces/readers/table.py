@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -168,23 +168,3 @@ def samples_of(table: Table, skeleton: Skeleton, factor: float, length: Length) 
         )
         for i in range(len(table))
     )  # fmt: skip
-
-
-def file_sizes(table: Table) -> list[tuple[str, int | None]]:
-    """Return name and bytes of every image file, sorted; None where it is not there, which the data check reports.
-
-    Pixels that lie in the annotation file are not asked for.
-    """
-    if not isinstance(table.images, list):
-        return []
-    paths: Mapping[str, Path] = {
-        name: image for name, image in zip(table.image_ids, table.images, strict=True) if isinstance(image, Path)
-    }
-    return [(name, _size(path)) for name, path in sorted(paths.items())]
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return None

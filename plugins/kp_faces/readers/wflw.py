@@ -14,7 +14,7 @@ from kp_faces.readers.table import Table, check_numbers, from_rows
 from kp_faces.readers.values import to_number
 from kp_faces.skeletons import WFLW98
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Dataset, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.opening import read_text
 from kpcore.reading.paths import image_path
@@ -66,50 +66,26 @@ class Wflw(Dataset):
         self._root = existing_root(root, self.root_variable, HOLDS)
         self._subset = subset
         self._lists = find(self._root)
-        self._faces = Faces(
-            self._root, KIND, WFLW98, tuple(self._lists), self._read, self._files, crop, "inter_ocular",
-            {"subset": subset},
-        )  # fmt: skip
+        self._faces = Faces(self._root, WFLW98, tuple(self._lists), self._read, crop, "inter_ocular")
 
     @property
-    def skeleton(self) -> Skeleton:
-        """WFLW's 98 landmarks."""
-        return WFLW98
-
-    @property
-    def label(self) -> str:
-        """The data set's name, and what is scored."""
-        return "WFLW" if self._subset == "all" else f"WFLW ({self._subset})"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Those whose list is there."""
-        return self._faces.parts
-
-    @property
-    def normaliser(self) -> str:
-        """Inter-ocular, as WFLW has it."""
-        return "distance of the outer eye corners"
-
-    @property
-    def default_metric(self) -> str:
-        """NME."""
-        return "nme"
+    def facts(self) -> Facts:
+        """Those parts whose list is there; inter-ocular, as WFLW has it."""
+        return Facts(
+            label="WFLW" if self._subset == "all" else f"WFLW ({self._subset})",
+            skeleton=WFLW98,
+            parts=tuple(self._lists),
+            normaliser="distance of the outer eye corners",
+            default_metric="nme",
+        )
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's faces, in the list's order."""
         return self._faces.samples(part)
 
-    def fingerprint(self, part: str) -> str:
-        """Return a digest of the list, image names and sizes, and settings."""
-        return self._faces.fingerprint(part)
-
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived."""
         return self._faces.findings(part)
-
-    def _files(self, part: str) -> list[Path]:
-        return [self._lists[part], *([self._lists["valid"]] if part == "train" and "valid" in self._lists else [])]
 
     def _read(self, part: str) -> Table:
         table, flags = read(self._lists[part], self._root / IMAGES)

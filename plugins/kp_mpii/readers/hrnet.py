@@ -55,11 +55,6 @@ class HrnetSource(Source):
         """Parts whose file exists."""
         return tuple(self._files)
 
-    def files(self, part: str) -> tuple[Path, ...]:
-        """The part's JSON file, and for validation gt_valid.mat where it lies beside."""
-        truth = self._truth(part)
-        return (self._files[part], *([truth] if truth else []))
-
     def table(self, part: str) -> Table:
         """Read the part's file."""
         return read(self._files[part], self._truth(part), official_scale=part == "valid")

@@ -85,11 +85,6 @@ class MatSource(Source):
         """Both, always."""
         return ("train", "valid")
 
-    def files(self, part: str) -> tuple[Path, ...]:
-        """The .mat and the list."""
-        del part
-        return (self._path, *([self._valid_list] if self._valid_list else []))
-
     def table(self, part: str) -> Table:
         """Return the part's people."""
         validation, notes = self._validation

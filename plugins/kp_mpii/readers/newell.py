@@ -43,11 +43,6 @@ class NewellSource(Source):
         """Parts whose file exists."""
         return tuple(self._files)
 
-    def files(self, part: str) -> tuple[Path, ...]:
-        """The part's HDF5 file, and its list of image names where there is one."""
-        names = names_file(self._files[part])
-        return (self._files[part], *([names] if names.is_file() else []))
-
     def table(self, part: str) -> Table:
         """Read the part's file."""
         return read(self._files[part])

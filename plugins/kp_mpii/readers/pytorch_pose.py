@@ -28,11 +28,6 @@ class PytorchPoseSource(Source):
         """Both, always."""
         return ("train", "valid")
 
-    def files(self, part: str) -> tuple[Path, ...]:
-        """The one file."""
-        del part
-        return (self._path,)
-
     @cached_property
     def _rows(self) -> Rows:
         return Rows.load(self._path, KIND)

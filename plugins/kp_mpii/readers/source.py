@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 
 from kp_mpii.readers.table import Table
 
@@ -21,10 +20,6 @@ class Source(ABC):
     @abstractmethod
     def parts(self) -> tuple[str, ...]:
         """Parts that the files found hold."""
-
-    @abstractmethod
-    def files(self, part: str) -> tuple[Path, ...]:
-        """Every annotation file that a part's people are made from."""
 
     @abstractmethod
     def table(self, part: str) -> Table:
