@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 
 class KpError(Exception):
-    """Something the user can put right. The command prints its one line and exits with code 2."""
+    """Something the user can put right. The command prints its one line and exits with code 2.
+
+    Args:
+        message: becomes one line, whatever names a user's file brings into it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        lines = message.splitlines()
+        super().__init__(message if len(lines) < 2 else " ".join(line.strip() for line in lines))
 
 
 class ContractError(Exception):

@@ -371,7 +371,7 @@ def test_scores_come_from_the_stored_points_of_the_jobs_own_keypoints(shop):
     jobs, made = shop("evaluation.metric.threshold=2.5")
     run(jobs, made, "d-random-0")
     job = jobs["d-random-0"]
-    found = Scorer(made.study).final(job)
+    found = Scorer(made.study).final(job).scores
     with h5py.File(JobFolder.of(job.key).predictions()) as file:
         points, confidence = file["preds"][()], file["confidence"][()]
     truth = Instances.of(made.study.data[""].dataset.samples("valid"))

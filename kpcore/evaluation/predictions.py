@@ -6,6 +6,7 @@ read, and never more of them than :data:`LIMIT`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ class Predictions:
     image_ids: tuple[str, ...] | None = None
     part: str = ""
     confidence: Float64Array | None = None
+
+    def only(self, names: Sequence[str]) -> Predictions:
+        """Return the same of these keypoints alone, where the file names its own."""
+        if self.keypoints is None:
+            return self
+        places = [self.keypoints.index(name) for name in names]
+        surer = None if self.confidence is None else self.confidence[:, places]
+        return replace(self, points=self.points[:, places], keypoints=tuple(names), confidence=surer)
 
     def with_origin(self, origin: int | None) -> Predictions:
         """Return the same with this origin, where one is given."""

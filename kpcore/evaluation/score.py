@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from kpcore.errors import KpError, unknown
 from kpcore.evaluation.predictions import Predictions
-from kpcore.interfaces import Dataset, Metric
+from kpcore.interfaces import Dataset, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
 from kpcore.registry import Built, Registry
 from kpcore.samples import Instances, Sample
@@ -80,18 +81,54 @@ def score(
     aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.facts.origin)
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
-    chosen = aligned.only(keypoints, str(predictions.path))
-    people = Instances.of(aligned.samples)
-    if split is None and averages_columns(metric, metric.values(chosen.points, people, keypoints), people, keypoints):
+    found = scored(aligned, metric, keypoints, columns, str(predictions.path))
+    if split is None and averages_columns(metric, found.values, found.truth, keypoints):
         raise KpError(
             f"'{metric.convention}' averages the columns of a split; give --split (see 'kp splits list'), or a"
             " --convention with columns of its own"
         )
-    scores = metric.score(chosen.points, chosen.confidence, people, keypoints, columns)
     return Result(
-        data=dataset.label, part=part, people=len(people), people_of_part=len(samples), convention=metric.convention,
-        columns=scores.columns, average=scores.average,
+        data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
+        convention=metric.convention, columns=found.scores.columns, average=found.scores.average,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A score, and what it was reduced from.
+
+    Args:
+        metric: that scored.
+        predicted: (N, K, D) source pixels, in the order of ``truth`` and ``keypoints``.
+        truth: the N instances, with all keypoints of the skeleton.
+        keypoints: the set along K.
+        scores: columns and their average.
+    """
+
+    metric: Metric
+    predicted: Float64Array
+    truth: Instances
+    keypoints: KeypointSet
+    scores: Scores
+
+    @cached_property
+    def values(self) -> Float64Array:
+        """(N, K) the metric's value of every sample and keypoint, NaN where not counted: what intervals are made of."""
+        return self.metric.values(self.predicted, self.truth, self.keypoints)
+
+
+def scored(
+    aligned: Aligned, metric: Metric, keypoints: KeypointSet, columns: Sequence[Column], where: str
+) -> Scored:  # fmt: skip
+    """Score these keypoints of aligned predictions: the one way from predictions to scores.
+
+    Raises:
+        KpError: a keypoint was not predicted (``where`` says by what), or the metric does not fit.
+    """
+    chosen = aligned.only(keypoints, where)
+    truth = Instances.of(chosen.samples)
+    found = metric.score(chosen.points, chosen.confidence, truth, keypoints, columns)
+    return Scored(metric, chosen.points, truth, keypoints, found)
 
 
 def averages_columns(metric: Metric, values: Float64Array, people: Instances, keypoints: KeypointSet) -> bool:

@@ -159,7 +159,7 @@ class _Runner:
             return Row(**about)
         result = JobFolder.of(row.job.key).result()
         try:
-            scores = self.scorer.final(row.job)
+            scores = self.scorer.final(row.job).scores
             retained = tuple(self.scorer.retained(row.job))
         except (Exception, SystemExit) as error:  # a metric may fail on one job's predictions alone
             return Row(**{**about, "status": "failed", "reason": told(error, self.study.known)})

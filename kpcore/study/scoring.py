@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kpcore.evaluation.predictions import Predictions, read_predictions
-from kpcore.interfaces import Scores
+from kpcore.evaluation.score import Scored, align, scored
 from kpcore.keypoints import Column, KeypointSet, default_columns
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Retained
-from kpcore.samples import Instances
 from kpcore.study.contracts import checked_scores
 from kpcore.study.jobs import Job
 from kpcore.study.study import Study
@@ -20,10 +19,9 @@ class Scorer:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._truths: dict[str, Instances] = {}
-        self._scores: dict[tuple[str, int, tuple[Column, ...]], Scores] = {}
+        self._scores: dict[tuple[str, int, tuple[Column, ...]], Scored] = {}
 
-    def final(self, job: Job) -> Scores:
+    def final(self, job: Job) -> Scored:
         """Score the keypoints of the job's own step."""
         return self._score(job, job.step, job.keypoints, job.columns)
 
@@ -31,7 +29,7 @@ class Scorer:
         """Score the earlier steps whose keypoints the last head still predicts, on those steps' own data."""
         for step, keypoints in job.retained.items():
             columns = default_columns(keypoints)
-            scores = self._score(job, step, keypoints, columns)
+            scores = self._score(job, step, keypoints, columns).scores
             before = _trained_on(job, step)
             yield Retained(
                 step=step,
@@ -39,20 +37,19 @@ class Scorer:
                 keypoints=keypoints.names,
                 columns={**scores.columns},
                 average=scores.average,
-                before=self._score(before, step, keypoints, columns).average if before else None,
+                before=self._score(before, step, keypoints, columns).scores.average if before else None,
             )
 
-    def _score(self, job: Job, step: int, keypoints: KeypointSet, columns: tuple[Column, ...]) -> Scores:
+    def _score(self, job: Job, step: int, keypoints: KeypointSet, columns: tuple[Column, ...]) -> Scored:
         key = (job.key, step, columns)
         if key not in self._scores:
             dataset = job.split.steps[step].dataset
-            found = self._read(job, dataset)
-            places = list(job.layout.heads[-1].places(keypoints.names))
-            surer = None if found.confidence is None else found.confidence[:, places]
-            truth = self._truth(dataset)
-            metric = self._study.metric
-            scores = metric.score(found.points[:, places], surer, truth, keypoints, columns)
-            self._scores[key] = checked_scores(metric, scores)
+            predictions = self._read(job, dataset).only(keypoints.names)
+            part = self._study.data[dataset].valid
+            aligned = align(predictions, part.samples, keypoints.skeleton, part.name, origin=0)
+            found = scored(aligned, self._study.metric, keypoints, columns, str(predictions.path))
+            checked_scores(self._study.metric, found.scores)
+            self._scores[key] = found
         return self._scores[key]
 
     def _normaliser(self, job: Job, step: int) -> str:
@@ -62,11 +59,6 @@ class Scorer:
 
     def _read(self, job: Job, dataset: str) -> Predictions:
         return read_predictions(JobFolder.of(job.key).predictions(job.datasets.index(dataset)))
-
-    def _truth(self, dataset: str) -> Instances:
-        if dataset not in self._truths:
-            self._truths[dataset] = Instances.of(self._study.data[dataset].valid.samples)
-        return self._truths[dataset]
 
 
 def _trained_on(job: Job, step: int) -> Job | None:
