@@ -7,6 +7,7 @@ from functools import cache
 
 from kpcore.errors import ContractError, KpError
 from kpcore.plans import Layout, NetworkSpec, TransferPlan, fresh_origins
+from kpcore.records.folder import JobFolder
 from kpcore.study.contracts import checked_plan
 from kpcore.study.guard import reason
 from kpcore.study.jobs import Job, JobPlan, Refused, needed, plan_jobs
@@ -19,11 +20,13 @@ Specs = Callable[[Layout], NetworkSpec]
 def plan_study(study: Study, device: Device) -> JobPlan:
     """Return the jobs of a study whose transfer plans hold; the rows of those that do not are refused.
 
+    What is done has had its plan carried out, and is not asked again.
+
     Raises:
         KpError: a strategy does not take the study's settings.
     """
     plan = plan_jobs(study, device)
-    broken = broken_jobs(study, plan.jobs)
+    broken = broken_jobs(study, [job for job in plan.jobs if not JobFolder.of(job.key).done])
     rows = [row for row in plan.rows if row.job.key not in broken]
     refused = [Refused(row.split, row.mode, row.seed, broken[row.job.key]) for row in plan.rows if row not in rows]
     return JobPlan(needed(plan.jobs, rows), tuple(rows), (*plan.refused, *refused))

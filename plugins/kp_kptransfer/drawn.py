@@ -9,7 +9,6 @@ from math import comb
 
 import numpy as np
 from pydantic import Field
-from scipy.sparse.csgraph import connected_components
 
 from kp_kptransfer.selection import steps
 from kpcore.errors import KpError
@@ -75,6 +74,8 @@ class RandomSplits(Split):
 
 def mirror_units(skeleton: Skeleton) -> list[Unit]:
     """Return the skeleton's groups, joined where a mirror pair spans two of them; keypoints in skeleton order."""
+    from scipy.sparse.csgraph import connected_components  # a moment to import, which other rules need not wait for
+
     groups = [point.group for point in skeleton.keypoints]
     same = np.array([[group == other for other in groups] for group in groups])
     mirrored = np.array([[point.mirror == other for other in skeleton.names] for point in skeleton.keypoints])

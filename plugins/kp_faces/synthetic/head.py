@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from kp_faces.skeletons import FACES68
 from kp_faces.synthetic.front import JAW, places, side_of
 from kpcore.tensors import AnyArray, Float64Array
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 CROWN = ((0.0, -1.22), (0.36, -1.13), (0.62, -0.95), (0.78, -0.68), (0.85, -0.36), (0.85, -0.15))
 """Outline above the jaw's first landmark: x, y, from the crown down."""
@@ -45,6 +48,8 @@ class Head:
 
     @cached_property
     def _outline(self) -> tuple[PchipInterpolator, Float64Array, Float64Array]:
+        from scipy.interpolate import PchipInterpolator  # a quarter of a second that only drawing needs
+
         jaw = np.abs(self.front[JAW[:9]])
         jaw[:, 1] = self.front[JAW[:9], 1]
         crown = np.array(CROWN) * (jaw[0, 0] / 0.84, 1.0)
@@ -56,6 +61,8 @@ class Head:
     @cached_property
     def _profiles(self) -> tuple[PchipInterpolator, PchipInterpolator, PchipInterpolator]:
         """Front, axis and back over y; below the ears they stretch with the chin."""
+        from scipy.interpolate import PchipInterpolator
+
         chin = self.front[FACES68.index("chin"), 1] / 1.3
 
         def profile(knots: Sequence[tuple[float, float]]) -> PchipInterpolator:
