@@ -165,6 +165,8 @@ def _remember(memo: Path, folder: Path, known: Mapping[str, tuple[list[int], str
     """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
     limit = time.time_ns() - FRESH
     files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
+    if not files:
+        return
     title = f"digests of the images in {folder}"
     text = json.dumps({"title": title, "files": files, "digest": _digest(json.dumps(files).encode())})
     try:
