@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from kpcore.errors import KpError
+from kpcore.reading.opening import one_line
 from kpcore.tensors import AnyArray, ImageArray
 
 Kind = Literal["raw", "jpeg"]
@@ -139,7 +140,7 @@ def crops_problem(path: Path) -> str:
             count, side = len(file["digests"]), int(file.attrs["side"])
         damaged = read_crops(path, count, side, _nothing_to_mend, lambda row: None).damaged()
     except UNREADABLE as error:
-        return " ".join(str(error).split())[:120]
+        return one_line(error, 120)
     return f"{len(damaged)} of {count} crops are damaged (first: row {damaged[0]})" if damaged else ""
 
 

@@ -29,6 +29,7 @@ from kpcore.data.fingerprint import Fingerprint
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
 from kpcore.reading.images import decode_image
+from kpcore.reading.opening import one_line
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
@@ -158,7 +159,7 @@ def _opened(path: Path, part: Part, how: Cut, notice: Notice) -> Store | None:
     try:
         return _open(path, part, how, notice)
     except UNREADABLE as error:
-        notice(f"{_title(part, how)}: the prepared crops {path.name} are damaged ({_one_line(error)}); made again")
+        notice(f"{_title(part, how)}: the prepared crops {path.name} are damaged ({one_line(error, 120)}); made again")
         set_aside(path)
         return None
 
@@ -177,10 +178,6 @@ def _made(path: Path, part: Part, how: Cut, progress: Progress | None, notice: N
 
 def _title(part: Part, how: Cut) -> str:
     return f"{part.label}, {part.name}, {len(part.samples)} people at {how.resolution} px, {how.kind}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
 
 
 def write_store(path: Path, samples: Sequence[Sample], how: Cut, progress: Progress | None = None) -> None:
