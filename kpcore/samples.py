@@ -27,6 +27,7 @@ class Sample:
         person_id: names the person within the image.
         row: row in the annotation file, 0-based.
         mm_per_px: for 3D, millimetres per pixel at the root's distance (weak perspective).
+        stated_size: (width, height) that the annotation gives for its picture, pixels; None where it gives none.
     """
 
     image: Path | ImageArray
@@ -39,6 +40,7 @@ class Sample:
     person_id: str
     row: int
     mm_per_px: float | None = None
+    stated_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kpcore.audit.check import (
-    check_part,
-    first_of_each_image,
-    found_in,
-    missing_findings,
-    require_usable,
-    shared_findings,
-)
+from kpcore.audit.check import check_part, require_usable
+from kpcore.audit.found import found_in
+from kpcore.audit.images import first_of_each_image, missing_findings
+from kpcore.audit.shared import shared_findings
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
