@@ -209,6 +209,8 @@ def test_the_option_of_a_component_is_checked(installed):
         known.build("split", "odd", {"cuont": 2}, where="s.toml: split")
     with pytest.raises(KpError, match=r"s\.toml: split\.count: .*integer.*'many'"):
         known.build("split", "odd", {"count": "many"}, where="s.toml: split")
+    with pytest.raises(KpError, match=r"^s\.toml: split\.name: unknown split 'even'"):
+        known.build("split", "even", {}, where="s.toml: split")
 
 
 NOTIFIED = """

@@ -36,12 +36,13 @@ def rename(skeleton: Skeleton, aliases: Mapping[str, str]) -> Skeleton:
         return aliases.get(name, name)
 
     points = tuple(
-        Keypoint(called(point.name), point.mirror and called(point.mirror), _group(point, aliases))
+        Keypoint(called(point.name), point.mirror and called(point.mirror), _own_group(point))
         for point in skeleton.keypoints
     )
     edges = tuple((called(first), called(last)) for first, last in skeleton.edges)
     return replace(skeleton, keypoints=points, edges=edges)
 
 
-def _group(point: Keypoint, aliases: Mapping[str, str]) -> str:
-    return aliases.get(point.name, point.name) if point.group == point.name else point.group
+def _own_group(point: Keypoint) -> str:
+    """Return the group that stays; "" where it is the name, which the new name then takes."""
+    return "" if point.group == point.name else point.group
