@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST = 20
+"""Names that an error lists, at most."""
+
 
 class KpError(Exception):
     """Something the user can put right. The command prints its one line and exits with code 2.
@@ -54,11 +57,17 @@ def nearest(name: str, options: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def listed(names: Iterable[str], most: int = MOST) -> str:
+    """Return names in a row; of more than ``most`` the first, and how many there are besides."""
+    every = list(names)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + rest or "none"
+
+
 def unknown(kind: str, name: object, options: Iterable[str], *, where: str = "") -> KpError:
-    """Build the error for a name that does not exist: the place, the nearest name, and all that exist."""
+    """Build the error for a name that does not exist: the place, the nearest name, and what exists."""
     exist = list(options)
     near = nearest(str(name), exist)
     place = f"{where}: " if where else ""
-    hint = f"did you mean '{near}'? " if near else ""
-    listed = ", ".join(exist) if exist else "none"
-    return KpError(f"{place}unknown {kind} '{name}'; {hint}({listed} exist)")
+    hint = f"; did you mean '{near}'?" if near else ""
+    return KpError(f"{place}unknown {kind} '{name}'{hint} ({listed(exist)} exist)")

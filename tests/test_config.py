@@ -134,7 +134,7 @@ def test_a_table_without_a_name_is_the_papers():
             {"name": "adam"},
             "training.optimizer: unknown name 'adam'; did you mean 'adamw'? (rmsprop, adamw, muon exist)",
         ),
-        ({"name": 3}, "training.optimizer: unknown name '3'; (rmsprop, adamw, muon exist)"),
+        ({"name": 3}, "training.optimizer: unknown name '3' (rmsprop, adamw, muon exist)"),
         (
             {"name": "muon", "momentun": 1},
             "training.optimizer.momentun: unknown key 'momentun'; did you mean 'momentum'?"

@@ -153,7 +153,7 @@ def test_a_wrong_name_is_told_with_its_place_and_all_that_exist(where, said):
     with pytest.raises(KpError) as caught:
         FACE.select(["nose", "mouth"], where=where)
     assert str(caught.value) == (
-        f"{said}: unknown keypoint or group 'mouth'; (r_eye, nose, l_eye, l_ear, chin, r_ear, eye, ear exist)"
+        f"{said}: unknown keypoint or group 'mouth' (r_eye, nose, l_eye, l_ear, chin, r_ear, eye, ear exist)"
     )
 
 

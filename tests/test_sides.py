@@ -248,8 +248,8 @@ def test_groups_and_partners_that_are_told_come_first():
             lambda names: told_partners(names, {"a": "b", "b": "c"}, "here"),
             "here: 'b' has the partners 'a' and 'c'; it has one",
         ),
-        (lambda names: told_partners(names, {"a": "d"}, "here"), "here: unknown keypoint 'd'; (a, b, c exist)"),
-        (lambda names: told_groups(names, {"g": ["d"]}, "here"), "here.g: unknown keypoint 'd'; (a, b, c exist)"),
+        (lambda names: told_partners(names, {"a": "d"}, "here"), "here: unknown keypoint 'd' (a, b, c exist)"),
+        (lambda names: told_groups(names, {"g": ["d"]}, "here"), "here.g: unknown keypoint 'd' (a, b, c exist)"),
         (
             lambda names: told_groups(names, {"g": ["a"], "h": ["b", "a"]}, "here"),
             "here: 'a' is in 'g' and in 'h'; name it once",

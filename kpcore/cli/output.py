@@ -40,15 +40,26 @@ def without_nan(value: Any) -> Any:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
-) -> None:
-    """Print a table; ``right`` names the columns of numbers, which are set flush right and never wrap."""
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Print a table.
+
+    Args:
+        columns: headings.
+        rows: cells.
+        title: above it.
+        right: columns of numbers, which are set flush right and never wrap.
+        whole: other columns that never wrap.
+    """
     from rich import box
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=name in right, overflow="fold")
+        table.add_column(
+            name, justify="right" if name in right else "left", no_wrap=name in (*right, *whole), overflow="fold"
+        )
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console().print(table)

@@ -169,10 +169,11 @@ def _write_generated(folder: Path, maker: Generator, name: str, progress: Progre
 
 def nothing_configured(config: StudyConfig, known: Registry) -> bool:
     """Whether no data set of the study is told where its data lies."""
-    return not any(_configured(key, table, known) for key, table in tables(config).values())
+    return not any(configured(key, table, known) for key, table in tables(config).values())
 
 
-def _configured(key: str, table: OtherDatasetTable, known: Registry) -> bool:
+def configured(key: str, table: OtherDatasetTable, known: Registry) -> bool:
+    """Whether a data set is told where its data lies: by its table, its environment variable, or a generator."""
     variable = _root_variable(key, table, known)
     return "root" in table.options or bool(variable and os.environ.get(variable)) or table.generate is not None
 

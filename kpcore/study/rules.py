@@ -31,13 +31,14 @@ def known_skeletons(known: Registry) -> dict[str, Skeleton]:
 
 
 def plain_splits(known: Registry, skeleton: Skeleton) -> list[RuleSplits]:
-    """Return what every rule gives on a skeleton when it is given no options."""
-    return [rule_splits(known, rule, {}, skeleton) for rule in known.names("split")]
+    """Return what every rule gives on a skeleton when no study gives it options."""
+    return [rule_splits(known, rule, skeleton) for rule in known.names("split")]
 
 
-def rule_splits(known: Registry, rule: str, options: Mapping[str, object], skeleton: Skeleton) -> RuleSplits:
+def rule_splits(known: Registry, rule: str, skeleton: Skeleton) -> RuleSplits:
     """Return what one rule gives; a rule that fails, in whatever way, gives its reason and does not stop others."""
     try:
+        options = known.component("split", rule).listed
         built = known.build("split", rule, options, where="split")
         return RuleSplits(rule, checked_splits(built, built.splits(skeleton, {})))
     except Exception as error:
@@ -66,7 +67,7 @@ def pick(by_dataset: Mapping[str, Sequence[RuleSplits]], name: str) -> dict[str,
     }
     if not having:
         exist = [address for rules in by_dataset.values() for address in _addresses(rules) if ":" not in address]
-        raise unknown("split", name, dict.fromkeys(exist))
+        raise unknown("split", name, dict.fromkeys(exist))  # 'kp splits list' has them all
     return having
 
 

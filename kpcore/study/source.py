@@ -12,10 +12,10 @@ from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
 from kpcore.study.contracts import check_facts, checked_splits
-from kpcore.study.data import OWN, Notice, StudyData, open_all, open_one, tables
+from kpcore.study.data import OWN, Notice, StudyData, configured, open_all, open_one, tables
 from kpcore.study.guard import reason
 from kpcore.study.names import renamed
-from kpcore.study.opening import resolve, settle, split_by
+from kpcore.study.opening import settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
 
 
@@ -138,20 +138,33 @@ def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:
     return rule
 
 
-def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits]]:
+def list_splits(
+    source: str | None, known: Registry, profile: str | None = None, sets: Sequence[str] = ()
+) -> dict[str, list[RuleSplits]]:
     """Return data set -> what rules give on its skeleton.
 
     Args:
-        file: a study file, whose rule with its options is asked alone; every rule, without options, on every skeleton
-            that is known without data, where None.
+        source: a study file, whose rule with its options is asked alone; or a data set whose skeleton is known without
+            data, on which every rule is asked; on all of these where None.
         known: the plugins.
+        profile: of the study file.
+        sets: ``key=value`` of the study file.
 
     Raises:
-        KpError: the study file is wrong.
+        KpError: the study file is wrong, its data cannot be opened, or there is no such data set.
     """
-    if file is None:
-        return {name: plain_splits(known, skeleton) for name, skeleton in known_skeletons(known).items()}
-    config = resolve(file, None, ())
+    skeletons = known_skeletons(known)
+    if source is None:
+        return {name: plain_splits(known, skeleton) for name, skeleton in skeletons.items()}
+    if source in skeletons:
+        return {source: plain_splits(known, skeletons[source])}
+    if source in known.names("dataset"):
+        raise KpError(
+            f"data set '{source}': its keypoints are not known without data; give a study file, or look at the data"
+            f" with 'kp data info FOLDER --dataset {source}'"
+        )
+    file = Path(source)
+    config, _ = settle(known, file, profile, sets, lambda text: None)
     skeletons = _skeletons(config, known, file)
     others = {name: skeleton for name, skeleton in skeletons.items() if name != OWN}
     rule = _rule(config, known, file)
@@ -160,12 +173,12 @@ def list_splits(file: Path | None, known: Registry) -> dict[str, list[RuleSplits
 
 
 def _skeletons(config: StudyConfig, known: Registry, file: Path) -> dict[str, Skeleton]:
-    """Return the skeletons of a study's data sets; data is looked at only where a skeleton is not known without."""
+    """Return the skeletons of a study's data sets: those of the data where it is configured, else known without."""
     plain = known_skeletons(known)
     found = {}
     for name, (key, table) in tables(config).items():
         known.component("dataset", table.name, where=f"{file}: {key}.name")
-        if table.name in plain:
+        if table.name in plain and (table.generate is not None or not configured(key, table, known)):
             found[name] = renamed(plain[table.name], table.aliases, f"{file}: {key}")
         else:
             found[name] = open_one(name, key, table, known, str(file), lambda text: None).skeleton

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import Field
 
 from kp_kptransfer.selection import steps
-from kpcore.errors import KpError, unknown
+from kpcore.errors import KpError, listed, unknown
 from kpcore.interfaces import ComponentConfig, Split
 from kpcore.keypoints import Column, KeypointSplit, Skeleton
 
@@ -27,7 +28,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 """Words of Table 1 -> MPII's keypoints."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "head": PARTS["head"] + PARTS["neck"],  # the reading that agrees best with Table 5 (FACTS 1)
+    "head": PARTS["head"] + PARTS["neck"],  # the reading that agrees best with Table 5
     "elbow": PARTS["elbows"],
     "wrist": PARTS["wrists"],
     "hip": PARTS["hips"],
@@ -102,6 +103,8 @@ class PaperSplits(Split):
         KpError: no split has this name.
     """
 
+    listed: ClassVar[Mapping[str, object]] = {"splits": list(TABLE_1)}
+
     class Config(ComponentConfig):
         """Options of ``[split] name = "kptransfer"``."""
 
@@ -129,7 +132,7 @@ def _split(name: str, skeleton: Skeleton) -> KeypointSplit:
     if missing:
         raise KpError(
             f"split.splits: split '{name}' needs keypoints that skeleton '{skeleton.name}' does not have:"
-            f" {', '.join(dict.fromkeys(missing))} ({', '.join(skeleton.names)} exist); rename them in the data set,"
+            f" {listed(dict.fromkeys(missing))} ({listed(skeleton.names)} exist); rename them in the data set,"
             ' or write your own split with split.name = "explicit"'
         )
     columns = tuple(Column(column, COLUMNS[column]) for column in row.columns.split())
