@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
+
+OTHERS = frozenset({"kpcore", "torch"})
+"""Packages whose versions are in a key by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class Recipe:
         plugin: name of the entry point that supplies it.
         package: import package of that plugin.
         version: of the plugin's distribution.
-        code: digest of the plugin's import package.
+        code: digest of the plugin's import package, and of the one that the component's class comes from.
     """
 
     name: str
@@ -43,30 +45,23 @@ def package_of(module: str) -> str:
     return module.partition(":")[0].partition(".")[0]
 
 
-def code_digest(module: str, distribution: Distribution | None) -> str:
-    """Return the SHA-256 over the files of a module's top import package: their paths and the digest of each.
+def code_digest(*modules: str) -> str:
+    """Return the SHA-256 over the files of these modules' top import packages, as they are on disk.
 
-    An installed wheel has listed them in its RECORD; an editable install, or anything else, is read. Both give the same
-    for equal files. What a plugin imports from other packages is not in it.
+    Installed and editable give the same for equal files. What these packages import from others is not in it.
     """
-    package = package_of(module)
-    files = _recorded(package, distribution) or dict(_found(package))
+    files = dict(found for package in sorted(set(map(package_of, modules))) for found in _found(package))
     listed = "\n".join(f"{name} {digest}" for name, digest in sorted(files.items()))
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def _recorded(package: str, distribution: Distribution | None) -> dict[str, str]:
-    """Return the package's files in the distribution's RECORD, path -> SHA-256; none where it lists none of them."""
-    listed = (distribution and distribution.files) or []
-    return {
-        file.as_posix(): file.hash.value
-        for file in listed
-        if file.hash is not None and file.hash.mode == "sha256" and _belongs(Path(file.as_posix()), package)
-    }
+def packages_of(component: type) -> set[str]:
+    """Return the top import packages that a component's class and the classes it is made from come from.
 
-
-def _belongs(path: Path, package: str) -> bool:
-    return (path.parts[0] == package or path.as_posix() == f"{package}.py") and _is_code(path)
+    They need not be the plugin's own: an entry point may name a module that imports the class from beside it.
+    """
+    packages = {package_of(one.__module__) for one in component.__mro__}
+    return packages - OTHERS - sys.stdlib_module_names
 
 
 def _is_code(path: Path) -> bool:
@@ -75,7 +70,7 @@ def _is_code(path: Path) -> bool:
 
 
 def _found(package: str) -> Iterator[tuple[str, str]]:
-    """Yield (path, SHA-256 as RECORD spells it) of the package's files on disk; nothing where it has no place there."""
+    """Yield (path, SHA-256) of the package's files on disk; nothing where it has no place there."""
     spec = importlib.util.find_spec(package)
     roots = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
     for root in roots:
@@ -90,7 +85,7 @@ def _found(package: str) -> Iterator[tuple[str, str]]:
 @cache
 def _read(path: Path, size: int, modified: int) -> str:
     del size, modified  # only there to have a changed file read again
-    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _file_digest(path: Path) -> str:

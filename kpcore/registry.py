@@ -13,7 +13,7 @@ import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
-from kpcore.recipes import Recipe, code_digest
+from kpcore.recipes import Recipe, code_digest, packages_of
 
 if TYPE_CHECKING:
     import typer
@@ -48,8 +48,6 @@ class Plugin:
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, name) of a class that is not used -> why."""
 
-    found: Distribution | None = None
-
     @property
     def ok(self) -> bool:
         """Whether it is in use."""
@@ -69,11 +67,6 @@ class Plugin:
     def called(self) -> str:
         """What error messages call it."""
         return f"plugin {self.name} {self.version}"
-
-    @property
-    def code(self) -> str:
-        """Digest of its import package as it is on disk."""
-        return code_digest(self.module, self.found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +117,6 @@ class Registry:
             point.value,
             (distribution and distribution.name) or "?",  # a damaged distribution has neither
             (distribution and distribution.version) or "?",
-            found=distribution,
         )
         self.plugins.append(plugin)
         try:
@@ -273,7 +265,8 @@ class Registry:
     def _recipe(self, kind: str, name: str, config: BaseModel) -> Recipe:
         plugin, own = self.find(kind, name)
         options = config.model_dump(mode="json")
-        return Recipe(own, options, plugin.name, plugin.package, plugin.version, plugin.code)
+        code = code_digest(plugin.package, *packages_of(self.component(kind, name)))
+        return Recipe(own, options, plugin.name, plugin.package, plugin.version, code)
 
     def provider(self, kind: str, name: str) -> Plugin:
         """Return the plugin that supplies this component; raises as :meth:`find`."""
@@ -402,7 +395,10 @@ def _listed(owners: Mapping[str, object]) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception as one line: its type, unless it is ours, and its message."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a plugin's own exception may not even be able to say what it is
+        text = "its message cannot be read"
     return text if isinstance(error, KpError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -297,9 +297,12 @@ def test_splits_list_tries_rules_without_options(run):
     assert [split["name"] for split in halves["splits"]] == ["down", "up"]
     assert halves["splits"][0]["steps"] == [["r_eye", "l_eye", "nose"], ["nose", "chin"]]
     assert (needy["splits"], "times" in needy["reason"]) == ([], True)
-    table = run("splits", "list")[1]
+    overview = run("splits", "list")[1]
+    assert ("down, up" in overview, "needy" in overview) == (True, False)
+    table = run("splits", "list", "faces")[1]
     assert "eye nose" in table
     assert "rule 'needy' gives none without options" in table
+    fails_with(run("splits", "list", "fases"), "fases: no such study file")
 
 
 def test_splits_of_a_study_are_those_of_its_rule(run, study):

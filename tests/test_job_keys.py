@@ -17,6 +17,7 @@ import torch
 from kp_mpii.skeleton import MPII
 from pydantic import BaseModel, ValidationError
 
+import kpcore.registry
 from kpcore.cache import content_key
 from kpcore.config import ComponentTable, ModeTable, StudyConfig, models_in
 from kpcore.data import fingerprint
@@ -454,6 +455,14 @@ def test_a_mended_mirrored_pair_is_in_the_keys_of_the_jobs_that_read_it(opened):
         assert unchanged(study, skeleton=replace(MPII, keypoints=tuple(points))) == same, pair
 
 
+def test_a_group_is_in_the_keys_of_the_jobs_that_read_its_keypoints(opened):
+    """Modes stand in for what is new, and metrics measure, by group; report columns of one's own do not show it."""
+    study = opened(**NAMED, **{"split.sets.x.columns.all": NAMED["split.sets.x.steps"][1]})
+    for pair, same in (("wrist", {"x-source-0"}), ("knee", {"x-random-0"}), ("elbow", EVERY_JOB)):
+        points = (replace(one, group="other") if one.name.endswith(pair) else one for one in MPII.keypoints)
+        assert unchanged(study, skeleton=replace(MPII, keypoints=tuple(points))) == same, pair
+
+
 def test_how_a_skeleton_is_called_and_drawn_is_not_in_the_key(opened):
     assert unchanged(opened(**NAMED), skeleton=replace(MPII, name="other", edges=())) == EVERY_JOB
 
@@ -646,7 +655,10 @@ def test_a_generators_options_and_version_name_its_folder(tmp_path, monkeypatch)
     assert folder(frames=6) == first
     assert folder(frames=7) != first
     monkeypatch.setattr(known.component("generator", "mice"), "version", "other")
-    assert folder(frames=6) != first
+    second = folder(frames=6)
+    assert second != first
+    monkeypatch.setattr(kpcore.registry, "code_digest", lambda *modules: "edited")
+    assert folder(frames=6) not in (first, second)
 
 
 def test_what_a_key_is_made_of_is_named_and_is_json(opened):
@@ -656,7 +668,7 @@ def test_what_a_key_is_made_of_is_named_and_is_json(opened):
         "format", "backbone", "pretrained", "codec", "training", "validation", "evaluation", "numerics", "versions",
         "data", "heads", "keypoints", "columns", "stages", "strategy", "seed", "sources",
     }  # fmt: skip
-    assert set(settings["data"]) == {"train", "valid", "mirrors", "left_out", "others"}
+    assert set(settings["data"]) == {"train", "valid", "mirrors", "groups", "left_out", "others"}
     reads = set(plan_jobs(opened(), CPU).jobs[0].reads)
     for part in ("train", "valid"):
         assert set(settings["data"][part]) == {"images", "boxes", "lengths", "ids", "labels"}

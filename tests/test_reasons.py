@@ -186,6 +186,24 @@ def test_fresh_trains_all_the_same_and_ends_the_same(run):
     assert len(before) == 3
 
 
+def test_fresh_begins_at_the_first_epoch_though_a_killed_run_left_its_checkpoint(study, monkeypatch):
+    epoch = Training._epoch
+    seen = []
+
+    def stop_in_the_second(self, number, listener):
+        seen.append(number)
+        if number == 1:
+            raise KeyboardInterrupt
+        epoch(self, number, listener)
+
+    monkeypatch.setattr(Training, "_epoch", stop_in_the_second)
+    command = ["run", str(study), "--jobs", "1", "--set", 'study.modes=["random"]']
+    for more, begun in (([], [0, 1]), ([], [1]), (["--fresh"], [0, 1])):
+        seen.clear()
+        assert outcome([*command, *more]) == 130
+        assert seen == begun, more
+
+
 MODE = """
 from kpcore.interfaces import TransferStrategy
 from kpcore.plans import NEW, TransferPlan

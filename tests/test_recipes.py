@@ -1,8 +1,10 @@
 """Whose code a component is: the files that a digest is made of."""
 
+import importlib
+
 import pytest
 
-from kpcore.recipes import _found, code_digest
+from kpcore.recipes import _found, code_digest, packages_of
 
 
 @pytest.fixture
@@ -36,7 +38,20 @@ def test_a_module_is_one_file_and_what_is_built_in_or_absent_has_none(place):
 def test_the_digest_follows_what_a_file_holds_and_how_it_is_called(place):
     (place / "kp_one.py").write_text("x = 1")
     (place / "kp_two.py").write_text("x = 1")
-    first = code_digest("kp_one:plugin", None)
-    assert first == code_digest("kp_one", None) != code_digest("kp_two", None)
+    first = code_digest("kp_one:plugin")
+    assert first == code_digest("kp_one") != code_digest("kp_two")
     (place / "kp_one.py").write_text("x = 22")
-    assert code_digest("kp_one", None) != first
+    assert code_digest("kp_one") != first
+
+
+def test_a_class_from_beside_its_plugin_is_in_the_digest_too(place):
+    (place / "kp_entry.py").write_text("from kp_beside.deep import Mine")
+    (place / "kp_beside").mkdir()
+    (place / "kp_beside" / "__init__.py").write_text("")
+    (place / "kp_beside" / "deep.py").write_text("import kpcore.interfaces as i\nclass Mine(i.Metric): x = 1")
+    mine = importlib.import_module("kp_entry").Mine
+    assert packages_of(mine) == {"kp_beside"}
+    first = code_digest("kp_entry", *packages_of(mine))
+    assert first != code_digest("kp_entry")
+    (place / "kp_beside" / "deep.py").write_text("import kpcore.interfaces as i\nclass Mine(i.Metric): x = 2222")
+    assert code_digest("kp_entry", *packages_of(mine)) != first

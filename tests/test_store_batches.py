@@ -225,6 +225,24 @@ def test_what_a_crash_left_is_replaced(on_disk):
     assert f"{key}.h5" in stores()
 
 
+def test_crops_of_images_that_change_meanwhile_are_not_kept(on_disk, tmp_path, monkeypatch):
+    """A copy that still runs: their key was made of other bytes."""
+    part = read_part(on_disk, "train")
+    real = store_module.decode_image
+
+    def overwritten(path):
+        pixels = real(path)
+        cv2.imwrite(str(tmp_path / "b.png"), np.zeros((40, 50, 3), np.uint8))
+        return pixels
+
+    monkeypatch.setattr(store_module, "decode_image", overwritten)
+    with pytest.raises(KpError, match=r"part 'train': images changed while their crops were prepared"):
+        prepare(part, Cut(32, 1.25))
+    assert [name for name in stores() if not name.endswith(".lock")] == []
+    monkeypatch.setattr(store_module, "decode_image", real)
+    assert not prepare(read_part(on_disk, "train"), Cut(32, 1.25)).crops[1].any()
+
+
 def test_a_damaged_image_is_named_and_leaves_no_store(on_disk, tmp_path):
     good = (tmp_path / "b.png").read_bytes()
     (tmp_path / "b.png").write_bytes(good[: len(good) // 2])

@@ -71,7 +71,7 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
     # What stands where nobody marked anything is no label.
     points = np.where((people.state != UNLABELLED)[..., None], people.points, np.nan)
     return Fingerprint(
-        images=_digest("\n".join(image_digests([sample.image for sample in samples])).encode()),
+        images=images_digest(samples),
         boxes=_arrays(people.centre, people.side),
         lengths=_arrays(people.normaliser, people.mm_per_px),
         ids=_digest(json.dumps([people.image_ids, people.person_ids, people.rows.tolist()]).encode()),
@@ -79,6 +79,11 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
             name: _arrays(points[:, place], people.state[:, place]) for place, name in enumerate(skeleton.names)
         },
     )
+
+
+def images_digest(samples: Sequence[Sample]) -> str:
+    """Return the digest of every sample's image, in order; raises KpError where one is missing."""
+    return _digest("\n".join(image_digests([sample.image for sample in samples])).encode())
 
 
 def _arrays(*arrays: AnyArray) -> str:

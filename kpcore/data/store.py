@@ -25,7 +25,7 @@ from filelock import FileLock
 from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import cores
 from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
-from kpcore.data.fingerprint import Fingerprint
+from kpcore.data.fingerprint import Fingerprint, images_digest
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
 from kpcore.reading.images import decode_image
@@ -169,7 +169,7 @@ def _made(path: Path, part: Part, how: Cut, progress: Progress | None, notice: N
     _require_space(path, how.size(len(samples)))
     path.with_suffix(".json").write_text(json.dumps({"title": _title(part, how)}))
     try:
-        write_store(path, samples, how, progress)
+        write_store(path, samples, how, progress, partial(_require_same_images, part))
     except (KpError, OSError):
         path.with_suffix(".json").unlink(missing_ok=True)
         raise
@@ -180,8 +180,21 @@ def _title(part: Part, how: Cut) -> str:
     return f"{part.label}, {part.name}, {len(part.samples)} people at {how.resolution} px, {how.kind}"
 
 
-def write_store(path: Path, samples: Sequence[Sample], how: Cut, progress: Progress | None = None) -> None:
+def write_store(
+    path: Path,
+    samples: Sequence[Sample],
+    how: Cut,
+    progress: Progress | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Write the store of these samples, or go on with writing it.
+
+    Args:
+        path: of the store.
+        samples: in its order.
+        how: their crops are cut.
+        progress: called with (crops done, crops).
+        check: called before the store counts as whole; an error it raises discards it.
 
     Raises:
         KpError: an image cannot be read; then nothing is left behind.
@@ -189,12 +202,22 @@ def write_store(path: Path, samples: Sequence[Sample], how: Cut, progress: Progr
     target = writer(how.kind, path, len(samples), how.side)
     try:
         _write(target, samples, how, progress)
+        check()
         target.finish()
     except (KpError, OSError):  # what a kill leaves is gone on with; what an error leaves is not worth keeping
         target.discard()
         raise
     finally:
         target.close()
+
+
+def _require_same_images(part: Part) -> None:
+    """Refuse crops of other images than the ones that keys were made of; raises KpError."""
+    if images_digest(part.samples) != part.fingerprint.images:
+        raise KpError(
+            f"{part.label}, part '{part.name}': images changed while their crops were prepared (a copy that was still"
+            " running?); run it again when they stay as they are"
+        )
 
 
 def _require_space(path: Path, needed: int) -> None:

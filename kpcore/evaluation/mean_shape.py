@@ -44,4 +44,4 @@ def score_mean_shape(
     shape = mean_shape(training)[list(split.target.indices)]
     people = Instances.of(scored)
     predicted = _centres(people) + shape * people.side[:, None, None]
-    return metric.score(predicted, np.ones(predicted.shape[:2]), people, split.target, split.columns)
+    return metric.score(predicted, None, people, split.target, split.columns)

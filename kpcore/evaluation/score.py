@@ -114,7 +114,7 @@ class Scored:
     @cached_property
     def values(self) -> Float64Array:
         """(N, K) the metric's value of every sample and keypoint, NaN where not counted: what intervals are made of."""
-        return self.metric.values(self.predicted, self.truth, self.keypoints)
+        return self.metric.measured(self.predicted, self.truth, self.keypoints)
 
 
 def scored(

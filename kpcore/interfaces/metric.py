@@ -10,7 +10,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
+import numpy as np
+
+from kpcore.errors import ContractError, shown
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
@@ -113,4 +117,13 @@ class Metric(Component):
             columns: as for ``reduce``.
         """
         del confidence
-        return self.reduce(self.values(predicted, truth, keypoints), truth, keypoints, columns)
+        return self.reduce(self.measured(predicted, truth, keypoints), truth, keypoints, columns)
+
+    @final
+    def measured(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
+        """Return ``values``; raises ContractError where they are not (N, K): broadcast, they would score in silence."""
+        values = self.values(predicted, truth, keypoints)
+        wanted = predicted.shape[:2]
+        if not isinstance(values, np.ndarray) or values.shape != wanted or values.dtype.kind != "f":
+            raise ContractError(self, "values()", f"{shown(values)}, expected {wanted} float64")
+        return values

@@ -74,9 +74,9 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     predicted = person.points[:, list(keypoints.indices)]
     reads = metric.reads(keypoints)
     require(all_of(reads, str), metric, "reads()", reads, "a list of names")
-    values = metric.values(predicted, person, keypoints)
-    fits = isinstance(values, np.ndarray) and values.shape == (1, len(keypoints)) and values.dtype.kind == "f"
-    require(fits, metric, "values()", values, f"(1, {len(keypoints)}) float64")
+    strangers = [name for name in reads if name not in keypoints.skeleton.names]
+    require(not strangers, metric, "reads()", strangers, f"keypoints of skeleton '{keypoints.skeleton.name}'")
+    values = metric.measured(predicted, person, keypoints)
     checked_scores(metric, metric.reduce(values, person, keypoints, columns), "reduce()")
     found = checked_scores(metric, metric.score(predicted, np.ones(predicted.shape[:2]), person, keypoints, columns))
     require(bool(np.isfinite(found.average)), metric, "score().average", found.average, "a finite number")

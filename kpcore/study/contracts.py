@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -52,6 +53,11 @@ def is_count(value: Any) -> bool:
 def is_real(value: Any) -> bool:
     """Whether it is a number, which may be NaN."""
     return isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+
+
+def is_score(value: Any) -> bool:
+    """Whether it is a number that a float can hold."""
+    return is_real(value) and (not isinstance(value, int) or abs(value) < sys.float_info.max)
 
 
 def all_of(values: object, kind: type, container: tuple[type[Collection[Any]], ...] = (list, tuple)) -> bool:
@@ -281,7 +287,7 @@ def checked_scores(metric: Metric, found: object, method: str = "score()") -> Sc
         raise ContractError(metric, method, f"{shown(found)}, expected Scores")
     columns = found.columns
     named = isinstance(columns, dict) and bool(columns) and all(is_text(name) for name in columns)
-    fits = named and all(is_real(value) for value in columns.values())
+    fits = named and all(is_score(value) for value in columns.values())
     require(fits, metric, f"{method}.columns", columns, "numbers by column")
-    require(is_real(found.average), metric, f"{method}.average", found.average, "a number")
+    require(is_score(found.average), metric, f"{method}.average", found.average, "a number")
     return found

@@ -143,9 +143,10 @@ def open_one(
 
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:
     """Return the folder of the generated data, written to the cache once."""
-    maker: Generator = known.build("generator", table.name, table.options, where=where)
+    made = known.make("generator", table.name, table.options, where=where)
+    maker: Generator = made.component
     require(is_text(maker.version), maker, "version", maker.version, "a string")
-    key = content_key({"generator": table.name, "version": maker.version, "options": table.options})
+    key = content_key({"generator": made.recipe.record(), "version": maker.version})
     folder = cache_dir() / "generated" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):

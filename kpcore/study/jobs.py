@@ -229,8 +229,8 @@ def labels_read(job: Job, validation: Metric) -> tuple[str, ...]:
 def data_settings(job: Job, data: Mapping[str, StudyData]) -> dict[str, Any]:
     """Return what a job reads of its data: of its own, and of those that it is scored on besides.
 
-    Of a skeleton that is the names and mirror partners of what is read, not its other keypoints, nor what the study
-    calls the data set.
+    Of a skeleton that is the names, mirror partners and groups of what is read, not its other keypoints, nor what the
+    study calls the data set.
     """
     own = data[job.dataset]
     skeleton = own.skeleton
@@ -238,6 +238,7 @@ def data_settings(job: Job, data: Mapping[str, StudyData]) -> dict[str, Any]:
         "train": own.train.fingerprint.of(job.reads),
         "valid": own.valid.fingerprint.of(job.reads),
         "mirrors": {name: skeleton[name].mirror for name in job.reads},
+        "groups": {name: skeleton[name].group for name in job.reads},  # modes and metrics go by them
         "left_out": list(own.left_out),
         "others": [data[name].valid.fingerprint.of(()) for name in job.datasets[1:]],
     }

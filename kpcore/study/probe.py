@@ -49,7 +49,18 @@ def _probe_backbone(backbone: Backbone, resolution: int, stages: int) -> tuple[i
             called = f"{method}, {'training' if training else 'evaluation'}"
             out = _finite(backbone, called, _forward(backbone, unit.train(training), x, called), shape)
             x = out if method == "stem()" else x
+    _check_apart(backbone, units)
     return side, side
+
+
+def _check_apart(backbone: Backbone, units: Sequence[tuple[str, nn.Module]]) -> None:
+    """Refuse parts that share weights: what trains one of them would change the other, frozen or not."""
+    owner: dict[int, str] = {}
+    for method, unit in units:
+        for name, parameter in unit.named_parameters():
+            first = owner.setdefault(id(parameter), method)
+            if first != method:
+                raise ContractError(backbone, method, f"parameter '{name}' is also of {first}, expected one of its own")
 
 
 def _forward(backbone: Backbone, unit: nn.Module, x: Tensor, method: str) -> object:

@@ -47,7 +47,7 @@ def run_job(job: Job, shop: Workshop, listener: Listener, *, fresh: bool = False
         job: of the study.
         shop: the study, with the job's data prepared.
         listener: is told how far it is.
-        fresh: train it even where the cache has it.
+        fresh: train it from its first epoch, whatever the cache has of it.
 
     Raises:
         JobError: the training cannot go on.
@@ -59,6 +59,8 @@ def run_job(job: Job, shop: Workshop, listener: Listener, *, fresh: bool = False
             return
         if folder.done or folder.problem():
             folder.set_aside()
+        if fresh:
+            folder.drop_checkpoints()
         folder.begin(job.name, shop.study.config.study.name, job.settings)
         grown = grow(job, shop)
         frozen_before = frozen_hash(grown)
