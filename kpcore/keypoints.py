@@ -5,7 +5,7 @@ Everything is addressed by name. Order, columns and flip permutations are derive
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -203,6 +203,19 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """Under which conditions published figures were made; only results of the same stand beside them.
+
+    Args:
+        settings: key of a study file, resolved ("training.batch_size") -> value.
+        people: name of a list of people -> part -> how many there are; empty where any will do.
+    """
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    people: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class KeypointSplit:
     """Two or more keypoint sets, learned one after the other; the last one is scored.
 
@@ -212,6 +225,7 @@ class KeypointSplit:
         columns: report columns over the last step's keypoints; by default its groups.
         reference: mode -> {column or "average": published value}, where a paper printed some.
         reference_convention: how these values were made, as a metric's ``convention`` spells it; "" where not stated.
+        reference_conditions: with which settings, on whom; None where that is not stated, and nothing is compared.
     """
 
     name: str
@@ -219,6 +233,7 @@ class KeypointSplit:
     columns: tuple[Column, ...] = ()
     reference: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
     reference_convention: str = field(default="", compare=False)
+    reference_conditions: Conditions | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.steps) < 2:

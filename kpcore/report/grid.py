@@ -103,7 +103,7 @@ def _scores(results: Results, split: SplitInfo) -> dict[str, Cell]:
 def _comparisons(results: Results, split: SplitInfo) -> dict[str, Cell]:
     columns: dict[str, Cell] = {}
     digits = decimals(results)
-    if split.reference:
+    if split.reference and not obstacle(results, split):
         columns["Paper avg"] = lambda mode: figure(split.reference.get(mode, {}).get(AVERAGE), digits)
         columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode), digits)
     if _has_baseline(results):
