@@ -201,7 +201,7 @@ class Results(Strict):
     ``preset`` is the profile's name, or what a plain file calls itself ("paper"): a label, which decides nothing.
     Tables have the order of ``splits``, ``modes`` and each split's ``columns``. ``baseline`` names the mode that the
     others are compared with, "" where none is. ``validation_convention`` names the metric of the training curves;
-    ``higher_is_better`` is the direction of the scores.
+    ``higher_is_better`` is the direction of the scores, ``average_name`` what tables head a row's ``average`` with.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -211,6 +211,7 @@ class Results(Strict):
     preset: str = "own"
     data: DataInfo
     higher_is_better: bool = True
+    average_name: str = "Average"
     validation_convention: str = ""
     splits: tuple[SplitInfo, ...] = Field(min_length=1)
     modes: tuple[ModeInfo, ...] = Field(min_length=1)

@@ -54,6 +54,14 @@ def obstacle(results: Results, split: SplitInfo) -> str:
     return f"convention {other[0]} is not {stated}" if stated and other else ""
 
 
+def below_mean_shape(results: Results, split: SplitInfo, mode: str) -> bool:
+    """Whether a mode's average is worse than that of the mean shape, which looks at no picture."""
+    own, shape = estimate(results, split.name, mode, AVERAGE).mean, split.mean_shape.get(AVERAGE)
+    if own is None or shape is None:
+        return False
+    return own < shape if results.higher_is_better else own > shape
+
+
 def to_reference(results: Results, split: SplitInfo, mode: str) -> float | None:
     """The average minus the paper's; None where either is absent or they cannot be compared."""
     published = split.reference.get(mode, {}).get(AVERAGE)

@@ -129,6 +129,7 @@ class _Runner:
             preset=self.study.preset,
             data=self._data(),
             higher_is_better=self.study.metric.higher_is_better,
+            average_name=self.study.metric.average_name,
             validation_convention=self.study.validation.convention,
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
