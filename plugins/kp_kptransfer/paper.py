@@ -133,12 +133,12 @@ SETTINGS: dict[str, object] = {
     "training.augmentation.colour": 0,
     "training.augmentation.translation": 0,
     "evaluation.flip_test": True,
-    "evaluation.validation.name": "pck",
-    "evaluation.validation.normaliser": "crop",
+    "evaluation.validation.name": "heatmap_pck",
+    "evaluation.validation.heatmap": 64,
     "evaluation.validation.threshold": 0.05,
     "evaluation.validation.groups": ["ankle", "knee", "hip", "wrist", "elbow"],
     "evaluation.validation.people": 1000,
-    "evaluation.validation.flip_test": False,
+    "evaluation.validation.flip_test": True,
 }
 """How the paper trained and scored, as a study file says it: what it states, and what is taken where it states nothing.
 
