@@ -113,7 +113,7 @@ class BackboneTable(ComponentTable):
     """``[backbone]``: the network's parts."""
 
     stages: list[Annotated[int, Field(ge=1)]] = Field(
-        default=[2, 4], min_length=2, description="stages of the network at each step of a split: S1, S2, ..."
+        default=[2, 4], min_length=1, description="stages of the network at each step of a split: S1, S2, ..."
     )
 
     @model_validator(mode="after")

@@ -217,7 +217,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class KeypointSplit:
-    """Two or more keypoint sets, learned one after the other; the last one is scored.
+    """One or more keypoint sets, learned one after the other; the last one is scored. Of one, nothing is carried over.
 
     Args:
         name: as the study file spells it.
@@ -236,8 +236,8 @@ class KeypointSplit:
     reference_conditions: Conditions | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.steps) < 2:
-            raise KpError(f"split '{self.name}': needs two or more keypoint sets, got {len(self.steps)}")
+        if not self.steps:
+            raise KpError(f"split '{self.name}': has no keypoint set; give it one to train on, or more to carry over")
         if not self.columns:
             object.__setattr__(self, "columns", default_columns(self.target))
         for column in self.columns:
@@ -260,7 +260,9 @@ class KeypointSplit:
 
     @property
     def overlap(self) -> tuple[str, ...]:
-        """Names in the first and the last set alike, in the last set's order."""
+        """Names in the first and the last set alike, in the last set's order; none where these are one."""
+        if len(self.steps) == 1:
+            return ()
         return tuple(name for name in self.target.names if name in self.source)
 
     @property

@@ -91,8 +91,9 @@ def groups(split: KeypointSplit, names: tuple[str, ...]) -> str:
 
 
 def brief(split: KeypointSplit) -> list[str]:
-    """Return S1, S2 and overlap for the list."""
-    return [groups(split, names) for names in (split.source.names, split.target.names, split.overlap)]
+    """Return S1, S2 and overlap for the list; a split of one step has no S2."""
+    last = split.target.names if len(split.steps) > 1 else ()
+    return [groups(split, names) for names in (split.source.names, last, split.overlap)]
 
 
 def print_split(split: KeypointSplit, dataset: str) -> None:

@@ -59,8 +59,9 @@ def grid(results: Results, split: SplitInfo) -> Grid:
     """
     scores = _scores(results, split)
     columns = {"Mode": _label(results, split), **scores, **_comparisons(results, split)}
+    names = [mode.name for mode in results.modes if results.rows_of(split.name, mode.name)]
     rows = [
-        *(tuple(cell(mode.name) for cell in columns.values()) for mode in results.modes),
+        *(tuple(cell(name) for cell in columns.values()) for name in names or results.labels),
         *_mean_shape(results, split, columns),
     ]
     kept = [place for place in range(len(columns)) if not results.conventions or _filled(rows, place)]

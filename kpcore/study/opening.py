@@ -25,6 +25,7 @@ from kpcore.study.data import (
     unseen,
 )
 from kpcore.study.probe import probe
+from kpcore.study.single import used_modes
 from kpcore.study.study import Mode, Study
 
 SAMPLE = "sample"
@@ -116,7 +117,7 @@ def build_study(
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
     check_study(study)
-    return study
+    return used_modes(study, notice)
 
 
 def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:

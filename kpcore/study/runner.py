@@ -149,11 +149,12 @@ class _Runner:
 
     def _job(self, job: Job) -> JobInfo:
         state = self.states.get(job.key, State("pending"))
+        scored = {row.mode.name for row in self.plan.rows if row.job is job}  # of a split of one step
         return JobInfo(
             key=job.key,
             name=job.name,
             split=job.split.name,
-            mode=job.mode.name if job.mode else "",
+            mode=job.mode.name if job.mode else scored.pop() if len(scored) == 1 else "",
             seed=job.seed,
             step=job.step,
             sources=tuple(source.key for source in job.sources),
