@@ -9,7 +9,7 @@ from kpcore.keypoints import Conditions, KeypointSplit
 from kpcore.study.data import StudyData
 from kpcore.study.study import Mode, Study
 
-NAMED = 3
+NAMED = 2
 """Settings that one line names; of more it says how many."""
 ABSENT = "not set"
 """Stands for a setting that the study does not have."""
@@ -36,12 +36,13 @@ def _other_people(conditions: Conditions, data: StudyData) -> str:
     counts = {part: data.people(part) for part in ("train", "valid")}
     if conditions.people.get(data.list_name) == counts:
         return ""
-    wanted = " or ".join(f"{_people(parts)} of list {name}" for name, parts in conditions.people.items())
-    return f"{_people(counts)} of {f'list {data.list_name}' if data.list_name else 'no list'} (published: {wanted})"
+    own = " and ".join(f"{count:,} {part}" for part, count in counts.items())
+    wanted = " or ".join(_whole(name, parts) for name, parts in conditions.people.items())
+    return f"{own} of {f'list {data.list_name}' if data.list_name else 'no list'} (published: {wanted})"
 
 
-def _people(counts: Mapping[str, int]) -> str:
-    return " and ".join(f"{count:,} {part}" for part, count in counts.items())
+def _whole(name: str, parts: Mapping[str, int]) -> str:
+    return f"{name}'s {' and '.join(f'{count:,}' for count in parts.values())}"
 
 
 def _other_settings(conditions: Conditions, study: Study) -> str:
