@@ -58,9 +58,7 @@ class StudyTable(Strict):
     name: str = Field(
         default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>"
     )
-    preset: str = Field(
-        default="own", description="what results call these settings; only 'paper' is set beside published figures"
-    )
+    preset: str = Field(default="own", description="what results call these settings; a label, which decides nothing")
     seeds: list[int] = Field(default=[0], min_length=1, description="one training a seed, split and mode")
     modes: list[str] = Field(
         default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
@@ -115,7 +113,7 @@ class BackboneTable(ComponentTable):
     """``[backbone]``: the network's parts."""
 
     stages: list[Annotated[int, Field(ge=1)]] = Field(
-        default=[2, 4], min_length=2, description="stages of the network at each step of a split: S1, S2, ..."
+        default=[2, 4], min_length=1, description="stages of the network at each step of a split: S1, S2, ..."
     )
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ Everything is addressed by name. Order, columns and flip permutations are derive
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -203,8 +203,21 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """Under which conditions published figures were made; only results of the same stand beside them.
+
+    Args:
+        settings: key of a study file, resolved ("training.batch_size") -> value.
+        people: name of a list of people -> part -> how many there are; empty where any will do.
+    """
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    people: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class KeypointSplit:
-    """Two or more keypoint sets, learned one after the other; the last one is scored.
+    """One or more keypoint sets, learned one after the other; the last one is scored. Of one, nothing is carried over.
 
     Args:
         name: as the study file spells it.
@@ -212,6 +225,7 @@ class KeypointSplit:
         columns: report columns over the last step's keypoints; by default its groups.
         reference: mode -> {column or "average": published value}, where a paper printed some.
         reference_convention: how these values were made, as a metric's ``convention`` spells it; "" where not stated.
+        reference_conditions: with which settings, on whom; None where that is not stated, and nothing is compared.
     """
 
     name: str
@@ -219,10 +233,11 @@ class KeypointSplit:
     columns: tuple[Column, ...] = ()
     reference: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
     reference_convention: str = field(default="", compare=False)
+    reference_conditions: Conditions | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.steps) < 2:
-            raise KpError(f"split '{self.name}': needs two or more keypoint sets, got {len(self.steps)}")
+        if not self.steps:
+            raise KpError(f"split '{self.name}': has no keypoint set; give it one to train on, or more to carry over")
         if not self.columns:
             object.__setattr__(self, "columns", default_columns(self.target))
         for column in self.columns:
@@ -245,7 +260,9 @@ class KeypointSplit:
 
     @property
     def overlap(self) -> tuple[str, ...]:
-        """Names in the first and the last set alike, in the last set's order."""
+        """Names in the first and the last set alike, in the last set's order; none where these are one."""
+        if len(self.steps) == 1:
+            return ()
         return tuple(name for name in self.target.names if name in self.source)
 
     @property

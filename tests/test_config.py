@@ -162,7 +162,7 @@ REFUSED = {
     "study.name": ["", "-a", "a/b", "../a", "a b"],
     "study.seeds": [[], [1, 1]],
     "study.modes": [[], ["transfer", "transfer"]],
-    "backbone.stages": [[2], [], [0, 1], [4, 2]],
+    "backbone.stages": [[], [0], [0, 1], [4, 2]],
     "training.resolution": [31, 1025],
     "training.batch_size": [0],
     "training.epochs": [0],
@@ -193,7 +193,7 @@ REFUSED = {
 }
 TAKEN = {
     "study.name": ["a", "0.b-c_D"],
-    "backbone.stages": [[1, 1], [2, 4, 4]],
+    "backbone.stages": [[2], [1, 1], [2, 4, 4]],
     "training.resolution": [32, 1024],
     "training.batch_size": [1],
     "training.epochs": [1],
@@ -286,7 +286,7 @@ WRONG = {
     "not a table": ({"training": 3}, "s.toml: training: ", "(got 3)"),
     "infinite": ({"training": {"optimizer": {"eps": float("inf")}}}, "s.toml: training.optimizer.eps: ", "finite"),
     "source too large": ({"backbone": {"stages": [4, 2]}}, "s.toml: backbone", "let the numbers grow, as in [2, 4]"),
-    "one stage": ({"backbone": {"stages": [4]}}, "s.toml: backbone.stages: ", "at least 2"),
+    "no stages": ({"backbone": {"stages": []}}, "s.toml: backbone.stages: ", "at least 1"),
     "scales": ({"training": {"augmentation": {"scale": [2, 1]}}}, "s.toml: training.augmentation", "low <= high"),
     "baseline": ({"study": {"baseline": "randm"}}, "s.toml: study.baseline: ", "did you mean 'random'?"),
     "baseline of bad modes": ({"study": {"modes": [], "baseline": "randm"}}, "s.toml: study.modes: ", "at least 1"),

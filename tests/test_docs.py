@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import io
 import json
 import re
 import sys
@@ -24,7 +25,16 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, TransferStrategy
 from kpcore.keypoints import KeypointSplit, Step, default_columns
 from kpcore.network import Network, build_network, describe
-from kpcore.records.results import Results, read_history
+from kpcore.records.results import (
+    DataInfo,
+    JobInfo,
+    ModeInfo,
+    Results,
+    Retained,
+    Row,
+    SplitInfo,
+    read_history,
+)
 from kpcore.registry import KINDS, check_class, registry
 from kpcore.samples import Instances
 from kpcore.study.opening import resolve
@@ -52,6 +62,38 @@ def generator(monkeypatch):
 def test_the_reference_of_study_files_is_current(generator):
     page = ROOT / "docs" / "reference" / "study-files.md"
     assert page.read_text(encoding="utf-8") == generator.study_files(), "run python docs/generate.py"
+
+
+def test_the_layout_of_results_is_told_key_by_key():
+    page = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
+    first = re.findall(r"^\| ([^|]*) \|", page, re.MULTILINE)
+    told = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    keys = {field.alias or name for name, field in Results.model_fields.items()}
+    keys |= {*SplitInfo.model_fields, *Row.model_fields}
+    assert keys <= told
+    inside = set(re.findall(r"`(\w+)`", page))
+    assert {*DataInfo.model_fields, *ModeInfo.model_fields, *JobInfo.model_fields, *Retained.model_fields} <= inside
+
+
+def test_the_lines_of_pandas_read_the_file(tmp_path, monkeypatch, capsys):
+    (code,) = blocks(ROOT / "docs" / "reference" / "results.md", "python")
+    split = SplitInfo(name="a", steps=(("x",), ("y",)), columns=("y",))
+    rows = tuple(
+        Row(split="a", mode="random", seed=seed, columns={"y": 50.0 + seed}, average=50.0 + seed, convention="c",
+            status="done")
+        for seed in (0, 1)
+    )  # fmt: skip
+    data = DataInfo(label="D", list="", people={}, sample=False)
+    modes = (ModeInfo(name="random", summary="Random"),)
+    text = Results(study="s", data=data, splits=(split,), modes=modes, rows=rows).to_json()
+    (tmp_path / "results.json").write_text(text, encoding="utf-8")
+    assert {"split", "mode", "average", "status"} <= json.loads(text)["rows"][0].keys(), "what the lines name"
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    exec(
+        compile(code, "results.md", "exec"), {"open": lambda name: io.StringIO(Path(name).read_text(encoding="utf-8"))}
+    )
+    assert "50.5" in capsys.readouterr().out
 
 
 def sections(text: str) -> dict[str, str]:

@@ -215,7 +215,7 @@ def test_a_group_in_a_column_stands_for_its_scored_keypoints():
     [
         ({"steps": [["wrst"], ["knee"]]}, r"^split\.sets\.mine\.steps\[0\]: unknown .*did you mean 'wrist'"),
         ({"steps": [["wrist"], ["knee", "r_knee"]]}, r"split\.sets\.mine\.steps\[1\]: keypoint named twice: r_knee"),
-        ({"steps": [["wrist"]]}, r"^split: sets\.mine\.steps: "),
+        ({"steps": []}, r"^split: sets\.mine\.steps: "),
         ({"steps": [["wrist"], []]}, r"^split: sets\.mine\.steps\.1: "),
         ({"steps": [["wrist"], ["knee"]], "columms": {}}, r"unknown key 'columms'; did you mean 'columns'"),
         ({"steps": [["wrist"], ["knee"]], "columns": {"w": ["wrist"]}}, r"columns\.w: wrist not among"),

@@ -98,11 +98,10 @@ def test_one_seed_is_said_to_decide_nothing_and_what_is_undone_is_named():
     assert cells(table, 0)["Seeds"] == "1, 1 failed"
     assert cells(table, 1)["Seeds"] == "0, 1 pending"
     assert cells(table, 0)["Average"] == "70.0"
-    assert cells(table, 1)["Average"] == cells(table, 0)["vs random"] == "–"
+    assert cells(table, 1)["Average"] == "–"
+    assert "vs random" not in table.header, "no row has that difference"
     assert table.notes == (
         "1 seed: no spread; one seed decides nothing.",
-        "vs random: difference of the averages over the seeds that both modes have; it comes without an interval and"
-        " shows no effect by itself.",
         "Transfer learning, seed 1: failed: the loss is nan",
         "Random initialization, seed 0: pending",
     )
@@ -121,6 +120,43 @@ def test_the_mean_shape_is_the_last_row_where_it_was_scored():
     assert table.rows[-1] == ("Mean shape", "12.3", "–", "10.0", "–", "–")
     assert len(table.rows) == 3
     assert len(grid(results(*TWO_SEEDS), SPLIT).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "shape", "marked"),
+    [(True, 71.4, []), (True, 71.6, ["Transfer learning"]), (False, 71.4, ["Transfer learning"]), (False, 71.6, [])],
+)
+def test_a_row_that_the_mean_shape_beats_is_marked_and_explained(higher_is_better, shape, marked):
+    shaped = SPLIT.model_copy(update={"mean_shape": {"average": shape}})
+    made = results(*TWO_SEEDS[:2], modes=("transfer",), splits=(shaped,), higher_is_better=higher_is_better)
+    table = grid(made, shaped)
+    assert [row[0].removesuffix(" †") for row in table.rows if row[0].endswith(" †")] == marked
+    assert [note for note in table.notes if note.startswith("† ")] == (
+        ["† worse than the mean shape, which looks at no picture."] if marked else []
+    )
+
+
+def test_the_average_is_called_what_the_metric_calls_it():
+    table = grid(results(*TWO_SEEDS, average_name="AP"), SPLIT)
+    assert cells(table, 0)["AP"] == "71.5 ± 2.1"
+    assert "Average" not in table.header
+    split = SPLIT.model_copy(update={"columns": ("AP",)})
+    own = Row(
+        split="a", mode="random", seed=0, columns={"AP": 3.0}, average=4.0, convention="c", status="done",
+        job="a-random-0",
+    )  # fmt: skip
+    table = grid(results(own, modes=("random",), splits=(split,), average_name="AP"), split)
+    assert (cells(table, 0)["AP"], cells(table, 0)["AP (all)"]) == ("3.0", "4.0")
+
+
+def test_a_column_without_any_figure_is_left_out_and_named():
+    rows = [row("random", 0, 0, 0).model_copy(update={"columns": {"elbow": 50.0, "wrist": None}, "average": 50.0})]
+    shaped = SPLIT.model_copy(update={"mean_shape": {"elbow": 12.0, "average": 12.0}})
+    table = grid(results(*rows, modes=("random",), splits=(shaped,)), shaped)
+    assert table.header == ("Mode", "elbow", "Average", "Seeds")
+    assert table.rows == (("Random initialization", "50.0", "50.0", "1"), ("Mean shape", "12.0", "12.0", "–"))
+    assert table.scores == 2
+    assert "No figures: wrist." in table.notes
 
 
 def kept(average, before, normaliser="", step=0):
@@ -176,22 +212,26 @@ def test_sets_say_where_they_are_from_and_what_meets_no_partner():
     )
 
 
-PUBLISHED = SPLIT.model_copy(update={"reference": {"transfer": {"elbow": 80.0, "wrist": 63.0, "average": 71.5}}})
+PUBLISHED = SPLIT.model_copy(
+    update={"not_compared": "", "reference": {"transfer": {"elbow": 80.0, "wrist": 63.0, "average": 71.5}}}
+)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"preset": "paper"}, ""),
-        ({"preset": "small"}, "preset small"),
+        ({"preset": "mine"}, ""),
+        ({"preset": "paper", "splits": (PUBLISHED.model_copy(update={"not_compared": "9 people"}),)}, "9 people"),
         ({"preset": "paper", "data": DataInfo(label="M", list="", people={}, sample=True)}, "sample data"),
     ],
 )
 def test_published_figures_are_compared_where_they_can_be(changes, reason):
-    table = grid(results(*TWO_SEEDS, splits=(PUBLISHED,), **changes), PUBLISHED)
-    assert cells(table, 0)["Paper avg"] == "71.5"
-    assert cells(table, 0)["vs paper"] == ("–" if reason else "0.0")
-    assert cells(table, 1)["Paper avg"] == cells(table, 1)["vs paper"] == "–"
+    (table,) = grids(results(*TWO_SEEDS, **{"splits": (PUBLISHED,), **changes}))
+    if reason:
+        assert not {"Paper avg", "vs paper"} & set(table.header)
+    else:
+        assert (cells(table, 0)["Paper avg"], cells(table, 0)["vs paper"]) == ("71.5", "0.0")
+        assert cells(table, 1)["Paper avg"] == cells(table, 1)["vs paper"] == "–"
     assert [note for note in table.notes if "Paper" in note] == (
         [f"Paper's figures: not comparable: {reason}."] if reason else []
     )

@@ -154,3 +154,21 @@ def test_options_that_are_not_given_are_the_metrics_own():
         build_metric(known, "pck", {"convention": "x"})
     with pytest.raises(KpError, match=r"--set metric\.treshold: metric 'pck' has no such option"):
         build_metric(known, "pck", {"treshold": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "called"),
+    [
+        ("oks", {}, "AP"),
+        ("oks", {"report": "similarity"}, "OKS"),
+        ("nme", {"normaliser": "box"}, "NME"),
+        ("nme", {"normaliser": "box", "report": "auc"}, "AUC"),
+        ("nme", {"normaliser": "box", "report": "failure"}, "Failures"),
+        ("mpjpe", {"align": "procrustes"}, "PA-MPJPE"),
+        ("mpjpe", {"align": "scale"}, "N-MPJPE"),
+        ("pckh", {}, "Average"),
+        ("pck", {}, "Average"),
+    ],
+)
+def test_an_average_is_called_what_it_is(name, options, called):
+    assert registry().build("metric", name, options, where="metric").average_name == called

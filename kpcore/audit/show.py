@@ -50,7 +50,7 @@ class Look:
     def group(self, name: str) -> str:
         """Return the legend's word for a keypoint."""
         first = self.split is not None and name in self.split.source
-        last = self.split is not None and name in self.split.target
+        last = self.split is not None and len(self.split.steps) > 1 and name in self.split.target
         return {(True, True): "S1 and S2", (True, False): "S1", (False, True): "S2"}.get((first, last), "other")
 
 

@@ -39,9 +39,11 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     for split in study.splits:
         for line in meeting(split):
             console.print(f"Split {split.name}: {line}", highlight=False)
+    seeds = len(study.config.study.seeds)
+    rows, product = len(plan.rows) + len(plan.refused), len(study.splits) * len(study.modes) * seeds
+    equal = f" = {len(study.splits)} splits x {len(study.modes)} modes x {seeds} seeds" if rows == product else ""
     console.print(
-        f"{len(plan.rows) + len(plan.refused)} rows = {len(study.splits)} splits x {len(study.modes)} modes x"
-        f" {len(study.config.study.seeds)} seeds; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
+        f"{rows} rows{equal}; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
         f" {done} in the cache), {jobs} at once on {device.torch}, {device.precision}, {threads(device)} each",
         highlight=False,
     )

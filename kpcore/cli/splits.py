@@ -134,9 +134,10 @@ def briefly(skeleton: Skeleton, names: Sequence[str]) -> str:
 
 
 def brief(split: KeypointSplit) -> list[str]:
-    """Return S1, S2 and overlap for the list, each by its own skeleton."""
-    sets = [(step.keypoints.skeleton, step.keypoints.names) for step in (split.steps[0], split.steps[-1])]
-    return [briefly(skeleton, names) for skeleton, names in (*sets, (split.target.skeleton, split.overlap))]
+    """Return S1, S2 and overlap for the list, each by its own skeleton; a split of one step has no S2."""
+    first, last = split.steps[0].keypoints, split.steps[-1].keypoints
+    target = briefly(last.skeleton, last.names) if len(split.steps) > 1 else ""
+    return [briefly(first.skeleton, first.names), target, briefly(last.skeleton, split.overlap)]
 
 
 def print_split(split: KeypointSplit, dataset: str) -> None:

@@ -52,6 +52,11 @@ class Metric(Component):
     def higher_is_better(self) -> bool:
         """Direction of improvement: early stopping, the best epoch and reports follow it."""
 
+    @property
+    def average_name(self) -> str:
+        """What tables head the average with: what it is ("AP", "NME"), where it is no mean of the columns."""
+        return "Average"
+
     def reads(self, keypoints: KeypointSet) -> Sequence[str]:
         """Return keypoints of the skeleton beyond the set whose truth ``values`` looks at, to measure lengths by.
 

@@ -18,8 +18,8 @@ from kpcore.config import Strict, explain
 from kpcore.errors import KpError, unknown
 from kpcore.keypoints import KeypointSplit
 
-PAPER = "paper"
-"""The preset that published figures may stand beside."""
+UNSTATED = "the file does not say whether it was made as they were"
+"""Why nothing stands beside published figures in a file that was written before results recorded it."""
 AVERAGE = "average"
 """The key of a reference's average, beside its columns."""
 DECIMALS = 4
@@ -80,9 +80,10 @@ class SplitInfo(Strict):
     """A keypoint split as reports need it.
 
     ``reference`` holds published figures, mode -> {column or "average": value}; ``reference_convention`` says how they
-    were made, "" where that is not stated. ``datasets`` names the data set of each step, where there are several;
-    ``extra`` and ``missing`` are then the keypoints that meet no partner by name. ``mean_shape`` is what the mean shape
-    of the training people scores, {column or "average": value}.
+    were made, "" where that is not stated; ``not_compared`` says why the study was not made as they were, "" where it
+    was, by its settings and its people, whatever it calls itself. ``datasets`` names the data set of each step, where
+    there are several; ``extra`` and ``missing`` are then the keypoints that meet no partner by name. ``mean_shape`` is
+    what the mean shape of the training people scores, {column or "average": value}.
     """
 
     name: str
@@ -92,13 +93,16 @@ class SplitInfo(Strict):
     unused: tuple[str, ...] = ()
     reference: dict[str, dict[str, float]] = Field(default_factory=dict)
     reference_convention: str = ""
+    not_compared: str = UNSTATED
     datasets: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     mean_shape: dict[str, Score] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, split: KeypointSplit, *, mean_shape: Mapping[str, float] | None = None) -> SplitInfo:
+    def of(
+        cls, split: KeypointSplit, *, mean_shape: Mapping[str, float] | None = None, not_compared: str = UNSTATED
+    ) -> SplitInfo:
         """Take down a split: its sets and columns by name, what a paper printed for it, what the mean shape scores."""
         return cls(
             name=split.name,
@@ -108,6 +112,7 @@ class SplitInfo(Strict):
             unused=split.unused,
             reference=split.reference,
             reference_convention=split.reference_convention,
+            not_compared=not_compared if split.reference else "",
             datasets=tuple(step.dataset for step in split.steps) if split.crosses else (),
             extra=split.extra if split.crosses else (),
             missing=split.missing if split.crosses else (),
@@ -193,19 +198,20 @@ class Row(Strict):
 class Results(Strict):
     """The whole of ``results.json``.
 
-    ``preset`` is the profile's name, or what a plain file calls itself ("paper"). Tables have the order of ``splits``,
-    ``modes`` and each split's ``columns``. ``baseline`` names the mode that the others are compared with, "" where none
-    is. ``validation_convention`` names the metric of the training curves; ``higher_is_better`` is the direction of the
-    scores.
+    ``preset`` is the profile's name, or what a plain file calls itself ("paper"): a label, which decides nothing.
+    Tables have the order of ``splits``, ``modes`` and each split's ``columns``. ``baseline`` names the mode that the
+    others are compared with, "" where none is. ``validation_convention`` names the metric of the training curves;
+    ``higher_is_better`` is the direction of the scores, ``average_name`` what tables head a row's ``average`` with.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     version: Literal[1] = Field(default=1, alias="schema")
     study: str
-    preset: str = PAPER
+    preset: str = "own"
     data: DataInfo
     higher_is_better: bool = True
+    average_name: str = "Average"
     validation_convention: str = ""
     splits: tuple[SplitInfo, ...] = Field(min_length=1)
     modes: tuple[ModeInfo, ...] = Field(min_length=1)

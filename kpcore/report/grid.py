@@ -7,10 +7,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kpcore.records.results import AVERAGE, Results, SplitInfo
-from kpcore.report.summary import Estimate, columns_of, estimate, obstacle, to_baseline, to_reference
+from kpcore.report.summary import (
+    Estimate,
+    below_mean_shape,
+    columns_of,
+    estimate,
+    obstacle,
+    to_baseline,
+    to_reference,
+)
 
 NOTHING = "–"
 """Stands in a cell that has no figure."""
+
+BELOW = "†"
+"""Marks the row of a mode that the mean shape is better than."""
 
 MEAN_SHAPE = "Mean shape"
 """Names the row of what the mean shape of the training people scores."""
@@ -28,6 +39,7 @@ class Grid:
 
     split: str
     title: str
+    caption: str
     sets: tuple[str, ...]
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -41,28 +53,54 @@ def grids(results: Results) -> list[Grid]:
 
 
 def grid(results: Results, split: SplitInfo) -> Grid:
-    """Lay out the table of one split: a row a mode, a column a report column, then the average and its comparisons."""
+    """Lay out the table of one split: a row a mode, a column a report column, then the average and its comparisons.
+
+    A column in which no row has a figure is left out, once anything is scored.
+    """
     scores = _scores(results, split)
-    columns = {"Mode": results.labels.__getitem__, **scores, **_comparisons(results, split)}
+    columns = {"Mode": _label(results, split), **scores, **_comparisons(results, split)}
+    names = [mode.name for mode in results.modes if results.rows_of(split.name, mode.name)]
+    rows = [
+        *(tuple(cell(name) for cell in columns.values()) for name in names or results.labels),
+        *_mean_shape(results, split, columns),
+    ]
+    kept = [place for place in range(len(columns)) if not results.conventions or _filled(rows, place)]
+    header = [name for place, name in enumerate(columns) if place in kept]
     return Grid(
         split=split.name,
         title=f"Split {split.name}: {headline(results)}",
+        caption=f"Split {split.name}: {_caption(results)}",
         sets=_sets(split),
-        header=tuple(columns),
-        rows=(
-            *(tuple(cell(mode.name) for cell in columns.values()) for mode in results.modes),
-            *_mean_shape(results, split, columns),
-        ),
-        notes=tuple(_notes(results, split)),
-        scores=len(scores),
+        header=tuple(header),
+        rows=tuple(tuple(row[place] for place in kept) for row in rows),
+        notes=tuple(_notes(results, split, header)),
+        scores=sum(name in scores for name in header),
     )
+
+
+def _filled(rows: Iterable[tuple[str, ...]], place: int) -> bool:
+    return any(row[place] != NOTHING for row in rows)
+
+
+def _label(results: Results, split: SplitInfo) -> Cell:
+    """A row's name, marked where the mean shape does better."""
+    return lambda mode: results.labels[mode] + (f" {BELOW}" if below_mean_shape(results, split, mode) else "")
+
+
+def _caption(results: Results) -> str:
+    """Convention, data and how many people were scored: what a reader of the table must know."""
+    people = results.data.people.get("valid")
+    return f"{_convention(results)} on {results.data.name}" + ("" if people is None else f", {people:,} people")
 
 
 def headline(results: Results) -> str:
     """What the figures are: data set, list, people, convention and preset, in one line."""
+    return f"{results.data.description}; {_convention(results)}; {preset_in_words(results)}"
+
+
+def _convention(results: Results) -> str:
     convention = " and ".join(results.conventions) or "nothing scored yet"
-    convention += "" if results.higher_is_better else " (lower is better)"
-    return f"{results.data.description}; {convention}; {preset_in_words(results)}"
+    return convention + ("" if results.higher_is_better else " (lower is better)")
 
 
 def preset_in_words(results: Results) -> str:
@@ -97,13 +135,19 @@ def _scores(results: Results, split: SplitInfo) -> dict[str, Cell]:
     def cell(column: str) -> Cell:
         return lambda mode: mean_and_spread(estimate(results, split.name, mode, column), decimals(results))
 
-    return {**{name: cell(name) for name in columns_of(results, split)}, "Average": cell(AVERAGE)}
+    return {**{name: cell(name) for name in columns_of(results, split)}, _heading(results, split): cell(AVERAGE)}
+
+
+def _heading(results: Results, split: SplitInfo) -> str:
+    """The average's heading, such that no column of the metric's own goes by the same name."""
+    taken = results.average_name in columns_of(results, split)
+    return f"{results.average_name} (all)" if taken else results.average_name
 
 
 def _comparisons(results: Results, split: SplitInfo) -> dict[str, Cell]:
     columns: dict[str, Cell] = {}
     digits = decimals(results)
-    if split.reference:
+    if split.reference and not obstacle(results, split):
         columns["Paper avg"] = lambda mode: figure(split.reference.get(mode, {}).get(AVERAGE), digits)
         columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode), digits)
     if _has_baseline(results):
@@ -116,7 +160,7 @@ def _mean_shape(results: Results, split: SplitInfo, columns: Iterable[str]) -> l
     """The row of the mean shape, where it was scored."""
     if not split.mean_shape:
         return []
-    names = {**{name: name for name in columns_of(results, split)}, "Average": AVERAGE}
+    names = {**{name: name for name in columns_of(results, split)}, _heading(results, split): AVERAGE}
     cells = [figure(split.mean_shape.get(names.get(column, "")), decimals(results)) for column in columns]
     return [(MEAN_SHAPE, *cells[1:])]
 
@@ -150,11 +194,15 @@ def _from(split: SplitInfo, number: int) -> str:
     return f" (from {split.datasets[number - 1] or 'own data'})" if split.datasets else ""
 
 
-def _notes(results: Results, split: SplitInfo) -> list[str]:
+def _notes(results: Results, split: SplitInfo, header: Iterable[str]) -> list[str]:
+    empty = [name for name in columns_of(results, split) if name not in header]
+    below = any(below_mean_shape(results, split, mode.name) for mode in results.modes)
     return [
+        *([f"{BELOW} worse than the mean shape, which looks at no picture."] if below else []),
+        *([f"No figures: {', '.join(empty)}."] if empty else []),
         *_reference_note(results, split),
         *_retained(results, split),
-        *_seed_notes(results, split.name),
+        *_seed_notes(results, split.name, compared=f"vs {results.baseline}" in header),
         *_unfinished(results, split.name),
     ]
 
@@ -181,14 +229,14 @@ def _reference_note(results: Results, split: SplitInfo) -> list[str]:
     return [f"Paper's figures: not comparable: {reason}."] if split.reference and reason else []
 
 
-def _seed_notes(results: Results, split: str) -> list[str]:
+def _seed_notes(results: Results, split: str, *, compared: bool) -> list[str]:
     counts = [estimate(results, split, mode.name, AVERAGE).n for mode in results.modes]
     notes = []
     if any(count > 1 for count in counts):
         notes.append("Mean ± sample standard deviation over seeds.")
     if 1 in counts:
         notes.append("1 seed: no spread; one seed decides nothing.")
-    if _has_baseline(results) and any(counts):
+    if compared and any(counts):
         notes.append(
             f"vs {results.baseline}: difference of the averages over the seeds that both modes have; it comes without"
             " an interval and shows no effect by itself."

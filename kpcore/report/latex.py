@@ -3,13 +3,14 @@ r"""Tables in LaTeX, for a document that loads ``booktabs``."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kpcore.report.grid import Grid
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "±": r"$\pm$", "−": r"$-$", "–": "--", "→": r"$\rightarrow$",
+    "|": r"\textbar{}", "±": r"$\pm$", "−": r"$-$", "–": "--", "→": r"$\rightarrow$", "†": r"\dag{}",
     "[": "{[}",  # after the \\ that ends a row, a bare bracket would be its optional argument
     "]": "{]}",
 }  # fmt: skip
@@ -22,14 +23,15 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(character, character) for character in plain)
 
 
-def latex_table(grid: Grid) -> str:
-    """Return one ``table`` environment: caption above, notes below, a rule before the comparisons."""
+def latex_table(grid: Grid, label: str) -> str:
+    """Return one ``table`` environment: a short caption above, notes below, and the whole story in comments."""
     notes = [rf"  \par\smallskip\footnotesize {escape(note)}" for note in grid.notes]
     lines = [
+        *(f"% {escape(text)}" for text in (grid.title, *grid.sets)),
         r"\begin{table}[t]",
         r"  \centering",
-        rf"  \caption{{{escape(_caption(grid))}}}",
-        rf"  \label{{tab:{_slug(grid.split)}}}",
+        rf"  \caption{{{escape(grid.caption)}.}}",
+        rf"  \label{{tab:{label}}}",
         rf"  \begin{{tabular}}{{l{'r' * (len(grid.header) - 2)}l}}",
         r"    \toprule",
         _row(grid.header),
@@ -43,14 +45,18 @@ def latex_table(grid: Grid) -> str:
     return "\n".join(lines)
 
 
-def _caption(grid: Grid) -> str:
-    return " ".join(f"{text}." for text in (grid.title, *grid.sets))
-
-
 def _row(cells: tuple[str, ...]) -> str:
     return "    " + " & ".join(escape(cell) for cell in cells) + r" \\"
 
 
+def labels(study: str, splits: Sequence[str]) -> list[str]:
+    """Return a label a table: study and split in safe letters, numbered where two would be the same."""
+    made: list[str] = []
+    for split in splits:
+        label = f"{_slug(study)}-{_slug(split)}"
+        made.append(label if label not in made else f"{label}-{len(made) + 1}")
+    return made
+
+
 def _slug(name: str) -> str:
-    """A label's safe form of a split's name."""
-    return "split-" + re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "x"

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kpcore.records.results import AVERAGE, PAPER, Results, SplitInfo
+from kpcore.records.results import AVERAGE, Results, SplitInfo
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,22 @@ def columns_of(results: Results, split: SplitInfo) -> tuple[str, ...]:
 
 
 def obstacle(results: Results, split: SplitInfo) -> str:
-    """Why a split's reference cannot be compared with the results ("sample data", "preset small"); "" where it can."""
+    """Why a split's reference cannot be compared with the results ("sample data"); "" where it can."""
     if results.data.sample:
         return "sample data"
-    if results.preset != PAPER:
-        return f"preset {results.preset}"
+    if split.not_compared:
+        return split.not_compared
     stated = split.reference_convention
     other = [name for name in results.conventions if name != stated]
     return f"convention {other[0]} is not {stated}" if stated and other else ""
+
+
+def below_mean_shape(results: Results, split: SplitInfo, mode: str) -> bool:
+    """Whether a mode's average is worse than that of the mean shape, which looks at no picture."""
+    own, shape = estimate(results, split.name, mode, AVERAGE).mean, split.mean_shape.get(AVERAGE)
+    if own is None or shape is None:
+        return False
+    return own < shape if results.higher_is_better else own > shape
 
 
 def to_reference(results: Results, split: SplitInfo, mode: str) -> float | None:

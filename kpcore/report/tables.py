@@ -11,19 +11,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kpcore.records.results import AVERAGE, DECIMALS, Results, Row, SplitInfo
+from kpcore.records.results import AVERAGE, DECIMALS, Results, SplitInfo
 from kpcore.report.files import csv_text, save
 from kpcore.report.grid import Grid, grids, headline
-from kpcore.report.latex import escape, latex_table
-from kpcore.report.summary import columns_of, obstacle
+from kpcore.report.latex import escape, labels, latex_table
+from kpcore.report.summary import below_mean_shape, columns_of, estimate, obstacle
 
+Line = tuple[object, ...]
+"""One line of the CSV, in the order of its header."""
 TERMINAL_WIDTH = 100
 SCORES_A_TABLE = 6
 """Score columns that fit beside the row's name in the terminal's width; a wider table goes on below."""
 
 CSV_HEADER = (
-    "split", "mode", "seed", "column", "value", "paper", "difference", "convention", "data", "preset", "status", "note",
+    "split", "mode", "seed", "column", "statistic", "value", "seeds", "paper", "difference", "convention", "data",
+    "preset", "status", "note",
 )  # fmt: skip
+DDOF = "sample standard deviation over seeds (ddof = 1)"
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
@@ -45,14 +49,19 @@ def markdown(results: Results) -> str:
 def latex(results: Results) -> str:
     """Return all tables as LaTeX; the document that takes them in needs the package ``booktabs``."""
     opening = f"% {escape(results.study)}: {escape(headline(results))}\n% needs \\usepackage{{booktabs}}"
-    return "\n\n".join([opening, *(latex_table(grid) for grid in grids(results))]) + "\n"
+    made = grids(results)
+    names = labels(results.study, [grid.split for grid in made])
+    return "\n\n".join([opening, *map(latex_table, made, names)]) + "\n"
 
 
 def csv_table(results: Results) -> str:
-    """Return one line a split, mode, seed and column, unrounded; a row that is not done has lines without values."""
-    lines = [
-        line for split in results.splits for row in results.rows_of(split.name) for line in _lines(results, split, row)
-    ]
+    """Return the figures, unrounded: a line a split, mode, seed and column, then their means and deviations over seeds.
+
+    ``statistic`` is "value" for one seed; a row that is not done has such lines without values. "mean" and "sd" are
+    over the ``seeds`` that are done, the sample standard deviation (ddof = 1) where there are two or more; "mean shape"
+    is what the mean shape of the training people scores.
+    """
+    lines = [line for split in results.splits for part in (_values, _means, _shape) for line in part(results, split)]
     return csv_text(CSV_HEADER, lines)
 
 
@@ -86,17 +95,57 @@ def _markdown_table(grid: Grid) -> str:
     return "\n\n".join([f"## {_markdown_text(grid.title)}", table, bullets])
 
 
-def _lines(results: Results, split: SplitInfo, row: Row) -> Iterator[tuple[object, ...]]:
-    blocked = obstacle(results, split)
-    published = split.reference.get(row.mode, {})
-    note = f"not comparable: {blocked}" if blocked and published else ""
+def _values(results: Results, split: SplitInfo) -> Iterator[Line]:
+    for row in results.rows_of(split.name):
+        for column in (*columns_of(results, split), AVERAGE):
+            value = row.value(column)
+            paper, gap, note = _beside(results, split, row.mode, column, value)
+            yield (
+                row.split, row.mode, row.seed, column, "value", value, 1 if row.status == "done" else 0, paper, gap,
+                row.convention, results.data.name, results.preset, row.status, row.reason or note,
+            )  # fmt: skip
+
+
+def _means(results: Results, split: SplitInfo) -> Iterator[Line]:
+    for mode in (mode.name for mode in results.modes):
+        for column in (*columns_of(results, split), AVERAGE):
+            found = estimate(results, split.name, mode, column)
+            paper, gap, note = _beside(results, split, mode, column, found.mean)
+            if column == AVERAGE and below_mean_shape(results, split, mode):
+                note = "; ".join(filter(None, ("worse than the mean shape", note)))
+            place = (split.name, mode, None, column)
+            if found.mean is not None:
+                yield _summary(results, (*place, "mean"), (_rounded(found.mean), found.n, paper, gap), note)
+            if found.spread is not None:
+                yield _summary(results, (*place, "sd"), (_rounded(found.spread), found.n, None, None), DDOF)
+
+
+def _shape(results: Results, split: SplitInfo) -> Iterator[Line]:
     for column in (*columns_of(results, split), AVERAGE):
-        value, paper = row.value(column), published.get(column)
-        gap = None if value is None or paper is None or blocked else round(value - paper, DECIMALS)
-        yield (
-            row.split, row.mode, row.seed, column, value, paper, gap,
-            row.convention, results.data.name, results.preset, row.status, row.reason or note,
-        )  # fmt: skip
+        if (value := split.mean_shape.get(column)) is not None:
+            place = (split.name, "", None, column, "mean shape")
+            yield _summary(results, place, (_rounded(value), None, None, None), "")
+
+
+def _summary(results: Results, place: Line, figures: Line, note: str) -> Line:
+    """A line that no single seed stands behind: split to statistic, then value to difference, then what they are."""
+    about = (" and ".join(results.conventions), results.data.name, results.preset, "", note)
+    return (*place, *figures, *about)
+
+
+def _rounded(value: float) -> float:
+    return round(value, DECIMALS)
+
+
+def _beside(
+    results: Results, split: SplitInfo, mode: str, column: str, value: float | None
+) -> tuple[float | None, float | None, str]:
+    """The paper's figure, the difference to it, and why there is neither where it printed one."""
+    published = split.reference.get(mode, {})
+    if published and (blocked := obstacle(results, split)):
+        return None, None, f"not comparable: {blocked}"
+    paper = published.get(column)
+    return paper, None if value is None or paper is None else _rounded(value - paper), ""
 
 
 def _terminal_tables(grid: Grid) -> Iterator[Table]:

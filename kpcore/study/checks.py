@@ -83,9 +83,10 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
 
 
 def _made_up(dataset: Dataset) -> Instances:
-    """Return the first person that is scored with every keypoint labelled, each at a place of its own."""
+    """Return the first person that is scored with every keypoint labelled, each at a place of its own in the crop."""
     first = Instances.of(dataset.samples("valid")[:1])
-    places = np.random.default_rng(0).uniform(0, first.side[0], first.points.shape)
+    places = first.side[0] * np.random.default_rng(0).uniform(-0.4, 0.4, first.points.shape)
+    places[..., :2] += first.centre[0]
     return replace(first, points=places, state=np.full_like(first.state, VISIBLE))
 
 

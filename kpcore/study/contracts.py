@@ -91,7 +91,11 @@ FACTS: dict[type, dict[str, tuple[Test, str]]] = {
         "blocks": (lambda value: all_of(value, type), "a tuple of classes"),
     },
     Codec: {"dims": (lambda value: value in (2, 3), "2 or 3"), "width": COUNT},
-    Metric: {"convention": TEXT, "higher_is_better": (lambda value: isinstance(value, bool), "a bool")},
+    Metric: {
+        "convention": TEXT,
+        "average_name": TEXT,
+        "higher_is_better": (lambda value: isinstance(value, bool), "a bool"),
+    },
     TransferStrategy: {"summary": TEXT},
 }
 """Interface -> its properties: what holds of each, and how that is called."""

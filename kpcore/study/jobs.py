@@ -19,6 +19,7 @@ from kpcore.plans import Layout
 from kpcore.study.contracts import checked_layout, checked_needs, checked_pretrained
 from kpcore.study.data import StudyData
 from kpcore.study.guard import reason
+from kpcore.study.single import modes_of
 from kpcore.study.study import Mode, Study, mirroring
 from kpcore.training.device import Device
 from kpcore.weights import fingerprint
@@ -36,7 +37,7 @@ class Job:
         name: for people: "d-transfer-0"; a training on S1 is "d-source-0", of the first split that needs it.
         split: the split that it belongs to.
         step: which of the split's steps it trains.
-        mode: the transfer mode; None for plain training on S1.
+        mode: the transfer mode; None for plain training on S1, which a split of one step ends with.
         seed: of initial weights, order and augmentation.
         layout: the network's heads.
         sources: jobs whose networks it starts from.
@@ -148,7 +149,8 @@ def plan_jobs(study: Study, device: Device) -> JobPlan:
     planner = _Planner(study, device)
     rows: list[Row] = []
     refused: list[Refused] = []
-    for split, mode, seed in product(study.splits, study.modes, study.config.study.seeds):
+    wanted = [(split, mode) for split in study.splits for mode in modes_of(study, split)]
+    for (split, mode), seed in product(wanted, study.config.study.seeds):
         try:
             rows.append(Row(split, mode, seed, planner.job(split, mode, len(split.steps) - 1, seed)))
         except KpError:
@@ -179,6 +181,9 @@ class _Planner:
     def job(self, split: KeypointSplit, mode: Mode | None, step: int, seed: int) -> Job:
         """Return the job of this step, after those that it needs."""
         stages = self.study.config.backbone.stages
+        label = mode.name if mode else "source"
+        if step == 0:  # plain training, whatever the mode is called that wants it
+            mode = None
         if mode is None:
             sources: tuple[Job, ...] = ()
             layout = Layout((split.steps[step].keypoints,) * stages[step])
@@ -188,7 +193,6 @@ class _Planner:
             sources = tuple(self.job(split, mode if need.step else None, need.step, seed) for need in needs)
             layout = checked_layout(strategy, strategy.layout(split, step, stages), split, step, stages)
         final = step == len(split.steps) - 1
-        label = mode.name if mode else "source"
         name = f"{split.name}-{label}-{seed}" if final or not mode else f"{split.name}-{label}-step{step}-{seed}"
         draft = Job("", name, split, step, mode, seed, layout, sources, {}, (), final)
         _check_layout(draft, mirroring(self.study.config))

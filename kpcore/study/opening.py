@@ -25,10 +25,13 @@ from kpcore.study.data import (
     unseen,
 )
 from kpcore.study.probe import probe
+from kpcore.study.single import used_modes
 from kpcore.study.study import Mode, Study
 
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
+CHANGED = ", changed: "
+"""Stands between a preset's name and the keys that ``--set`` changed; a resolved file keeps both."""
 SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
 
@@ -114,7 +117,7 @@ def build_study(
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
     check_study(study)
-    return study
+    return used_modes(study, notice)
 
 
 def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:
@@ -138,7 +141,9 @@ def preset_name(config: StudyConfig, profile: str | None, sets: Sequence[str]) -
     Where the data lies, what is compared and how many threads compute do not count as changes.
     """
     changed = [key for one in sets if not (key := one.partition("=")[0].strip()).startswith(SAME_RECIPE)]
-    return (profile or config.study.preset) + (f", changed: {', '.join(changed)}" if changed else "")
+    name, _, before = (profile or config.study.preset).partition(CHANGED)
+    every = dict.fromkeys([*filter(None, before.split(", ")), *changed])
+    return name + (CHANGED + ", ".join(every) if every else "")
 
 
 def _assemble(

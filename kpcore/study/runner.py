@@ -19,6 +19,7 @@ from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.registry import Registry
+from kpcore.study.comparison import not_compared
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
 from kpcore.study.guard import told
@@ -52,10 +53,20 @@ def run_study(
         KpError: the data cannot be prepared.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.toml").write_text(to_toml(study.config.model_dump(mode="json", exclude_none=True)))
+    (folder / "study.toml").write_text(to_toml(recorded(study)))
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
     return runner.write()
+
+
+def recorded(study: Study) -> dict[str, Any]:
+    """Return the settings as ``study.toml`` keeps them: under the preset's name as it was run, not as the file said.
+
+    So what ``--set`` or a profile changed is not forgotten where that file is run again.
+    """
+    settings = study.config.model_dump(mode="json", exclude_none=True)
+    settings["study"]["preset"] = study.preset
+    return settings
 
 
 class _Runner:
@@ -118,6 +129,7 @@ class _Runner:
             preset=self.study.preset,
             data=self._data(),
             higher_is_better=self.study.metric.higher_is_better,
+            average_name=self.study.metric.average_name,
             validation_convention=self.study.validation.convention,
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
@@ -137,11 +149,12 @@ class _Runner:
 
     def _job(self, job: Job) -> JobInfo:
         state = self.states.get(job.key, State("pending"))
+        scored = {row.mode.name for row in self.plan.rows if row.job is job}  # of a split of one step
         return JobInfo(
             key=job.key,
             name=job.name,
             split=job.split.name,
-            mode=job.mode.name if job.mode else "",
+            mode=job.mode.name if job.mode else scored.pop() if len(scored) == 1 else "",
             seed=job.seed,
             step=job.step,
             sources=tuple(source.key for source in job.sources),
@@ -213,7 +226,7 @@ def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
     training = [one for place, one in enumerate(data.train.samples) if place not in left_out]
     found = score_mean_shape(training, data.valid.samples, split, study.metric)
     shape = {**found.columns, AVERAGE: found.average}
-    return SplitInfo.of(split, mean_shape=shape)
+    return SplitInfo.of(split, mean_shape=shape, not_compared=not_compared(study, split))
 
 
 def about_data(data: StudyData) -> DataInfo:

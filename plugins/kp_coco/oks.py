@@ -72,6 +72,11 @@ class Oks(Metric):
         return f"{what}, sigmas {own}COCO's, else {self._default_sigma:g}"
 
     @property
+    def average_name(self) -> str:
+        """Average precision over all keypoints, or the mean similarity."""
+        return "AP" if self._report == "ap" else "OKS"
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True

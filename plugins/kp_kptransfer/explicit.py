@@ -20,7 +20,9 @@ Names = Annotated[list[str], Field(min_length=1)]
 class Steps(ComponentConfig):
     """One table ``[split.sets.NAME]``. Wherever a keypoint can be named, so can a group of them."""
 
-    steps: list[Names] = Field(min_length=2, description="keypoints of S1, S2, ...; the last are scored")
+    steps: list[Names] = Field(
+        min_length=1, description="keypoints of S1, S2, ...; the last are scored; one step is a plain training"
+    )
     columns: dict[str, Names] = Field(
         default={}, description="report columns, each over some of the last step's keypoints; its groups where absent"
     )

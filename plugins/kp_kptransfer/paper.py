@@ -11,7 +11,7 @@ from pydantic import Field
 from kp_kptransfer.selection import steps
 from kpcore.errors import KpError, listed, unknown
 from kpcore.interfaces import ComponentConfig, Split
-from kpcore.keypoints import Column, KeypointSplit, Skeleton
+from kpcore.keypoints import Column, Conditions, KeypointSplit, Skeleton
 
 PARTS: dict[str, tuple[str, ...]] = {
     "head": ("head_top",),
@@ -89,6 +89,69 @@ PUBLISHED: dict[str, dict[str, tuple[float, ...]]] = {
 }
 """Tables 2-5, PCKh@0.5 in percent: split -> mode -> the split's columns in order, then the average as printed."""
 
+SETTINGS: dict[str, object] = {
+    "dataset.name": "mpii",
+    "dataset.aliases": {},
+    "backbone.name": "hourglass",
+    "backbone.stages": [2, 4],
+    "backbone.channels": 256,
+    "backbone.depth": 4,
+    "backbone.modules": 1,
+    "codec.name": "heatmap",
+    "codec.sigma": 1.75,
+    "codec.loss": "mse",
+    "codec.unlabelled": "zero",
+    "codec.decode": "quarter",
+    "codec.subpixel": True,
+    "codec.patch": None,
+    "modes.transfer.strategy": "transfer",
+    "modes.transfer.supervision": "s2",
+    "modes.transfer.heads": "reset",
+    "modes.frozen.strategy": "frozen",
+    "modes.frozen.norm": "eval",
+    "modes.random.strategy": "random",
+    "training.resolution": 256,
+    "training.batch_size": 6,
+    "training.epochs": 200,
+    "training.iterations_per_epoch": 8000,
+    "training.early_stopping": 10,
+    "training.min_improvement": 0,
+    "training.select_on": "valid",
+    "training.keep": "best",
+    "training.precision": "fp32",
+    "training.crops": "raw",
+    "training.optimizer.name": "rmsprop",
+    "training.optimizer.learning_rate": 2.5e-4,
+    "training.optimizer.alpha": 0.99,
+    "training.optimizer.eps": 1e-8,
+    "training.optimizer.weight_decay": 0,
+    "training.schedule.name": "plateau",
+    "training.schedule.factor": 0.2,
+    "training.schedule.patience": 5,
+    "training.augmentation.scale": [0.75, 1.25],
+    "training.augmentation.rotation": 30,
+    "training.augmentation.flip": 0.5,
+    "training.augmentation.colour": 0,
+    "training.augmentation.translation": 0,
+    "evaluation.flip_test": True,
+    "evaluation.validation.name": "heatmap_pck",
+    "evaluation.validation.heatmap": 64,
+    "evaluation.validation.threshold": 0.05,
+    "evaluation.validation.groups": ["ankle", "knee", "hip", "wrist", "elbow"],
+    "evaluation.validation.people": 1000,
+    "evaluation.validation.flip_test": True,
+}
+"""How the paper trained and scored, as a study file says it: what it states, and what is taken where it states nothing.
+
+Only settings that can move a figure are here; how many threads compute, or people are scored at once, is not.
+"""
+
+PEOPLE: dict[str, dict[str, int]] = {
+    "newell": {"train": 25925, "valid": 2958},
+    "hrnet": {"train": 22246, "valid": 2958},
+}
+"""The published lists of MPII, whole: name -> how many people a part has."""
+
 PUBLISHED_CONVENTION = "PCKh@0.5 kptransfer"
 """How these figures were made, as the metric names it."""
 
@@ -143,6 +206,7 @@ def _split(name: str, skeleton: Skeleton) -> KeypointSplit:
         columns,
         reference=published,
         reference_convention=PUBLISHED_CONVENTION if published else "",
+        reference_conditions=Conditions(SETTINGS, PEOPLE) if published else None,
     )
 
 

@@ -73,6 +73,11 @@ class Mpjpe(Metric):
         return f"{names[self._align]} (mm)"
 
     @property
+    def average_name(self) -> str:
+        """The mean over all scored keypoints at once."""
+        return {"root": "MPJPE", "scale": "N-MPJPE", "procrustes": "PA-MPJPE", "none": "MPJPE"}[self._align]
+
+    @property
     def higher_is_better(self) -> bool:
         """No."""
         return False

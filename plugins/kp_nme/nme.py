@@ -71,6 +71,11 @@ class Nme(Metric):
         return f"nme-{self._normaliser}{what} (percent)"
 
     @property
+    def average_name(self) -> str:
+        """The figure over all scored points at once; it is no mean of the columns."""
+        return {"nme": "NME", "auc": "AUC", "failure": "Failures"}[self._report]
+
+    @property
     def higher_is_better(self) -> bool:
         """Only of the area."""
         return self._report == "auc"

@@ -1,4 +1,4 @@
-"""Percentages of correct keypoints: PCKh in four conventions, and PCK in shares of the crop."""
+"""Percentages of correct keypoints: PCKh in four conventions, PCK in shares of a length, and Newell's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @hookimpl
 def kp_metrics() -> Mapping[str, type[Metric]]:
     """Return the metrics."""
+    from kp_pck.heatmap_pck import HeatmapPck
     from kp_pck.pck import Pck
     from kp_pck.pckh import Pckh
 
-    return {"pckh": Pckh, "pck": Pck}
+    return {"pckh": Pckh, "pck": Pck, "heatmap_pck": HeatmapPck}

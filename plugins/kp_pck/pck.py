@@ -1,4 +1,4 @@
-"""PCK: correct within a share of the crop's side, as Newell's training accuracy and the paper's Fig. 3 have it."""
+"""PCK: correct within a share of a length of the person."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LENGTHS: dict[Normaliser, str] = {"crop": "the crop side", "sample": "the data s
 class Pck(Metric):
     """Percentage of labelled keypoints whose error is at most a share of a length of the person.
 
-    The defaults follow Newell's training accuracy: 3.2 of 64 heatmap pixels are 0.05 of the crop's side, and the
-    average is the unweighted mean over keypoints. He compares the argmaxes of predicted and target heatmaps, in whole
-    heatmap pixels; this compares decoded points with the labels, in source pixels, so it also sees smaller errors.
+    Decoded points are compared with the labels, in source pixels, and the average is the unweighted mean over
+    keypoints. Newell's training accuracy has the default's threshold, but is made in whole heatmap pixels and person by
+    person: that is the metric ``heatmap_pck``.
 
     Keypoints and columns without any label are NaN and left out of the means.
 
@@ -80,16 +80,22 @@ class Pck(Metric):
         del truth
         tally = Tally.of(values, keypoints, threshold=self._threshold, strict=False)
         scores = {column.name: tally.unweighted(column.keypoints) for column in columns}
-        return Scores(scores, tally.unweighted(self._averaged(keypoints)))
+        return Scores(scores, tally.unweighted(averaged(keypoints, self._groups, "pck")))
 
-    def _averaged(self, keypoints: KeypointSet) -> tuple[str, ...]:
-        if self._groups is None:
-            return keypoints.names
-        wanted = keypoints.skeleton.select(self._groups, where="metric 'pck', groups")
-        scored = tuple(name for name in keypoints.names if name in wanted)
-        if not scored:
-            raise KpError(
-                f"metric 'pck', groups: none of {', '.join(self._groups)} is among the keypoints that are scored"
-                f" ({', '.join(keypoints.names)}); name one that is, or leave groups out"
-            )
-        return scored
+
+def averaged(keypoints: KeypointSet, groups: Sequence[str] | None, metric: str) -> tuple[str, ...]:
+    """Return the keypoints of the set that are in these groups, all of them where None.
+
+    Raises:
+        KpError: the skeleton has no such group, or none of them is in the set.
+    """
+    if groups is None:
+        return keypoints.names
+    wanted = keypoints.skeleton.select(groups, where=f"metric '{metric}', groups")
+    scored = tuple(name for name in keypoints.names if name in wanted)
+    if not scored:
+        raise KpError(
+            f"metric '{metric}', groups: none of {', '.join(groups)} is among the keypoints that are scored"
+            f" ({', '.join(keypoints.names)}); name one that is, or leave groups out"
+        )
+    return scored
