@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array, FloatArray, ImageArray, StateArray
+
+Orientation = Literal["auto", "stored", "turned"]
+"""Whether an image's pixels are taken as they are stored, turned as its EXIF orientation says, or what fits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,7 @@ class Sample:
         row: row in the annotation file, 0-based.
         mm_per_px: for 3D, millimetres per pixel at the root's distance (weak perspective).
         stated_size: (width, height) that the annotation gives for its picture, pixels; None where it gives none.
+        orientation: whether the picture is turned as its EXIF orientation says; set by the core, from its option.
     """
 
     image: Path | ImageArray
@@ -41,6 +46,7 @@ class Sample:
     row: int
     mm_per_px: float | None = None
     stated_size: tuple[int, int] | None = None
+    orientation: Orientation = "auto"
 
 
 @dataclass(frozen=True, eq=False)

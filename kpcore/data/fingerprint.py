@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from kpcore.cache import cache_dir, replace_file
 from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
+from kpcore.reading.headers import Header, read_header
+from kpcore.reading.images import manner
+from kpcore.reading.turning import turn_of
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
@@ -33,7 +36,7 @@ class Fingerprint:
     """Digests of a part's N samples, in their order.
 
     Args:
-        images: of every image's bytes.
+        images: of every image's bytes, and how its pixels are read where that is not as they are stored.
         boxes: of the crops' centres and sides.
         lengths: of the normalisers, and millimetres a pixel.
         ids: of image ids, person ids and rows.
@@ -71,7 +74,7 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
     # What stands where nobody marked anything is no label.
     points = np.where((people.state != UNLABELLED)[..., None], people.points, np.nan)
     return Fingerprint(
-        images=_digest("\n".join(image_digests([sample.image for sample in samples])).encode()),
+        images=_digest("\n".join(_pictures(samples)).encode()),
         boxes=_arrays(people.centre, people.side),
         lengths=_arrays(people.normaliser, people.mm_per_px),
         ids=_digest(json.dumps([people.image_ids, people.person_ids, people.rows.tolist()]).encode()),
@@ -79,6 +82,16 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
             name: _arrays(points[:, place], people.state[:, place]) for place, name in enumerate(skeleton.names)
         },
     )
+
+
+def _pictures(samples: Sequence[Sample]) -> list[str]:
+    """Return what each sample's pixels hang on: its image's digest, and how it is read where that is not as stored."""
+    found = image_records([sample.image for sample in samples])
+    words = [
+        manner(header, turn_of(header, sample.stated_size, sample.orientation)) if header else ""
+        for sample, (_, header) in zip(samples, found, strict=True)
+    ]
+    return [f"{digest} {word}" if word else digest for (digest, _), word in zip(found, words, strict=True)]
 
 
 def _arrays(*arrays: AnyArray) -> str:
@@ -93,9 +106,15 @@ def _digest(*parts: bytes) -> str:
 
 
 def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
-    """Return the SHA-256 of each image's bytes; of files it is remembered, by path, size and times, in the cache.
+    """Return the SHA-256 of each image's bytes; raises as :func:`image_records`."""
+    return [digest for digest, _ in image_records(images)]
 
-    A file that is gone has the digest that was remembered of it: its crops may be there still.
+
+def image_records(images: Sequence[Path | ImageArray]) -> list[tuple[str, Header | None]]:
+    """Return the SHA-256 of each image's bytes, and its header; of files remembered, by path, size and times.
+
+    The header is None for pixels in memory, and where it cannot be read, which whoever decodes the image will say. A
+    file that is gone has what was remembered of it: its crops may be there still.
 
     Raises:
         KpError: a file is gone that was never read.
@@ -105,24 +124,41 @@ def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
         if isinstance(image, Path):
             folders[image.parent].add(image.name)
     files = {
-        folder / name: digest
+        folder / name: (record.digest, record.header)
         for folder, names in folders.items()
-        for name, digest in _of_folder(folder, sorted(names)).items()
+        for name, record in _of_folder(folder, sorted(names)).items()
     }
-    return [files[image] if isinstance(image, Path) else _arrays(image) for image in images]
+    return [files[image] if isinstance(image, Path) else (_arrays(image), None) for image in images]
 
 
-def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class _Record:
+    """What is remembered of an image file, under its size and times."""
+
+    times: list[int]
+    digest: str
+    header: Header | None
+
+
+def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, _Record]:
     memo = cache_dir() / "digests" / f"{_digest(str(folder.absolute()).encode())[:32]}.json"
     known = _remembered(memo)
     now = {name: _times(folder / name) for name in names}
-    missing = [name for name in names if name not in known or (now[name] and known[name][0] != now[name])]
+    missing = [name for name in names if name not in known or (now[name] and known[name].times != now[name])]
     if missing:
         with ThreadPoolExecutor(cores()) as pool:  # hashing leaves Python's lock alone
-            found = dict(zip(missing, pool.map(lambda name: file_digest(folder / name), missing), strict=True))
-        known |= {name: (now[name], digest) for name, digest in found.items()}
+            found = pool.map(lambda name: _Record(now[name], *_taken_down(folder / name)), missing)
+            known |= dict(zip(missing, found, strict=True))
         _remember(memo, folder, known)
-    return {name: known[name][1] for name in names}
+    return {name: known[name] for name in names}
+
+
+def _taken_down(path: Path) -> tuple[str, Header | None]:
+    digest = file_digest(path)
+    try:
+        return digest, read_header(path)
+    except KpError:
+        return digest, None
 
 
 def file_digest(path: Path) -> str:
@@ -149,22 +185,30 @@ def _times(path: Path) -> list[int]:
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
 
 
-def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
-    """Return name -> (times, digest); nothing where the memo is missing or not as it was written."""
+def _remembered(memo: Path) -> dict[str, _Record]:
+    """Return name -> record; nothing where the memo is missing or not as it was written."""
     try:
         document = json.loads(memo.read_bytes())
         files = document["files"]
         if document["digest"] != _digest(json.dumps(files).encode()):
             return {}
-        return {name: (times, digest) for name, (times, digest) in files.items()}
+        return {name: _Record(times, digest, _header(header)) for name, (times, digest, header) in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it only saves time
         return {}
 
 
-def _remember(memo: Path, folder: Path, known: Mapping[str, tuple[list[int], str]]) -> None:
+def _header(values: dict[str, Any] | None) -> Header | None:
+    return None if values is None else Header(**{**values, "size": tuple(values["size"])})
+
+
+def _remember(memo: Path, folder: Path, known: Mapping[str, _Record]) -> None:
     """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
     limit = time.time_ns() - FRESH
-    files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
+    files = {
+        name: [one.times, one.digest, asdict(one.header) if one.header else None]
+        for name, one in known.items()
+        if one.times and max(one.times[1:]) < limit
+    }
     if not files:
         return
     title = f"digests of the images in {folder}"
