@@ -15,6 +15,7 @@ from kpcore.audit.leaks import leaking
 from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.config import ComponentTable, OtherDatasetTable, StudyConfig
 from kpcore.data import generated
+from kpcore.data.adjusted import Adjusted, Adjustments
 from kpcore.data.fingerprint import fingerprint
 from kpcore.data.store import Part
 from kpcore.errors import KpError
@@ -138,7 +139,20 @@ def open_one(
         options["root"] = str(generate(table.generate, known, f"{place}.generate", notice, progress))
     dataset: Dataset = known.build("dataset", table.name, options, where=place)
     check_facts(dataset)
+    dataset = adjusted(dataset, table)
     return StudyData(name, dataset, renamed(dataset.skeleton, table.aliases, place), table.generate is not None)
+
+
+def adjusted(dataset: Dataset, table: OtherDatasetTable) -> Dataset:
+    """Return a data set under the core's own options of its table; itself where they say nothing."""
+    places = tuple(table.unlabelled_at)
+    how = Adjustments(table.orientation, places, table.trust_coordinates)
+    return dataset if how == Adjustments() else Adjusted(dataset, how)
+
+
+def as_supplied(dataset: Dataset) -> Dataset:
+    """Return the data set as its plugin made it, without the core's options."""
+    return dataset.inner if isinstance(dataset, Adjusted) else dataset
 
 
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:
