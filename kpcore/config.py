@@ -113,6 +113,14 @@ class OtherDatasetTable(ComponentTable):
         default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"
     )
 
+    @field_validator("unlabelled_at", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        pairs = isinstance(value, list) and all(isinstance(one, list | tuple) and len(one) == 2 for one in value)
+        if not pairs:  # pydantic speaks of a missing key '1'
+            raise ValueError("needs a list of places, for instance [[0, 0]]")
+        return value
+
 
 class DatasetTable(OtherDatasetTable):
     """``[dataset]``: where the people come from."""

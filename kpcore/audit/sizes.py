@@ -60,12 +60,6 @@ class Mismatch:
         """Whether width and height are exchanged."""
         return self.stated == self.size[::-1]
 
-    @property
-    def outside(self) -> bool:
-        """Whether a labelled keypoint lies outside the picture."""
-        points = self.sample.points[self.sample.state != UNLABELLED, :2]
-        return bool(((points < -0.5) | (points > np.subtract(self.size, 0.5))).any())
-
 
 def size_findings(samples: Sequence[Sample], headers: Headers) -> list[Finding]:
     """Stated sizes that are not the pictures': points that lie on another picture than the one that is there."""
@@ -77,7 +71,7 @@ def size_findings(samples: Sequence[Sample], headers: Headers) -> list[Finding]:
     near = [one for one in wrong if one.near]
     swapped = [one for one in wrong if one.swapped and not one.near]
     other = [one for one in wrong if not one.near and not one.swapped]
-    level: Level = "error" if any(one.outside for one in swapped) else "warning"
+    level: Level = "error" if any(outside(one.sample, one.size) for one in swapped) else "warning"
     resized = "resized or cropped after labelling? take the pictures that were labelled, or scale points and boxes"
     return [
         *_sizes_differ("error", resized, other),
@@ -105,12 +99,30 @@ def orientation_findings(samples: Sequence[Sample], headers: Headers) -> list[Fi
     fits = (
         "as dataset.orientation says" if pictures and pictures[0][0].orientation != "auto" else "the file's size fits"
     )
-    ask = "see 'kp data show', and set dataset.orientation = 'turned' or 'stored'"
+    ask = f"{_hint(blind, headers)}see 'kp data show', and set dataset.orientation = 'turned' or 'stored'"
     return [
         *_about("warning", f"an EXIF orientation is ignored, nothing tells whether the points heed it; {ask}", blind),
         *_about("note", f"turned by their EXIF orientation, {fits}", turned),
         *_about("note", f"not turned by their EXIF orientation, {fits}", left),
     ]
+
+
+def _hint(blind: Sequence[Sample], headers: Headers) -> str:
+    """Say where the points of these samples fit one way of reading their pictures alone."""
+    out = {"stored": 0, "turned": 0}
+    for sample in blind:
+        header = headers[sample.image] if isinstance(sample.image, Path) else None
+        if header is not None:
+            out["stored"] += outside(sample, header.size)
+            out["turned"] += outside(sample, header.turned_size)
+    fitting = [name for name, count in out.items() if not count]
+    return f"the points fit the {fitting[0]} pictures alone; " if len(fitting) == 1 else ""
+
+
+def outside(sample: Sample, size: Size) -> int:
+    """Count a sample's labelled keypoints outside a picture of this (width, height)."""
+    points = sample.points[sample.state != UNLABELLED, :2]
+    return int(((points < -0.5) | (points > np.subtract(size, 0.5))).any(-1).sum())
 
 
 def _oriented(samples: Sequence[Sample], headers: Headers) -> list[tuple[Sample, Header]]:

@@ -18,8 +18,9 @@ CLOSE = 0.01
 """Pixels within which numbers of one origin agree after float32."""
 FLOOR = 32.0
 """Pixels: a crop that is drawn anew becomes no smaller, unless it was."""
-WIDENED = 2.5
-"""Pixels that a crop's side may exceed twice its furthest point and count as widened to it."""
+WIDENED = 2.0
+"""Pixels by which COCO's reader widens a crop beyond twice its furthest point; a whole picture's is 1 wider than that
+to its corner, and is no such crop."""
 USUAL = 1.25
 """Crop side over the points' extent where the reader's own factor cannot be seen."""
 
@@ -61,7 +62,7 @@ def _box(sample: Sample, given: Float64Array, left: Float64Array) -> tuple[Float
     if np.allclose(_middle(given), centre, rtol=0, atol=CLOSE) and before > 0:
         return _middle(left), max(sample.side / before * after, min(FLOOR, sample.side))
     reach, remaining = (2 * float(np.abs(points - centre).max()) for points in (given, left))
-    if remaining < reach <= sample.side <= reach + WIDENED:
+    if remaining < reach and abs(sample.side - reach - WIDENED) < CLOSE:
         return centre, max(USUAL * remaining, min(FLOOR, sample.side))
     return centre, sample.side
 
