@@ -133,7 +133,7 @@ def test_what_lies_beyond_the_picture_is_counted_and_the_border_is_inside(image,
     assert found(Made(train=[border]), decode=decode) == {}
     beyond = person(image, 1, points=np.array([[-0.6, 3], [3, HEIGHT - 0.4]], np.float32), side=60.0)
     seen = found(Made(train=[border, beyond]), decode=decode)
-    assert the(seen, "2 labelled keypoints lie far outside").count == 1
+    assert the(seen, "truncated: 2 labelled").count == 1
     assert the(seen, "crop reaches beyond").count == 1
 
 
