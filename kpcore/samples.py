@@ -32,7 +32,8 @@ class Sample:
         row: row in the annotation file, 0-based.
         mm_per_px: for 3D, millimetres per pixel at the root's distance (weak perspective).
         stated_size: (width, height) that the annotation gives for its picture, pixels; None where it gives none.
-        orientation: whether the picture is turned as its EXIF orientation says; set by the core, from its option.
+        orientation: whether the picture is turned as its EXIF orientation says; a reader whose format tells says so,
+            and the core's option of that name comes before it.
     """
 
     image: Path | ImageArray

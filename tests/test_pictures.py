@@ -20,7 +20,7 @@ from kpcore.audit.check import check_part, require_usable
 from kpcore.audit.show import Look, contact_sheet
 from kpcore.config import Augmentation
 from kpcore.data.adjusted import Adjusted, Adjustments
-from kpcore.data.fingerprint import fingerprint, image_records
+from kpcore.data.fingerprint import fingerprint, image_headers
 from kpcore.data.store import Cut, prepare
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Facts
@@ -140,7 +140,10 @@ def test_check_says_what_is_done_with_an_orientation(tmp_path):
     blind = found([person(path), person(path, 1)], "EXIF")
     assert blind.level == "warning" and "dataset.orientation" in blind.what and blind.count == 1
     told = found([person(path)], "EXIF", orientation="turned")
-    assert told.level == "note" and "turned by their EXIF orientation, as dataset.orientation says" in told.what
+    assert (
+        told.level == "note"
+        and "turned by their EXIF orientation, as the format or dataset.orientation says" in told.what
+    )
     assert found([person(write(tmp_path / "b.jpg", orientation=1))], "EXIF") is None
 
 
@@ -209,12 +212,20 @@ def test_headers_are_remembered_with_the_digests(tmp_path, monkeypatch):
     path = write(tmp_path / "a.jpg", orientation=6)
     os.utime(path, ns=(10**18, 10**18))
     monkeypatch.setattr("kpcore.data.fingerprint.FRESH", -(10**12))  # a file made now is old enough
-    ((_, header),) = image_records([path])
-    assert header == read_header(path)
+    (header,) = image_headers([path])
+    assert header == read_header(path) and header.orientation == 6
     monkeypatch.setattr("kpcore.data.fingerprint.read_header", lambda path: pytest.fail("read again"))
-    assert image_records([path])[0][1] == header
+    assert image_headers([path]) == [header]
     path.unlink()
-    assert image_records([path])[0][1] == header
+    assert image_headers([path]) == [header]
+    with pytest.raises(KpError, match="does not exist"):
+        image_headers([tmp_path / "never.jpg"])
+
+
+def test_a_header_that_cannot_be_read_is_left_to_the_check(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"no picture")
+    assert image_headers([path, PICTURE]) == [None, None]
 
 
 # Stated sizes

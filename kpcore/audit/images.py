@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kpcore.audit.annotation import shape_findings
 from kpcore.audit.found import Progress, anywhere, found_in
 from kpcore.audit.sizes import Headers, kind_findings, mismatched, orientation_findings, size_findings, size_of
 from kpcore.audit.units import outside_findings, unit_findings
@@ -45,8 +46,11 @@ def _image_error(what: str, images: Sequence[tuple[Path, Sample]]) -> list[Findi
 
 def picture_findings(dataset: Dataset, part: str, *, decode: bool, progress: Progress | None = None) -> list[Finding]:
     """Return what :func:`image_findings` finds in a part, under the data set's own options."""
+    samples = dataset.samples(part)
+    if not samples or shape_findings(dataset, samples):
+        return missing_findings(samples)
     trusted = isinstance(dataset, Adjusted) and dataset.how.trust_coordinates
-    return image_findings(dataset.samples(part), decode=decode, progress=progress, trusted=trusted)
+    return image_findings(samples, decode=decode, progress=progress, trusted=trusted)
 
 
 def image_findings(

@@ -34,7 +34,7 @@ def size_of(sample: Sample, headers: Headers) -> Size | None:
 def mismatched(sample: Sample, headers: Headers) -> bool:
     """Whether the annotation gives a size that is neither the picture's nor that of the turned picture."""
     stated = sample.stated_size
-    if stated is None:
+    if stated is None or min(stated) <= 0:
         return False
     header = headers.get(sample.image) if isinstance(sample.image, Path) else None
     if header is not None:
@@ -97,7 +97,9 @@ def orientation_findings(samples: Sequence[Sample], headers: Headers) -> list[Fi
     told = {id(sample) for sample in (*turned, *blind)}
     left = [s for s, _ in pictures if id(s) not in told]
     fits = (
-        "as dataset.orientation says" if pictures and pictures[0][0].orientation != "auto" else "the file's size fits"
+        "as the format or dataset.orientation says"
+        if pictures and pictures[0][0].orientation != "auto"
+        else "the file's size fits"
     )
     ask = f"{_hint(blind, headers)}see 'kp data show', and set dataset.orientation = 'turned' or 'stored'"
     return [

@@ -74,7 +74,8 @@ class Adjusted(Dataset):
         hits = placed_at(sample, self.how.unlabelled_at)
         if hits.any():
             sample = without(sample, hits)
-        sample = replace(sample, orientation=self.how.orientation)
+        if self.how.orientation != "auto":
+            sample = replace(sample, orientation=self.how.orientation)
         return about_whole_picture(sample) if self.how.orientation == "turned" else sample
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,9 @@ from kpcore.reading.turning import turn_of
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
+DIGESTS = "digests"
+HEADERS = "headers-1"
+"""Raise the number whenever another header would be read from the same bytes."""
 FRESH = 2_000_000_000
 """Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
 
@@ -84,16 +87,6 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
     )
 
 
-def _pictures(samples: Sequence[Sample]) -> list[str]:
-    """Return what each sample's pixels hang on: its image's digest, and how it is read where that is not as stored."""
-    found = image_records([sample.image for sample in samples])
-    words = [
-        manner(header, turn_of(header, sample.stated_size, sample.orientation)) if header else ""
-        for sample, (_, header) in zip(samples, found, strict=True)
-    ]
-    return [f"{digest} {word}" if word else digest for (digest, _), word in zip(found, words, strict=True)]
-
-
 def _arrays(*arrays: AnyArray) -> str:
     return _digest(*(part for one in arrays for part in (f"{one.dtype}{one.shape}".encode(), one.tobytes())))
 
@@ -106,59 +99,89 @@ def _digest(*parts: bytes) -> str:
 
 
 def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
-    """Return the SHA-256 of each image's bytes; raises as :func:`image_records`."""
-    return [digest for digest, _ in image_records(images)]
+    """Return the SHA-256 of each image's bytes; of files it is remembered, by path, size and times, in the cache.
 
-
-def image_records(images: Sequence[Path | ImageArray]) -> list[tuple[str, Header | None]]:
-    """Return the SHA-256 of each image's bytes, and its header; of files remembered, by path, size and times.
-
-    The header is None for pixels in memory, and where it cannot be read, which whoever decodes the image will say. A
-    file that is gone has what was remembered of it: its crops may be there still.
+    A file that is gone has the digest that was remembered of it: its crops may be there still.
 
     Raises:
         KpError: a file is gone that was never read.
     """
+    paths = [image for image in images if isinstance(image, Path)]
+    files = dict(zip(paths, remembered(paths, DIGESTS, file_digest), strict=True))
+    return [files[image] if isinstance(image, Path) else _arrays(image) for image in images]
+
+
+def remembered(paths: Sequence[Path], kind: str, compute: Callable[[Path], str]) -> list[str]:
+    """Return a text of each file, computed anew only where its size or times differ from those remembered.
+
+    Args:
+        paths: of files.
+        kind: what the texts are; those of one kind are remembered together.
+        compute: path -> text; what it raises is passed on.
+    """
     folders: dict[Path, set[str]] = defaultdict(set)
-    for image in images:
-        if isinstance(image, Path):
-            folders[image.parent].add(image.name)
+    for path in paths:
+        folders[path.parent].add(path.name)
     files = {
-        folder / name: (record.digest, record.header)
+        folder / name: text
         for folder, names in folders.items()
-        for name, record in _of_folder(folder, sorted(names)).items()
+        for name, text in _of_folder(folder, sorted(names), kind, compute).items()
     }
-    return [files[image] if isinstance(image, Path) else (_arrays(image), None) for image in images]
+    return [files[path] for path in paths]
 
 
-@dataclass(frozen=True)
-class _Record:
-    """What is remembered of an image file, under its size and times."""
-
-    times: list[int]
-    digest: str
-    header: Header | None
-
-
-def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, _Record]:
-    memo = cache_dir() / "digests" / f"{_digest(str(folder.absolute()).encode())[:32]}.json"
+def _of_folder(folder: Path, names: Sequence[str], kind: str, compute: Callable[[Path], str]) -> dict[str, str]:
+    place = f"{'' if kind == DIGESTS else kind}{folder.absolute()}"
+    memo = cache_dir() / "digests" / f"{_digest(place.encode())[:32]}.json"
     known = _remembered(memo)
     now = {name: _times(folder / name) for name in names}
-    missing = [name for name in names if name not in known or (now[name] and known[name].times != now[name])]
+    missing = [name for name in names if name not in known or (now[name] and known[name][0] != now[name])]
     if missing:
         with ThreadPoolExecutor(cores()) as pool:  # hashing leaves Python's lock alone
-            found = pool.map(lambda name: _Record(now[name], *_taken_down(folder / name)), missing)
-            known |= dict(zip(missing, found, strict=True))
-        _remember(memo, folder, known)
-    return {name: known[name] for name in names}
+            found = dict(zip(missing, pool.map(lambda name: compute(folder / name), missing), strict=True))
+        known |= {name: (now[name], digest) for name, digest in found.items()}
+        _remember(memo, f"{kind} of the images in {folder}", known)
+    return {name: known[name][1] for name in names}
 
 
-def _taken_down(path: Path) -> tuple[str, Header | None]:
-    digest = file_digest(path)
+def image_headers(images: Sequence[Path | ImageArray]) -> list[Header | None]:
+    """Return each image's header, remembered as digests are; None for pixels, and where a header cannot be read.
+
+    What cannot be read is reported by whoever checks or decodes the image.
+
+    Raises:
+        KpError: a file is gone that was never read.
+    """
+    paths = [image for image in images if isinstance(image, Path)]
+    files = dict(zip(paths, remembered(paths, HEADERS, _header_text), strict=True))
+    return [_header(files[image]) if isinstance(image, Path) else None for image in images]
+
+
+def _header_text(path: Path) -> str:
+    if not path.exists():
+        raise KpError(f"{path}: image file does not exist")
     try:
-        return digest, read_header(path)
+        return json.dumps(asdict(read_header(path)))
     except KpError:
-        return digest, None
+        return ""
+
+
+def _header(text: str) -> Header | None:
+    found = json.loads(text) if text else None
+    return found and Header(**{**found, "size": tuple(found["size"])})
+
+
+def _pictures(samples: Sequence[Sample]) -> list[str]:
+    """Return what each sample's pixels hang on: its image's digest, and how it is read where that is not as stored."""
+    images = [sample.image for sample in samples]
+    return [
+        f"{digest} {how}" if (how := _how(sample, header)) else digest
+        for sample, digest, header in zip(samples, image_digests(images), image_headers(images), strict=True)
+    ]
+
+
+def _how(sample: Sample, header: Header | None) -> str:
+    return manner(header, turn_of(header, sample.stated_size, sample.orientation)) if header else ""
 
 
 def file_digest(path: Path) -> str:
@@ -185,33 +208,24 @@ def _times(path: Path) -> list[int]:
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
 
 
-def _remembered(memo: Path) -> dict[str, _Record]:
-    """Return name -> record; nothing where the memo is missing or not as it was written."""
+def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
+    """Return name -> (times, digest); nothing where the memo is missing or not as it was written."""
     try:
         document = json.loads(memo.read_bytes())
         files = document["files"]
         if document["digest"] != _digest(json.dumps(files).encode()):
             return {}
-        return {name: _Record(times, digest, _header(header)) for name, (times, digest, header) in files.items()}
+        return {name: (times, digest) for name, (times, digest) in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it only saves time
         return {}
 
 
-def _header(values: dict[str, Any] | None) -> Header | None:
-    return None if values is None else Header(**{**values, "size": tuple(values["size"])})
-
-
-def _remember(memo: Path, folder: Path, known: Mapping[str, _Record]) -> None:
+def _remember(memo: Path, title: str, known: Mapping[str, tuple[list[int], str]]) -> None:
     """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
     limit = time.time_ns() - FRESH
-    files = {
-        name: [one.times, one.digest, asdict(one.header) if one.header else None]
-        for name, one in known.items()
-        if one.times and max(one.times[1:]) < limit
-    }
+    files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
     if not files:
         return
-    title = f"digests of the images in {folder}"
     text = json.dumps({"title": title, "files": files, "digest": _digest(json.dumps(files).encode())})
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
