@@ -307,9 +307,9 @@ REFUSED = {
     "float.tif": (Image.fromarray(PICTURE[..., 0].astype(np.float32)), {}, "32 bits"),
     "int.tif": (Image.fromarray(PICTURE[..., 0].astype(np.int32)), {}, "32 bits"),
     "lab.tif": (RGB_PICTURE.convert("LAB"), {}, "LAB"),
-    "pages.tif": (RGB_PICTURE, {"save_all": True, "append_images": [RGB_PICTURE] * 2}, "3 pictures"),
-    "frames.gif": (RGB_PICTURE, {"save_all": True, "append_images": [RGB_PICTURE.rotate(90)]}, "2 pictures"),
-    "frames.png": (RGB_PICTURE, {"save_all": True, "append_images": [RGB_PICTURE.rotate(90)]}, "2 pictures"),
+    "pages.tif": (RGB_PICTURE, {"save_all": True, "append_images": [RGB_PICTURE] * 2}, "several pictures"),
+    "frames.gif": (RGB_PICTURE, {"save_all": True, "append_images": [RGB_PICTURE.rotate(90)]}, "several pictures"),
+    "frames.png": (RGB_PICTURE, {"save_all": True, "append_images": [RGB_PICTURE.rotate(90)]}, "several pictures"),
     "targa.tga": (RGB_PICTURE, {}, "TGA"),
 }
 

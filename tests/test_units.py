@@ -191,6 +191,14 @@ def test_a_few_people_at_one_place_are_none():
     assert found(people(many), "exactly").count == 20
 
 
+def test_three_of_a_dozen_are_many():
+    points = drawn(12, 10, 400)
+    points[:3, 0] = [320, 240]
+    assert found(people(points), "exactly").count == 3
+    points[3:5, 0] = [100, 100]
+    assert found(people(points), "exactly") is None
+
+
 def test_a_keypoint_that_crops_are_centred_on_is_a_note():
     points = drawn(8, 10, 400)
     points[:, 0] = [320, 240]
@@ -341,6 +349,7 @@ def test_core_options_need_no_study_file(folder, capsys, key):
     [
         ("unlabelled_at=[[0]]", "unlabelled_at: needs a list of places, for instance [[0, 0]]"),
         ("unlabelled_at=[0, 0]", "unlabelled_at: needs a list of places"),
+        ("unlabeled_at=[[0, 0]]", "unknown key 'unlabeled_at'; did you mean 'unlabelled_at'?"),
         ("orientation=up", "orientation: "),
         ("trust_coordinates=perhaps", "trust_coordinates: "),
     ],

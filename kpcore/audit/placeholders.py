@@ -14,11 +14,9 @@ from kpcore.tensors import Float64Array
 
 CORNERS = ((0.0, 0.0), (-1.0, -1.0), (-2.0, -2.0))
 """Where exports put what nobody labelled: (0, 0) or (-1, -1), and these in files that count pixels from 1."""
-LEAST = 5
-"""People at one place who are a few."""
-SHARE = 0.05
-"""Share of a keypoint's labels at one place that is worth a word."""
-STANDS_OUT = 5
+CROWDS = ((5, 0.05), (3, 0.2))
+"""People at one place, at least, and their share of a keypoint's labels, at least; either pair is worth a word."""
+STANDS_OUT = 3
 """How many times more people are at a placeholder than at the next place: aligned faces crowd on many places."""
 NAMED = 4
 """Keypoints that a line names."""
@@ -96,5 +94,5 @@ def _standing_out(people: Instances, rows: np.ndarray, which: np.ndarray) -> set
     counts = np.bincount(which[once], minlength=int(which.max()) + 1)
     order = np.argsort(-counts, kind="stable")
     most, next_most = counts[order[0]], counts[order[1]] if len(order) > 1 else 0
-    stands_out = most >= max(LEAST, SHARE * len(once)) and most >= STANDS_OUT * next_most
-    return {int(order[0])} if stands_out else set()
+    many = any(most >= max(least, share * len(once)) for least, share in CROWDS)
+    return {int(order[0])} if many and most >= STANDS_OUT * next_most else set()

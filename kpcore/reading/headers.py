@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -115,23 +116,22 @@ def _problem(image: Any, bits: int) -> str:
     depths = {"I": (16,), "CMYK": (8,)}.get(image.mode, (1, 2, 4, 8, 16))
     if image.format not in FORMATS or image.mode not in MODES or bits not in depths:
         return f"a {image.format} picture of {bits} bits a channel (Pillow's mode '{image.mode}') is not read"
-    pages = _pages(image)
-    return f"the file holds {pages} pictures (pages or frames), not one" if pages > 1 else ""
+    return "the file holds several pictures (pages or frames), not one" if _several(image) else ""
 
 
-def _pages(image: Any) -> int:
-    """Count the pictures in a file, without previews behind a JPEG and a TIFF's pages marked as smaller copies."""
-    count = int(getattr(image, "n_frames", 1))
-    if image.format == "MPO" or count == 1:
-        return 1
+def _several(image: Any) -> bool:
+    """Whether a file holds several pictures; previews behind a JPEG and a TIFF's smaller copies are none."""
     if image.format != "TIFF":
-        return count
-    whole = 0
-    for page in range(count):
-        image.seek(page)
-        whole += not int(image.tag_v2.get(_SUBFILE, 0)) & 1
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    for page in count(1):
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+        if not int(image.tag_v2.get(_SUBFILE, 0)) & 1:
+            return True
     image.seek(0)
-    return whole
+    return False
 
 
 def _bits(image: Any, start: bytes) -> int:

@@ -12,14 +12,11 @@ from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
 from kpcore.study.contracts import check_facts, checked_splits
-from kpcore.study.data import OWN, Notice, StudyData, adjusted, open_all, open_one, tables
+from kpcore.study.data import CORE_OPTIONS, OWN, Notice, StudyData, adjusted, check_spelling, open_all, open_one, tables
 from kpcore.study.guard import reason
 from kpcore.study.names import renamed
 from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
-
-CORE_OPTIONS = ("orientation", "unlabelled_at", "trust_coordinates")
-"""Keys of a data set's table that are the core's own and do not need a study file."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +97,11 @@ def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
 def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str]) -> Opened:
     """Open a data set by name; the root may also come from its environment variable."""
     options = merge({} if root is None else {"root": str(root)}, parse_options(sets, "dataset"))
-    known.component("dataset", name, where="--dataset")
+    supplied = known.component("dataset", name, where="--dataset")
     place = f"data set '{name}'"
     core = {key: options.pop(key) for key in CORE_OPTIONS if key in options}
     table = validate(OtherDatasetTable, {"name": name, **core}, where=place)
+    check_spelling(options, supplied.Config, place)
     dataset: Dataset = known.build("dataset", name, options, where=place)
     check_facts(dataset)
     return Opened(name, StudyData(OWN, adjusted(dataset, table), dataset.skeleton, sample=False))
