@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from kpcore.errors import KpError, nearest, unknown
+from kpcore.samples import Orientation
 
 Model = TypeVar("Model", bound=BaseModel)
 Toml = dict[str, Any]
@@ -91,9 +92,32 @@ class OtherDatasetTable(ComponentTable):
     aliases: dict[str, str] = Field(
         default={}, description="its name of a keypoint = the study's; data sets meet by these names alone"
     )
+    orientation: Orientation = Field(
+        default="auto",
+        description="whether a picture is turned as its EXIF orientation says: as its points' file gives width and"
+        " height (auto; as stored where nothing tells), never, or always",
+    )
+    unlabelled_at: list[tuple[float, float]] = Field(
+        default=[],
+        description="places [x, y] that stand for 'not labelled', in pixels as `kp data check` prints them; a keypoint"
+        " exactly there is unlabelled",
+    )
+    trust_coordinates: bool = Field(
+        default=False,
+        description="take coordinates that look like shares, percent or another picture's pixels; warnings instead of"
+        " errors",
+    )
     generate: ComponentTable | None = Field(
         default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"
     )
+
+    @field_validator("unlabelled_at", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        pairs = isinstance(value, list) and all(isinstance(one, list | tuple) and len(one) == 2 for one in value)
+        if not pairs:  # pydantic speaks of a missing key '1'
+            raise ValueError("needs a list of places, for instance [[0, 0]]")
+        return value
 
 
 class DatasetTable(OtherDatasetTable):

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array, FloatArray, ImageArray, StateArray
+
+Orientation = Literal["auto", "stored", "turned"]
+"""Whether an image's pixels are taken as they are stored, turned as its EXIF orientation says, or what fits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,8 @@ class Sample:
         row: row in the annotation file, 0-based.
         mm_per_px: for 3D, millimetres per pixel at the root's distance (weak perspective).
         stated_size: (width, height) that the annotation gives for its picture, pixels; None where it gives none.
+        orientation: whether the picture is turned as its EXIF orientation says; a reader whose format tells says so,
+            and the core's option of that name comes before it.
     """
 
     image: Path | ImageArray
@@ -41,6 +47,7 @@ class Sample:
     row: int
     mm_per_px: float | None = None
     stated_size: tuple[int, int] | None = None
+    orientation: Orientation = "auto"
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ def test_an_unlabelled_keypoint_may_be_anywhere(image):
 def test_a_far_keypoint_is_a_warning(image):
     far = person(image, points=np.array([[10, 10], [20 + 24 * 3.1, 15]], np.float32))
     assert the(found(Made(train=[far])), "3 crop sides").level == "warning"
-    assert the(found(Made(train=[far])), "truncated: 1 labelled").count == 1
+    assert the(found(Made(train=[far])), "1 labelled keypoints lie far outside").level == "warning"
 
 
 def test_a_duplicated_row_is_an_error_that_names_the_repetition(image):
@@ -215,7 +215,7 @@ def test_missing_and_damaged_images_are_errors_once_an_image(image, tmp_path):
 def test_pixels_instead_of_a_path_are_checked_too():
     inside, outside = person(PICTURE), person(PICTURE, 1, points=np.full((2, 2), WIDTH, np.float32))
     seen = found(Made(train=[inside, outside]))
-    assert the(seen, "truncated: 2 labelled").count == 1
+    assert the(seen, "2 labelled keypoints lie far outside").count == 1
 
 
 def test_progress_counts_images(image):

@@ -41,6 +41,7 @@ HARMLESS = {
     "study.modes": "says which jobs there are; the others stay what they are",
     "study.baseline": "what reports compare with",
     "dataset.when_missing": "what is done where there is no data; the data that is then read is in the key",
+    "dataset.trust_coordinates": "turns errors of the check into warnings",
     "evaluation.metric.name": "final scores are computed from stored predictions, whenever they are asked for",
 }
 """Path of a field -> why a job's stored files cannot depend on it."""
@@ -48,6 +49,8 @@ HARMLESS = {
 ELSEWHERE = {
     "dataset.name": "the samples are in the key: test_the_samples_of_both_parts_are_in_the_key",
     "dataset.aliases": "the names are in the key: test_aliases_reach_the_key_through_the_names",
+    "dataset.orientation": "the pixels are in the key: tests/test_pictures.py, keys",
+    "dataset.unlabelled_at": "the samples are in the key: tests/test_units.py, test_an_option_is_part_of_a_runs_keys",
     "dataset.generate": "the samples are in the key: test_a_generators_options_and_version_name_its_folder",
     "datasets": "tests/test_across.py",
     "split.name": "the sets are in the key: test_another_split_is_another_job",

@@ -62,8 +62,8 @@ def stores():
 
 def test_a_store_is_made_once_and_each_image_decoded_once(on_disk, monkeypatch):
     decoded = []
-    real = store_module.decode_image
-    monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
+    real = store_module.pixels_of
+    monkeypatch.setattr(store_module, "pixels_of", lambda one: decoded.append(one.image.name) or real(one))
     seen = []
     first = prepare(read_part(on_disk, "train"), Cut(32, 1.25), progress=lambda done, total: seen.append((done, total)))
     assert sorted(decoded) == ["a.png", "b.png"]
@@ -651,8 +651,8 @@ def killed_after(data, how, people, monkeypatch):
     with pytest.raises(Killed):
         prepare(read_part(data, "train"), how, kill)
     decoded = []
-    real = store_module.decode_image
-    monkeypatch.setattr(store_module, "decode_image", lambda path: decoded.append(path.name) or real(path))
+    real = store_module.pixels_of
+    monkeypatch.setattr(store_module, "pixels_of", lambda one: decoded.append(one.image.name) or real(one))
     return decoded
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kpcore.audit.found import Mask, anywhere, found_in, labelled
+from kpcore.audit.placeholders import placeholder_findings
 from kpcore.interfaces import Dataset, Finding
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import Float64Array
@@ -28,7 +29,12 @@ def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
     if wrong:
         return wrong
     people = Instances.of(samples)
-    return [*number_findings(people), *distance_findings(people), *label_findings(people)]
+    return [
+        *number_findings(people),
+        *distance_findings(people),
+        *label_findings(people),
+        *placeholder_findings(people, dataset.skeleton.names),
+    ]
 
 
 def shape_findings(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kpcore.audit.annotation import annotation_findings, shape_findings
 from kpcore.audit.found import Progress
-from kpcore.audit.images import image_findings, missing_findings
+from kpcore.audit.images import picture_findings
 from kpcore.audit.shared import shared_findings
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Finding
@@ -27,20 +27,20 @@ def check_part(dataset: Dataset, part: str, *, decode: bool, progress: Progress 
     samples = dataset.samples(part)
     found = [*dataset.findings(part), *annotation_findings(dataset, part)]
     if samples and not shape_findings(dataset, samples):
-        found += image_findings(samples, decode=decode, progress=progress)
+        found += picture_findings(dataset, part, decode=decode, progress=progress)
         found += shared_findings(dataset, part)
     return found
 
 
 def require_usable(dataset: Dataset, parts: Sequence[str]) -> None:
-    """Refuse data that cannot be trained on, without opening an image.
+    """Refuse data that cannot be trained on; of images only headers are read.
 
     Raises:
         KpError: the first error among the parts, and how many more there are.
     """
     for part in parts:
         quick = [*dataset.findings(part), *annotation_findings(dataset, part)]
-        quick += missing_findings(dataset.samples(part))
+        quick += picture_findings(dataset, part, decode=False)
         errors = [finding for finding in quick if finding.level == "error"]
         if errors:
             more = sum(finding.count for finding in errors) - 1

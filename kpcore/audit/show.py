@@ -13,7 +13,7 @@ from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentation, order, warp
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Skeleton
-from kpcore.reading.images import decode_image
+from kpcore.reading.images import pixels_of
 from kpcore.samples import Sample
 from kpcore.tensors import HIDDEN, UNLABELLED, Float64Array, ImageArray
 
@@ -80,7 +80,7 @@ def contact_sheet(samples: Sequence[Sample], look: Look, augmentation: Augmentat
 
 def pair(sample: Sample, look: Look, draw: Draw) -> ImageArray:
     """Draw one sample: as it is, as augmented, and a line that names it."""
-    image = decode_image(sample.image) if isinstance(sample.image, Path) else sample.image
+    image = pixels_of(sample)
     pictures = np.hstack([picture(image, sample, look, AS_IS), picture(image, sample, look, draw)])
     line = np.full((LINE, pictures.shape[1], 3), PAPER, np.uint8)
     write(line, f"{sample.image_id}  row {sample.row}", 6, LEGEND["other"])

@@ -12,6 +12,7 @@ import typer
 from kpcore import __version__
 from kpcore.cli.group import Group
 from kpcore.errors import KpError
+from kpcore.reading.quiet import spare_stderr
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -82,6 +83,7 @@ def kp(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
+    spare_stderr()
     sys.exit(outcome(arguments))
 
 

@@ -9,9 +9,9 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,15 @@ from kpcore.cache import cache_dir, replace_file
 from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
+from kpcore.reading.headers import Header, read_header
+from kpcore.reading.images import manner
+from kpcore.reading.turning import turn_of
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
+DIGESTS = "digests"
+HEADERS = "headers-1"
+"""Raise the number whenever another header would be read from the same bytes."""
 FRESH = 2_000_000_000
 """Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
 
@@ -33,7 +39,7 @@ class Fingerprint:
     """Digests of a part's N samples, in their order.
 
     Args:
-        images: of every image's bytes.
+        images: of every image's bytes, and how its pixels are read where that is not as they are stored.
         boxes: of the crops' centres and sides.
         lengths: of the normalisers, and millimetres a pixel.
         ids: of image ids, person ids and rows.
@@ -83,7 +89,7 @@ def fingerprint(samples: Sequence[Sample], skeleton: Skeleton) -> Fingerprint:
 
 def images_digest(samples: Sequence[Sample]) -> str:
     """Return the digest of every sample's image, in order; raises KpError where one is missing."""
-    return _digest("\n".join(image_digests([sample.image for sample in samples])).encode())
+    return _digest("\n".join(_pictures(samples)).encode())
 
 
 def _arrays(*arrays: AnyArray) -> str:
@@ -105,29 +111,82 @@ def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
     Raises:
         KpError: a file is gone that was never read.
     """
-    folders: dict[Path, set[str]] = defaultdict(set)
-    for image in images:
-        if isinstance(image, Path):
-            folders[image.parent].add(image.name)
-    files = {
-        folder / name: digest
-        for folder, names in folders.items()
-        for name, digest in _of_folder(folder, sorted(names)).items()
-    }
+    paths = [image for image in images if isinstance(image, Path)]
+    files = dict(zip(paths, remembered(paths, DIGESTS, file_digest), strict=True))
     return [files[image] if isinstance(image, Path) else _arrays(image) for image in images]
 
 
-def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    memo = cache_dir() / "digests" / f"{_digest(str(folder.absolute()).encode())[:32]}.json"
+def remembered(paths: Sequence[Path], kind: str, compute: Callable[[Path], str]) -> list[str]:
+    """Return a text of each file, computed anew only where its size or times differ from those remembered.
+
+    Args:
+        paths: of files.
+        kind: what the texts are; those of one kind are remembered together.
+        compute: path -> text; what it raises is passed on.
+    """
+    folders: dict[Path, set[str]] = defaultdict(set)
+    for path in paths:
+        folders[path.parent].add(path.name)
+    files = {
+        folder / name: text
+        for folder, names in folders.items()
+        for name, text in _of_folder(folder, sorted(names), kind, compute).items()
+    }
+    return [files[path] for path in paths]
+
+
+def _of_folder(folder: Path, names: Sequence[str], kind: str, compute: Callable[[Path], str]) -> dict[str, str]:
+    place = f"{'' if kind == DIGESTS else kind}{folder.absolute()}"
+    memo = cache_dir() / "digests" / f"{_digest(place.encode())[:32]}.json"
     known = _remembered(memo)
     now = {name: _times(folder / name) for name in names}
     missing = [name for name in names if name not in known or (now[name] and known[name][0] != now[name])]
     if missing:
         with ThreadPoolExecutor(cores()) as pool:  # hashing leaves Python's lock alone
-            found = dict(zip(missing, pool.map(lambda name: file_digest(folder / name), missing), strict=True))
+            found = dict(zip(missing, pool.map(lambda name: compute(folder / name), missing), strict=True))
         known |= {name: (now[name], digest) for name, digest in found.items()}
-        _remember(memo, folder, known)
+        _remember(memo, f"{kind} of the images in {folder}", known)
     return {name: known[name][1] for name in names}
+
+
+def image_headers(images: Sequence[Path | ImageArray]) -> list[Header | None]:
+    """Return each image's header, remembered as digests are; None for pixels, and where a header cannot be read.
+
+    What cannot be read is reported by whoever checks or decodes the image.
+
+    Raises:
+        KpError: a file is gone that was never read.
+    """
+    paths = [image for image in images if isinstance(image, Path)]
+    files = dict(zip(paths, remembered(paths, HEADERS, _header_text), strict=True))
+    return [_header(files[image]) if isinstance(image, Path) else None for image in images]
+
+
+def _header_text(path: Path) -> str:
+    if not path.exists():
+        raise KpError(f"{path}: image file does not exist")
+    try:
+        return json.dumps(asdict(read_header(path)))
+    except KpError:
+        return ""
+
+
+def _header(text: str) -> Header | None:
+    found = json.loads(text) if text else None
+    return found and Header(**{**found, "size": tuple(found["size"])})
+
+
+def _pictures(samples: Sequence[Sample]) -> list[str]:
+    """Return what each sample's pixels hang on: its image's digest, and how it is read where that is not as stored."""
+    images = [sample.image for sample in samples]
+    return [
+        f"{digest} {how}" if (how := _how(sample, header)) else digest
+        for sample, digest, header in zip(samples, image_digests(images), image_headers(images), strict=True)
+    ]
+
+
+def _how(sample: Sample, header: Header | None) -> str:
+    return manner(header, turn_of(header, sample.stated_size, sample.orientation)) if header else ""
 
 
 def file_digest(path: Path) -> str:
@@ -166,13 +225,12 @@ def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
         return {}
 
 
-def _remember(memo: Path, folder: Path, known: Mapping[str, tuple[list[int], str]]) -> None:
+def _remember(memo: Path, title: str, known: Mapping[str, tuple[list[int], str]]) -> None:
     """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
     limit = time.time_ns() - FRESH
     files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
     if not files:
         return
-    title = f"digests of the images in {folder}"
     text = json.dumps({"title": title, "files": files, "digest": _digest(json.dumps(files).encode())})
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)

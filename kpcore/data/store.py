@@ -28,7 +28,7 @@ from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writ
 from kpcore.data.fingerprint import Fingerprint, images_digest
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
-from kpcore.reading.images import decode_image
+from kpcore.reading.images import pixels_of
 from kpcore.reading.opening import one_line
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
@@ -244,12 +244,12 @@ def _crops(target: Writer, samples: Sequence[Sample], rows: Sequence[int], how: 
     """Yield (row, encoded crop) with each image decoded once, by a thread a core."""
     by_image: dict[Any, list[int]] = defaultdict(list)
     for row in rows:
-        image = samples[row].image
-        by_image[image if isinstance(image, Path) else row].append(row)
+        one = samples[row]
+        picture = (one.image, one.stated_size, one.orientation) if isinstance(one.image, Path) else row
+        by_image[picture].append(row)
 
     def work(same: list[int]) -> list[tuple[int, Encoded]]:
-        image = samples[same[0]].image
-        pixels = decode_image(image) if isinstance(image, Path) else image
+        pixels = pixels_of(samples[same[0]])
         return [(row, target.encode(cut(pixels, samples[row], how))) for row in same]
 
     waiting: deque[Future[list[tuple[int, Encoded]]]] = deque()
@@ -366,6 +366,5 @@ def recut(samples: Sequence[Sample], how: Cut, row: int) -> AnyArray:
     Raises:
         KpError: the image cannot be read.
     """
-    image = samples[row].image
-    crop = cut(decode_image(image) if isinstance(image, Path) else image, samples[row], how)
+    crop = cut(pixels_of(samples[row]), samples[row], how)
     return encode_jpeg(crop) if how.kind == "jpeg" else crop

@@ -1,66 +1,124 @@
-"""Image files: decoded as they are stored, and refused where bytes are missing."""
+"""Image files decoded to 8-bit RGB, turned where a sample wants it, and refused where bytes are missing."""
 
 from __future__ import annotations
 
+import io
 import re
-import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from kpcore.errors import KpError
+from kpcore.reading.headers import Header, header_of, read_header
 from kpcore.reading.opening import one_line
-from kpcore.tensors import ImageArray
+from kpcore.reading.quiet import hushed
+from kpcore.reading.turning import turn_of, turned, turned_back
+from kpcore.samples import Sample
+from kpcore.tensors import AnyArray, ImageArray
 
 JPEG_START = b"\xff\xd8"
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+SHARE = (0.001, 0.999)
+"""Shares of the values of a 16-bit picture below which one becomes black, and above which white."""
 _END_OF_IMAGE, _START_OF_IMAGE = 0xD9, 0xD8
 
 
 def decode_image(path: Path) -> ImageArray:
     """Decode an image file.
 
+    Grey, palette and 1-bit pictures become RGB; an alpha channel is dropped, the colours under it are taken as they
+    are. A channel of 16 bits is stretched (:func:`stretched`).
+
     Returns:
-        (H, W, 3) uint8 RGB, in stored pixels: an EXIF orientation is ignored, because annotations are in stored pixels.
+        (H, W, 3) uint8 RGB, in stored pixels: an EXIF orientation is ignored; :func:`pixels_of` heeds it.
 
     Raises:
-        KpError: the file is missing, truncated, damaged, or no image; with the path. OpenCV alone would fill what a
-            truncated JPEG lacks with grey.
+        KpError: the file is missing, truncated, damaged, no image, too large, or of a kind that is not read; with the
+            path. OpenCV alone would fill what a truncated JPEG lacks with grey.
     """
+    return _decoded(*_opened(path), path)
+
+
+def pixels_of(sample: Sample) -> ImageArray:
+    """Return a sample's picture, (H, W, 3) uint8 RGB, turned as its stated size and option say; raises likewise."""
+    if not isinstance(sample.image, Path):
+        return sample.image
+    data, header = _opened(sample.image)
+    pixels = _decoded(data, header, sample.image)
+    return turned(pixels, turn_of(header, sample.stated_size, sample.orientation))
+
+
+def manner(header: Header, turn: int) -> str:
+    """Return what a picture's pixels hang on beside its bytes: how they are read where that is not as they are stored.
+
+    It is part of content keys: change its words whenever the same bytes would give other pixels.
+    """
+    words = []
+    if header.bits > 8:
+        words.append("stretched to 8 bits")
+    if turn != 1 or (header.tiff and header.orientation != 1):
+        words.append(f"turned {turn}")
+    if header.tiff and header.alpha:
+        words.append("alpha dropped")
+    return ", ".join(words)
+
+
+def _opened(path: Path) -> tuple[bytes, Header]:
     data = _read(path)
     if is_truncated(data):
         raise KpError(f"{path}: image is truncated ({len(data)} bytes, its end is missing); copy or download it again")
+    return data, header_of(io.BytesIO(data), path)
+
+
+def _decoded(data: bytes, header: Header, path: Path) -> ImageArray:
     try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
+        with hushed():
+            pixels = _by_pillow(data) if header.tiff and header.alpha and header.bits == 8 else _by_opencv(data)
+    except Exception as error:  # OpenCV's own, or whatever a damaged byte leads Pillow to
         raise KpError(f"{path}: image cannot be decoded ({one_line(error)})") from error
     if pixels is None:
         raise KpError(f"{path}: not an image that can be decoded ({len(data)} bytes); copy or download it again")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    if header.tiff:  # decoders turn it, whatever they are told
+        pixels = turned_back(pixels, header.orientation)
+    return stretched(pixels) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
+
+
+def _by_opencv(data: bytes) -> AnyArray | None:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _by_pillow(data: bytes) -> AnyArray:
+    """Decode a TIFF with alpha, whose colours OpenCV darkens by it."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def stretched(pixels: AnyArray) -> ImageArray:
+    """Bring 16-bit pixels (H, W, 3) to 8 bits: the range from the picture's 0.1 to its 99.9 percentile fills 0..255.
+
+    What uses a part of 16 bits (12-bit cameras, depth, X-ray) would be nearly black by a fixed scale. Channels share
+    the range, so colours keep their balance. Where both percentiles are the same, the smallest and the largest value
+    take their place; a picture of one value keeps its upper 8 bits.
+    """
+    below = np.cumsum(np.bincount(pixels.ravel()))
+    low, high = np.searchsorted(below, np.multiply(SHARE, below[-1]))
+    if low == high:
+        low, high = int(pixels.min()), int(pixels.max())
+    if low == high:
+        return np.asarray(pixels >> 8, np.uint8)
+    scaled = (pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) in stored pixels, from the file's header alone.
-
-    Raises:
-        KpError: the file is missing, or no image.
-    """
-    try:
-        with warnings.catch_warnings(), path.open("rb") as stream:
-            warnings.simplefilter("ignore")  # of large pictures: only the header is read
-            with Image.open(stream) as image:
-                return image.size
-    except FileNotFoundError as error:
-        raise KpError(f"{path}: image file does not exist") from error
-    except UnidentifiedImageError as error:
-        raise KpError(f"{path}: not an image; copy or download it again") from error
-    except Exception as error:  # Pillow raises whatever a damaged byte leads it to
-        raise KpError(f"{path}: image cannot be read ({one_line(error)})") from error
+    """Return (width, height) in stored pixels, from the file's header alone; raises as ``read_header``."""
+    return read_header(path).size
 
 
 def is_truncated(data: bytes) -> bool:

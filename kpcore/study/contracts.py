@@ -156,6 +156,9 @@ def _check_sample(dataset: Dataset, where: str, sample: Sample) -> None:
         require(is_real(getattr(sample, name)), dataset, f"{where}.{name}", getattr(sample, name), "a number")
     for name in ("image_id", "person_id"):
         require(is_text(getattr(sample, name)), dataset, f"{where}.{name}", getattr(sample, name), "a string")
+    stated = sample.stated_size
+    fits = stated is None or (all_of(stated, int, (tuple,)) and len(stated) == 2)
+    require(fits, dataset, f"{where}.stated_size", stated, "None, or (width, height)")
     image = sample.image
     pixels = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
     if not pixels and not isinstance(image, Path):

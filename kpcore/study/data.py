@@ -10,14 +10,16 @@ from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import BaseModel
 
 from kpcore.audit.leaks import leaking
 from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.config import ComponentTable, OtherDatasetTable, StudyConfig
 from kpcore.data import generated
+from kpcore.data.adjusted import Adjusted, Adjustments
 from kpcore.data.fingerprint import fingerprint
 from kpcore.data.store import Part
-from kpcore.errors import KpError
+from kpcore.errors import KpError, nearest
 from kpcore.interfaces import Dataset, Generator
 from kpcore.keypoints import Skeleton, Step
 from kpcore.registry import Registry
@@ -26,6 +28,8 @@ from kpcore.study.names import renamed
 
 OWN = ""
 """The name of a study's own data set, ``[dataset]``: that of a step which names none."""
+CORE_OPTIONS = ("orientation", "unlabelled_at", "trust_coordinates")
+"""Keys of a data set's table that are the core's own and need no study file."""
 Notice = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
@@ -136,9 +140,35 @@ def open_one(
         if "root" in options:
             raise KpError(f"{where}: {key}.root and {key}.generate are both set; drop one of them")
         options["root"] = str(generate(table.generate, known, f"{place}.generate", notice, progress))
+    check_spelling(options, known.component("dataset", table.name, where=f"{place}.name").Config, place)
     dataset: Dataset = known.build("dataset", table.name, options, where=place)
     check_facts(dataset)
+    dataset = adjusted(dataset, table)
     return StudyData(name, dataset, renamed(dataset.skeleton, table.aliases, place), table.generate is not None)
+
+
+def check_spelling(options: Mapping[str, object], own: type[BaseModel], where: str) -> None:
+    """Check that no key of a data set's table is a core option in another spelling: its own check knows its own alone.
+
+    Raises:
+        KpError: the first that is.
+    """
+    for key in options:
+        near = nearest(key, [*own.model_fields, *CORE_OPTIONS])
+        if key not in own.model_fields and near in CORE_OPTIONS:
+            raise KpError(f"{where}: unknown key '{key}'; did you mean '{near}'?")
+
+
+def adjusted(dataset: Dataset, table: OtherDatasetTable) -> Dataset:
+    """Return a data set under the core's own options of its table; itself where they say nothing."""
+    places = tuple(table.unlabelled_at)
+    how = Adjustments(table.orientation, places, table.trust_coordinates)
+    return dataset if how == Adjustments() else Adjusted(dataset, how)
+
+
+def as_supplied(dataset: Dataset) -> Dataset:
+    """Return the data set as its plugin made it, without the core's options."""
+    return dataset.inner if isinstance(dataset, Adjusted) else dataset
 
 
 def generate(table: ComponentTable, known: Registry, where: str, notice: Notice, progress: Progress = unseen) -> Path:

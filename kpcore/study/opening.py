@@ -18,6 +18,7 @@ from kpcore.study.data import (
     Notice,
     Progress,
     StudyData,
+    as_supplied,
     keep_apart,
     nothing_configured,
     open_all,
@@ -108,7 +109,7 @@ def build_study(
     """
     data = open_all(config, known, file, notice, progress)
     for one in data.values():
-        check_dataset(one.dataset)
+        check_dataset(as_supplied(one.dataset))
     config = _with_metric(config, data[OWN].dataset)
     rule: Split = known.build("split", config.split.name, config.split.options, where=f"{file}: split")
     splits = split_by(rule, data)

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpcore.config import Augmentation, StudyConfig, merge, parse_options
+from kpcore.config import Augmentation, OtherDatasetTable, StudyConfig, merge, parse_options, validate
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
 from kpcore.study.contracts import check_facts, checked_splits
-from kpcore.study.data import OWN, Notice, StudyData, configured, open_all, open_one, tables
+from kpcore.study.data import (
+    CORE_OPTIONS,
+    OWN,
+    Notice,
+    StudyData,
+    adjusted,
+    check_spelling,
+    configured,
+    open_all,
+    open_one,
+    tables,
+)
 from kpcore.study.guard import reason
 from kpcore.study.names import renamed
 from kpcore.study.opening import settle, split_by
@@ -97,10 +108,14 @@ def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
 def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str]) -> Opened:
     """Open a data set by name; the root may also come from its environment variable."""
     options = merge({} if root is None else {"root": str(root)}, parse_options(sets, "dataset"))
-    known.component("dataset", name, where="--dataset")
-    dataset: Dataset = known.build("dataset", name, options, where=f"data set '{name}'")
+    supplied = known.component("dataset", name, where="--dataset")
+    place = f"data set '{name}'"
+    core = {key: options.pop(key) for key in CORE_OPTIONS if key in options}
+    table = validate(OtherDatasetTable, {"name": name, **core}, where=place)
+    check_spelling(options, supplied.Config, place)
+    dataset: Dataset = known.build("dataset", name, options, where=place)
     check_facts(dataset)
-    return Opened(name, StudyData(OWN, dataset, dataset.skeleton, sample=False))
+    return Opened(name, StudyData(OWN, adjusted(dataset, table), dataset.skeleton, sample=False))
 
 
 def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice) -> Opened:

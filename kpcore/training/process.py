@@ -1,4 +1,4 @@
-"""What a training wants of its whole process: threads, the C library's allocator, how much torch compiles.
+"""What a training wants of its whole process: threads, the C library's allocator, quiet decoders, what torch compiles.
 
 :func:`set_up_process` is the only place that sets any of it, and only entry points call it:
 a command, a worker, a bench.
@@ -12,6 +12,7 @@ import sys
 import cv2
 import torch
 
+from kpcore.reading.quiet import spare_stderr
 from kpcore.training.compiling import Compile
 from kpcore.training.device import Device
 
@@ -26,6 +27,7 @@ def set_up_process(device: Device, how: Compile = "off") -> None:
     """Have this process train on the device, with ``training.compile`` as it is."""
     if device.torch.type == "cpu":
         keep_freed_memory()  # before threads are started
+    spare_stderr()
     torch.set_num_threads(device.threads)
     cv2.setNumThreads(1)  # warps run in a background thread, crops in a thread a core: no pool below them
     if how != "off":

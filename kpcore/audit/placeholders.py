@@ -1,0 +1,98 @@
+"""Labels that look like placeholders: keypoints at a picture's corner, or at one place in many people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpcore.audit.found import labelled
+from kpcore.interfaces import Finding
+from kpcore.samples import Instances
+from kpcore.tensors import Float64Array
+
+CORNERS = ((0.0, 0.0), (-1.0, -1.0), (-2.0, -2.0))
+"""Where exports put what nobody labelled: (0, 0) or (-1, -1), and these in files that count pixels from 1."""
+CROWDS = ((5, 0.05), (3, 0.2))
+"""People at one place, at least, and their share of a keypoint's labels, at least; either pair is worth a word."""
+STANDS_OUT = 3
+"""How many times more people are at a placeholder than at the next place: aligned faces crowd on many places."""
+NAMED = 4
+"""Keypoints that a line names."""
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """People whose keypoint ``name`` lies exactly at ``place``; ``rows`` are places among the people."""
+
+    name: str
+    place: Place
+    rows: tuple[int, ...]
+    everybody: bool
+
+
+def placeholder_findings(people: Instances, names: Sequence[str]) -> list[Finding]:
+    """Labelled keypoints at exactly a corner, or at one place in many people.
+
+    A keypoint at one place in everybody is a note where that is no corner: a fixed object, or what crops are centred
+    on. People whose keypoints are all the same count once: an animal that sits still.
+
+    Args:
+        people: N.
+        names: K, of the keypoints.
+    """
+    crowds = [crowd for place, name in enumerate(names) for crowd in _crowds(people, place, name)]
+    found = []
+    for place in sorted({crowd.place for crowd in crowds}):
+        same = [crowd for crowd in crowds if crowd.place == place]
+        fixed = [crowd for crowd in same if crowd.everybody and place not in CORNERS]
+        suspect = [crowd for crowd in same if crowd not in fixed]
+        found += [_finding(people, place, suspect)] if suspect else []
+        found += [_fixed(place, fixed)] if fixed else []
+    return found
+
+
+def _finding(people: Instances, place: Place, crowds: Sequence[Crowd]) -> Finding:
+    count, first = sum(len(crowd.rows) for crowd in crowds), crowds[0].rows[0]
+    what = f"labelled keypoints at exactly ({place[0]:g}, {place[1]:g}): {_listed(crowds)}"
+    remedy = f"where that stands for 'not labelled', set dataset.unlabelled_at = [[{place[0]:g}, {place[1]:g}]]"
+    return Finding("warning", f"{what}; {remedy} (first: {people.image_ids[first]}, row {people.rows[first]})", count)
+
+
+def _fixed(place: Place, crowds: Sequence[Crowd]) -> Finding:
+    what = f"keypoints at ({place[0]:g}, {place[1]:g}) in everybody: {_listed(crowds)}; nothing is learned from these"
+    return Finding("note", what, len(crowds[0].rows))
+
+
+def _listed(crowds: Sequence[Crowd]) -> str:
+    told = [f"'{crowd.name}' ({len(crowd.rows)})" for crowd in crowds[:NAMED]]
+    return ", ".join(told) + (f" and {len(crowds) - NAMED} more" if len(crowds) > NAMED else "")
+
+
+def _crowds(people: Instances, keypoint: int, name: str) -> list[Crowd]:
+    """Return the suspicious places of one keypoint."""
+    rows = np.flatnonzero(labelled(people)[:, keypoint] & np.isfinite(people.points[:, keypoint, :2]).all(-1))
+    if not len(rows):
+        return []
+    points: Float64Array = people.points[rows, keypoint, :2]
+    places, which = np.unique(points, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    told = [(float(x), float(y)) for x, y in places]
+    wanted = {number for number, place in enumerate(told) if place in CORNERS}
+    wanted |= _standing_out(people, rows, which)
+    return [
+        Crowd(name, told[number], tuple(rows[which == number].tolist()), len(places) == 1) for number in sorted(wanted)
+    ]
+
+
+def _standing_out(people: Instances, rows: np.ndarray, which: np.ndarray) -> set[int]:
+    """Return the number of the place that holds many people and far more than any other; of equal people one counts."""
+    _, once = np.unique(np.nan_to_num(people.points[rows], nan=-1e9).reshape(len(rows), -1), axis=0, return_index=True)
+    counts = np.bincount(which[once], minlength=int(which.max()) + 1)
+    order = np.argsort(-counts, kind="stable")
+    most, next_most = counts[order[0]], counts[order[1]] if len(order) > 1 else 0
+    many = any(most >= max(least, share * len(once)) for least, share in CROWDS)
+    return {int(order[0])} if many and most >= STANDS_OUT * next_most else set()

@@ -1,0 +1,413 @@
+"""Coordinates that are no pixels, lie on another picture, or stand for no label; and the options that say so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kpcore.audit.check import check_part, require_usable
+from kpcore.cli.app import outcome
+from kpcore.data.adjusted import Adjusted, Adjustments
+from kpcore.data.fingerprint import fingerprint
+from kpcore.errors import KpError
+from kpcore.interfaces import Dataset, Facts, Finding
+from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.registry import registry
+from kpcore.samples import Sample
+from kpcore.study.opening import open_study
+from kpcore.study.source import open_named
+
+NAMES = ("nose", "ear", "tail")
+SKELETON = Skeleton("three", tuple(Keypoint(name) for name in NAMES))
+
+
+class Made(Dataset):
+    """Three keypoints a person; both parts are the same."""
+
+    facts = Facts("made", SKELETON, ("train", "valid"), "a length", "pck")
+
+    def __init__(self, samples):
+        self._samples = samples
+
+    def samples(self, part):
+        return self._samples
+
+
+def people(points, size=(640, 480), state=None):
+    """One person a row of points (N, 3, 2), each on a picture of its own."""
+    blank = np.zeros((size[1], size[0], 3), np.uint8)
+    return [
+        Sample(
+            image=blank, points=np.asarray(one, np.float32),
+            state=np.full(3, 2, np.uint8) if state is None else np.asarray(state[row], np.uint8),
+            centre=np.array([size[0] / 2, size[1] / 2], np.float32), side=float(max(size)), normaliser=50.0,
+            image_id=f"{row}.png", person_id="0", row=row,
+        )
+        for row, one in enumerate(points)
+    ]  # fmt: skip
+
+
+def drawn(count, low, high, seed=0):
+    return np.random.default_rng(seed).uniform(low, high, (count, 3, 2))
+
+
+def found(samples, text, **how):
+    data = Adjusted(Made(samples), Adjustments(**how)) if how else Made(samples)
+    hits = [finding for finding in check_part(data, "train", decode=False) if text in finding.what]
+    assert len(hits) < 2
+    return hits[0] if hits else None
+
+
+# Units
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (0.4, 0.6), (-1, 0), (-0.2, 1.3)], ids=["all", "middle", "counted from 1", "cut off"]
+)
+def test_shares_of_a_picture_are_an_error(low, high):
+    samples = people(drawn(3, low, high))
+    finding = found(samples, "0..1")
+    assert (finding.level, finding.count) == ("error", 3)
+    assert "YOLO" in finding.what and "multiply x by the picture's width" in finding.what and "0.png" in finding.what
+    with pytest.raises(KpError, match=r"0\.\.1"):
+        require_usable(Made(samples), ("train",))
+    trusted = found(samples, "0..1", trust_coordinates=True)
+    assert trusted.level == "warning"
+    require_usable(Adjusted(Made(samples), Adjustments(trust_coordinates=True)), ("train",))
+
+
+def test_some_people_in_shares_are_a_warning():
+    finding = found(people([*drawn(5, 0, 400), *drawn(2, 0, 1)]), "0..1")
+    assert (finding.level, finding.count) == ("warning", 2) and "5.png" in finding.what
+
+
+@pytest.mark.parametrize("size", [(8, 8), (15, 600)])
+def test_a_tiny_picture_may_hold_small_coordinates(size):
+    assert found(people(drawn(3, 0, 1), size), "0..1") is None
+
+
+def test_whole_numbers_at_a_corner_are_no_shares():
+    assert found(people(np.zeros((4, 3, 2))), "0..1") is None
+    assert found(people(np.full((4, 3, 2), 0.5)), "0..1") is None
+
+
+def test_an_unlabelled_point_says_nothing_of_the_unit():
+    points = drawn(3, 0, 1)
+    points[:, 2] = 300
+    assert found(people(points, state=[[2, 2, 0]] * 3), "0..1").level == "error"
+    assert found(people(points), "0..1") is None
+
+
+def test_percent_on_large_pictures_is_an_error():
+    finding = found(people(drawn(6, 0, 100)), "0..100")
+    assert (finding.level, finding.count) == ("error", 6) and "Label Studio" in finding.what
+    assert "divide by 100" in finding.what and "trust_coordinates" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high", "size", "level"),
+    [
+        (6, 0, 100, (240, 300), None),  # a small picture: things may be anywhere
+        (4, 0, 100, (640, 480), None),  # four people are an accident
+        (6, 20, 60, (640, 480), None),  # a corner where something may sit
+        (6, 20, 60, (2000, 1500), "warning"),
+        (6, 0, 110, (640, 480), None),
+    ],
+)
+def test_percent_is_told_only_where_it_is_likely(count, low, high, size, level):
+    finding = found(people(drawn(count, low, high), size), "0..100")
+    assert (finding and finding.level) == level
+
+
+def test_whole_pixels_are_no_percent():
+    assert found(people(np.round(drawn(8, 0, 100))), "0..100") is None
+
+
+# Outside
+
+
+def test_many_points_outside_are_an_error():
+    points = drawn(6, 0, 400)
+    points[:3] += [700, 0]
+    samples = people(points)
+    finding = found(samples, "outside their picture")
+    assert (finding.level, finding.count) == ("error", 3) and "9 of 18" in finding.what
+    assert found(samples, "outside their picture", trust_coordinates=True).level == "warning"
+    with pytest.raises(KpError, match="9 of 18 labelled"):
+        require_usable(Made(samples), ("train",))
+
+
+def test_a_quarter_outside_is_still_no_error_and_a_far_one_is_a_warning():
+    points = drawn(10, 10, 400)
+    points[:7, 0] = [650, 20]
+    assert found(people(points), "truncated: 7 labelled").level == "note"
+    assert found(people(points), "outside their picture") is None
+    points[:7, 0] = [640 + 97, 20]
+    finding = found(people(points), "far outside")
+    assert (finding.level, finding.count) == ("warning", 7)
+
+
+def test_five_points_outside_say_nothing_of_all():
+    points = drawn(2, 10, 400)
+    points[:, :2] += [1000, 0]
+    assert found(people(points), "far outside").level == "warning"
+    points[:, :] += [1000, 0]
+    assert found(people(points), "6 of 6 labelled").level == "error"
+
+
+# Placeholders
+
+
+@pytest.mark.parametrize("place", [(0, 0), (-1, -1), (-2, -2)])
+def test_a_label_at_a_corner_is_a_warning_with_the_option(place):
+    points = drawn(4, 10, 400)
+    points[2:, 1] = place
+    finding = found(people(points), "exactly")
+    assert (finding.level, finding.count) == ("warning", 2)
+    assert f"'ear' (2); where that stands for 'not labelled', set dataset.unlabelled_at = [[{place[0]}," in finding.what
+    assert "2.png, row 2" in finding.what
+
+
+def test_one_place_in_many_people_is_a_warning():
+    points = drawn(40, 10, 400)
+    points[10:16, [0, 2]] = [320, 240]
+    finding = found(people(points), "exactly")
+    assert finding.level == "warning" and finding.count == 12 and "'nose' (6), 'tail' (6)" in finding.what
+    assert "[[320, 240]]" in finding.what
+
+
+def test_a_few_people_at_one_place_are_none():
+    points = drawn(40, 10, 400)
+    points[:4, 0] = [320, 240]
+    assert found(people(points), "exactly") is None
+    many = drawn(400, 10, 400)
+    many[:19, 0] = [320, 240]
+    assert found(people(many), "exactly") is None
+    many[:20, 0] = [320, 240]
+    assert found(people(many), "exactly").count == 20
+
+
+def test_three_of_a_dozen_are_many():
+    points = drawn(12, 10, 400)
+    points[:3, 0] = [320, 240]
+    assert found(people(points), "exactly").count == 3
+    points[3:5, 0] = [100, 100]
+    assert found(people(points), "exactly") is None
+
+
+def test_a_keypoint_that_crops_are_centred_on_is_a_note():
+    points = drawn(8, 10, 400)
+    points[:, 0] = [320, 240]
+    assert found(people(points), "exactly") is None
+    finding = found(people(points), "in everybody")
+    assert finding.level == "note" and "'nose' (8)" in finding.what
+
+
+def test_aligned_faces_in_whole_pixels_are_no_placeholders():
+    points = np.round(np.random.default_rng(1).normal([100, 80], 0.6, (300, 3, 2)))
+    assert found(people(points), "exactly") is None
+
+
+def test_an_animal_that_sits_still_is_no_placeholder():
+    points = drawn(30, 10, 400)
+    points[:12] = points[0]
+    assert found(people(points), "exactly") is None
+
+
+def test_unlabelled_corners_are_fine():
+    points = drawn(4, 10, 400)
+    points[:, 1] = 0
+    assert found(people(points, state=[[2, 0, 2]] * 4), "exactly") is None
+
+
+# unlabelled_at
+
+
+def around(points, factor=1.25, **changes):
+    """A person whose crop and length a reader took from the points."""
+    points = np.asarray(points, np.float32)
+    low, high = points.min(0), points.max(0)
+    (one,) = people([points])
+    longer = float((high - low).max())
+    return dataclasses.replace(one, centre=(low + high) / 2, side=factor * longer, normaliser=longer, **changes)
+
+
+def adjusted(sample, *places):
+    return Adjusted(Made([sample]), Adjustments(unlabelled_at=tuple(places)))
+
+
+def test_a_place_is_unlabelled_and_the_crop_drawn_anew():
+    given = [[0, 0], [200, 100], [300, 140]]
+    data = adjusted(around(given), (0, 0))
+    (one,) = data.samples("train")
+    assert one.state.tolist() == [0, 2, 2] and np.isnan(one.points[0]).all()
+    np.testing.assert_array_equal(one.points[1:], given[1:])
+    assert one.centre.tolist() == [250, 120] and one.side == pytest.approx(125) and one.normaliser == pytest.approx(100)
+    assert data.samples("train")[0] is one
+    notes = [finding for finding in data.findings("train") if "unlabelled_at" in finding.what]
+    assert [(note.level, note.count) for note in notes] == [("note", 1)]
+
+
+@pytest.mark.parametrize("length", ["diagonal", "own"])
+def test_lengths_that_do_not_hang_on_the_points_stay(length):
+    given = np.array([[0, 0], [200, 100], [300, 140]], float)
+    normaliser = float(np.hypot(300, 140)) if length == "diagonal" else 77.0
+    (one,) = adjusted(around(given, 1.5), (0, 0)).samples("train")
+    (two,) = adjusted(dataclasses.replace(around(given, 1.5), normaliser=normaliser), (0, 0)).samples("train")
+    assert one.side == two.side == pytest.approx(150)
+    # the diagonal of the box, from the placeholder: it is taken anew, since the box's diagonal is asked for first
+    assert two.normaliser == pytest.approx(float(np.hypot(100, 40)) if length == "diagonal" else 77.0)
+
+
+def test_a_crop_of_its_own_stays():
+    sample = people([[[0, 0], [200, 100], [300, 140]]])[0]
+    (one,) = adjusted(sample, (0, 0)).samples("train")
+    assert (one.side, one.centre.tolist(), one.normaliser) == (640, [320, 240], 50)
+
+
+def test_a_crop_that_was_widened_to_a_placeholder_is_narrowed():
+    sample = dataclasses.replace(
+        people([[[0, 0], [260, 190], [240, 210]]])[0], centre=np.array([250, 200], np.float32), side=2 * 250.0 + 2
+    )
+    (one,) = adjusted(sample, (0, 0)).samples("train")
+    assert one.centre.tolist() == [250, 200] and one.side == 32.0
+
+
+def test_a_length_that_ends_at_a_placeholder_is_an_error():
+    sample = dataclasses.replace(people([[[0, 0], [200, 100], [300, 140]]])[0], normaliser=float(np.hypot(200, 100)))
+    data = adjusted(sample, (0, 0))
+    (finding,) = [finding for finding in data.findings("train") if finding.level == "error"]
+    assert "normaliser" in finding.what and "0.png, row 0" in finding.what
+
+
+def test_nobody_left_keeps_the_crop():
+    sample = around([[0, 0], [0, 0], [0, 0]], state=np.array([2, 2, 2], np.uint8))
+    (one,) = adjusted(sample, (0, 0)).samples("train")
+    assert not one.state.any() and one.side == sample.side
+
+
+def test_keys_change_where_samples_do_and_only_there():
+    near, far = people(drawn(2, 10, 400)), around([[0, 0], [200, 100], [300, 140]])
+    same = Adjusted(Made(near), Adjustments(unlabelled_at=((0.0, 0.0),))).samples("train")
+    assert fingerprint(same, SKELETON) == fingerprint(near, SKELETON)
+    changed = fingerprint(adjusted(far, (0, 0)).samples("train"), SKELETON)
+    before = fingerprint([far], SKELETON)
+    assert changed.keypoints["nose"] != before.keypoints["nose"] and changed.boxes != before.boxes
+    assert changed.keypoints["ear"] == before.keypoints["ear"]
+
+
+def test_the_data_sets_own_findings_stay():
+    class Odd(Made):
+        def findings(self, part):
+            return (Finding("note", "own"),)
+
+    data = Adjusted(Odd(people(drawn(2, 10, 400))), Adjustments(unlabelled_at=((0.0, 0.0),)))
+    assert [finding.what for finding in data.findings("train")] == [
+        "own",
+        "unlabelled_at: no labelled keypoint lies at (0, 0)",
+    ]
+    assert data.facts is Odd.facts
+
+
+# As users give them
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = ["image,part,nose_x,nose_y,ear_x,ear_y,tail_x,tail_y"]
+    points = np.random.default_rng(5).integers(10, 60, (8, 6))
+    points[:, 2:4] = 0
+    for row, values in enumerate(points):
+        Image.fromarray(np.random.default_rng(row).integers(0, 255, (64, 80, 3), np.uint8)).save(
+            tmp_path / f"{row}.png"
+        )
+        rows.append(",".join([f"{row}.png", "valid" if row % 2 else "train", *map(str, values)]))
+    (tmp_path / "keypoints.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+def check(folder, capsys, *arguments):
+    code = outcome(["data", "check", str(folder), "--json", *arguments])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out)["findings"] if captured.out else captured.err
+
+
+@pytest.mark.parametrize("key", ["unlabelled_at", "dataset.unlabelled_at"])
+def test_core_options_need_no_study_file(folder, capsys, key):
+    _, findings = check(folder, capsys)
+    assert [f["count"] for f in findings if "exactly (0, 0)" in f["what"]] == [4, 4]
+    code, findings = check(folder, capsys, "--set", f"{key}=[[0, 0]]", "--set", "orientation=stored")
+    assert code == 0 and not [f for f in findings if f["level"] != "note"]
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("unlabelled_at=[[0]]", "unlabelled_at: needs a list of places, for instance [[0, 0]]"),
+        ("unlabelled_at=[0, 0]", "unlabelled_at: needs a list of places"),
+        ("unlabeled_at=[[0, 0]]", "unknown key 'unlabeled_at'; did you mean 'unlabelled_at'?"),
+        ("orientation=up", "orientation: "),
+        ("trust_coordinates=perhaps", "trust_coordinates: "),
+    ],
+)
+def test_wrong_core_options_are_one_line(folder, option, text):
+    with pytest.raises(KpError) as error:
+        open_named(registry(), "named", folder, [option])
+    assert text in str(error.value) and "\n" not in str(error.value)
+
+
+STUDY = """
+[dataset]
+name = "named"
+[split]
+name = "explicit"
+[split.sets.a]
+steps = [["nose"], ["tail"]]
+[backbone]
+name = "hourglass"
+stages = [1, 2]
+channels = 8
+depth = 2
+[codec]
+name = "heatmap"
+[training]
+resolution = 32
+[evaluation]
+metric = { name = "pck", normaliser = "crop", threshold = 0.1 }
+"""
+
+
+def plan(folder, capsys, *arguments):
+    study = folder / "study.toml"
+    study.write_text(STUDY)
+    code = outcome(["run", str(study), "--plan", "--set", f"dataset.root={folder}", *arguments])
+    return code, capsys.readouterr().err
+
+
+def test_a_run_refuses_wrong_units_and_takes_what_is_trusted(folder, capsys):
+    text = (folder / "keypoints.csv").read_text().splitlines()
+    shares = [text[0]] + [
+        ",".join([*line.split(",")[:2], *(f"{int(value) / 64 + 0.01:.4f}" for value in line.split(",")[2:])])
+        for line in text[1:]
+    ]
+    (folder / "keypoints.csv").write_text("\n".join(shares))
+    code, said = plan(folder, capsys)
+    assert code == 2 and "all coordinates lie in 0..1" in said and "Traceback" not in said
+    assert plan(folder, capsys, "--set", "dataset.trust_coordinates=true")[0] == 0
+
+
+def test_an_option_is_part_of_a_runs_keys(folder):
+    study = folder / "study.toml"
+    study.write_text(STUDY)
+    keys = [
+        open_study(registry(), study, None, [f"dataset.root={folder}", *sets], lambda text: None)
+        .data[""]
+        .train.fingerprint
+        for sets in ([], ["dataset.unlabelled_at=[[0, 0]]"], ["dataset.orientation=stored"])
+    ]
+    assert keys[0] == keys[2] and keys[0].keypoints["ear"] != keys[1].keypoints["ear"]
+    assert keys[0].keypoints["nose"] == keys[1].keypoints["nose"]
