@@ -120,7 +120,7 @@ def test_json_is_read_with_its_hook_and_refused_where_it_is_none(tmp_path):
     [
         ("a.jpg", "a.jpg"), (" a b.JPG\n", "a b.JPG"), ("cam 1/a.jpg", "cam 1/a.jpg"), ("./a/b.png", "a/b.png"),
         ("labeled-data\\run\\a.png", "labeled-data/run/a.png"), (".\\a.png", "a.png"), ("...", "..."),
-        ("b\u00e4r/..a", "b\u00e4r/..a"), ("d" * 255, "d" * 255),
+        ("././a.jpg", "a.jpg"), ("b\u00e4r/..a", "b\u00e4r/..a"), ("d" * 255, "d" * 255),
         ("/".join(["d" * 204] * 5), "/".join(["d" * 204] * 5)),
     ],
 )  # fmt: skip
@@ -131,7 +131,7 @@ def test_image_names_are_paths_below_a_folder(given_name, name):
 @pytest.mark.parametrize(
     "name",
     ["", " ", "/", "/etc/passwd", "\\\\host\\a.jpg", "..", ".", "../a.jpg", "a/../b.jpg", "a\\..\\b.jpg", "a/./b.jpg",
-     "a//b.jpg", "a/", "././a.jpg", "C:a.jpg", "C:\\a.jpg", "a/b:c.jpg", "http://host/a.jpg", "file:a.jpg", "a\nb.jpg",
+     "a//b.jpg", "a/", "C:a.jpg", "C:\\a.jpg", "a/b:c.jpg", "http://host/a.jpg", "file:a.jpg", "a\nb.jpg",
      "a\0.jpg", "\ud800.jpg", "a\u202eb.jpg", "d" * 256, "\u00e4" * 128, "/".join(["d" * 204] * 5) + "d", None, 7,
      ["a"], b"a.jpg"],
 )  # fmt: skip
