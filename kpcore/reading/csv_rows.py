@@ -1,8 +1,8 @@
 """CSV files, in the one dialect that all readers take.
 
 Commas, semicolons or tabs between cells, quoted as spreadsheets do; UTF-8, or UTF-16 as Excel's "Unicode text" is. A
-decimal comma where semicolons or tabs are between cells. Left out are empty lines, comments (``#``), and empty columns at the end; :func:`csv_table` also leaves out the nameless column of row numbers that
-pandas writes.
+decimal comma where semicolons or tabs are between cells. Empty lines, comments (``#``) and empty columns at the end
+are left out; :func:`csv_table` also leaves out the nameless column of row numbers that pandas writes.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def csv_rows(path: Path, kind: str) -> Iterator[Row]:
             decimal commas.
     """
     lines, start = _lines(read_text(path, kind))
-    separator = _separator(lines)
-    reader = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator, strict=True)
     try:
+        separator = _separator(lines)
+        reader = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator, strict=True)
         split = [(reader.line_num + start, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         raise unreadable(path, kind, error) from error

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +47,9 @@ class Images:
         folder: of the images.
         root: of the data set, which no name leaves; the folder where absent.
         beside: further folders, below which the end of a name is looked for.
+
+    Attributes:
+        remarks: kind of what was not simply a file's name -> examples, one a different name.
     """
 
     def __init__(self, folder: Path, root: Path | None = None, beside: Sequence[Path] = ()) -> None:
@@ -58,7 +61,7 @@ class Images:
         self._folders = Folders()
         self._known: dict[str, str] = {}
         self._ends: dict[Place, str] = {}
-        self._remarks: dict[str, list[str]] = {}
+        self.remarks: dict[str, list[str]] = {}
 
     def name(self, value: object, where: str) -> str:
         """Return an image's path below the folder of images, with forward slashes, as its file is spelled.
@@ -85,10 +88,7 @@ class Images:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what was not simply a file's name, one finding a kind, counted in different names."""
-        return tuple(
-            Finding(SAID[kind][0], f"{SAID[kind][1]} (first: {examples[0]})", len(examples))
-            for kind, examples in self._remarks.items()
-        )
+        return findings_of([self])
 
     def _resolved(self, stated: str, where: str) -> str:
         inside = self._absolute(stated) if ABSOLUTE.match(stated) else self._relative(stated)
@@ -148,7 +148,7 @@ class Images:
         return name
 
     def _remark(self, kind: str, example: str) -> None:
-        self._remarks.setdefault(kind, []).append(example)
+        self.remarks.setdefault(kind, []).append(example)
 
     def _below(self, place: Place) -> str:
         """Return a place's path from the folder of images."""
@@ -158,6 +158,17 @@ class Images:
         if place.home == self._root and inner and place.parts[: len(inner)] == inner:
             return "/".join(place.parts[len(inner) :])
         return Path(os.path.relpath("/".join((place.home, *place.parts)), self._top)).as_posix()
+
+
+def findings_of(several: Iterable[Images]) -> tuple[Finding, ...]:
+    """Return what names of several annotations were, one finding a kind; see :meth:`Images.findings`."""
+    examples: dict[str, list[str]] = {}
+    for images in several:
+        for kind, found in images.remarks.items():
+            examples.setdefault(kind, []).extend(found)
+    return tuple(
+        Finding(SAID[kind][0], f"{SAID[kind][1]} (first: {found[0]})", len(found)) for kind, found in examples.items()
+    )
 
 
 def _collapsed(parts: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -185,9 +196,7 @@ def stated_name(value: object, where: str) -> str:
     while name.startswith("./"):
         name = name[2:]
     if not _is_path(name):
-        raise KpError(
-            f"{where}: image name {str(value)[:80]!a} is not a file's path, such as walk/001.jpg; mend the annotation"
-        )
+        raise _refused(str(value), where)
     return name
 
 
@@ -222,18 +231,3 @@ def _refused(name: str, where: str) -> KpError:
     if ABSOLUTE.match(name):
         why = "is not a path below the folder of images, and no end of it is a file there"
     return KpError(f"{where}: image name {name[:80]!a} {why}; mend the annotation")
-
-
-def plain_name(value: object, where: str) -> str:
-    """Return an image's name, for layouts whose images all lie in one folder.
-
-    Raises:
-        KpError: as :func:`image_path`, or it names a folder.
-    """
-    name = value.strip() if isinstance(value, str) else ""
-    if set(name) & set("/\\"):
-        raise KpError(
-            f"{where}: image name {str(value)[:80]!a} is not a plain file name, such as 015601864.jpg; mend the"
-            " annotation"
-        )
-    return image_path(name, where)
