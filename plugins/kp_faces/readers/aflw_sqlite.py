@@ -27,6 +27,8 @@ COLUMNS = {
     "FeatureCoordTypes": ("feature_id", "descr"),
 }
 """What is read of its tables."""
+LONGEST = 1_000_000
+"""Bytes of a value, at most."""
 
 _VIEWERS_LEFT = {
     "LeftBrowLeftCorner": "r_brow_1", "LeftBrowCenter": "r_brow_3", "LeftBrowRightCorner": "r_brow_5",
@@ -83,6 +85,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise KpError(f"{path}: does not exist; expected {KIND}")
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)  # a computed column could be a gigabyte in every row
     database.execute("PRAGMA trusted_schema = OFF")
     return database
 
