@@ -20,4 +20,5 @@ def slug(name: str) -> str:
     if plain == name and not RESERVED.fullmatch(name):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
-    return f"{plain}-{digest}" if plain else digest
+    mark = "_" if RESERVED.fullmatch(plain) else ""
+    return f"{mark}{plain}-{digest}" if plain else digest
