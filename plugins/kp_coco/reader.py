@@ -12,6 +12,7 @@ import numpy as np
 from kp_coco.fields import Document, Entry, Identity, load
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
+from kpcore.reading.paths import Images
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array, StateArray
 
 BOX_TO_AREA = 0.53
@@ -93,20 +94,21 @@ class _Tally:
         return tuple(Finding(level, f"{what} (first: {first})", n) for what, (level, first, n) in self.kinds.items())
 
 
-def read(path: Path, category: str | None, wanted: Callable[[str], bool]) -> Table:
+def read(path: Path, category: str | None, wanted: Callable[[str], bool], names: Images) -> Table:
     """Read a file.
 
     Args:
         path: the file.
         category: name of a category; where None, the only one that has keypoints.
         wanted: whether the people of this image are read.
+        names: finds the images.
 
     Raises:
         KpError: the file is damaged or not of this format, with the place in it.
     """
     document = load(path)
     chosen = choose(document, category)
-    images, tally = image_names(document), _Tally()
+    images, tally = image_names(document, names), _Tally()
     people, seen = [], set[Identity]()
     for row, entry in enumerate(document.annotations):
         _once(seen, entry.identity("id"), entry, "id")
@@ -166,21 +168,21 @@ def _is_edge(pair: object) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(type(end) is int for end in pair)
 
 
-def image_names(document: Document) -> dict[Identity, str]:
+def image_names(document: Document, names: Images) -> dict[Identity, str]:
     """Return id -> file name.
 
     Raises:
         KpError: an id or a file name occurs twice, or a name leaves the folder.
     """
-    names: dict[Identity, str] = {}
+    found: dict[Identity, str] = {}
     files: set[Identity] = set()
     for entry in document.images:
-        identity, name = entry.identity("id"), entry.path("file_name")
-        if identity in names:
+        identity, name = entry.identity("id"), entry.path("file_name", names)
+        if identity in found:
             raise KpError(f"{entry.where}, 'id': {identity!r} occurs twice; mend the file")
         _once(files, name, entry, "file_name")
-        names[identity] = name
-    return names
+        found[identity] = name
+    return found
 
 
 def _once(seen: set[Identity], value: Identity, entry: Entry, key: str) -> None:

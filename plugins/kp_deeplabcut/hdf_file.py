@@ -9,29 +9,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from kp_deeplabcut.table import Labels, assemble, image_name
 from kpcore.errors import KpError
 from kpcore.reading import hdf5
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 
-def read_hdf(path: Path) -> Labels:
+def read_hdf(path: Path, names: Images) -> Labels:
     """Read the file.
+
+    Args:
+        path: the file.
+        names: finds its images.
 
     Raises:
         KpError: it is damaged, holds pickled objects, or is not of this layout.
     """
     with hdf5.opened(path, "a CollectedData HDF5 file, or save it as CSV beside it") as file:
-        return _labels(path, _frame(path, file))
+        return _labels(path, _frame(path, file), names)
 
 
 def _frame(path: Path, file: Any) -> Any:
     """Return the group of the one data frame."""
-    frames = [name for name in file if isinstance(file.get(name), h5py.Group)]
-    if len(frames) != 1 or "block0_values" not in file[frames[0]]:
+    frames = [name for name in hdf5.names(file) if hdf5.child(file, name) is not None]
+    if len(frames) != 1 or "block0_values" not in set(file[frames[0]]):
         listed = ", ".join(map(repr, frames))
         raise KpError(
             f"{path}: holds no data frame in pandas' fixed format (groups: {listed[:80] or 'none'});"
@@ -40,9 +44,9 @@ def _frame(path: Path, file: Any) -> Any:
     return file[frames[0]]
 
 
-def _labels(path: Path, frame: Any) -> Labels:
+def _labels(path: Path, frame: Any, names: Images) -> Labels:
     values = _numbers(path, frame, "block0_values")
-    if "block1_values" in frame:
+    if "block1_values" in set(frame):
         raise KpError(f"{path}: its columns have several types; labels are of one, so save it as CSV beside it")
     levels = _levels(path, frame, "block0_items")
     if len(levels) not in (3, 4) or values.ndim != 2:
@@ -53,16 +57,16 @@ def _labels(path: Path, frame: Any) -> Labels:
     if {len(level) for level in index} != {len(values)} or {len(level) for level in levels} != {values.shape[1]}:
         raise KpError(f"{path}: header, images and values {values.shape} do not fit each other; save it as CSV")
     people = levels[1] if len(levels) == 4 else [""] * len(levels[0])
-    images = [image_name(path, row, cells) for row, cells in enumerate(zip(*index, strict=True))]
+    images = [image_name(names, f"{path}, row {row}", cells) for row, cells in enumerate(zip(*index, strict=True))]
     return assemble(path, images, list(zip(people, levels[-2], levels[-1], strict=True)), values)
 
 
 def _levels(path: Path, frame: Any, name: str) -> list[list[str]]:
     """Return an axis' levels, spelled out: a plain index has one; a multi-index has names and where each occurs."""
-    if name in frame:
+    if name in set(frame):
         return [_texts(path, frame, name)]
     levels: list[list[str]] = []
-    while f"{name}_level{len(levels)}" in frame:
+    while f"{name}_level{len(levels)}" in set(frame):
         number = len(levels)
         texts = _texts(path, frame, f"{name}_level{number}")
         codes = _numbers(path, frame, f"{name}_label{number}")

@@ -15,7 +15,7 @@ from kp_faces.readers.values import plain
 from kp_faces.skeletons import AFLW19, mirror_of
 from kpcore.errors import KpError, unknown
 from kpcore.reading.opening import guarded
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 KIND = "AFLW's database aflw.sqlite"
@@ -27,6 +27,8 @@ COLUMNS = {
     "FeatureCoordTypes": ("feature_id", "descr"),
 }
 """What is read of its tables."""
+LONGEST = 1_000_000
+"""Bytes of a value, at most."""
 
 _VIEWERS_LEFT = {
     "LeftBrowLeftCorner": "r_brow_1", "LeftBrowCenter": "r_brow_3", "LeftBrowRightCorner": "r_brow_5",
@@ -56,7 +58,7 @@ def check(path: Path) -> None:
         _check_tables(database, path)
 
 
-def read(path: Path, images: Path) -> Table:
+def read(path: Path, images: Images) -> Table:
     """Read all faces, in the order of their ids.
 
     Raises:
@@ -70,18 +72,20 @@ def read(path: Path, images: Path) -> Table:
         places = {face: row for row, (face, _) in enumerate(faces)}
         boxes = _boxes(database, places, path)
         points, state = _points(database, places, columns, path)
-    names = [_name(files, file, path, row) for row, (_, file) in enumerate(faces)]
+    names = [images.name(_name(files, file, path, row), f"{path}, FaceImages") for row, (_, file) in enumerate(faces)]
     table = from_rows(
-        [images / name for name in names], names, points, state=state, rows=range(len(names)), boxes=boxes
+        list(map(images.path, names)), names, points, state=state, rows=range(len(names)), boxes=boxes
     )  # fmt: skip
     without = np.asarray(np.isnan(boxes).any(1))
-    return table.noting(*table.counted("note", "no face rectangle: the landmarks' box taken", without))
+    notes = table.counted("note", "no face rectangle: the landmarks' box taken", without)
+    return table.noting(*notes, *images.findings())
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise KpError(f"{path}: does not exist; expected {KIND}")
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)  # a computed column could be a gigabyte in every row
     database.execute("PRAGMA trusted_schema = OFF")
     return database
 
@@ -125,11 +129,11 @@ def _boxes(database: sqlite3.Connection, places: dict[Any, int], path: Path) -> 
 def _points(
     database: sqlite3.Connection, places: dict[Any, int], columns: dict[Any, int], path: Path
 ) -> tuple[Float64Array, Any]:
-    """Return (N, 19, 2) and (N, 19); a landmark without a row is not labelled."""
+    """Return (N, 19, 2) and (N, 19); a landmark without a row, or without coordinates, is not labelled."""
     points = np.full((len(places), len(AFLW19.names), 2), np.nan)
     state = np.full(points.shape[:2], UNLABELLED, np.uint8)
     for face, feature, x, y in _rows(database, "FeatureCoords"):
-        if face in places and feature in columns:
+        if face in places and feature in columns and not (x is None and y is None):
             where = f"{path}, FeatureCoords of face {face}, feature {feature}"
             points[places[face], columns[feature]] = _number(x, where), _number(y, where)
             state[places[face], columns[feature]] = VISIBLE
@@ -146,4 +150,4 @@ def _number(value: Any, where: str) -> float:
 def _name(files: dict[Any, str], file: Any, path: Path, row: int) -> str:
     if file not in files:
         raise KpError(f"{path}, row {row} of Faces: FaceImages has no picture {plain(str(file))}; download it again")
-    return image_path(files[file], f"{path}, FaceImages")
+    return files[file]

@@ -22,10 +22,12 @@ from kp_mpii.readers.table import (
 from kpcore.errors import KpError, unknown
 from kpcore.reading import hdf5
 from kpcore.reading.opening import read_text
-from kpcore.reading.paths import plain_name
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "Newell's HDF5 annotation"
+MOST_PEOPLE = 1_000_000
+"""MPII has 40,522."""
 
 
 class NewellSource(Source):
@@ -33,7 +35,8 @@ class NewellSource(Source):
 
     list_name = "newell"
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, root: Path, files: Mapping[str, Path]) -> None:
+        super().__init__(root)
         for path in files.values():
             _check_joints(path)
         self._files = files
@@ -45,7 +48,7 @@ class NewellSource(Source):
 
     def table(self, part: str) -> Table:
         """Read the part's file."""
-        return read(self._files[part])
+        return read(self._files[part], self.images())
 
 
 def _check_joints(path: Path) -> None:
@@ -55,7 +58,7 @@ def _check_joints(path: Path) -> None:
         KpError: it holds another number of joints.
     """
     with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
-        found = file.get("part")
+        found = file["part"] if "part" in hdf5.names(file) else None
         shape = found.shape if isinstance(found, h5py.Dataset) else None
         if shape is not None and len(shape) == 3 and JOINTS not in shape:
             raise KpError(f"{path}: 'part' is {shape}; MPII's is (N, {JOINTS}, 2), so this is another data set's file")
@@ -66,8 +69,10 @@ def names_file(path: Path) -> Path:
     return path.with_name(f"{path.stem}_images.txt")
 
 
-def read(path: Path) -> Table:
-    """Read one file: part (N, 16, 2), center (N, 2), scale, normalize (N,), visible (N, 16), imgname; index, person.
+def read(path: Path, names: Images) -> Table:
+    """Read one file, whose images ``names`` finds.
+
+    It holds part (N, 16, 2), center (N, 2), scale, normalize (N,), visible (N, 16), imgname; index, person.
 
     A joint at exactly (0, 0), or with a negative ``visible``, is unlabelled; ``visible`` 0 is hidden. A coordinate's
     sign says nothing: joints above or left of the picture have coordinates <= 0.
@@ -81,7 +86,7 @@ def read(path: Path) -> Table:
         visible = _numbers(file, path, "visible", (people, JOINTS))
         scale = _numbers(file, path, "scale", (people,))
         table = Table(
-            images=_images(file, path, people),
+            images=_images(file, path, people, names),
             points=zero_based(points),
             state=states(points.any(-1) & ~(visible < 0), visible > 0),
             centres=zero_based(_numbers(file, path, "center", (people, 2))),
@@ -90,7 +95,7 @@ def read(path: Path) -> Table:
             person_ids=_person_ids(file, path, people),
             rows=np.arange(people),
         )
-    return table.noting(shift_note(people), unadjusted_note(people), *head_identity(table))
+    return table.noting(shift_note(people), unadjusted_note(people), *names.findings(), *head_identity(table))
 
 
 def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
@@ -104,6 +109,8 @@ def _people(file: h5py.File, path: Path) -> int:
     shape: tuple[int, ...] = _dataset(file, path, "part").shape or ()
     if len(shape) != 3:
         raise KpError(f"{path}: field 'part' has shape {shape}; expected (people, {JOINTS}, 2)")
+    if shape[0] > MOST_PEOPLE:
+        raise KpError(f"{path}: field 'part' declares {shape[0]:,} people; MPII has fewer than {MOST_PEOPLE:,}")
     return int(shape[0])
 
 
@@ -114,19 +121,19 @@ def _numbers(file: h5py.File, path: Path, key: str, shape: tuple[int, ...]) -> F
     return np.asarray(dataset[()], np.float64)
 
 
-def _images(file: h5py.File, path: Path, people: int) -> tuple[str, ...]:
-    if "imgname" in file:
+def _images(file: h5py.File, path: Path, people: int, images: Images) -> tuple[str, ...]:
+    if "imgname" in hdf5.names(file):
         names, source = _stored_names(_dataset(file, path, "imgname"), path), f"{path}, field 'imgname'"
     else:
         names, source = read_text(names_file(path), "a list of image names").split(), str(names_file(path))
     if len(names) != people:
         raise KpError(f"{source}: {len(names)} image names for {people} people")
-    return tuple(plain_name(name, f"{source}, row {row}") for row, name in enumerate(names))
+    return tuple(images.name(name, f"{source}, row {row}") for row, name in enumerate(names))
 
 
 def _stored_names(dataset: h5py.Dataset, path: Path) -> list[str]:
     if h5py.check_string_dtype(dataset.dtype) and dataset.ndim == 1:
-        return [str(name) for name in dataset.asstr()[()]]
+        return hdf5.strings(dataset, "imgname", path)
     if dataset.dtype.kind in "iuf" and dataset.ndim == 2:
         return [_spelled(codes, f"{path}, field 'imgname', row {row}") for row, codes in enumerate(dataset[()])]
     raise KpError(f"{path}: field 'imgname' has shape {dataset.shape} of {dataset.dtype}; expected strings or codes")
@@ -139,7 +146,7 @@ def _spelled(codes: AnyArray, where: str) -> str:
 
 
 def _person_ids(file: h5py.File, path: Path, people: int) -> tuple[str, ...]:
-    if "index" not in file or "person" not in file:
+    if not {"index", "person"} <= set(hdf5.names(file)):
         return tuple(str(row) for row in range(people))
     index, person = (_numbers(file, path, key, (people,)) for key in ("index", "person"))
     return tuple(f"{image:.0f}/{who:.0f}" for image, who in zip(index, person, strict=True))
