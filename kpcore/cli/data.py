@@ -68,6 +68,8 @@ def check(
 ) -> None:  # fmt: skip
     """Look for faults; exits with 2 where one makes a part unusable."""
     from kpcore.audit.check import check_part
+    from kpcore.registry import registry
+    from kpcore.study.remarks import remark_findings
 
     opened = open_data(source, dataset, root, profile, sets)
     found = []
@@ -76,6 +78,7 @@ def check(
             found += [
                 {"part": name, **asdict(f)} for f in check_part(opened.dataset, name, decode=not quick, progress=step)
             ]
+    found += [{"part": "all", **asdict(f)} for f in remark_findings(opened, registry())]
     if as_json:
         print_json({**record(opened), "findings": found})
     else:

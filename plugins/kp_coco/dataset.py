@@ -12,7 +12,7 @@ from pydantic import Field
 from kp_coco.categories import Wanted
 from kp_coco.columns import Table
 from kp_coco.crops import crops, samples_of
-from kp_coco.folders import found_lists, image_folder, known, nothing_there
+from kp_coco.folders import Listed, below, found_lists, image_folder, known, nothing_there
 from kp_coco.reader import read
 from kp_coco.skeleton import COCO, build
 from kpcore.errors import KpError, unknown
@@ -110,31 +110,28 @@ class Coco(Dataset):
         self._held_out = held_out
         self._category = category
         self._mirrors = dict(mirrors)
-        self._images = {"train": train_images, "valid": valid_images if held_out is None else train_images}
-        self._files = self._found({"train": train_annotations, "valid": valid_annotations})
+        named = {"train": (train_annotations, train_images), "valid": (valid_annotations, valid_images)}
+        self._files = self._found(named if held_out is None else {"train": named["train"]})
         self._tables: dict[str, Table] = {}
         self._samples: dict[str, tuple[Sample, ...]] = {}
-        smallest = min(self._files, key=lambda part: (self._root / self._files[part]).stat().st_size)
-        self._skeleton = self._skeleton_of(self._table(smallest), self._root / self._files[smallest])
+        smallest = min(self._files, key=lambda part: self._files[part][0].stat().st_size)
+        self._skeleton = self._skeleton_of(self._table(smallest), self._files[smallest][0])
 
-    def _found(self, named: dict[str, str | None]) -> dict[str, str]:
-        """Return part -> annotation file below the root, of those that exist.
+    def _found(self, named: dict[str, tuple[str | None, str | None]]) -> dict[str, tuple[Path, str | None]]:
+        """Return part -> annotation file and the folder of images that was named, of the files that exist.
 
         Raises:
             KpError: none does, or several layouts are there.
         """
-        if self._held_out is not None:
-            named["valid"] = None
-        layout = {} if any(named.values()) else found_lists(self._root)
+        layout = {} if any(file for file, _ in named.values()) else found_lists(self._root)
         files = {
-            part: path or (layout[part].path if part in layout else USUAL[part][0]) for part, path in named.items()
+            part: (self._root / (file or (layout[part].path if part in layout else USUAL[part][0])), folder)
+            for part, (file, folder) in named.items()
         }
-        if self._held_out is not None:
-            files["valid"] = files["train"]
-        there = {part: path for part, path in files.items() if (self._root / path).is_file()}
+        there = {part: paths for part, paths in files.items() if paths[0].is_file()}
         if not there:
-            raise nothing_there(self._root, list(files.values()))
-        return there
+            raise nothing_there(self._root, [path for path, _ in files.values()])
+        return there if self._held_out is None else dict.fromkeys(("train", "valid"), there["train"])
 
     @property
     def facts(self) -> Facts:
@@ -150,15 +147,20 @@ class Coco(Dataset):
 
     def _label(self) -> str:
         """Return the published data set's name where the files are its own, and what is read unless it is people."""
-        listed = known(next(iter(self._files.values())))
+        listed = self._listed()
         title = listed.layout.title if listed else FORMAT
         if title == "COCO" and self._skeleton.names != COCO.names:
             title = FORMAT
-        read = next(iter(self._tables.values())).category.title
-        return title if title != FORMAT and read == "person" else f"{title}, {read}"
+        category = next(iter(self._tables.values())).category.title
+        return title if title != FORMAT and category == "person" else f"{title}, {category}"
+
+    def _listed(self) -> Listed | None:
+        """Return what the place of the first part's file says of it."""
+        path, _ = next(iter(self._files.values()))
+        return known(below(self._root, path))
 
     def _list_name(self) -> str:
-        listed, share = known(next(iter(self._files.values()))), self._held_out
+        listed, share = self._listed(), self._held_out
         name = listed.list_name if listed else ""
         held = "" if share is None else f"{share:g} of the images held out by name hash"
         return ", ".join(filter(None, (name, held)))
@@ -172,10 +174,11 @@ class Coco(Dataset):
 
     def _folder(self, part: str, table: Table) -> Path:
         """Return the folder of a part's images."""
-        named, own = self._images[part], "valid" if self._held_out is None and part == "valid" else "train"
+        file, named = self._files[part]
         if named is not None:
             return self._root / named
-        return image_folder(self._root, self._files[part], USUAL[own][1], table.first_image)
+        own = part if self._held_out is None else "train"
+        return image_folder(self._root, below(self._root, file), USUAL[own][1], table.first_image)
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""
@@ -198,9 +201,8 @@ class Coco(Dataset):
         if part not in self._files:
             raise unknown("part", part, self.parts, where=str(self._root))
         if part not in self._tables:
-            file = self._root / self._files[part]
-            table = read(file, self._category, self._wanted(part))
-            self._same_category(table, file)
+            table = read(self._files[part][0], self._category, self._wanted(part))
+            self._same_category(table, self._files[part][0])
             self._tables[part] = table
         return self._tables[part]
 
@@ -211,12 +213,19 @@ class Coco(Dataset):
         return lambda name: (drawn(name) < share) == (part == "valid")
 
     def _same_category(self, table: Table, file: Path) -> None:
+        by_id = any(
+            isinstance(one, int) for one in (self._category if isinstance(self._category, list) else [self._category])
+        )
         for part, other in self._tables.items():
+            if by_id and other.category.title != table.category.title:
+                raise KpError(
+                    f"{file}: dataset.category = {self._category} is '{table.category.title}' there and"
+                    f" '{other.category.title}' in {self._files[part][0]}; ask by name"
+                )
             if other.category.names != table.category.names:
                 raise KpError(
-                    f"{file}: keypoints {', '.join(table.category.names)} are not those of"
-                    f" {self._root / self._files[part]} ({', '.join(other.category.names)}); both parts need the same,"
-                    " in the same order"
+                    f"{file}: keypoints {', '.join(table.category.names)} are not those of {self._files[part][0]}"
+                    f" ({', '.join(other.category.names)}); both parts need the same, in the same order"
                 )
 
     def _skeleton_of(self, table: Table, file: Path) -> Skeleton:

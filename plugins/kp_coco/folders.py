@@ -158,12 +158,17 @@ def image_folder(root: Path, annotations: str, usual: str, first_image: str) -> 
     return next((path for path in paths if first_image and (path / first_image).is_file()), paths[0])
 
 
-def nothing_there(root: Path, wanted: Sequence[str]) -> KpError:
+def below(root: Path, path: Path) -> str:
+    """Return a path below the root with forward slashes; as it is where it lies elsewhere."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def nothing_there(root: Path, wanted: Sequence[Path]) -> KpError:
     """Return the error where none of the files exists, with the JSON files that do."""
     there = json_files(root)
     hint = (
         f"; JSON files there: {', '.join(there[:SHOWN])} (set train_annotations or valid_annotations)" if there else ""
     )
-    paths = list(dict.fromkeys(str(root / path) for path in wanted))
+    paths = list(dict.fromkeys(map(str, wanted)))
     lacks = f"neither {' nor '.join(paths)} exists" if len(paths) > 1 else f"{paths[0]} does not exist"
     return KpError(f"{root}: no annotation of COCO there: {lacks}{hint}")

@@ -73,7 +73,7 @@ def _dangling(entries: Sequence[Entry], key: str, noun: str, known: Set[Identity
     named = ", ".join(map(repr, values[:SHOWN]))
     more = f" (and {len(values) - SHOWN} more ids)" if len(values) > SHOWN else ""
     verb = "does" if len(values) == 1 else "do"
-    what = f"{noun} {named}{more} {verb} not exist ({len(lost):,} of {len(entries):,} annotations say so)"
+    what = f"{noun} {named}{more} {verb} not exist ({len(lost):,} of {len(entries):,} annotations have it)"
     return [f"{lost[0].where}, '{key}': {what}; {_there(values[0], known)}"]
 
 
@@ -85,4 +85,5 @@ def _there(value: Identity, known: Set[Identity]) -> str:
         return f"{twin!r} as {kinds[0]} does, {value!r} as {kinds[1]} does not"
     exist = sorted(known, key=lambda one: (isinstance(one, str), one if isinstance(one, int) else 0, str(one)))
     more = f" and {len(exist) - 2 * SHOWN:,} more" if len(exist) > 2 * SHOWN else ""
-    return f"{', '.join(map(repr, exist[: 2 * SHOWN]))}{more} do" if exist else "none does"
+    verb = "does" if len(exist) == 1 else "do"
+    return f"{', '.join(map(repr, exist[: 2 * SHOWN]))}{more} {verb}" if exist else "none does"

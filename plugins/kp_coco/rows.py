@@ -85,9 +85,8 @@ class Rows:
             KpError: the annotation is damaged.
         """
         place = f"{picture.name}, row {row}"
-        reason, level = _left_out(entry, self.category)
-        if reason:
-            self.tally.add(reason, place, "warning" if level else "note")
+        if reason := _left_out(entry, self.category):
+            self.tally.add(reason, place)
             return None
         points, state = _keypoints(entry, self.category.names)
         if not state.any():
@@ -117,16 +116,15 @@ class Rows:
         return float(BOX_TO_AREA * box[2] * box[3]), False
 
 
-def _left_out(entry: Entry, category: Category) -> tuple[str, bool]:
-    """Return why an annotation is left out, "" where it is not, and whether that deserves a look."""
+def _left_out(entry: Entry, category: Category) -> str:
+    """Return why an annotation is left out, "" where it is not."""
     if entry.identity("category_id") not in category.identities:
-        return OTHER_CATEGORY, False
+        return OTHER_CATEGORY
     if entry.flag("iscrowd"):
-        return CROWD, False
+        return CROWD
     if entry.fields.get("keypoints") in (None, []):
-        lost = bool(entry.count("num_keypoints"))
-        return (LOST_LIST if lost else NO_LIST), lost
-    return "", False
+        return LOST_LIST if entry.count("num_keypoints") else NO_LIST
+    return ""
 
 
 def _keypoints(entry: Entry, names: tuple[str, ...]) -> tuple[Float64Array, StateArray]:
