@@ -612,7 +612,7 @@ resolution = 32
 epochs = 1
 [evaluation]
 metric = {METRIC}
-validation = { metric = { name = "pck", normaliser = "crop", threshold = 0.1 } }
+validation = { name = "pck", normaliser = "crop", threshold = 0.1 }
 """
 PCK = '{ name = "pck", normaliser = "crop", threshold = 0.1 }'
 REMARK = "no sigma is known for left_paw, right_paw: 0.067 is taken"

@@ -65,12 +65,12 @@ class Coco(Dataset):
         root: str | None = Field(default=None, description="folder that the paths below start from; else KP_COCO_ROOT")
         train_annotations: str | None = Field(
             default=None,
-            description="annotation file of part 'train'; where neither is named, the files of a layout below, else"
-            " COCO's annotations/person_keypoints_train2017.json",
+            description="annotation file of part 'train'; where neither part's is named, those of COCO, AP-10K (split"
+            " 1), CrowdPose or CVAT in their usual places",
         )
         valid_annotations: str | None = Field(
             default=None,
-            description="annotation file of part 'valid'; likewise, COCO's annotations/person_keypoints_val2017.json",
+            description="annotation file of part 'valid'; likewise",
         )
         train_images: str | None = Field(
             default=None, description="folder of the images of train_annotations; the layout's where absent"
