@@ -28,7 +28,6 @@ class Table:
         person_ids: N ids of annotations.
         rows: (N,) places in the file's annotations, 0-based.
         findings: what was left out or derived, and what contradicts itself.
-        first_image: the file's first image, "" where it has none.
     """
 
     category: Category
@@ -41,10 +40,9 @@ class Table:
     person_ids: tuple[str, ...]
     rows: AnyArray
     findings: tuple[Finding, ...] = ()
-    first_image: str = ""
 
     @classmethod
-    def of(cls, people: Sequence[Person], category: Category, findings: tuple[Finding, ...], first_image: str) -> Table:
+    def of(cls, people: Sequence[Person], category: Category, findings: tuple[Finding, ...]) -> Table:
         """Stack people."""
         count, joints = len(people), len(category.names)
         return cls(
@@ -58,5 +56,4 @@ class Table:
             person_ids=tuple(str(person.identity) for person in people),
             rows=np.array([person.row for person in people], np.int64),
             findings=findings,
-            first_image=first_image,
         )

@@ -169,16 +169,16 @@ class Coco(Dataset):
         """Return the part's people, read once and kept."""
         if part not in self._samples:
             table = self._table(part)
-            self._samples[part] = samples_of(table, self._folder(part, table))
+            self._samples[part] = samples_of(table, self._folder(part))
         return self._samples[part]
 
-    def _folder(self, part: str, table: Table) -> Path:
+    def _folder(self, part: str) -> Path:
         """Return the folder of a part's images."""
         file, named = self._files[part]
         if named is not None:
             return self._root / named
         own = part if self._held_out is None else "train"
-        return image_folder(self._root, below(self._root, file), USUAL[own][1], table.first_image)
+        return image_folder(self._root, below(self._root, file), USUAL[own][1])
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""

@@ -25,7 +25,7 @@ class Layout:
         title: what results call the data.
         pattern: of a list's path below the root; group ``part`` says which part, ``which`` tells several lists of one
             part apart (a year, a split).
-        images: folders of images below the root, tried in this order; with the pattern's groups in braces.
+        images: folders of images below the root, the first that exists is it; with the pattern's groups in braces.
         usual: the ``which`` that is taken where there are several.
         list_name: what results call the list, with the pattern's groups.
     """
@@ -143,19 +143,18 @@ def _json(folder: Path) -> Iterator[Path]:
     return (path for path in folder.glob("*.json") if path.is_file())
 
 
-def image_folder(root: Path, annotations: str, usual: str, first_image: str) -> Path:
-    """Return the folder of a list's images where no option names it.
+def image_folder(root: Path, annotations: str, usual: str) -> Path:
+    """Return the folder of a list's images where no option names it: the first usual one that exists.
 
     Args:
         root: of the data set.
         annotations: the list's path below the root.
         usual: COCO's own folder for this part, where the list is of no known layout.
-        first_image: name of one image: the first folder that has it is taken, else the first folder.
     """
     listed = known(annotations)
     folders = listed.images if listed else (usual, "images", str(Path(annotations).parent))
     paths = [root / folder for folder in folders]
-    return next((path for path in paths if first_image and (path / first_image).is_file()), paths[0])
+    return next((path for path in paths if path.is_dir()), paths[0])
 
 
 def below(root: Path, path: Path) -> str:

@@ -40,7 +40,7 @@ def read(path: Path, category: Wanted, wanted: Callable[[str], bool]) -> Table:
         if wanted(picture.name) and (person := rows.person(entry, row, picture)):
             people.append(person)
     findings = (*chosen.findings, *tally.findings(), *comparisons(people))
-    return Table.of(people, chosen, findings, next((picture.name for picture in images.values()), ""))
+    return Table.of(people, chosen, findings)
 
 
 def pictures(document: Document, tally: Tally) -> dict[Identity, Picture]:
