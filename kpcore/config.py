@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import tomli_w
@@ -29,9 +28,11 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from kpcore.errors import KpError, nearest, unknown
+from kpcore.toml_text import Toml as Toml
+from kpcore.toml_text import bounded
+from kpcore.toml_text import read_toml as read_toml
 
 Model = TypeVar("Model", bound=BaseModel)
-Toml = dict[str, Any]
 
 
 class Strict(BaseModel):
@@ -357,24 +358,6 @@ class StudyConfig(Strict):
         return self
 
 
-def read_toml(path: Path) -> Toml:
-    """Read a TOML file; raises KpError with file, line and column."""
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        beside = sorted(item.name for item in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        near = nearest(path.name, beside)
-        raise KpError(f"{path}: no such study file" + (f"; did you mean '{near}'?" if near else "")) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KpError(f"{path}: cannot be read as a study file: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        at = f":{place[1]}:{place[2]}" if place else ""
-        what = re.sub(r" \(at .*\)$", "", str(error))
-        raise KpError(f"{path}{at}: not valid TOML: {what}; mend this line") from None
-
-
 COMPONENTS: dict[tuple[str, ...], type[BaseModel]] = {
     ("dataset",): DatasetTable,
     ("dataset", "generate"): ComponentTable,
@@ -452,14 +435,14 @@ def parse_set(assignment: str) -> Toml:
     key, equals, text = assignment.partition("=")
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
-        raise KpError(f"--set {assignment}: write it as key.key=value, for instance training.epochs=10")
+        raise KpError(f"--set {assignment[:200]}: write it as key.key=value, for instance training.epochs=10")
     value: Any = text
-    with suppress(tomllib.TOMLDecodeError):
+    with suppress(ValueError, RecursionError):  # no TOML, or beyond what Python reads of it
         document = tomllib.loads(f"value = {text}")
         value = document["value"] if len(document) == 1 else text  # a line break may begin another key
     for part in reversed(parts):
         value = {part: value}
-    return dict(value)
+    return bounded(dict(value), "--set")
 
 
 def parse_sets(sets: Sequence[str]) -> Toml:

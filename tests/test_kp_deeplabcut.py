@@ -16,6 +16,7 @@ from kp_deeplabcut.synthetic.generator import MiceGenerator
 from kp_deeplabcut.synthetic.mouse import BODYPARTS
 
 from kpcore.errors import KpError
+from kpcore.reading.paths import Images
 from kpcore.reading.sides import mirror_partners
 from kpcore.registry import registry
 from kpcore.study.data import read_part
@@ -193,7 +194,7 @@ def test_parts_share_no_image_and_options_change_the_fingerprint(tmp_path):
         ("\n".join([*HEADER, FRAMES[0] + ",4"]), "row 4"),
         ("\n".join([*HEADER, FRAMES[0][:-1]]), "row 4"),
         (SINGLE.replace("20.25", "left"), "'left' is not a number"),
-        (SINGLE.replace("20.25", "inf"), "nose y is inf"),
+        (SINGLE.replace("20.25", "inf"), "'inf' is not a number"),
         (SINGLE.replace("20.25", "1e300"), "nose y is 1e+300"),
         (SINGLE.replace("20.25", ""), "only one of x and y"),
         ("\n".join([*HEADER, FRAMES[0], FRAMES[0]]), "run/img001.png"),
@@ -238,17 +239,17 @@ def test_images_that_cannot_be_measured_are_told(tmp_path):
 
 def test_likelihoods_and_windows_paths_are_read_over(tmp_path):
     text = "scorer,a,a,a\nbodyparts,n,n,n\ncoords,x,y,likelihood\nlabeled-data\\run\\img001.png,1,2,inf\n"
-    table = read_csv(flat(tmp_path, text) / "CollectedData_anna.csv")
+    table = read_csv(flat(tmp_path, text) / "CollectedData_anna.csv", Images(tmp_path))
     assert table.images == ("labeled-data/run/img001.png",)
     assert table.points.tolist() == [[[[1, 2]]]]
 
 
 def test_plain_hdf5_is_read_without_pandas(tmp_path):
-    one = read_hdf(write_hdf(tmp_path / "CollectedData_a.h5"))
+    one = read_hdf(write_hdf(tmp_path / "CollectedData_a.h5"), Images(tmp_path))
     assert (one.bodyparts, one.images) == (("nose", "tail"), ("labeled-data/run/img001.png",))
     assert one.points[0, 0].tolist() == [[0, 1], [2, 3]]
     index = [([b"labeled-data"], [0, 0]), ([b"run"], [0, 0]), ([b"a.png", b"b.png"], [1, 0])]
-    two = read_hdf(write_hdf(tmp_path / "CollectedData_b.h5", images=("", ""), index=index))
+    two = read_hdf(write_hdf(tmp_path / "CollectedData_b.h5", images=("", ""), index=index), Images(tmp_path))
     assert two.images == ("labeled-data/run/b.png", "labeled-data/run/a.png")
 
 
@@ -467,7 +468,7 @@ def test_an_image_of_two_files_is_told_with_both_rows(tmp_path):
     ("text", "told"),
     [
         (SINGLE.replace("11,21", "11,1x"), "CollectedData_anna.csv, row 5: '1x' is not a number"),
-        ("\n".join([*HEADER, *FRAMES[:2], FRAMES[2] + ","]), "row 6: has 8 cells; the header has 7"),
+        ("\n".join([*HEADER, *FRAMES[:2], FRAMES[2] + ",7"]), "row 6: has 8 cells; the header has 7"),
         ("\n".join([*HEADER, FRAMES[0], FRAMES[1], FRAMES[1]]), "frames 1 and 2 (from 0) are both of labeled-data/run"),
         (SINGLE.replace("ear_r,ear_r", "ear_r,"), "column 6 of the labels has no name"),
         (SINGLE.replace("8,24", "8,"), "labeled-data/run/img002.png: ear_r has only one of x and y"),
@@ -513,17 +514,17 @@ def test_hdf5_of_several_animals_and_of_other_layouts(tmp_path):
             for number in (2, 1):
                 frame.move(f"block0_items_{name}{number}", f"block0_items_{name}{number + 1}")
         frame["block0_items_level1"], frame["block0_items_label1"] = np.array([b"m1", b"m2"]), np.array([0, 0, 1, 1])
-    labels = read_hdf(path)
+    labels = read_hdf(path, Images(tmp_path))
     assert (labels.individuals, labels.bodyparts) == (("m1", "m2"), ("nose", "tail"))
     assert labels.points[0, 0, 0].tolist() == [0, 1] and labels.points[0, 1, 1].tolist() == [2, 3]
     with h5py.File(path, "a") as file:
         file["df_with_missing"]["block1_values"] = np.zeros((1, 1))
-    refused(lambda: read_hdf(path), f"{path}: its columns have several types")
+    refused(lambda: read_hdf(path, Images(tmp_path)), f"{path}: its columns have several types")
     write_hdf(path)
     with h5py.File(path, "a") as file:
         del file["df_with_missing"]["axis1"]
-    refused(lambda: read_hdf(path), f"{path}: has no 'axis1'")
+    refused(lambda: read_hdf(path, Images(tmp_path)), f"{path}: has no 'axis1'")
     write_hdf(path)
     with h5py.File(path, "a") as file:
         file.create_group("another")
-    refused(lambda: read_hdf(path), "'another', 'df_with_missing'", "CollectedData_a.csv")
+    refused(lambda: read_hdf(path, Images(tmp_path)), "'another', 'df_with_missing'", "CollectedData_a.csv")

@@ -173,7 +173,7 @@ def refused(root, told, **options):
         ("right_ear_y", "right_ear_z", "no column 'right_ear_y'"),
         ("box_h,", "", "a box has the columns"),
         ("30.5", "thirty", "line 2, nose: 'thirty' is no coordinate"),
-        ("30.5", "nan", "line 2, nose: 'nan' is no coordinate"),
+        ("30.5", "nan", "line 2, nose: some of its coordinates are empty"),
         ("30.5", "1e400", "line 2, nose: '1e400' is no coordinate"),
         ("30.5", "", "line 2, nose: some of its coordinates are empty"),
         ("10,8,1", "10,8,3", "line 2, left_ear_v: '3' is no visibility"),

@@ -1,9 +1,10 @@
 """The interfaces that a plugin can supply. One short abstract class a file; concrete classes are final."""
 
+from kpcore.findings import Finding
 from kpcore.interfaces.backbone import Backbone
 from kpcore.interfaces.codec import Codec, Targets
 from kpcore.interfaces.component import Component, ComponentConfig
-from kpcore.interfaces.dataset import Dataset, Facts, Finding
+from kpcore.interfaces.dataset import Dataset, Facts
 from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split

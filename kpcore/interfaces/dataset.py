@@ -5,26 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
+from kpcore.findings import Finding
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Skeleton
 from kpcore.samples import Sample
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a user should know of the data, for ``kp data check``.
-
-    Args:
-        level: ``note`` informs, ``warning`` deserves a look, ``error`` makes the part unusable.
-        what: one line; names file and row where it can.
-        count: how many people or files it concerns.
-    """
-
-    level: Literal["note", "warning", "error"]
-    what: str
-    count: int = 1
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ LARGEST_TEXT = 2**28
 """Bytes of a text file, at most: four times the largest list of images that is published."""
 LARGEST_JSON = 2**31
 """Bytes of a JSON file, at most: it is held in memory several times over while it is parsed."""
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextmanager
@@ -73,14 +75,15 @@ def read_bytes(path: Path, kind: str, most: int = LARGEST_JSON) -> bytes:
 
 
 def read_text(path: Path, kind: str, most: int = LARGEST_TEXT) -> str:
-    """Read a UTF-8 text file, with or without a byte-order mark.
+    """Read a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one.
 
     Raises:
         KpError: as :func:`read_bytes`, or it is no text.
     """
     with guarded(path, kind):
+        data = read_bytes(path, kind, most)
         try:
-            text = read_bytes(path, kind, most).decode("utf-8-sig")
+            text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
         except UnicodeDecodeError as error:
             raise KpError(f"{path}: is not text in UTF-8 (byte {error.start}); expected {kind}; save it so") from error
     if "\0" in text:
@@ -89,7 +92,7 @@ def read_text(path: Path, kind: str, most: int = LARGEST_TEXT) -> str:
 
 
 def read_json(path: Path, kind: str, hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """Read a JSON file in UTF-8, with or without a byte-order mark.
+    """Read a JSON file in UTF-8 with or without a byte-order mark, or in UTF-16 or UTF-32.
 
     Args:
         path: the file.
@@ -100,4 +103,4 @@ def read_json(path: Path, kind: str, hook: Callable[[dict[str, Any]], Any] | Non
         KpError: as :func:`read_bytes`, or it is no JSON.
     """
     with guarded(path, kind):
-        return json.loads(read_bytes(path, kind).decode("utf-8-sig"), object_hook=hook)
+        return json.loads(read_bytes(path, kind), object_hook=hook)

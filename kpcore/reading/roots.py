@@ -26,7 +26,14 @@ def existing_root(root: str | None, variable: str, holds: str) -> Path:
             f" --set dataset.root=PATH, or the environment variable {variable}; it should hold {holds}"
         )
     path = Path(configured).expanduser()
-    if not path.is_dir():
+    if not _is_folder(path):
         source = "dataset.root" if root else variable
-        raise KpError(f"{source}: {configured} is not a folder; it should hold {holds}")
+        raise KpError(f"{source}: {configured[:300]} is not a folder; it should hold {holds}")
     return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        return False

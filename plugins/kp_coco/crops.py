@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
 from kp_coco.columns import Table
+from kpcore.reading.paths import Images
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array
 
@@ -32,13 +31,13 @@ def crops(table: Table) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
     return np.where(wide, 2 * furthest + MARGIN, usual), wide
 
 
-def samples_of(table: Table, images: Path) -> tuple[Sample, ...]:
-    """Return the people as samples; their images lie in the folder ``images``."""
+def samples_of(table: Table, images: Images) -> tuple[Sample, ...]:
+    """Return the people as samples; ``images`` has their files."""
     points = np.where((table.state != UNLABELLED)[..., None], table.points, np.nan).astype(np.float32)
     centres, (sides, _) = _centres(table).astype(np.float32), crops(table)
     return tuple(
         Sample(
-            image=images / table.images[i], points=points[i], state=table.state[i], centre=centres[i],
+            image=images.path(table.images[i]), points=points[i], state=table.state[i], centre=centres[i],
             side=float(sides[i]), normaliser=float(np.sqrt(table.areas[i])), image_id=table.images[i],
             person_id=table.person_ids[i], row=int(table.rows[i]), stated_size=table.sizes[i],
         )

@@ -19,6 +19,7 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.reading.sides import without_partner
 from kpcore.samples import Sample
@@ -112,6 +113,7 @@ class Coco(Dataset):
         self._mirrors = dict(mirrors)
         named = {"train": (train_annotations, train_images), "valid": (valid_annotations, valid_images)}
         self._files = self._found(named if held_out is None else {"train": named["train"]})
+        self._names: dict[str, Images] = {}
         self._tables: dict[str, Table] = {}
         self._samples: dict[str, tuple[Sample, ...]] = {}
         smallest = min(self._files, key=lambda part: self._files[part][0].stat().st_size)
@@ -169,8 +171,13 @@ class Coco(Dataset):
         """Return the part's people, read once and kept."""
         if part not in self._samples:
             table = self._table(part)
-            self._samples[part] = samples_of(table, self._folder(part))
+            self._samples[part] = samples_of(table, self._images(part))
         return self._samples[part]
+
+    def _images(self, part: str) -> Images:
+        if part not in self._names:
+            self._names[part] = Images(self._folder(part), self._root)
+        return self._names[part]
 
     def _folder(self, part: str) -> Path:
         """Return the folder of a part's images."""
@@ -186,6 +193,7 @@ class Coco(Dataset):
         _, wide = crops(table)
         first = np.flatnonzero(wide)[:1]
         return (
+            *self._images(part).findings(),
             *table.findings,
             *(Finding("note", f"crop widened to hold labelled keypoints outside 1.25 x the box (first: "
                       f"{table.images[i]}, row {table.rows[i]})", int(wide.sum())) for i in first),
@@ -201,7 +209,7 @@ class Coco(Dataset):
         if part not in self._files:
             raise unknown("part", part, self.parts, where=str(self._root))
         if part not in self._tables:
-            table = read(self._files[part][0], self._category, self._wanted(part))
+            table = read(self._files[part][0], self._category, self._wanted(part), self._images(part))
             self._same_category(table, self._files[part][0])
             self._tables[part] = table
         return self._tables[part]

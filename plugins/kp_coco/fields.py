@@ -12,7 +12,7 @@ import numpy as np
 
 from kpcore.errors import KpError, unknown
 from kpcore.reading.opening import read_json
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 from kpcore.tensors import Float64Array
 
 KIND = "COCO's JSON annotation"
@@ -58,9 +58,9 @@ class Entry:
             return value
         raise self.wrong(key, "a text")
 
-    def path(self, key: str) -> str:
-        """Return a file name, perhaps in folders, that stays within the folder of the images."""
-        return image_path(self.text(key), f"{self.where}, '{key}'")
+    def path(self, key: str, images: Images) -> str:
+        """Return the path of an image, below the folder of the images."""
+        return images.name(self.text(key), f"{self.where}, '{key}'")
 
     def flag(self, key: str) -> bool:
         """Return whether a field is 1; absent and null are 0."""

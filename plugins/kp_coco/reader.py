@@ -13,25 +13,27 @@ from kp_coco.fields import Document, Entry, Identity, load
 from kp_coco.references import check_references
 from kp_coco.rows import Picture, Rows
 from kpcore.errors import KpError
+from kpcore.reading.paths import Images
 
 ONE_FILE = "images listed twice under two ids: the people of both are read"
 OTHER_SIZE = "images listed twice under two ids, with two sizes: the people of both are read"
 SAME_ENTRY = "images listed twice under one id: read once"
 
 
-def read(path: Path, category: Wanted, wanted: Callable[[str], bool]) -> Table:
+def read(path: Path, category: Wanted, wanted: Callable[[str], bool], names: Images) -> Table:
     """Read a file.
 
     Args:
         path: the file.
         category: which categories; where None, the only one that has keypoints.
         wanted: whether the people of this image are read.
+        names: finds the images.
 
     Raises:
         KpError: the file is damaged or not of this format, with the place in it.
     """
     document, tally = load(path), Tally()
-    images = pictures(document, tally)
+    images = pictures(document, names, tally)
     check_references(document, images.keys())
     chosen = choose(document, category)
     rows, people = Rows(chosen, tally), []
@@ -43,7 +45,7 @@ def read(path: Path, category: Wanted, wanted: Callable[[str], bool]) -> Table:
     return Table.of(people, chosen, findings)
 
 
-def pictures(document: Document, tally: Tally) -> dict[Identity, Picture]:
+def pictures(document: Document, names: Images, tally: Tally) -> dict[Identity, Picture]:
     """Return id -> image; one file may have several ids, and the same entry may be there twice.
 
     Raises:
@@ -52,7 +54,7 @@ def pictures(document: Document, tally: Tally) -> dict[Identity, Picture]:
     found: dict[Identity, Picture] = {}
     files: dict[str, Picture] = {}
     for entry in document.images:
-        picture = Picture(entry.path("file_name"), entry.size())
+        picture = Picture(entry.path("file_name", names), entry.size())
         before = found.setdefault(entry.identity("id"), picture)
         if before.name != picture.name:
             raise KpError(

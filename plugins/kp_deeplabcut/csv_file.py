@@ -8,14 +8,20 @@ import numpy as np
 
 from kp_deeplabcut.table import LEVELS, Labels, assemble, image_name
 from kpcore.errors import KpError
+from kpcore.reading.cells import number
 from kpcore.reading.csv_rows import csv_rows
+from kpcore.reading.paths import Images
 
 INDEX = (1, 3)
 """Columns that name the image: its path, or labeled-data, video and file name."""
 
 
-def read_csv(path: Path) -> Labels:
-    """Read the file; an empty cell or ``nan`` is a part that is not labelled.
+def read_csv(path: Path, names: Images) -> Labels:
+    """Read the file; an empty cell (or ``nan``, ``NA``, ``-``) is a part that is not labelled.
+
+    Args:
+        path: the file.
+        names: finds its images.
 
     Raises:
         KpError: it is not of this layout; with the row, counted from 1 as an editor does.
@@ -28,8 +34,8 @@ def read_csv(path: Path) -> Labels:
     for line, row in rows[len(header) :]:
         if len(row) != index + len(columns):
             raise KpError(f"{path}, row {line}: has {len(row)} cells; the header has {index + len(columns)}")
-        images.append(image_name(path, line, row[:index]))
-        values.append([_number(path, line, cell) for cell in row[index:]])
+        images.append(image_name(names, f"{path}, row {line}", row[:index]))
+        values.append(_numbers(row[index:], columns, f"{path}, row {line}"))
     if not images:
         raise KpError(f"{path}: has a header and no frames; label some first")
     return assemble(path, images, columns, np.array(values, np.float64))
@@ -66,8 +72,8 @@ def _columns(header: dict[str, list[str]], index: int) -> list[tuple[str, str, s
     return list(zip(individuals[index:], header["bodyparts"][index:], coords[index:], strict=True))
 
 
-def _number(path: Path, row: int, cell: str) -> float:
-    try:
-        return float(cell) if cell else np.nan
-    except ValueError:
-        raise KpError(f"{path}, row {row}: {cell[:40]!r} is not a number; leave it empty if not labelled") from None
+def _numbers(cells: list[str], columns: list[tuple[str, str, str]], where: str) -> list[float]:
+    """Return the numbers of a row, NaN where missing, and where the column is neither x nor y."""
+    return [
+        number(cell, where) if axis in ("x", "y") else np.nan for cell, (_, _, axis) in zip(cells, columns, strict=True)
+    ]

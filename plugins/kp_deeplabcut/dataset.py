@@ -73,7 +73,7 @@ class DeepLabCut(Dataset):
         groups: dict[str, list[str]], edges: list[tuple[str, str]],
     ) -> None:  # fmt: skip
         self._root = existing_root(root, self.root_variable, HOLDS)
-        bodyparts, self._all = rows_of(self._root, annotation_files(self._root, scorer))
+        bodyparts, self._all, self._named = rows_of(self._root, annotation_files(self._root, scorer))
         self._skeleton = _skeleton(bodyparts, mirrors, groups, edges)
         self._held_out = held_out
         self._videos = self._known_videos(valid_videos)
@@ -115,7 +115,7 @@ class DeepLabCut(Dataset):
         rows = self._rows(part)
         kept = [row for row in rows if _labelled(row)]
         how = "by video" if self._videos is not None else f"{self._held_out:g} of the images, by their names"
-        found = [Finding("note", f"'valid' is held out {how}; a crop is the {self._crop}'s box")]
+        found = [*self._named, Finding("note", f"'valid' is held out {how}; a crop is the {self._crop}'s box")]
         if self._videos is None and kept:
             found.append(
                 Finding(

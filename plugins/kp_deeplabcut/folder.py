@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from kp_deeplabcut.csv_file import read_csv
 from kp_deeplabcut.hdf_file import read_hdf
 from kp_deeplabcut.table import Labels
 from kpcore.errors import KpError, unknown
+from kpcore.interfaces import Finding
+from kpcore.reading.paths import Images, findings_of
 from kpcore.tensors import Float64Array
 
 PREFIX = "CollectedData"
@@ -55,43 +57,47 @@ def annotation_files(root: Path, scorer: str | None) -> list[Path]:
     return files
 
 
-def rows_of(root: Path, files: Sequence[Path]) -> tuple[tuple[str, ...], list[Row]]:
-    """Read all files; return the bodyparts of any, in order of first appearance, and the rows.
+def rows_of(root: Path, files: Sequence[Path]) -> tuple[tuple[str, ...], list[Row], tuple[Finding, ...]]:
+    """Read all files; return the bodyparts of any, in order of first appearance, the rows, and what names needed.
 
     Raises:
-        KpError: a file is damaged, or two files label one image.
+        KpError: a file is damaged, an image's name leaves the folder, or two rows label one image.
     """
-    tables = [read_csv(path) if path.suffix == ".csv" else read_hdf(path) for path in files]
+    named = [Images(root, beside=[path.parent]) for path in files]
+    read = [read_csv if path.suffix == ".csv" else read_hdf for path in files]
+    tables = [reader(path, images) for reader, path, images in zip(read, files, named, strict=True)]
     bodyparts = tuple(dict.fromkeys(part for table in tables for part in table.bodyparts))
     rows: list[Row] = []
-    for table in tables:
-        rows.extend(_rows(root, table, bodyparts, len(rows)))
-    labelled: dict[tuple[str, str], int] = {}
-    for row in rows:
-        first = labelled.setdefault((row.name, row.individual), row.number)
-        if first != row.number:
-            raise KpError(f"{root}: {row.name} is labelled in two rows, {first} and {row.number} (from 0); remove one")
-    return bodyparts, rows
+    for table, images in zip(tables, named, strict=True):
+        rows.extend(_rows(images, table, bodyparts, len(rows)))
+    _check_once(root, rows)
+    return bodyparts, rows, findings_of(named)
 
 
-def _rows(root: Path, table: Labels, bodyparts: tuple[str, ...], first: int) -> list[Row]:
+def _rows(images: Images, table: Labels, bodyparts: tuple[str, ...], first: int) -> list[Row]:
     columns = [bodyparts.index(part) for part in table.bodyparts]
     rows: list[Row] = []
     for frame, name in enumerate(table.images):
-        image = _image(root, table.path, name)
-        video = Path(name).parent.name or table.path.parent.name
+        image = images.path(images.name(name, f"{table.path}, frame {frame}"))
+        video = PurePosixPath(name).parent.name or table.path.parent.name
         for who, individual in enumerate(table.individuals):
             points = np.full((len(bodyparts), 2), np.nan)
             points[columns] = table.points[frame, who]
-            short = f"{video}/{Path(name).name}"
+            short = f"{video}/{PurePosixPath(name).name}"
             rows.append(Row(image, short, video, individual, first + len(rows), points))
     return rows
 
 
-def _image(root: Path, file: Path, name: str) -> Path:
-    """Return the image: as named from the project's folder, else beside the annotation file."""
-    places = [root / name, file.parent / Path(name).name]
-    return next((place for place in places if place.is_file()), places[0])
+def _check_once(root: Path, rows: Sequence[Row]) -> None:
+    """Refuse two rows of one animal in one image, by its name and by its file; raises KpError."""
+    labelled: dict[tuple[str | Path, str], int] = {}
+    for row in rows:
+        for image in (row.name, row.image):
+            first = labelled.setdefault((image, row.individual), row.number)
+            if first != row.number:
+                raise KpError(
+                    f"{root}: {row.name} is labelled in two rows, {first} and {row.number} (from 0); remove one"
+                )
 
 
 def _stems(folder: Path) -> dict[str, Path]:

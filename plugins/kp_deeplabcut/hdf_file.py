@@ -15,17 +15,22 @@ import numpy as np
 from kp_deeplabcut.table import Labels, assemble, image_name
 from kpcore.errors import KpError
 from kpcore.reading import hdf5
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 
-def read_hdf(path: Path) -> Labels:
+def read_hdf(path: Path, names: Images) -> Labels:
     """Read the file.
+
+    Args:
+        path: the file.
+        names: finds its images.
 
     Raises:
         KpError: it is damaged, holds pickled objects, or is not of this layout.
     """
     with hdf5.opened(path, "a CollectedData HDF5 file, or save it as CSV beside it") as file:
-        return _labels(path, _frame(path, file))
+        return _labels(path, _frame(path, file), names)
 
 
 def _frame(path: Path, file: Any) -> Any:
@@ -40,7 +45,7 @@ def _frame(path: Path, file: Any) -> Any:
     return file[frames[0]]
 
 
-def _labels(path: Path, frame: Any) -> Labels:
+def _labels(path: Path, frame: Any, names: Images) -> Labels:
     values = _numbers(path, frame, "block0_values")
     if "block1_values" in frame:
         raise KpError(f"{path}: its columns have several types; labels are of one, so save it as CSV beside it")
@@ -53,7 +58,7 @@ def _labels(path: Path, frame: Any) -> Labels:
     if {len(level) for level in index} != {len(values)} or {len(level) for level in levels} != {values.shape[1]}:
         raise KpError(f"{path}: header, images and values {values.shape} do not fit each other; save it as CSV")
     people = levels[1] if len(levels) == 4 else [""] * len(levels[0])
-    images = [image_name(path, row, cells) for row, cells in enumerate(zip(*index, strict=True))]
+    images = [image_name(names, f"{path}, row {row}", cells) for row, cells in enumerate(zip(*index, strict=True))]
     return assemble(path, images, list(zip(people, levels[-2], levels[-1], strict=True)), values)
 
 

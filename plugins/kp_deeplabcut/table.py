@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kpcore.errors import KpError
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images, stated_name
 from kpcore.tensors import Float64Array
 
 LARGEST = 1e5
@@ -57,13 +57,15 @@ def assemble(
     return Labels(path, tuple(images), individuals, bodyparts, points)
 
 
-def image_name(path: Path, row: int, parts: Sequence[str]) -> str:
-    """Return the image's path with forward slashes, from the cells of a row's index.
+def image_name(images: Images, where: str, parts: Sequence[str]) -> str:
+    """Return the image's path as the file has it, with forward slashes, from the cells of a row's index.
 
     Raises:
-        KpError: it is empty, absolute, or leads out of the folder.
+        KpError: it is no path of a file, or leads out of the project.
     """
-    return image_path("/".join(parts), f"{path}, row {row}")
+    name = stated_name("/".join(parts), where)
+    images.name(name, where)
+    return name
 
 
 def _places(path: Path, columns: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -17,6 +17,7 @@ from kp_h36m.table import Table, read
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, VISIBLE, AnyArray
@@ -69,7 +70,8 @@ class H36m(Dataset):
         self._protocol, self._stride = protocol, stride
         self._tables: dict[Path, Table] = {}
         self._samples: dict[str, tuple[Sample, ...]] = {}
-        self._parts = _parts(self._files)
+        self._images = {file.path: Images(self._root / "images", self._root) for file in self._files.values()}
+        self._parts = _parts(self._files, self._images)
 
     @property
     def facts(self) -> Facts:
@@ -87,8 +89,8 @@ class H36m(Dataset):
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, read once and kept."""
         if part not in self._samples:
-            table, rows = self._table(part), self._used(part)
-            self._samples[part] = tuple(self._sample(table, int(row)) for row in rows)
+            table, images = self._table(part), self._images[self._file(part).path]
+            self._samples[part] = tuple(self._sample(table, images, int(row)) for row in self._used(part))
         return self._samples[part]
 
     def findings(self, part: str) -> Sequence[Finding]:
@@ -97,6 +99,7 @@ class H36m(Dataset):
         found = [
             Finding("note", "pixels are taken as they are: counted from 0", len(rows)),
             Finding("note", f"'S' is in {table.unit}", len(rows)),
+            *self._images[self._file(part).path].findings(),
             *table.findings(rows),
         ]
         how = "by the camera's focal length" if table.cameras else "fitted to the joints, person by person"
@@ -118,7 +121,7 @@ class H36m(Dataset):
     def _table(self, part: str) -> Table:
         file = self._file(part)
         if file.path not in self._tables:
-            self._tables[file.path] = read(file, self._layout)
+            self._tables[file.path] = read(file, self._layout, self._images[file.path])
         return self._tables[file.path]
 
     def _rows(self, part: str) -> AnyArray:
@@ -144,10 +147,10 @@ class H36m(Dataset):
         rows = self._rows(part)
         return np.asarray(rows[self._table(part).usable[rows]])
 
-    def _sample(self, table: Table, row: int) -> Sample:
+    def _sample(self, table: Table, images: Images, row: int) -> Sample:
         name, scale = table.images[row], float(table.mm_per_px[row])
         return Sample(
-            image=self._root / "images" / name,
+            image=images.path(name),
             points=table.points[row].astype(np.float32),
             state=np.where(table.labelled[row], VISIBLE, UNLABELLED).astype(np.uint8),
             centre=table.centres[row].astype(np.float32),
@@ -160,13 +163,13 @@ class H36m(Dataset):
         )
 
 
-def _parts(files: dict[str, Archive]) -> tuple[str, ...]:
+def _parts(files: dict[str, Archive], images: dict[Path, Images]) -> tuple[str, ...]:
     """Return the parts whose subjects are in the files; a name without a subject is refused here.
 
     Raises:
         KpError: names are missing, or one has no subject, or no subject is of either part.
     """
-    held = {part: {part_of(name) for name in _named(file)} for part, file in files.items()}
+    held = {part: {part_of(name) for name in _named(file, images[file.path])} for part, file in files.items()}
     if len(held) == 1:
         only = next(iter(held.values()))
         held = {"train": only, "valid": only}
@@ -177,8 +180,8 @@ def _parts(files: dict[str, Archive]) -> tuple[str, ...]:
     return found
 
 
-def _named(file: Archive) -> tuple[str, ...]:
-    listed = names(file)
+def _named(file: Archive, images: Images) -> tuple[str, ...]:
+    listed = names(file, images)
     for row, name in enumerate(listed):
         if subject(name) is None:
             raise KpError(

@@ -20,6 +20,7 @@ from kp_h36m.names import image_name
 from kp_h36m.skeleton import ORDER
 from kpcore.errors import KpError
 from kpcore.reading.opening import read_text
+from kpcore.reading.paths import Images
 
 JOINTS = len(ORDER)
 SPIN_JOINTS = 24
@@ -94,7 +95,7 @@ def _strange(file: Archive, layout: str) -> str:
     return ""
 
 
-def names(file: Archive) -> tuple[str, ...]:
+def names(file: Archive, images: Images) -> tuple[str, ...]:
     """Return the images' names, one a row, below ``images/``.
 
     Raises:
@@ -111,7 +112,7 @@ def names(file: Archive) -> tuple[str, ...]:
         found = file.texts("imgname", rows)
     if len(found) != rows:
         raise KpError(f"{source}: {len(found)} image names for {rows} people in {file.path.name}; one a row")
-    return tuple(image_name(name, f"{source}, row {row}") for row, name in enumerate(found))
+    return tuple(image_name(name, f"{source}, row {row}", images) for row, name in enumerate(found))
 
 
 def list_file(file: Archive) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 
 TRAIN = (1, 5, 6, 7, 8)
 VALID = (9, 11)
@@ -14,14 +14,15 @@ SUBJECT = re.compile(r"(?:^|/)[sS]_?0*(\d{1,2})(?=[_/.])")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
-def image_name(value: str, where: str) -> str:
+def image_name(value: str, where: str, images: Images) -> str:
     """Return a path below ``images/``; a leading ``images/`` goes, and a name without an ending is a ``.jpg``.
 
     Raises:
         KpError: it is empty, not printable, or would leave the folder.
     """
-    name = image_path(value.strip("\0 \r\n").removeprefix("./").removeprefix("images/"), where)
-    return name if name.lower().endswith(PICTURES) else f"{name}.jpg"
+    name = value.strip("\0 \r\n").replace("\\", "/").removeprefix("./").removeprefix("images/")
+    bare = name and not name.lower().endswith((*PICTURES, "/"))
+    return images.name(f"{name}.jpg" if bare else name, where)
 
 
 def subject(name: str) -> int | None:

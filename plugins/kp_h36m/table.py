@@ -13,6 +13,7 @@ from kp_h36m.projection import ODD_FIT, by_camera, fitted, plausible, relative_d
 from kp_h36m.skeleton import ROOT, SPIN
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 LARGEST_PX = 1e5
@@ -62,8 +63,8 @@ class Table:
         return tuple(found)
 
 
-def read(file: Archive, layout: str) -> Table:
-    """Read a file of either layout.
+def read(file: Archive, layout: str, images: Images) -> Table:
+    """Read a file of either layout, whose images ``images`` finds.
 
     A joint is unlabelled where a confidence is not above 0 (spin), where it is at exactly (0, 0) in the picture (c2f),
     and where one of its numbers is none. Millimetres a pixel are the depth of the root over the focal length where the
@@ -87,7 +88,8 @@ def read(file: Archive, layout: str) -> Table:
     points = np.where(kept[..., None], np.concatenate([pixels, depth[..., None]], axis=-1), np.nan)
     framed = _within(centres, LARGEST_PX) & np.isfinite(scales) & (scales > 0) & (scales * PER_SCALE < LARGEST_PX)
     return Table(
-        images=names(file), points=points, labelled=kept, centres=centres, sides=_sides(points, centres, scales),
+        images=names(file, images), points=points, labelled=kept, centres=centres,
+        sides=_sides(points, centres, scales),
         mm_per_px=scale, problems=_problems(kept, scale, framed), odd=missed > ODD_FIT,
         impossible=np.asarray((labelled & ~possible).any(1)), unit="metres" if factor > 1 else "millimetres",
         cameras=int((np.isfinite(camera) & np.isfinite(fit)).sum()),

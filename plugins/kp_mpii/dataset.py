@@ -15,6 +15,7 @@ from kp_mpii.skeleton import MPII
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
@@ -68,7 +69,9 @@ class Mpii(Dataset):
         self._root = existing_root(root, self.root_variable, HOLDS)
         self._layout, files = choose(self._root, annotations)
         _check_settings(self._layout, list, valid_list)
-        self._source = open_source(self._layout, files, Path(valid_list).expanduser() if valid_list else None, held_out)
+        self._images = Images(self._root / "images", self._root)
+        listed = Path(valid_list).expanduser() if valid_list else None
+        self._source = open_source(self._layout, self._root, files, listed, held_out)
         self._list = list
         self._tables: dict[str, Table] = {}
         self._samples: dict[str, tuple[Sample, ...]] = {}
@@ -91,7 +94,7 @@ class Mpii(Dataset):
         if part not in self._samples:
             table = self._table(part)
             with np.errstate(invalid="ignore", over="ignore"):
-                self._samples[part] = _samples(table, self._root / "images")
+                self._samples[part] = _samples(table, self._images)
         return self._samples[part]
 
     def findings(self, part: str) -> Sequence[Finding]:
@@ -130,9 +133,9 @@ def _check_settings(layout: str, train_list: str | None, valid_list: str | None)
         raise KpError(f"dataset.list: list {train_list} needs dataset.valid_list, a file that lists validation people")
 
 
-def _samples(table: Table, images: Path) -> tuple[Sample, ...]:
+def _samples(table: Table, images: Images) -> tuple[Sample, ...]:
     points = np.where(table.state[..., None] > 0, table.points, np.nan).astype(np.float32)
-    centres, paths = table.centres.astype(np.float32), {name: images / name for name in set(table.images)}
+    centres, paths = table.centres.astype(np.float32), {name: images.path(name) for name in set(table.images)}
     return tuple(
         Sample(
             image=paths[table.images[i]], points=points[i], state=table.state[i], centre=centres[i], side=side,

@@ -45,12 +45,12 @@ def choose(root: Path, layout: str | None) -> tuple[str, dict[str, Path]]:
     raise KpError(f"{root}: no annotation of MPII there or in {root / 'annot'}: none of {', '.join(wanted)}{hint}")
 
 
-def open_source(layout: str, files: Mapping[str, Path], valid_list: Path | None, held_out: float) -> Source:
+def open_source(layout: str, root: Path, files: Mapping[str, Path], valid_list: Path | None, held_out: float) -> Source:
     """Return the reader of the layout."""
     if layout == "newell":
-        return NewellSource(files)
+        return NewellSource(root, files)
     if layout == "hrnet":
-        return HrnetSource(files)
+        return HrnetSource(root, files)
     if layout == "pytorch_pose":
-        return PytorchPoseSource(files["both"])
-    return MatSource(files["both"], valid_list, held_out)
+        return PytorchPoseSource(root, files["both"])
+    return MatSource(root, files["both"], valid_list, held_out)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kp_named.table import Point, Row, Table, box_of, keypoint_of, number, state
 from kpcore.errors import KpError, nearest
-from kpcore.reading.csv_rows import csv_rows
-from kpcore.reading.paths import image_path
+from kpcore.reading.cells import is_missing
+from kpcore.reading.csv_rows import csv_table
+from kpcore.reading.paths import Images
 from kpcore.tensors import VISIBLE
 
 PLAIN = ("image", "part", "person")
@@ -25,13 +26,13 @@ class Columns:
     plain: dict[str, int]
 
 
-def read_csv(path: Path) -> Table:
+def read_csv(path: Path, images: Images) -> Table:
     """Read the file.
 
     Raises:
         KpError: with line and column, for whatever is not as the data set's docstring has it.
     """
-    lines = list(csv_rows(path, "a CSV file of named keypoints"))
+    lines = csv_table(path, "a CSV file of named keypoints")
     if not lines:
         raise KpError(f"{path}: is empty; the first line names the columns: image, NAME_x, NAME_y, ...")
     columns = _columns(lines[0][1], path)
@@ -41,7 +42,7 @@ def read_csv(path: Path) -> Table:
     for line, cells in lines[1:]:
         if len(cells) != width:
             raise KpError(f"{path}, line {line}: {len(cells)} cells, the header has {width}; mend this line")
-        rows.append(_row(cells, columns, dims, f"line {line}", path))
+        rows.append(_row(cells, columns, dims, f"{path}, line {line}", images))
     return Table(tuple(columns.keypoints), tuple(rows), dims)
 
 
@@ -82,34 +83,35 @@ def _check_axes(keypoints: Mapping[str, Mapping[str, int]], path: Path) -> None:
         raise KpError(f"{path}, line 1: no column '{flat}_z', where other keypoints have one")
 
 
-def _row(cells: list[str], columns: Columns, dims: int, where: str, path: Path) -> Row:
+def _row(cells: list[str], columns: Columns, dims: int, where: str, images: Images) -> Row:
     def cell(name: str) -> str:
         return cells[columns.plain[name]] if name in columns.plain else ""
 
-    place = f"{path}, {where}"
-    box = [cell(name) for name in BOX]
+    box = ["" if is_missing(cell(name)) else cell(name) for name in BOX]
     if any(box) and not all(box):
-        raise KpError(f"{place}: a box needs {', '.join(BOX)}; fill all of them, or none")
-    points = {name: _point(cells, axes, dims, f"{place}, {name}") for name, axes in columns.keypoints.items()}
+        raise KpError(f"{where}: a box needs {', '.join(BOX)}; fill all of them, or none")
+    points = {name: _point(cells, axes, dims, f"{where}, {name}") for name, axes in columns.keypoints.items()}
     return Row(
-        where=where,
-        image=image_path(cell("image"), place),
+        where=where.rpartition(", ")[2],
+        image=images.name(cell("image"), where),
         part=cell("part"),
         person=cell("person") or "0",
-        box=box_of([number(value, f"{place}, box") for value in box], place) if all(box) else None,
+        box=box_of([number(value, f"{where}, box") for value in box], where) if all(box) else None,
         points={name: point for name, point in points.items() if point is not None},
     )
 
 
 def _point(cells: list[str], axes: Mapping[str, int], dims: int, where: str) -> Point | None:
-    """Return the point; None where it is not labelled."""
+    """Return the point; None where it is not labelled: its coordinates do not count then."""
     given = [cells[axes[axis]] for axis in AXES[:dims]]
     seen = cells[axes["_v"]] if "_v" in axes else ""
-    visibility = state(seen, f"{where}_v") if seen else VISIBLE
-    if not any(given) or not visibility:
-        if seen and visibility:
+    stated = not is_missing(seen)
+    visibility = state(seen, f"{where}_v") if stated else VISIBLE
+    missing = [is_missing(value) for value in given]
+    if all(missing) or not visibility:
+        if stated and visibility:
             raise KpError(f"{where}: visibility {visibility}, but no coordinates; write them, or visibility 0")
         return None
-    if not all(given):
+    if any(missing):
         raise KpError(f"{where}: some of its coordinates are empty; fill all of them, or none")
     return Point(tuple(number(value, where) for value in given), visibility)

@@ -16,6 +16,7 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
@@ -95,7 +96,8 @@ class Named(Dataset):
         self._origin = origin
         self._margin = margin
         self._held_out = held_out
-        self._table = check_rows(_read(self._file), self._file)
+        self._names = Images(self._images, self._root)
+        self._table = check_rows(_read(self._file, self._names), self._file)
         chosen = self._table.mirrors if mirrors is None else mirrors
         self._guessed = chosen is None
         self._skeleton = _skeleton(self._table, chosen, groups, str(self._file))
@@ -123,7 +125,7 @@ class Named(Dataset):
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader took for granted and left out."""
         rows = self._rows(part)
-        found = []
+        found = list(self._names.findings())
         if self._origin:
             found.append(Finding("note", "coordinates count pixels from 1: shifted to 0", len(rows)))
         if not any(row.part for row in self._table.rows):
@@ -171,7 +173,7 @@ class Named(Dataset):
         points, states = arrays(row, self._table.names, self._table.dims, self._origin)
         centre, longer = self._box(row, points, states != UNLABELLED)
         return Sample(
-            image=self._images / row.image,
+            image=self._names.path(row.image),
             points=points,
             state=states,
             centre=centre.astype(np.float32),
@@ -193,10 +195,10 @@ class Named(Dataset):
         return (low + high) / 2, float((high - low).max())
 
 
-def _read(path: Path) -> Table:
+def _read(path: Path, images: Images) -> Table:
     if path.suffix == ".json":
-        return read_json(path)
-    table = read_csv(path)
+        return read_json(path, images)
+    table = read_csv(path, images)
     extra = path.with_name(SKELETON)
     if not extra.is_file():
         return table

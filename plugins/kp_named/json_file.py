@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kp_named.table import Point, Row, Table, box_of, keypoint_of, number, state
+from kp_named.table import Point, Row, Table, box_of, keypoint_of, missing, number, state
 from kpcore.errors import KpError, unknown
 from kpcore.reading import opening
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 from kpcore.tensors import VISIBLE
 
 TOP = ("keypoints", "edges", "dims", "samples")
@@ -25,7 +25,7 @@ def load(path: Path) -> dict[str, Any]:
     return held
 
 
-def read_json(path: Path) -> Table:
+def read_json(path: Path, images: Images) -> Table:
     """Read the file.
 
     Raises:
@@ -38,7 +38,7 @@ def read_json(path: Path) -> Table:
     if type(dims) is not int or dims not in (2, 3):
         raise KpError(f"{path}, dims: {repr(dims)[:40]}; points have 2 or 3 coordinates")
     samples = _list(held["samples"], f"{path}, samples")
-    rows = [_row(sample, names, dims, f"samples[{place}]", path) for place, sample in enumerate(samples)]
+    rows = [_row(sample, names, dims, f"{path}, samples[{place}]", images) for place, sample in enumerate(samples)]
     return Table(names, tuple(rows), dims, mirrors, groups, edges_of(held.get("edges", []), names, str(path)))
 
 
@@ -79,8 +79,7 @@ def edges_of(given: object, names: Sequence[str], where: str) -> tuple[tuple[str
     return tuple(edges)
 
 
-def _row(sample: object, names: Sequence[str], dims: int, where: str, path: Path) -> Row:
-    place = f"{path}, {where}"
+def _row(sample: object, names: Sequence[str], dims: int, place: str, images: Images) -> Row:
     if not isinstance(sample, dict):
         raise KpError(f"{place}: must be an object with 'image' and 'points'")
     _keys(sample, OF_SAMPLE, place, needed=("image", "points"))
@@ -92,8 +91,8 @@ def _row(sample: object, names: Sequence[str], dims: int, where: str, path: Path
             raise unknown("keypoint", ascii(name[:60])[1:-1], names, where=f"{place}, points")
     found = {name: _point(value, dims, f"{place}, {name}") for name, value in points.items()}
     return Row(
-        where=where,
-        image=image_path(sample["image"], place),
+        where=place.rpartition(", ")[2],
+        image=images.name(sample["image"], place),
         part=_text(sample["part"], f"{place}, part") if sample.get("part") is not None else "",
         person=_text(sample["person"], f"{place}, person") if sample.get("person") is not None else "0",
         box=_box(sample["box"], f"{place}, box") if sample.get("box") is not None else None,
@@ -108,6 +107,8 @@ def _point(value: object, dims: int, where: str) -> Point | None:
     if len(given) not in (dims, dims + 1):
         raise KpError(f"{where}: {len(given)} numbers; a point has {dims}, and perhaps its visibility")
     visibility = state(given[dims], where) if len(given) > dims else VISIBLE
+    if len(given) == dims and all(map(missing, given)):
+        return None
     return Point(tuple(number(each, where) for each in given[:dims]), visibility) if visibility else None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kpcore.errors import KpError
+from kpcore.reading import cells
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, FloatArray, StateArray
 
 LARGEST = 1e6
@@ -69,13 +70,26 @@ class Table:
 def number(value: object, where: str) -> float:
     """Return a finite number of sensible size; raises KpError with the place."""
     try:
-        found = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
+        found = _number(value, where)
+    except (KpError, OverflowError):
         found = math.nan
     if not math.isfinite(found) or abs(found) > LARGEST:
         shown = repr(value)[:40]
         raise KpError(f"{where}: {shown} is no coordinate; write a number of pixels, or leave it empty")
     return found
+
+
+def _number(value: object, where: str) -> float:
+    if isinstance(value, str):
+        return cells.number(value, where)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+
+def missing(value: object) -> bool:
+    """Whether a coordinate says that there is none: null, NaN, or a text that says so."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and cells.is_missing(value))
 
 
 def state(value: object, where: str) -> int:

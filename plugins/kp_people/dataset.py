@@ -13,7 +13,7 @@ from pydantic import Field
 from kp_people.skeleton import skeleton
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts
-from kpcore.reading.paths import plain_name
+from kpcore.reading.paths import image_path
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, AnyArray
 
@@ -75,7 +75,7 @@ class PeopleDataset(Dataset):
         return fields
 
     def _sample(self, fields: dict[str, Any], row: int) -> Sample:
-        name = plain_name(fields["imgname"][row].decode(), f"{self._root}, row {row}")
+        name = image_path(fields["imgname"][row].decode(), f"{self._root}, row {row}")
         state = fields["state"][row].astype(np.uint8)
         points = fields["points"][row, :, : self._dims].astype(np.float32)
         points[state == UNLABELLED] = np.nan

@@ -17,6 +17,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_out
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import AnyArray
@@ -96,7 +97,7 @@ class Aflw(Dataset):
     @cached_property
     def _everybody(self) -> tuple[Table, AnyArray]:
         """All faces, and which are scored."""
-        images = pictures(self._root)
+        images = Images(pictures(self._root), self._root)
         if self._kind == "info":
             return aflw_info.read(self._file, images)
         table = aflw_sqlite.read(self._file, images)

@@ -12,7 +12,7 @@ from kp_faces.skeletons import AFLW19
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
 from kpcore.reading.matlab import load
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, AnyArray, Float64Array
 
 KIND = "AFLWinfo_release.mat"
@@ -21,7 +21,7 @@ TRAIN = 20_000
 """Faces, in the order of ``ra``, that are trained on; the others (4,386) are scored."""
 
 
-def read(path: Path, images: Path) -> tuple[Table, AnyArray]:
+def read(path: Path, images: Images) -> tuple[Table, AnyArray]:
     """Read all faces.
 
     ``data`` holds x of all landmarks, then y; ``mask_new`` is 1 where one is visible: the others were placed all the
@@ -43,13 +43,13 @@ def read(path: Path, images: Path) -> tuple[Table, AnyArray]:
     placed = seen | (points > 0).any(-1)
     state = np.where(seen, VISIBLE, np.where(placed, HIDDEN, UNLABELLED)).astype(np.uint8)
     check_numbers(points, state, str(path))
-    names = _names(_field(fields, "nameList", path), count, path)
+    names = _names(_field(fields, "nameList", path), count, path, images)
     table = from_rows(
-        [images / name for name in names], names, points, state=state, rows=range(count),
+        list(map(images.path, names)), names, points, state=state, rows=range(count),
         boxes=np.stack([left, top, right, bottom], axis=1),
     )  # fmt: skip
     note = Finding("note", "landmarks that mask_new calls invisible are read as hidden", int((state == HIDDEN).sum()))
-    return table.noting(note), _scored(_field(fields, "ra", path), count, path)
+    return table.noting(note, *images.findings()), _scored(_field(fields, "ra", path), count, path)
 
 
 def _field(fields: dict[str, Any], name: str, path: Path) -> AnyArray:
@@ -65,12 +65,12 @@ def _numbers(fields: dict[str, Any], name: str, shape: tuple[int, int], path: Pa
     return found.astype(np.float64)
 
 
-def _names(cells: AnyArray, count: int, path: Path) -> list[str]:
+def _names(cells: AnyArray, count: int, path: Path, images: Images) -> list[str]:
     if cells.dtype != object or cells.size != count:
         raise KpError(f"{path}: 'nameList' has shape {cells.shape} of {cells.dtype}; expected {count} cells of text")
     texts = [np.asarray(cell).ravel() for cell in cells.ravel()]
     return [
-        image_path(str(text[0]) if text.dtype.kind == "U" and len(text) else "", f"{path}, nameList, row {row}")
+        images.name(str(text[0]) if text.dtype.kind == "U" and len(text) else "", f"{path}, nameList, row {row}")
         for row, text in enumerate(texts)
     ]
 

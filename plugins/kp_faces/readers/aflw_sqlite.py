@@ -15,7 +15,7 @@ from kp_faces.readers.values import plain
 from kp_faces.skeletons import AFLW19, mirror_of
 from kpcore.errors import KpError, unknown
 from kpcore.reading.opening import guarded
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 KIND = "AFLW's database aflw.sqlite"
@@ -56,7 +56,7 @@ def check(path: Path) -> None:
         _check_tables(database, path)
 
 
-def read(path: Path, images: Path) -> Table:
+def read(path: Path, images: Images) -> Table:
     """Read all faces, in the order of their ids.
 
     Raises:
@@ -70,12 +70,13 @@ def read(path: Path, images: Path) -> Table:
         places = {face: row for row, (face, _) in enumerate(faces)}
         boxes = _boxes(database, places, path)
         points, state = _points(database, places, columns, path)
-    names = [_name(files, file, path, row) for row, (_, file) in enumerate(faces)]
+    names = [images.name(_name(files, file, path, row), f"{path}, FaceImages") for row, (_, file) in enumerate(faces)]
     table = from_rows(
-        [images / name for name in names], names, points, state=state, rows=range(len(names)), boxes=boxes
+        list(map(images.path, names)), names, points, state=state, rows=range(len(names)), boxes=boxes
     )  # fmt: skip
     without = np.asarray(np.isnan(boxes).any(1))
-    return table.noting(*table.counted("note", "no face rectangle: the landmarks' box taken", without))
+    notes = table.counted("note", "no face rectangle: the landmarks' box taken", without)
+    return table.noting(*notes, *images.findings())
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -146,4 +147,4 @@ def _number(value: Any, where: str) -> float:
 def _name(files: dict[Any, str], file: Any, path: Path, row: int) -> str:
     if file not in files:
         raise KpError(f"{path}, row {row} of Faces: FaceImages has no picture {plain(str(file))}; download it again")
-    return image_path(files[file], f"{path}, FaceImages")
+    return files[file]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from kp_faces.readers.table import Table, check_numbers, from_rows
-from kp_faces.readers.values import plain, to_number
+from kp_faces.readers.values import plain
 from kp_faces.skeletons import FACES68, SKELETONS, group_of
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, Skeleton
-from kpcore.reading.csv_rows import csv_rows
-from kpcore.reading.paths import image_path
+from kpcore.reading.cells import number
+from kpcore.reading.csv_rows import csv_table
+from kpcore.reading.paths import Images
 from kpcore.reading.sides import mirror_partners, shared_name
 from kpcore.reading.skeletons import sided_keypoints
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array, StateArray
 
 KIND = "a landmark CSV (image name, then x and y of every landmark)"
-MISSING = ("", "nan", "na", "null", "none")
-"""What a cell without a number holds, in lower case."""
 _NUMBERED = re.compile(r"([xy])[_ ]?(\d{1,4})", re.IGNORECASE)
 _NAMED = re.compile(r"(.*\S)[_ .-]([xy])", re.IGNORECASE)
 
@@ -49,7 +49,7 @@ def read_header(path: Path) -> Header:
     Raises:
         KpError: it is not of this format.
     """
-    for _, cells in csv_rows(path, KIND):
+    for _, cells in csv_table(path, KIND):
         return parse_header(cells, path)
     raise KpError(f"{path}: is empty; expected {KIND}")
 
@@ -150,12 +150,12 @@ def _groups(names: Sequence[str]) -> dict[str, str]:
     return {name: group for name in names if (group := group_of(name) or plain_names.get(name))}
 
 
-def read(path: Path, images: Path, folder: str, header: Header) -> Table:
+def read(path: Path, images: Images, folder: str, header: Header) -> Table:
     """Read all faces.
 
     Args:
         path: the file.
-        images: folder of its images.
+        images: finds its images.
         folder: what image ids begin with, so that no two parts share one.
         header: whose columns are in the skeleton's order.
 
@@ -164,24 +164,22 @@ def read(path: Path, images: Path, folder: str, header: Header) -> Table:
     """
     names: list[str] = []
     points: list[list[float]] = []
-    for line, cells in islice(csv_rows(path, KIND), 1, None):
+    for line, cells in islice(csv_table(path, KIND), 1, None):
         if len(cells) != len(header.cells):
             raise KpError(f"{path}, line {line}: has {len(cells)} cells; the header has {len(header.cells)}")
-        names.append(image_path(cells[0], f"{path}, line {line}"))
+        names.append(images.name(cells[0], f"{path}, line {line}"))
         points.append([_cell(cells, column, header, path, line) for pair in header.columns for column in pair])
     found = np.array(points, np.float64).reshape(len(names), len(header.columns), 2)
     state = _states(found, header, path)
     for row, one in enumerate(found):
         check_numbers(one, state[row], f"{path}, row {row} ({names[row]})")
-    ids = [f"{folder}/{name}" for name in names]
-    return from_rows([images / name for name in names], ids, found, state=state, rows=range(len(names)))
+    ids = [posixpath.normpath(f"{folder}/{name}") for name in names]
+    table = from_rows(list(map(images.path, names)), ids, found, state=state, rows=range(len(names)))
+    return table.noting(*images.findings())
 
 
 def _cell(cells: Sequence[str], column: int, header: Header, path: Path, line: int) -> float:
-    text = cells[column].strip()
-    if text.lower() in MISSING:
-        return np.nan
-    return to_number(text, f"{path}, line {line}, column {plain(header.cells[column])}")
+    return number(cells[column], f"{path}, line {line}, column {plain(header.cells[column])}")
 
 
 def _states(points: Float64Array, header: Header, path: Path) -> StateArray:

@@ -18,6 +18,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_out
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
@@ -112,7 +113,9 @@ class Landmarks(Dataset):
     def _read(self, part: str) -> Table:
         name = part if part in self._sources else "train"
         source = self._sources[name]
-        table = landmark_csv.read(source.file, source.images, source.images.name, self._headers[name])
+        table = landmark_csv.read(
+            source.file, Images(source.images, self._root), source.images.name, self._headers[name]
+        )
         if "valid" in self._sources:
             return table
         held = held_out(table.image_ids, self._held_out)

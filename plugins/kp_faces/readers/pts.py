@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kp_faces.readers.values import plain, to_number
+from kp_faces.readers.values import plain
 from kpcore.errors import KpError
+from kpcore.reading.cells import number
 from kpcore.reading.opening import read_text
 from kpcore.tensors import Float64Array
 
@@ -34,12 +35,12 @@ def read_pts(path: Path, count: int) -> Float64Array:
         KpError: a line is no pair of numbers, or there are more or fewer of them; with the line.
     """
     rows = []
-    for number, line in enumerate(read_text(path, KIND).splitlines(), 1):
+    for place, line in enumerate(read_text(path, KIND).splitlines(), 1):
         text = line.strip().strip("{}").strip()
         if header := _HEADER.fullmatch(text):
-            _check_header(header[1].lower(), header[2], count, f"{path}, line {number}")
+            _check_header(header[1].lower(), header[2], count, f"{path}, line {place}")
         elif text:
-            rows.append(_pair(text, f"{path}, line {number}"))
+            rows.append(_pair(text, f"{path}, line {place}"))
     if len(rows) != count:
         raise KpError(f"{path}: holds {len(rows)} landmarks; expected {count}; mend or remove the file")
     return np.array(rows, np.float64)
@@ -54,4 +55,4 @@ def _pair(text: str, where: str) -> tuple[float, float]:
     words = text.replace(",", " ").split()
     if len(words) != 2:
         raise KpError(f"{where}: expected x and y of a landmark, got {plain(text)}")
-    return to_number(words[0], where), to_number(words[1], where)
+    return number(words[0], where), number(words[1], where)

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from kp_faces.readers.faces import Faces
 from kp_faces.readers.table import Table, check_numbers, from_rows
-from kp_faces.readers.values import to_number
 from kp_faces.skeletons import WFLW98
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.cells import number
 from kpcore.reading.opening import read_text
-from kpcore.reading.paths import image_path
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import VISIBLE, Float64Array
@@ -88,12 +88,15 @@ class Wflw(Dataset):
         return self._faces.findings(part)
 
     def _read(self, part: str) -> Table:
-        table, flags = read(self._lists[part], self._root / IMAGES)
+        table, flags = self._listed(part)
         if part == "train" and "valid" in self._lists:
-            return table.without_images(set(read(self._lists["valid"], self._root / IMAGES)[0].image_ids))
+            return table.without_images(set(self._listed("valid")[0].image_ids))
         if part == "valid" and self._subset != "all":
             return table.where(flags[:, ATTRIBUTES.index(self._subset)] > 0)
         return table
+
+    def _listed(self, part: str) -> tuple[Table, Float64Array]:
+        return read(self._lists[part], Images(self._root / IMAGES, self._root))
 
 
 def find(root: Path) -> dict[str, Path]:
@@ -105,8 +108,8 @@ def find(root: Path) -> dict[str, Path]:
     raise KpError(f"{root}: no {FILES['train']} in {' or '.join(FOLDERS)}; expected {HOLDS}")
 
 
-def read(path: Path, images: Path) -> tuple[Table, Float64Array]:
-    """Read a list file.
+def read(path: Path, images: Images) -> tuple[Table, Float64Array]:
+    """Read a list file, whose pictures ``images`` finds.
 
     Returns:
         the faces, and their flags (N, 6).
@@ -115,9 +118,9 @@ def read(path: Path, images: Path) -> tuple[Table, Float64Array]:
         KpError: a line has another number of fields, or one is no number; with the line.
     """
     names, values = [], []
-    for number, line in enumerate(read_text(path, KIND).splitlines(), 1):
+    for count, line in enumerate(read_text(path, KIND).splitlines(), 1):
         if line.strip():
-            name, numbers = _line(line, f"{path}, line {number}")
+            name, numbers = _line(line, f"{path}, line {count}", images)
             names.append(name)
             values.append(numbers)
     found = np.array(values, np.float64).reshape(len(names), FIELDS - 1)
@@ -125,13 +128,14 @@ def read(path: Path, images: Path) -> tuple[Table, Float64Array]:
     state = np.full(points.shape[:2], VISIBLE, np.uint8)
     for row, one in enumerate(points):
         check_numbers(one, state[row], f"{path}, row {row} ({names[row]})")
-    paths = [images / name for name in names]
+    paths = [images.path(name) for name in names]
     boxes = found[:, POINTS : POINTS + 4]
-    return from_rows(paths, names, points, state=state, rows=range(len(names)), boxes=boxes), found[:, POINTS + 4 :]
+    table = from_rows(paths, names, points, state=state, rows=range(len(names)), boxes=boxes)
+    return table.noting(*images.findings()), found[:, POINTS + 4 :]
 
 
-def _line(line: str, where: str) -> tuple[str, list[float]]:
+def _line(line: str, where: str, images: Images) -> tuple[str, list[float]]:
     words = line.split(None, FIELDS - 1)
     if len(words) != FIELDS or len(words[-1].split()) != 1:
         raise KpError(f"{where}: has {len(line.split())} fields; expected {FIELDS}: 98 x and y, box, 6 flags, name")
-    return image_path(words[-1], where), [to_number(word, where) for word in words[:-1]]
+    return images.name(words[-1], where), [number(word, where) for word in words[:-1]]

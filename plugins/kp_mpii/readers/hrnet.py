@@ -26,6 +26,7 @@ from kp_mpii.skeleton import ORDER
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
 from kpcore.reading.matlab import load
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "HRNet's JSON annotation"
@@ -47,7 +48,8 @@ class HrnetSource(Source):
 
     list_name = "hrnet"
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, root: Path, files: Mapping[str, Path]) -> None:
+        super().__init__(root)
         self._files = files
 
     @property
@@ -57,14 +59,14 @@ class HrnetSource(Source):
 
     def table(self, part: str) -> Table:
         """Read the part's file."""
-        return read(self._files[part], self._truth(part), official_scale=part == "valid")
+        return read(self._files[part], self.images(), self._truth(part), official_scale=part == "valid")
 
     def _truth(self, part: str) -> Path | None:
         beside = self._files[part].with_name("gt_valid.mat")
         return beside if part == "valid" and beside.is_file() else None
 
 
-def read(path: Path, truth: Path | None = None, *, official_scale: bool) -> Table:
+def read(path: Path, images: Images, truth: Path | None = None, *, official_scale: bool) -> Table:
     """Read rows of image, center, scale, joints (16, 2), joints_vis (16,), and head_size where a row has it.
 
     ``joints_vis`` means labelled; hidden joints are not told apart. ``gt_valid.mat`` has the last word on the joints
@@ -72,6 +74,7 @@ def read(path: Path, truth: Path | None = None, *, official_scale: bool) -> Tabl
 
     Args:
         path: the JSON file.
+        images: finds its images.
         truth: gt_valid.mat, whose people are the rows of ``path``.
         official_scale: see :func:`kp_mpii.readers.head.with_head_sizes`.
 
@@ -82,7 +85,7 @@ def read(path: Path, truth: Path | None = None, *, official_scale: bool) -> Tabl
     scales = rows.arrays("scale", ())
     labelled = rows.arrays("joints_vis", (JOINTS,)) > 0
     table = Table(
-        images=rows.images("image"),
+        images=rows.images("image", images),
         points=zero_based(rows.arrays("joints", (JOINTS, 2))),
         state=states(labelled, labelled),
         centres=zero_based(adjusted(rows.arrays("center", (2,)), scales)),
@@ -95,7 +98,7 @@ def read(path: Path, truth: Path | None = None, *, official_scale: bool) -> Tabl
     if truth is not None:
         table = corrected(table, read_truth(truth, len(table)))
     table = with_head_sizes(table, official_scale=official_scale)
-    return table.noting(*head_identity(table))
+    return table.noting(*images.findings(), *head_identity(table))
 
 
 def read_truth(path: Path, people: int) -> Truth:

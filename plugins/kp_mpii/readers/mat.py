@@ -29,7 +29,7 @@ from kpcore.interfaces import Finding
 from kpcore.reading.held_out import held_out
 from kpcore.reading.matlab import load
 from kpcore.reading.opening import guarded
-from kpcore.reading.paths import plain_name
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "MPII's RELEASE struct"
@@ -69,12 +69,14 @@ class MatSource(Source):
     """One file, and what says who is validation.
 
     Args:
+        root: of the data set.
         path: the .mat.
         valid_list: file that lists the validation people; see :mod:`kp_mpii.readers.people_list`.
         held_out: without a list, the share of images held out for validation, by a hash of their names.
     """
 
-    def __init__(self, path: Path, valid_list: Path | None, held_out: float) -> None:
+    def __init__(self, root: Path, path: Path, valid_list: Path | None, held_out: float) -> None:
+        super().__init__(root)
         self._path = path
         self._valid_list = valid_list
         self._held_out = held_out
@@ -92,16 +94,16 @@ class MatSource(Source):
 
     @cached_property
     def _everybody(self) -> Table:
-        return read(self._path)
+        return read(self._path, self.images())
 
     @cached_property
     def _validation(self) -> tuple[AnyArray, tuple[Finding, ...]]:
         if self._valid_list:
-            return people_list.members(self._everybody, self._valid_list)
+            return people_list.members(self._everybody, self._valid_list, self.images())
         return held_out(self._everybody.images, self._held_out), ()
 
 
-def read(path: Path) -> Table:
+def read(path: Path, images: Images) -> Table:
     """Read everybody in the training images who has joints, a centre, a scale and a head box.
 
     Raises:
@@ -112,11 +114,12 @@ def read(path: Path) -> Table:
         release = load(path, KIND).get("RELEASE")
         if release is None or release.dtype.names is None:
             raise KpError(f"{path}: holds no struct RELEASE; expected mpii_human_pose_v1_u12_1.mat")
-        found = list(_people(path, release.ravel()[0], left))
+        found = list(_people(path, release.ravel()[0], left, images))
     if not found:
         raise KpError(f"{path}: RELEASE holds nobody with joints, centre, scale and head box in a training image")
     table = _table(found)
-    return table.noting(shift_note(len(found)), adjusted_note(len(found)), *left.findings(), *head_identity(table))
+    notes = (shift_note(len(found)), adjusted_note(len(found)), *left.findings(), *images.findings())
+    return table.noting(*notes, *head_identity(table))
 
 
 def _table(found: list[Person]) -> Table:
@@ -134,7 +137,7 @@ def _table(found: list[Person]) -> Table:
     )
 
 
-def _people(path: Path, release: np.void, left: Left) -> Iterator[Person]:
+def _people(path: Path, release: np.void, left: Left, names: Images) -> Iterator[Person]:
     """Walk all annorects; ``row`` counts those of every image, so that it does not depend on what is left out."""
     images, train = children(release, "annolist"), release["img_train"].ravel()
     if len(images) != len(train):
@@ -143,15 +146,15 @@ def _people(path: Path, release: np.void, left: Left) -> Iterator[Person]:
     for index, (image, wanted) in enumerate(zip(images, train, strict=True)):
         rects = children(image, "annorect")
         for who, rect in enumerate(rects if wanted else ()):
-            found = _person(_name(path, image, index), rect, f"{index}/{who}", row + who, left)
+            found = _person(_name(path, image, index, names), rect, f"{index}/{who}", row + who, left)
             if found:
                 yield found
         row += len(rects)
 
 
-def _name(path: Path, image: np.void, index: int) -> str:
+def _name(path: Path, image: np.void, index: int, images: Images) -> str:
     inner = children(image, "image")
-    return plain_name(text(inner[0], "name") if len(inner) else "", f"{path}, annolist({index + 1}).image.name")
+    return images.name(text(inner[0], "name") if len(inner) else "", f"{path}, annolist({index + 1}).image.name")
 
 
 def _person(image: str, rect: np.void, person_id: str, row: int, left: Left) -> Person | None:

@@ -22,7 +22,7 @@ from kp_mpii.readers.table import (
 from kpcore.errors import KpError, unknown
 from kpcore.reading import hdf5
 from kpcore.reading.opening import read_text
-from kpcore.reading.paths import plain_name
+from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "Newell's HDF5 annotation"
@@ -33,7 +33,8 @@ class NewellSource(Source):
 
     list_name = "newell"
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, root: Path, files: Mapping[str, Path]) -> None:
+        super().__init__(root)
         for path in files.values():
             _check_joints(path)
         self._files = files
@@ -45,7 +46,7 @@ class NewellSource(Source):
 
     def table(self, part: str) -> Table:
         """Read the part's file."""
-        return read(self._files[part])
+        return read(self._files[part], self.images())
 
 
 def _check_joints(path: Path) -> None:
@@ -66,8 +67,10 @@ def names_file(path: Path) -> Path:
     return path.with_name(f"{path.stem}_images.txt")
 
 
-def read(path: Path) -> Table:
-    """Read one file: part (N, 16, 2), center (N, 2), scale, normalize (N,), visible (N, 16), imgname; index, person.
+def read(path: Path, names: Images) -> Table:
+    """Read one file, whose images ``names`` finds.
+
+    It holds part (N, 16, 2), center (N, 2), scale, normalize (N,), visible (N, 16), imgname; index, person.
 
     A joint at exactly (0, 0), or with a negative ``visible``, is unlabelled; ``visible`` 0 is hidden. A coordinate's
     sign says nothing: joints above or left of the picture have coordinates <= 0.
@@ -81,7 +84,7 @@ def read(path: Path) -> Table:
         visible = _numbers(file, path, "visible", (people, JOINTS))
         scale = _numbers(file, path, "scale", (people,))
         table = Table(
-            images=_images(file, path, people),
+            images=_images(file, path, people, names),
             points=zero_based(points),
             state=states(points.any(-1) & ~(visible < 0), visible > 0),
             centres=zero_based(_numbers(file, path, "center", (people, 2))),
@@ -90,7 +93,7 @@ def read(path: Path) -> Table:
             person_ids=_person_ids(file, path, people),
             rows=np.arange(people),
         )
-    return table.noting(shift_note(people), unadjusted_note(people), *head_identity(table))
+    return table.noting(shift_note(people), unadjusted_note(people), *names.findings(), *head_identity(table))
 
 
 def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:
@@ -114,14 +117,14 @@ def _numbers(file: h5py.File, path: Path, key: str, shape: tuple[int, ...]) -> F
     return np.asarray(dataset[()], np.float64)
 
 
-def _images(file: h5py.File, path: Path, people: int) -> tuple[str, ...]:
+def _images(file: h5py.File, path: Path, people: int, images: Images) -> tuple[str, ...]:
     if "imgname" in file:
         names, source = _stored_names(_dataset(file, path, "imgname"), path), f"{path}, field 'imgname'"
     else:
         names, source = read_text(names_file(path), "a list of image names").split(), str(names_file(path))
     if len(names) != people:
         raise KpError(f"{source}: {len(names)} image names for {people} people")
-    return tuple(plain_name(name, f"{source}, row {row}") for row, name in enumerate(names))
+    return tuple(images.name(name, f"{source}, row {row}") for row, name in enumerate(names))
 
 
 def _stored_names(dataset: h5py.Dataset, path: Path) -> list[str]:

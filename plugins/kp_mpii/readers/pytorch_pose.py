@@ -11,6 +11,7 @@ from kp_mpii.readers.head import with_head_sizes
 from kp_mpii.readers.rows import Rows
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import JOINTS, Table, adjusted, adjusted_note, head_identity, shift_note, states, zero_based
+from kpcore.reading.paths import Images
 
 KIND = "pytorch-pose's JSON annotation"
 
@@ -20,7 +21,8 @@ class PytorchPoseSource(Source):
 
     list_name = "hrnet"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, root: Path, path: Path) -> None:
+        super().__init__(root)
         self._path = path
 
     @property
@@ -36,10 +38,10 @@ class PytorchPoseSource(Source):
         """Return the part's rows; ``row`` counts all rows of the file."""
         validation = self._rows.arrays("isValidation", ()) != 0
         chosen = validation if part == "valid" else ~validation
-        return people(self._rows.where(chosen.tolist()), official_scale=part == "valid")
+        return people(self._rows.where(chosen.tolist()), self.images(), official_scale=part == "valid")
 
 
-def people(rows: Rows, *, official_scale: bool) -> Table:
+def people(rows: Rows, images: Images, *, official_scale: bool) -> Table:
     """Convert rows of img_paths, objpos (2,), scale_provided, joint_self (16, 3: x, y, visible), all 1-based and raw.
 
     A joint at exactly (0, 0) is unlabelled: the file pads with zeros and has no mask. There is no head box.
@@ -50,7 +52,7 @@ def people(rows: Rows, *, official_scale: bool) -> Table:
     joints = rows.arrays("joint_self", (JOINTS, 3))
     scales = rows.arrays("scale_provided", ())
     table = Table(
-        images=rows.images("img_paths"),
+        images=rows.images("img_paths", images),
         points=zero_based(joints[..., :2]),
         state=states((joints[..., :2] != 0).any(-1), joints[..., 2] > 0),
         centres=zero_based(adjusted(rows.arrays("objpos", (2,)), scales)),
@@ -61,7 +63,7 @@ def people(rows: Rows, *, official_scale: bool) -> Table:
         findings=(shift_note(len(rows)), adjusted_note(len(rows))),
     )
     table = with_head_sizes(table, official_scale=official_scale)
-    return table.noting(*head_identity(table))
+    return table.noting(*images.findings(), *head_identity(table))
 
 
 def _person_ids(rows: Rows) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kpcore.errors import KpError, unknown
 from kpcore.reading.opening import read_json
-from kpcore.reading.paths import plain_name
+from kpcore.reading.paths import Images
 from kpcore.tensors import Float64Array
 
 
@@ -53,9 +53,9 @@ class Rows:
         chosen = [place for place, kept in enumerate(keep) if kept]
         return Rows(self.path, [self.rows[place] for place in chosen], [self.numbers[place] for place in chosen])
 
-    def images(self, key: str) -> tuple[str, ...]:
-        """Return a field of plain file names."""
-        return tuple(plain_name(self._value(place, key), self._place(place, key)) for place in range(len(self)))
+    def images(self, key: str, names: Images) -> tuple[str, ...]:
+        """Return a field of image names."""
+        return tuple(names.name(self._value(place, key), self._place(place, key)) for place in range(len(self)))
 
     def arrays(self, key: str, shape: tuple[int, ...]) -> Float64Array:
         """Return a field of numbers, (N, *shape).
