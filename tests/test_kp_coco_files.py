@@ -655,7 +655,7 @@ def test_a_run_and_a_check_say_which_sigmas_are_assumed(study, tmp_path, run, me
     assert (code, f"Warning: oks: {REMARK}" in " ".join(out.split())) == (0, said)
     code, out, _ = run("data", "check", study(metric), "--json", *sets)
     found = [(one["part"], one["level"]) for one in json.loads(out)["findings"] if REMARK in one["what"]]
-    assert (code, found) == (0, [("all", "warning")] if said else [])
+    assert (code, found) == (0, [(None, "warning")] if said else [])
 
 
 def test_a_check_without_a_study_is_by_the_usual_metric(study, tmp_path, run):
