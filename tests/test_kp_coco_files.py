@@ -135,6 +135,13 @@ def test_ids_that_are_texts_throughout_are_read(tmp_path):
     assert len(opened(tmp_path, content).samples("train")) == 12
 
 
+def test_a_whole_number_may_be_written_as_a_float(tmp_path):
+    content = document()
+    for row in content["annotations"]:
+        row["image_id"], row["category_id"] = float(row["image_id"]), 1.0
+    assert [sample.image_id for sample in opened(tmp_path, content).samples("train")][:2] == ["1.png", "2.png"]
+
+
 @pytest.mark.parametrize("key", ["images", "categories"])
 def test_one_id_as_a_number_and_as_a_text_is_an_error(tmp_path, key):
     content = document()
