@@ -431,7 +431,11 @@ BAD_LISTS = {
     "line": ({"images": images("a\n.jpg")}, "'file_name': expected a text"),
     "surrogate": ({"images": images("\ud800.jpg")}, "'file_name': expected a text"),
     "nameless": ({"images": images("")}, "'file_name': expected a text"),
-    "no keypoints": ({"categories": [{"id": 7, "name": "cat"}]}, "none has 'keypoints'; is it a file of boxes"),
+    "no keypoints": ({"categories": [{"id": 7, "name": "cat"}]}, "none has 'keypoints'; add the names of the 4 that"),
+    "boxes": (
+        {"categories": [{"id": 7, "name": "cat"}], "annotations": [{"id": 1, "image_id": 100, "category_id": 7}]},
+        "none has 'keypoints'; is it a file of boxes",
+    ),
     "names": ({"categories": [category(keypoints=[1, 2])]}, "'keypoints': expected a list of names"),
     "names text": ({"categories": [category(keypoints="nose")]}, "'keypoints': expected a list of names"),
     "same names": ({"categories": [category(keypoints=["a", "a", "b", "c"])]}, "keypoint names occur twice: a"),
@@ -582,7 +586,7 @@ def test_keypoints_are_names(tmp_path, names):
     assert "categories[0], 'keypoints': expected a list of names" in message
 
 
-@pytest.mark.parametrize("identity", [True, None, "a\nb", 1.0])
+@pytest.mark.parametrize("identity", [True, None, "a\nb", 1.5, math.nan])
 def test_an_id_is_a_whole_number_or_a_text(tmp_path, identity):
     message = refused(lambda: read(tmp_path, row(identity)))
     assert "annotations[0], 'id': expected a whole number or a text" in message

@@ -72,13 +72,12 @@ def check(
     from kpcore.study.remarks import remark_findings
 
     opened = open_data(source, dataset, root, profile, sets)
-    found = []
+    found: list[dict[str, Any]] = [{"part": None, **asdict(one)} for one in remark_findings(opened, registry())]
     for name in opened.parts(part):
         with progress(f"checking {name}") as step:
             found += [
                 {"part": name, **asdict(f)} for f in check_part(opened.dataset, name, decode=not quick, progress=step)
             ]
-    found += [{"part": "all", **asdict(f)} for f in remark_findings(opened, registry())]
     if as_json:
         print_json({**record(opened), "findings": found})
     else:
@@ -247,6 +246,6 @@ def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:
     rows = sorted(found, key=lambda finding: order.index(finding["level"]))
     print_table(
         ["level", "part", "count", "what"],
-        [[f["level"], f["part"], f["count"], f["what"]] for f in rows],
+        [[f["level"], f["part"] or "all", f["count"], f["what"]] for f in rows],
         right=["count"],
     )

@@ -74,6 +74,8 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     predicted = person.points[:, list(keypoints.indices)]
     reads = metric.reads(keypoints)
     require(all_of(reads, str), metric, "reads()", reads, "a list of names")
+    remarks = metric.remarks(keypoints)
+    require(all_of(remarks, str), metric, "remarks()", remarks, "a list of lines")
     values = metric.values(predicted, person, keypoints)
     fits = isinstance(values, np.ndarray) and values.shape == (1, len(keypoints)) and values.dtype.kind == "f"
     require(fits, metric, "values()", values, f"(1, {len(keypoints)}) float64")

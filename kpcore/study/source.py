@@ -132,7 +132,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     splits = split_by(_rule(config, known, file), data)
     if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
         notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
-    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, config.evaluation.metric)
+    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, metric=config.evaluation.metric)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:

@@ -48,7 +48,7 @@ def choose(document: Document, wanted: Wanted) -> Category:
     """
     posed = [entry for entry in document.categories if entry.fields.get("keypoints")]
     if not posed:
-        raise KpError(f"{document.path}, 'categories': none has 'keypoints'; is it a file of boxes (instances_*.json)?")
+        raise _no_keypoints(document)
     chosen = _chosen(posed, wanted, str(document.path))
     names = _names(chosen[0])
     for other in chosen[1:]:
@@ -61,6 +61,15 @@ def choose(document: Document, wanted: Wanted) -> Category:
         tuple(dict.fromkeys(edge for edges, _ in drawn for edge in edges)),
         _once([finding for _, found in drawn for finding in found]),
     )
+
+
+def _no_keypoints(document: Document) -> KpError:
+    lists = (entry.fields.get("keypoints") for entry in document.annotations)
+    count = next((len(triplets) // 3 for triplets in lists if isinstance(triplets, list) and triplets), 0)
+    hint = (
+        f"add the names of the {count} that annotations have" if count else "is it a file of boxes (instances_*.json)?"
+    )
+    return KpError(f"{document.path}, 'categories': none has 'keypoints'; {hint}")
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -43,8 +43,10 @@ class Entry:
         return self.fields[key]
 
     def identity(self, key: str) -> Identity:
-        """Return a whole number or a text that names something."""
+        """Return a whole number or a text that names something; 1.0 is 1."""
         value = self.value(key)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         if isinstance(value, str) and value.isprintable():

@@ -323,6 +323,8 @@ BEFORE = [
     ("metric", "reduce", change(lambda s: replace(s, average=None)), "reduce().average: None, expected a number"),
     ("metric", "reads", boom, "reads(): ZeroDivisionError"),
     ("metric", "reads", value("top"), "reads(): str 'top', expected a list of names"),
+    ("metric", "remarks", boom, "remarks(): ZeroDivisionError"),
+    ("metric", "remarks", value("top"), "remarks(): str 'top', expected a list of lines"),
     ("metric", "score", boom, "score(): ZeroDivisionError"),
     ("metric", "score", value(None), "score(): None, expected Scores"),
     ("strategy", "__init__", boom, "constructor: ZeroDivisionError"),
