@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+
+def visible(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey: what cannot be seen is escaped, as ``\x1b``.
+
+    Line breaks stay, and spaces of all widths.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or character == "\n" or unicodedata.category(character) == "Zs":
+        return character
+    return ascii(character)[1:-1]
 
 
 class KpError(Exception):
@@ -15,7 +32,7 @@ class KpError(Exception):
 
     def __init__(self, message: str = "") -> None:
         lines = message.splitlines()
-        super().__init__(message if len(lines) < 2 else " ".join(line.strip() for line in lines))
+        super().__init__(visible(message if len(lines) < 2 else " ".join(line.strip() for line in lines)))
 
 
 class ContractError(Exception):

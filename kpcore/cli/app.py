@@ -11,7 +11,7 @@ import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import KpError
+from kpcore.errors import KpError, visible
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -119,5 +119,5 @@ def for_people(error: BaseException) -> str | None:
 
 def say(text: str, code: int) -> int:
     """Print one line on stderr and return the code."""
-    typer.echo(f"kp: {text}", err=True)
+    typer.echo(f"kp: {visible(text)}", err=True)
     return code

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kpcore.cli.output import number, print_json, print_lines, print_table, size
+from kpcore.cli.output import number, print_json, print_lines, print_table, size, tell
 
 
 def bench(
@@ -52,7 +52,7 @@ def bench(
 
 def say(text: str) -> None:
     """Tell on stderr what goes on."""
-    typer.echo(text, err=True)
+    tell(text)
 
 
 def chosen_parts(only: list[str] | None, known: tuple[str, ...]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kpcore.cli.group import Group
-from kpcore.cli.output import print_json
+from kpcore.cli.output import escaped, print_json, tell
 
 app = typer.Typer(
     cls=Group, add_completion=False, rich_markup_mode=None, help="Print a study file in full, or its schema."
@@ -27,8 +27,8 @@ def print_config(
     from kpcore.config import to_toml
     from kpcore.study.opening import resolve
 
-    settings = resolve(config, profile, sets or [], lambda text: typer.echo(text, err=True))
-    print(to_toml(settings.model_dump(mode="json")), end="")
+    settings = resolve(config, profile, sets or [], tell)
+    print(escaped(to_toml(settings.model_dump(mode="json"))), end="")
 
 
 @app.command("schema")

@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kpcore.cli.group import Group
-from kpcore.cli.output import number, print_json, print_lines, print_table, size
+from kpcore.cli.output import number, print_json, print_lines, print_table, size, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +83,7 @@ def check(
         print_findings(opened, found)
     errors = [finding for finding in found if finding["level"] == "error"]
     for error in errors:
-        typer.echo(f"kp: error: part '{error['part']}': {error['what']} ({error['count']} such)", err=True)
+        tell(f"kp: error: part '{error['part']}': {error['what']} ({error['count']} such)")
     if errors:
         raise typer.Exit(2)
 
@@ -132,17 +131,15 @@ def prepare(
 
     if config.is_dir():
         raise KpError(f"{config}: is a folder; a study file is needed, since it says how large crops are")
-    study = open_study(registry(), config, profile, sets or [], lambda text: typer.echo(text, err=True))
+    study = open_study(registry(), config, profile, sets or [], tell)
     done = []
     for wanted in wanted_stores(study):
         there = wanted.path.exists()
         if not there:
-            typer.echo(
-                f"{wanted.part.label}, {wanted.part.name}: {wanted.people:,} people, {size(wanted.size)}", err=True
-            )
+            tell(f"{wanted.part.label}, {wanted.part.name}: {wanted.people:,} people, {size(wanted.size)}")
         started = time.perf_counter()
         with progress(f"preparing {wanted.part.name}") as step:
-            make(wanted.part, wanted.how, step, partial(typer.echo, err=True))
+            make(wanted.part, wanted.how, step, tell)
         seconds = None if there else time.perf_counter() - started
         done.append(
             {
@@ -165,7 +162,7 @@ def open_data(
     from kpcore.study.source import Request, open_request
 
     request = Request(source, dataset, root, profile, sets or [])
-    return open_request(request, registry(), notice=lambda text: typer.echo(text, err=True))
+    return open_request(request, registry(), notice=tell)
 
 
 @contextmanager
@@ -175,10 +172,13 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
+    from kpcore.errors import visible
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what)
+        task = bar.add_task(escape(visible(what)))
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

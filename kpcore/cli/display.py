@@ -15,6 +15,7 @@ from rich.text import Text
 
 from kpcore.cache import cache_dir
 from kpcore.cli.output import meeting, size
+from kpcore.errors import visible
 from kpcore.measure.estimate import Cost, estimate
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import HistoryRecord, Results
@@ -35,7 +36,7 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     done = sum(JobFolder.of(job.key).done for job in plan.jobs)
     name = study.config.study.name
     data = " + ".join(described(one) for one in study.data.values())
-    console.print(f"[bold]{name}[/bold]  {data}; preset {study.preset}", highlight=False)
+    console.print(Text.assemble((name, "bold"), f"  {visible(data)}; preset {visible(study.preset)}"))
     for split in study.splits:
         for line in meeting(split):
             console.print(f"Split {split.name}: {line}", highlight=False)

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kpcore.errors import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,15 +21,32 @@ UNWRAPPED = 240
 
 def console() -> Console:
     """Return a console for stdout that takes texts as they are (a file's name is not markup)."""
-    from rich.console import Console
+    from kpcore.cli.terminal import Terminal
 
     free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=UNWRAPPED if free else None, markup=False, highlight=False, emoji=False)
+    return Terminal(width=UNWRAPPED if free else None)
 
 
 def print_json(value: Any) -> None:
     """Print a JSON value; what is not a number (NaN) becomes null, since JSON has no word for it."""
-    print(json.dumps(without_nan(value), indent=2, ensure_ascii=False))
+    print(escaped(json.dumps(without_nan(value), indent=2, ensure_ascii=False)))
+
+
+def escaped(text: str) -> str:
+    r"""Return JSON or TOML whose characters that no terminal shows are written ``\u009b``, as both allow."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    shown = character.isprintable() or character == "\n" or ord(character) > 0xFFFF
+    return character if shown else f"\\u{ord(character):04x}"
+
+
+def tell(text: str) -> None:
+    """Print a line for people on stderr."""
+    import typer
+
+    typer.echo(visible(text), err=True)
 
 
 def without_nan(value: Any) -> Any:

@@ -36,15 +36,14 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
-    from rich.console import Console
-
     from kpcore.cli import display
+    from kpcore.cli.terminal import Terminal
     from kpcore.registry import registry
     from kpcore.study.opening import open_study
     from kpcore.study.planning import plan_study
     from kpcore.training.device import choose_device, jobs_at_once
 
-    console = Console()
+    console = Terminal()
     with display.Bar(console, "Writing sample data") as bar:
         notice = partial(console.print, style="yellow")
         study = open_study(registry(), config, profile, sets or [], notice, bar)
@@ -87,9 +86,8 @@ def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> 
 
 def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
     """Run what is missing, and print and write the results; return whether nothing failed."""
-    from rich.console import Console as AnyConsole
-
     from kpcore.cli import display
+    from kpcore.cli.terminal import Terminal
     from kpcore.report.curves import write_curves
     from kpcore.report.tables import print_tables, write_tables
     from kpcore.study.executors import local
@@ -104,7 +102,7 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     if failed := display.failures(results):
-        AnyConsole(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
+        Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed
 
 

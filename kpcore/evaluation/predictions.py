@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from kpcore.errors import KpError
+from kpcore.reading import hdf5
 from kpcore.samples import Instances
 from kpcore.tensors import AnyArray, Float64Array
 
@@ -131,7 +132,7 @@ def _read(path: Path, file: h5py.File) -> Predictions:
 
 def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     """Return a data set that lies in the file itself: a link or external storage could read any file of the machine."""
-    if name not in file:
+    if name not in set(file):
         exist = ", ".join(sorted(str(key)[:40] for key in list(file)[:20])) or "nothing"
         raise KpError(f"{path}: no data set '{name}'; the file holds {exist}; store the points (N, K, D) as '{name}'")
     outside = not isinstance(file.get(name, getlink=True), h5py.HardLink)
@@ -140,6 +141,7 @@ def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
         raise KpError(f"{path}: '{name}' must be a plain data set that is stored in the file itself")
     if found.size is None or found.size > LIMIT:
         raise KpError(f"{path}: '{name}' claims to be {found.shape}; that is more than {LIMIT:,} numbers")
+    hdf5.fair(int(found.nbytes), int(found.id.get_storage_size()), name, path)
     return found
 
 
@@ -189,7 +191,7 @@ def _part(path: Path, file: h5py.File) -> str:
 
 
 def _confidence(path: Path, file: h5py.File, expected: tuple[int, ...]) -> Float64Array | None:
-    if "confidence" not in file:
+    if "confidence" not in set(file):
         return None
     values = _array(path, file, "confidence").astype(np.float64)
     if values.shape != expected:
@@ -200,7 +202,7 @@ def _confidence(path: Path, file: h5py.File, expected: tuple[int, ...]) -> Float
 
 
 def _rows(path: Path, file: h5py.File, expected: int) -> AnyArray | None:
-    if "rows" not in file:
+    if "rows" not in set(file):
         return None
     rows = _array(path, file, "rows")
     if rows.shape != (expected,) or rows.dtype.kind == "f":
@@ -211,12 +213,20 @@ def _rows(path: Path, file: h5py.File, expected: int) -> AnyArray | None:
     return rows
 
 
+def _strings(path: Path, found: h5py.Dataset) -> Any:
+    return (
+        hdf5.strings(found, "image_ids", path)
+        if h5py.check_string_dtype(found.dtype) and found.ndim == 1
+        else found[()]
+    )
+
+
 def _image_ids(path: Path, file: h5py.File, expected: int) -> tuple[str, ...] | None:
     """Return the image ids; None where the file is not ours, since nobody else owes us what they mean."""
-    if "image_ids" not in file or "format" not in file.attrs:
+    if "image_ids" not in set(file) or "format" not in file.attrs:
         return None
     found = _dataset(path, file, "image_ids")
-    names = _texts(path, "'image_ids'", found[()])
+    names = _texts(path, "'image_ids'", _strings(path, found))
     if len(names) != expected:
         raise KpError(f"{path}: 'image_ids' names {len(names)} images, but 'preds' holds {expected} people")
     return names

@@ -15,6 +15,10 @@ SMALL = 2**26
 """Bytes that may be unpacked from however few."""
 MOST_UNPACKED = 200
 """Bytes unpacked for a stored one, at most, of anything that is not small: coordinates hardly compress."""
+PIECE = 64
+"""Texts that are read at once."""
+LONGEST_NAME = 4096
+"""Characters of a name."""
 
 
 @contextmanager
@@ -26,6 +30,18 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
     """
     with guarded(path, kind), h5py.File(path, "r") as file:
         yield file
+
+
+def names(group: h5py.Group) -> list[str]:
+    """Return the names of what lies in this very file: a link could lead to any other, or to what never answers."""
+    return [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+
+
+def child(group: h5py.Group, name: str) -> h5py.Group | None:
+    """Return a group of this very file; None where there is none, or it is a link or an array."""
+    link = group.get(name, getlink=True)
+    found = group[name] if isinstance(link, h5py.HardLink) else None
+    return found if isinstance(found, h5py.Group) else None
 
 
 def own(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | None:
@@ -41,6 +57,21 @@ def own(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | None:
         raise elsewhere(path, name)
     found = group[name]
     return plain(found, name, path) if isinstance(found, h5py.Dataset) else None
+
+
+def strings(dataset: h5py.Dataset, name: str, path: Path) -> list[str]:
+    """Return an array's texts, (N,), read in pieces: a file can name one long text as often as it likes.
+
+    Raises:
+        KpError: one is longer than any image's name.
+    """
+    found: list[str] = []
+    while len(found) < len(dataset):
+        found += [str(text) for text in dataset.asstr()[len(found) : len(found) + PIECE]]
+        longest = max(map(len, found[-PIECE:]))
+        if longest > LONGEST_NAME:
+            raise KpError(f"{path}: '{name}' holds a text of {longest:,} characters, which is no name of an image")
+    return found
 
 
 def plain(dataset: h5py.Dataset, name: str, path: Path) -> h5py.Dataset:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kpcore.errors import KpError
+from kpcore.errors import KpError, visible
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a formula begins with."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def save(path: Path, content: bytes) -> Path:
@@ -25,9 +30,20 @@ def save(path: Path, content: bytes) -> Path:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return comma-separated text; None is an empty cell, lines end in a line feed everywhere."""
+    """Return comma-separated text; None is an empty cell, lines end in a line feed everywhere.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, which it takes for "text follows".
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def harmless(cell: object) -> object:
+    """Return a cell that no spreadsheet calculates; numbers stay numbers, and control characters are escaped."""
+    if not isinstance(cell, str):
+        return cell
+    shown = f"'{cell}" if cell.startswith(FORMULA) and not NUMBER.fullmatch(cell) else cell
+    return visible(shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kpcore.errors import visible
 from kpcore.report.grid import Grid
 
 SPECIAL = {
@@ -18,7 +19,7 @@ SPECIAL = {
 
 def escape(text: str) -> str:
     """Return the text such that LaTeX prints it; line breaks and control characters become spaces."""
-    plain = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    plain = visible(re.sub(r"[\x00-\x1f\x7f]+", " ", text))
     return "".join(SPECIAL.get(character, character) for character in plain)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kpcore.errors import visible
 from kpcore.records.results import AVERAGE, DECIMALS, Results, Row, SplitInfo
 from kpcore.report.files import csv_text, save
 from kpcore.report.grid import Grid, grids, headline
@@ -21,6 +22,8 @@ TERMINAL_WIDTH = 100
 SCORES_A_TABLE = 6
 """Score columns that fit beside the row's name in the terminal's width; a wider table goes on below."""
 
+MARKUP = re.compile(r"([\\|`*<>\[\]&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+"""What Markdown reads as markup; an underscore within a word is none."""
 CSV_HEADER = (
     "split", "mode", "seed", "column", "value", "paper", "difference", "convention", "data", "preset", "status", "note",
 )  # fmt: skip
@@ -60,19 +63,23 @@ def print_tables(results: Results, console: Console) -> None:
     """Print all tables, at most 100 columns wide."""
     width = min(console.width, TERMINAL_WIDTH)
     for grid in grids(results):
-        console.print(Text(grid.title, style="bold"), width=width)
+        console.print(_text(grid.title, style="bold"), width=width)
         for line in grid.sets:
-            console.print(Text(line, style="dim"), width=width)
+            console.print(_text(line, style="dim"), width=width)
         for table in _terminal_tables(grid):
             console.print(table, width=width)
         for note in grid.notes:
-            console.print(Text(note, style="dim"), width=width)
+            console.print(_text(note, style="dim"), width=width)
         console.print()
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(visible(text), style=style)
 
 
 def _markdown_text(text: str) -> str:
     """Keep a name from being read as markup or ending its cell."""
-    return re.sub(r"([\\|`*<\[])", r"\\\1", " ".join(text.split()))
+    return MARKUP.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _markdown_row(cells: tuple[str, ...]) -> str:
@@ -111,11 +118,11 @@ def _terminal_tables(grid: Grid) -> Iterator[Table]:
 def _terminal_table(grid: Grid, places: list[int]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for place in places:
-        heading = Text(grid.header[place].replace(" ", "\n") if place > grid.scores else grid.header[place])
+        heading = _text(grid.header[place].replace(" ", "\n") if place > grid.scores else grid.header[place])
         side = place in (0, len(grid.header) - 1)
         table.add_column(heading, justify="left" if side else "right", overflow="fold", vertical="top")
     for row in grid.rows:
-        table.add_row(*(Text(_stacked(row[place]) if place else row[place]) for place in places))
+        table.add_row(*(_text(_stacked(row[place]) if place else row[place]) for place in places))
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kpcore.cache import cache_dir
 from kpcore.records.folder import JobFolder
+from kpcore.records.slugs import slug
 from kpcore.study.jobs import Job, JobPlan
 
 Settings = Mapping[str, Any]
@@ -57,7 +58,7 @@ def _known(study: str) -> Iterator[tuple[str, str, Settings]]:
 
 def _linked(folder: Path, job: Job) -> Settings | None:
     """Return the settings of the job that the study's folder links to under this name; None where it is this one."""
-    link = folder / "jobs" / job.name
+    link = folder / "jobs" / slug(job.name)
     if not link.is_symlink() or link.resolve().name == job.key:
         return None
     settings = JobFolder(link).about().get("settings")

@@ -18,6 +18,7 @@ from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
+from kpcore.records.slugs import slug
 from kpcore.registry import Registry
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
@@ -104,7 +105,7 @@ class _Runner:
     def _ended(self, job: Job, state: State) -> None:
         self.states[job.key] = state
         if state.status == "done":
-            link(self.folder / "jobs" / job.name, JobFolder.of(job.key).path)
+            link(self.folder / "jobs" / slug(job.name), JobFolder.of(job.key).path)
         self.watcher.job_finished(job, state)
         if not state.cached:
             result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}

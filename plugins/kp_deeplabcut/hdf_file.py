@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from kp_deeplabcut.table import Labels, assemble, image_name
@@ -35,8 +34,8 @@ def read_hdf(path: Path, names: Images) -> Labels:
 
 def _frame(path: Path, file: Any) -> Any:
     """Return the group of the one data frame."""
-    frames = [name for name in file if isinstance(file.get(name), h5py.Group)]
-    if len(frames) != 1 or "block0_values" not in file[frames[0]]:
+    frames = [name for name in hdf5.names(file) if hdf5.child(file, name) is not None]
+    if len(frames) != 1 or "block0_values" not in set(file[frames[0]]):
         listed = ", ".join(map(repr, frames))
         raise KpError(
             f"{path}: holds no data frame in pandas' fixed format (groups: {listed[:80] or 'none'});"
@@ -47,7 +46,7 @@ def _frame(path: Path, file: Any) -> Any:
 
 def _labels(path: Path, frame: Any, names: Images) -> Labels:
     values = _numbers(path, frame, "block0_values")
-    if "block1_values" in frame:
+    if "block1_values" in set(frame):
         raise KpError(f"{path}: its columns have several types; labels are of one, so save it as CSV beside it")
     levels = _levels(path, frame, "block0_items")
     if len(levels) not in (3, 4) or values.ndim != 2:
@@ -64,10 +63,10 @@ def _labels(path: Path, frame: Any, names: Images) -> Labels:
 
 def _levels(path: Path, frame: Any, name: str) -> list[list[str]]:
     """Return an axis' levels, spelled out: a plain index has one; a multi-index has names and where each occurs."""
-    if name in frame:
+    if name in set(frame):
         return [_texts(path, frame, name)]
     levels: list[list[str]] = []
-    while f"{name}_level{len(levels)}" in frame:
+    while f"{name}_level{len(levels)}" in set(frame):
         number = len(levels)
         texts = _texts(path, frame, f"{name}_level{number}")
         codes = _numbers(path, frame, f"{name}_label{number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ KIND = "Human3.6M's annotation"
 MOST_ROWS = 10_000_000
 """Human3.6M has 3.6 million frames."""
 KINDS = "iuf"
+LONGEST_HEADER = 2**16
+"""Bytes in which an array's header ends; numpy itself would first read as many as the header claims to have."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,7 @@ class Hdf5(Archive):
 
     def _fields(self) -> Mapping[str, Field]:
         with h5py.File(self.path, "r") as file:
-            here = [key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)]
-            found = {key: file[key] for key in here if isinstance(file[key], h5py.Dataset)}
+            found = {key: file[key] for key in hdf5.names(file) if isinstance(file[key], h5py.Dataset)}
             return {key: Field(tuple(item.shape or ()), item.dtype) for key, item in found.items()}
 
     def _read(self, key: str) -> AnyArray:
@@ -99,7 +101,7 @@ class Hdf5(Archive):
             dataset = self._dataset(file, key)
             if not h5py.check_string_dtype(dataset.dtype):
                 raise KpError(f"{self.path}: '{key}' holds {dataset.dtype}; expected strings")
-            yield from (str(name) for name in dataset.asstr()[()])
+            yield from hdf5.strings(dataset, key, self.path)
 
     def _dataset(self, file: h5py.File, key: str) -> h5py.Dataset:
         return hdf5.plain(file[key], key, self.path)
@@ -117,7 +119,7 @@ class Npz(Archive):
 
     def _field(self, file: zipfile.ZipFile, name: str) -> Field:
         with file.open(name) as member:
-            shape, _, dtype = _header(member)
+            shape, _, dtype = _header(io.BytesIO(member.read(LONGEST_HEADER)))
         return Field(shape, dtype)
 
     def _read(self, key: str) -> AnyArray:
@@ -126,7 +128,9 @@ class Npz(Archive):
         with zipfile.ZipFile(self.path) as file, file.open(f"{key}.npy") as member:
             info = file.getinfo(f"{key}.npy")
             hdf5.fair(info.file_size, info.compress_size, key, self.path)
-            shape, fortran, dtype = _header(member)
+            head = io.BytesIO(member.read(LONGEST_HEADER))
+            shape, fortran, dtype = _header(head)
+            member.seek(head.tell())
             size = int(np.prod(shape, dtype=object)) * dtype.itemsize
             if size != info.file_size - member.tell():
                 raise KpError(f"{self.path}: '{key}' declares {size:,} bytes and holds another number of them")

@@ -27,6 +27,8 @@ COLUMNS = {
     "FeatureCoordTypes": ("feature_id", "descr"),
 }
 """What is read of its tables."""
+LONGEST = 1_000_000
+"""Bytes of a value, at most."""
 
 _VIEWERS_LEFT = {
     "LeftBrowLeftCorner": "r_brow_1", "LeftBrowCenter": "r_brow_3", "LeftBrowRightCorner": "r_brow_5",
@@ -83,6 +85,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise KpError(f"{path}: does not exist; expected {KIND}")
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)  # a computed column could be a gigabyte in every row
     database.execute("PRAGMA trusted_schema = OFF")
     return database
 
@@ -126,11 +129,11 @@ def _boxes(database: sqlite3.Connection, places: dict[Any, int], path: Path) -> 
 def _points(
     database: sqlite3.Connection, places: dict[Any, int], columns: dict[Any, int], path: Path
 ) -> tuple[Float64Array, Any]:
-    """Return (N, 19, 2) and (N, 19); a landmark without a row is not labelled."""
+    """Return (N, 19, 2) and (N, 19); a landmark without a row, or without coordinates, is not labelled."""
     points = np.full((len(places), len(AFLW19.names), 2), np.nan)
     state = np.full(points.shape[:2], UNLABELLED, np.uint8)
     for face, feature, x, y in _rows(database, "FeatureCoords"):
-        if face in places and feature in columns:
+        if face in places and feature in columns and not (x is None and y is None):
             where = f"{path}, FeatureCoords of face {face}, feature {feature}"
             points[places[face], columns[feature]] = _number(x, where), _number(y, where)
             state[places[face], columns[feature]] = VISIBLE

@@ -66,7 +66,9 @@ def read(path: Path, ending: str) -> Table:
         KpError: it is damaged, or a variable is missing or of another shape.
     """
     with hdf5.opened(path, KIND) as file:
-        count = len(_cells(file, f"Is{ending}", path))
+        cells = _cells(file, f"Is{ending}", path)
+        _check_size(file, cells, path)
+        count = len(cells)
         marks = _numbers(file, f"phis{ending}", (3 * POINTS, count), path).T
         boxes = _numbers(file, f"bboxes{ending}", (4, count), path).T
     points = np.stack([marks[:, :POINTS], marks[:, POINTS : 2 * POINTS]], axis=-1) - 1
@@ -89,7 +91,7 @@ def check(path: Path, ending: str) -> None:
 
 
 def _own(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
-    if name not in file:
+    if name not in set(file):
         raise unknown("variable", name, [key for key in file if not key.startswith("#")], where=str(path))
     found = hdf5.own(file, name, path)
     if found is None:
@@ -103,6 +105,13 @@ def _cells(file: h5py.File, name: str, path: Path) -> list[Any]:
     if found.ndim != 2 or 1 not in found.shape or found.size > MOST or not of_cells:
         raise KpError(f"{path}: '{name}' has shape {found.shape} of {found.dtype}; expected a cell array of pictures")
     return list(found[()].ravel())
+
+
+def _check_size(file: h5py.File, cells: Sequence[Any], path: Path) -> None:
+    """Refuse pictures that unpack to absurdly much together: all cells may be of one; raises KpError."""
+    found = [file[cell] for cell in cells if cell]
+    unpacked = sum(int(picture.nbytes) for picture in found if isinstance(picture, h5py.Dataset))
+    hdf5.fair(unpacked, path.stat().st_size, "pictures", path)
 
 
 def _numbers(file: h5py.File, name: str, shape: tuple[int, int], path: Path) -> Float64Array:

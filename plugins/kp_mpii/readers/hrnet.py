@@ -86,7 +86,7 @@ def read(path: Path, images: Images, truth: Path | None = None, *, official_scal
     labelled = rows.arrays("joints_vis", (JOINTS,)) > 0
     table = Table(
         images=rows.images("image", images),
-        points=zero_based(rows.arrays("joints", (JOINTS, 2))),
+        points=zero_based(rows.arrays("joints", (JOINTS, 2), gaps=True)),
         state=states(labelled, labelled),
         centres=zero_based(adjusted(rows.arrays("center", (2,)), scales)),
         scales=scales,

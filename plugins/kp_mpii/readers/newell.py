@@ -26,6 +26,8 @@ from kpcore.reading.paths import Images
 from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "Newell's HDF5 annotation"
+MOST_PEOPLE = 1_000_000
+"""MPII has 40,522."""
 
 
 class NewellSource(Source):
@@ -56,7 +58,7 @@ def _check_joints(path: Path) -> None:
         KpError: it holds another number of joints.
     """
     with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
-        found = file.get("part")
+        found = file["part"] if "part" in hdf5.names(file) else None
         shape = found.shape if isinstance(found, h5py.Dataset) else None
         if shape is not None and len(shape) == 3 and JOINTS not in shape:
             raise KpError(f"{path}: 'part' is {shape}; MPII's is (N, {JOINTS}, 2), so this is another data set's file")
@@ -107,6 +109,8 @@ def _people(file: h5py.File, path: Path) -> int:
     shape: tuple[int, ...] = _dataset(file, path, "part").shape or ()
     if len(shape) != 3:
         raise KpError(f"{path}: field 'part' has shape {shape}; expected (people, {JOINTS}, 2)")
+    if shape[0] > MOST_PEOPLE:
+        raise KpError(f"{path}: field 'part' declares {shape[0]:,} people; MPII has fewer than {MOST_PEOPLE:,}")
     return int(shape[0])
 
 
@@ -118,7 +122,7 @@ def _numbers(file: h5py.File, path: Path, key: str, shape: tuple[int, ...]) -> F
 
 
 def _images(file: h5py.File, path: Path, people: int, images: Images) -> tuple[str, ...]:
-    if "imgname" in file:
+    if "imgname" in hdf5.names(file):
         names, source = _stored_names(_dataset(file, path, "imgname"), path), f"{path}, field 'imgname'"
     else:
         names, source = read_text(names_file(path), "a list of image names").split(), str(names_file(path))
@@ -129,7 +133,7 @@ def _images(file: h5py.File, path: Path, people: int, images: Images) -> tuple[s
 
 def _stored_names(dataset: h5py.Dataset, path: Path) -> list[str]:
     if h5py.check_string_dtype(dataset.dtype) and dataset.ndim == 1:
-        return [str(name) for name in dataset.asstr()[()]]
+        return hdf5.strings(dataset, "imgname", path)
     if dataset.dtype.kind in "iuf" and dataset.ndim == 2:
         return [_spelled(codes, f"{path}, field 'imgname', row {row}") for row, codes in enumerate(dataset[()])]
     raise KpError(f"{path}: field 'imgname' has shape {dataset.shape} of {dataset.dtype}; expected strings or codes")
@@ -142,7 +146,7 @@ def _spelled(codes: AnyArray, where: str) -> str:
 
 
 def _person_ids(file: h5py.File, path: Path, people: int) -> tuple[str, ...]:
-    if "index" not in file or "person" not in file:
+    if not {"index", "person"} <= set(hdf5.names(file)):
         return tuple(str(row) for row in range(people))
     index, person = (_numbers(file, path, key, (people,)) for key in ("index", "person"))
     return tuple(f"{image:.0f}/{who:.0f}" for image, who in zip(index, person, strict=True))

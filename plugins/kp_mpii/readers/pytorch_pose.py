@@ -44,17 +44,20 @@ class PytorchPoseSource(Source):
 def people(rows: Rows, images: Images, *, official_scale: bool) -> Table:
     """Convert rows of img_paths, objpos (2,), scale_provided, joint_self (16, 3: x, y, visible), all 1-based and raw.
 
-    A joint at exactly (0, 0) is unlabelled: the file pads with zeros and has no mask. There is no head box.
+    A joint at exactly (0, 0) is unlabelled: the file pads with zeros and has no mask; so is one without numbers that is
+    not called visible. There is no head box.
 
     Raises:
         KpError: a row lacks a field or holds something else; with the row.
     """
-    joints = rows.arrays("joint_self", (JOINTS, 3))
+    joints = rows.arrays("joint_self", (JOINTS, 3), gaps=True)
+    visible = joints[..., 2] > 0
+    placed = (joints[..., :2] != 0).any(-1) & (np.isfinite(joints[..., :2]).all(-1) | visible)
     scales = rows.arrays("scale_provided", ())
     table = Table(
         images=rows.images("img_paths", images),
         points=zero_based(joints[..., :2]),
-        state=states((joints[..., :2] != 0).any(-1), joints[..., 2] > 0),
+        state=states(placed, visible),
         centres=zero_based(adjusted(rows.arrays("objpos", (2,)), scales)),
         scales=scales,
         head_sizes=np.full(len(rows), np.nan),

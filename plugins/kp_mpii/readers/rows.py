@@ -57,15 +57,15 @@ class Rows:
         """Return a field of image names."""
         return tuple(names.name(self._value(place, key), self._place(place, key)) for place in range(len(self)))
 
-    def arrays(self, key: str, shape: tuple[int, ...]) -> Float64Array:
-        """Return a field of numbers, (N, *shape).
+    def arrays(self, key: str, shape: tuple[int, ...], *, gaps: bool = False) -> Float64Array:
+        """Return a field of numbers, (N, *shape); with ``gaps`` a null among them is NaN.
 
         Raises:
             KpError: a row lacks the field, or holds something else there.
         """
         found = np.empty((len(self), *shape))
         for place in range(len(self)):
-            found[place] = self._array(place, key, shape)
+            found[place] = self._array(place, key, shape, gaps)
         return found
 
     def optional(self, key: str) -> Float64Array:
@@ -76,10 +76,10 @@ class Rows:
                 found[place] = self._array(place, key, ())
         return found
 
-    def _array(self, place: int, key: str, shape: tuple[int, ...]) -> Float64Array:
+    def _array(self, place: int, key: str, shape: tuple[int, ...], gaps: bool = False) -> Float64Array:
         value = self._value(place, key)
         try:
-            array = np.array(value)
+            array = np.array(_filled(value) if gaps and shape else value)
             if array.shape == shape and array.dtype.kind in "biuf":
                 return array.astype(np.float64)
         except ValueError:  # numpy's answer to ragged lists
@@ -94,3 +94,10 @@ class Rows:
 
     def _place(self, place: int, key: str) -> str:
         return f"{self.path}, row {self.numbers[place]}, '{key}'"
+
+
+def _filled(value: Any) -> Any:
+    """Return rows of numbers with NaN for null."""
+    if not isinstance(value, list):
+        return value
+    return [[np.nan if one is None else one for one in row] if isinstance(row, list) else row for row in value]
