@@ -62,9 +62,8 @@ DEFAULTS = {
     "dataset 300w": {"root": None, "subset": "full", "crop": 1.3},
     "dataset aflw": {"root": None, "annotations": None, "held_out": 0.18, "crop": 1.25},
     "dataset coco": {
-        "root": None, "train_annotations": "annotations/person_keypoints_train2017.json",
-        "valid_annotations": "annotations/person_keypoints_val2017.json", "train_images": "train2017",
-        "valid_images": "val2017", "category": None, "mirrors": {}, "held_out": None,
+        "root": None, "train_annotations": None, "valid_annotations": None, "train_images": None,
+        "valid_images": None, "category": None, "mirrors": {}, "held_out": None,
     },
     "dataset cofw": {"root": None, "crop": 1.25},
     "dataset deeplabcut": {

@@ -125,10 +125,13 @@ def test_a_note_names_the_first_whom_it_is_about(tmp_path):
     for what in (
         "people without a labelled keypoint left out (first: a.jpg, row 0)",
         "no box of positive size: the box of the labelled keypoints taken (first: a.jpg, row 1)",
+        "box of negative size (a box is left, top, width, height): the box of the labelled keypoints taken"
+        " (first: b.jpg, row 2)",
         "no positive area: 0.53 x the box's area taken (first: b.jpg, row 2)",
     ):
         assert what in told
-    assert {finding.level for finding in open_coco(tmp_path).findings("valid")} == {"note"}
+    levels = {finding.what[:6]: finding.level for finding in open_coco(tmp_path).findings("valid")}
+    assert levels == {"people": "note", "no box": "note", "box of": "warning", "no pos": "note"}
 
 
 def test_points_of_unlabelled_keypoints_are_not_read(tmp_path):
@@ -138,15 +141,29 @@ def test_points_of_unlabelled_keypoints_are_not_read(tmp_path):
 
 
 def test_a_crop_is_widened_only_where_a_labelled_keypoint_is_outside(tmp_path):
-    far = row(2, 101, keypoints=[20 + 50, 32, 2, *[0] * 9])
-    near = row(1, keypoints=[20 + 19.9, 32, 2, *[0] * 9])
+    far = row(2, 101, keypoints=[20 + 50, 32, 2, 20, 32, 2, *[0] * 6], num_keypoints=2)
+    near = row(1, keypoints=[20 + 19.9, 32, 2, 20, 32, 2, *[0] * 6], num_keypoints=2)
     dataset = read(tmp_path, near, far)
     assert [sample.side for sample in dataset.samples("valid")] == [40, 102]
     assert notes(dataset) == {"crop widened to hold labelled keypoints outside 1.25 x the box": 1}
 
 
-@pytest.mark.parametrize("box", [{"bbox": None}, {"bbox": [8, 16, 0, 32]}, {"bbox": [8, 16, 24, -1]}, {}])
-def test_a_box_without_size_is_that_of_the_keypoints(tmp_path, box):
+NO_BOX = "no box of positive size: the box of the labelled keypoints taken"
+NEGATIVE = "box of negative size (a box is left, top, width, height): the box of the labelled keypoints taken"
+
+
+@pytest.mark.parametrize(
+    ("box", "note"),
+    [
+        ({"bbox": None}, NO_BOX),
+        ({"bbox": [8, 16, 0, 32]}, NO_BOX),
+        ({"bbox": [8, None, 24, 32]}, NO_BOX),
+        ({"bbox": [8, 16, math.nan, 32]}, NO_BOX),
+        ({"bbox": [8, 16, 24, -1]}, NEGATIVE),
+        ({}, NO_BOX),
+    ],
+)
+def test_a_box_without_size_is_that_of_the_keypoints(tmp_path, box, note):
     one = row(1, **box)
     if not box:
         del one["bbox"]
@@ -154,10 +171,10 @@ def test_a_box_without_size_is_that_of_the_keypoints(tmp_path, box):
     (sample,) = dataset.samples("valid")
     assert sample.centre.tolist() == [20, 32]  # x 10 to 30, y 20 to 44
     assert sample.side == 1.25 * 24
-    assert notes(dataset) == {"no box of positive size: the box of the labelled keypoints taken": 1}
+    assert notes(dataset) == {note: 1}
 
 
-@pytest.mark.parametrize("area", [None, 0, -3.0, "absent"])
+@pytest.mark.parametrize("area", [None, 0, -3.0, math.nan, "absent"])
 def test_an_area_that_is_not_stated_is_taken_from_the_box(tmp_path, area):
     one = row(1, area=area)
     if area == "absent":
@@ -255,7 +272,7 @@ def test_files_folders_and_category_can_be_named(tmp_path):
     dataset = open_coco(tmp_path, category="dog", **places)
     assert [sample.image for sample in dataset.samples("valid")] == [tmp_path / "pictures" / "a.jpg"]
     assert dataset.skeleton.names == ("x",)
-    assert "several categories have keypoints (cat, dog); set dataset.category" in refused(
+    assert "several categories have keypoints: 'cat' (id 7), 'dog' (id 8); set dataset.category" in refused(
         lambda: open_coco(tmp_path, **places)
     )
     assert "unknown category with keypoints 'dgo'; did you mean 'dog'" in refused(
@@ -355,25 +372,29 @@ def without(key):
 
 
 BAD_ROWS = {
-    "no keypoints": (without("keypoints"), "has no 'keypoints'"),
     "no id": (without("id"), "has no 'id'"),
     "no category": (without("category_id"), "has no 'category_id'"),
     "no image": (without("image_id"), "has no 'image_id'"),
     "too few": (row(1, keypoints=TRIPLETS[:-1]), r"'keypoints': expected 12 numbers, got .* \(11 entries\)"),
     "too many": (row(1, keypoints=[*TRIPLETS, 1, 1, 1]), "expected 12 numbers"),
     "nested": (row(1, keypoints=[[1, 2, 2]] * 4), "expected 12 numbers"),
-    "ragged": (row(1, keypoints=[[1], *TRIPLETS[1:]]), "expected numbers, got"),
+    "ragged": (row(1, keypoints=[[1], *TRIPLETS[1:]]), r"expected 12 numbers, got \[1\] in place 1"),
     "text": (row(1, keypoints="1" * 12), "expected 12 numbers, got"),
-    "texts": (row(1, keypoints=["1"] * 12), "expected 12 numbers, got"),
-    "nulls": (row(1, keypoints=[None] * 12), "expected 12 numbers, got"),
+    "texts": (row(1, keypoints=["1"] * 12), "expected 12 numbers, got '1' in place 1"),
+    "true": (row(1, keypoints=[10, 20, True, *TRIPLETS[3:]]), "expected 12 numbers, got True in place 3"),
+    "null": (row(1, keypoints=[10, None, 2, *TRIPLETS[3:]]), "finite .* labelled, got 10, nan and 2 for 'nose'"),
+    "no visibility": (row(1, keypoints=[10, 20, None, *TRIPLETS[3:]]), "a visibility of 0, 1 or 2 each, got 10, 20"),
     "NaN": (row(1, keypoints=[math.nan, *TRIPLETS[1:]]), "expected finite numbers up to 1e"),
     "infinite": (row(1, keypoints=[-math.inf, *TRIPLETS[1:]]), "expected finite numbers up to"),
     "huge": (row(1, keypoints=[1e7, *TRIPLETS[1:]]), "expected finite numbers up to"),
     "hugest": (row(1, keypoints=[HUGE, *TRIPLETS[1:]]), "expected"),
-    "visibility": (row(1, keypoints=[1, 2, 3, *TRIPLETS[3:]]), "a visibility of 0, 1 or 2"),
+    "visibility": (
+        row(1, keypoints=[1, 2, 3, *TRIPLETS[3:]]),
+        "a visibility of 0, 1 or 2 each, got 1, 2 and 3 for 'nose'",
+    ),
     "half seen": (row(1, keypoints=[1, 2, 0.5, *TRIPLETS[3:]]), "a visibility of 0, 1 or 2"),
     "box": (row(1, bbox=[1, 2, 3]), "'bbox': expected 4 numbers"),
-    "box NaN": (row(1, bbox=[1, 2, math.nan, 3]), "'bbox': expected finite numbers"),
+    "box infinite": (row(1, bbox=[1, 2, math.inf, 3]), "'bbox': expected finite numbers"),
     "area": (row(1, area=math.inf), "'area': expected a finite number"),
     "area text": (row(1, area="12"), "'area': expected a finite number"),
     "area huge": (row(1, area=HUGE), "'area': expected a finite number"),
@@ -381,7 +402,7 @@ BAD_ROWS = {
     "crowd text": (row(1, iscrowd="no"), "'iscrowd': expected 0 or 1"),
     "id": (row(1.5), "'id': expected a whole number or a text"),
     "id list": (row([1]), "'id': expected a whole number or a text"),
-    "stranger": (row(1, 999), "'image_id': no image has the id 999"),
+    "stranger": (row(1, 999), "'image_id': image 999 does not exist"),
 }
 
 
@@ -400,21 +421,24 @@ def images(*names):
 
 BAD_LISTS = {
     "annotation twice": ({"annotations": [row(1), row(1)]}, r"annotations\[1\], 'id': 1 occurs twice"),
-    "image twice": ({"images": [*images("a.jpg"), *images("b.jpg")]}, r"images\[1\], 'id': 100 occurs twice"),
-    "name twice": ({"images": images("a.jpg", "a.jpg")}, r"'file_name': 'a.jpg' occurs twice"),
+    "image twice": (
+        {"images": [*images("a.jpg"), *images("b.jpg")]},
+        r"images\[1\], 'id': 100 occurs twice, for 'a.jpg' and 'b",
+    ),
     "outside": ({"images": images("../../a.jpg")}, "not a path below the folder of images"),
     "absolute": ({"images": images("/etc/passwd")}, "not a path below the folder"),
     "drive": ({"images": images("C:\\a.jpg")}, "not a path below the folder"),
     "line": ({"images": images("a\n.jpg")}, "'file_name': expected a text"),
     "surrogate": ({"images": images("\ud800.jpg")}, "'file_name': expected a text"),
     "nameless": ({"images": images("")}, "'file_name': expected a text"),
-    "no keypoints": ({"categories": [{"id": 7, "name": "cat"}]}, "none has 'keypoints'; is it a file of boxes"),
+    "no keypoints": ({"categories": [{"id": 7, "name": "cat"}]}, "none has 'keypoints'; add the names of the 4 that"),
+    "boxes": (
+        {"categories": [{"id": 7, "name": "cat"}], "annotations": [{"id": 1, "image_id": 100, "category_id": 7}]},
+        "none has 'keypoints'; is it a file of boxes",
+    ),
     "names": ({"categories": [category(keypoints=[1, 2])]}, "'keypoints': expected a list of names"),
     "names text": ({"categories": [category(keypoints="nose")]}, "'keypoints': expected a list of names"),
     "same names": ({"categories": [category(keypoints=["a", "a", "b", "c"])]}, "keypoint names occur twice: a"),
-    "bone": ({"categories": [category(skeleton=[[1, 5]])]}, "'skeleton': expected keypoint numbers from 1 to 4"),
-    "bone text": ({"categories": [category(skeleton=[["nose", "tail"]])]}, "'skeleton': expected a list of pairs"),
-    "bone number": ({"categories": [category(skeleton=3)]}, "'skeleton': expected a list of pairs"),
     "category twice": ({"categories": [category(), category(name="b")]}, r"categories\[1\], 'id': 7 occurs twice"),
     "category name": ({"categories": [category(name=None)]}, "'name': expected a text"),
 }
@@ -478,7 +502,9 @@ def test_cocos_keypoints_and_bones_are_those_of_its_files():
 
 def test_a_keypoint_on_the_edge_of_the_crop_does_not_widen_it(tmp_path):
     at = {"edge": 20 + 20, "beyond": 20 + 20.125, "other way": 20 - 20.125}
-    rows = [row(place, keypoints=[x, 32, 2, *[0] * 9]) for place, x in enumerate(at.values(), 1)]
+    rows = [
+        row(place, keypoints=[x, 32, 2, 20, 32, 2, *[0] * 6], num_keypoints=2) for place, x in enumerate(at.values(), 1)
+    ]
     dataset = read(tmp_path, *rows)
     assert [sample.side for sample in dataset.samples("valid")] == [40, 2 * 20.125 + 2, 2 * 20.125 + 2]
     (wide,) = dataset.findings("valid")
@@ -493,9 +519,8 @@ def test_the_box_of_one_keypoint_is_a_pixel_at_it(tmp_path):
 
 
 def test_an_area_above_zero_is_taken_as_it_is(tmp_path):
-    dataset = read(tmp_path, row(1, area=0.25))
+    dataset = read(tmp_path, row(1, area=0.25, bbox=[10, 20, 1, 1]))
     assert dataset.samples("valid")[0].normaliser == 0.5
-    assert dataset.findings("valid") == ()
 
 
 def test_a_crowd_is_a_crowd_however_it_is_written(tmp_path):
@@ -523,15 +548,36 @@ def test_a_file_name_stays_within_the_folder(tmp_path, name):
 @pytest.mark.parametrize(("bones", "last"), [([[0, 3]], ("nose", "tail")), ([[1, 4]], ("nose", "tail"))])
 def test_bones_reach_the_last_keypoint_and_no_farther(tmp_path, bones, last):
     assert read(tmp_path, categories=[category(skeleton=bones)]).skeleton.edges == (last,)
-    beyond = [[bones[0][0], bones[0][1] + 1]]
-    message = refused(lambda: read(tmp_path, categories=[category(skeleton=beyond)]))
     low = bones[0][0]
-    assert f"categories[0], 'skeleton': expected keypoint numbers from {low} to {low + 3}, got " in message
+    dataset = read(tmp_path, categories=[category(skeleton=[*bones, [low, low + 4]])])
+    assert dataset.skeleton.edges == (last,)
+    (told,) = dataset.findings("valid")
+    assert (told.level, told.count) == ("warning", 1)
+    assert told.what == (
+        f"category 'cat': edges between no two keypoints left out, such as [{low}, {low + 4}]"
+        f" (keypoints are {low} to {low + 3}); edges are only drawn"
+    )
 
 
-@pytest.mark.parametrize("bones", [[[1]], [[1, 2, 3]], [[1, True]], [[1, 2.0]], [[1, -1]], ["12"]])
-def test_bones_are_pairs_of_whole_numbers(tmp_path, bones):
-    assert "'skeleton': expected" in refused(lambda: read(tmp_path, categories=[category(skeleton=bones)]))
+@pytest.mark.parametrize(
+    "bone", [[1], [1, 2, 3], [1, True], [1, 2.0], [1, -1], "12", None, {}, [2, 2], ["nose", "chin"], [[1], [2]]]
+)
+def test_what_is_no_edge_is_left_out_with_a_warning(tmp_path, bone):
+    dataset = read(tmp_path, categories=[category(skeleton=[bone, [1, 2]])])
+    assert dataset.skeleton.edges == (("nose", "left_paw"),)
+    assert [(finding.level, finding.count) for finding in dataset.findings("valid")] == [("warning", 1)]
+
+
+@pytest.mark.parametrize("bones", [3, "12", {"a": 1}])
+def test_edges_that_are_no_list_are_left_out_with_a_warning(tmp_path, bones):
+    dataset = read(tmp_path, categories=[category(skeleton=bones)])
+    assert dataset.skeleton.edges == ()
+    (told,) = dataset.findings("valid")
+    assert (told.level, told.what.split(":")[0]) == ("warning", "category 'cat'")
+
+
+def test_edges_may_be_names(tmp_path):
+    assert read(tmp_path, categories=[category(skeleton=[["nose", "tail"]])]).skeleton.edges == (("nose", "tail"),)
 
 
 @pytest.mark.parametrize("names", [["a", ""], ["a", 3], ["a\n"], [None], {"a": 1}])
@@ -540,7 +586,7 @@ def test_keypoints_are_names(tmp_path, names):
     assert "categories[0], 'keypoints': expected a list of names" in message
 
 
-@pytest.mark.parametrize("identity", [True, None, "a\nb", 1.0])
+@pytest.mark.parametrize("identity", [True, None, "a\nb", 1.5, math.nan])
 def test_an_id_is_a_whole_number_or_a_text(tmp_path, identity):
     message = refused(lambda: read(tmp_path, row(identity)))
     assert "annotations[0], 'id': expected a whole number or a text" in message
@@ -565,11 +611,16 @@ def test_the_file_of_a_keypoint_named_twice_is_told(tmp_path):
     assert refused(lambda: open_coco(tmp_path)).startswith(f"{path}: ")
 
 
-def test_cocos_own_person_is_called_coco_whatever_its_category(tmp_path):
+def test_cocos_own_people_in_its_own_files_are_called_coco(tmp_path):
     names = list(COCO.names)
     rows = row(1, keypoints=[20, 30, 2] * 17)
-    dataset = read(tmp_path, rows, categories=[category(keypoints=names, skeleton=[])])
+    person, cat = (category(name=name, keypoints=names, skeleton=[]) for name in ("person", "cat"))
+    dataset = read(tmp_path, rows, categories=[person])
     assert (dataset.label, dataset.skeleton.name) == ("COCO", "coco")
+    assert read(tmp_path, rows, categories=[cat]).label == "COCO, cat"
+    lay(tmp_path, document(rows, categories=[person]), "mine.json")
+    mine = open_coco(tmp_path, train_annotations="mine.json", held_out=0.5)
+    assert (mine.label, mine.skeleton.name) == ("COCO format, person", "coco")
 
 
 def test_no_annotation_names_at_most_five_files(tmp_path):
@@ -580,7 +631,7 @@ def test_no_annotation_names_at_most_five_files(tmp_path):
     there = "; JSON files there: 0.json, 1.json, 2.json, 3.json, 4.json (set train_annotations or valid_annotations)"
     assert message == start + there
     message = refused(lambda: open_coco(tmp_path, held_out=0.5))
-    assert message.startswith(f"{tmp_path}: no annotation of COCO there: neither {tmp_path / TRAIN} exists; JSON")
+    assert message.startswith(f"{tmp_path}: no annotation of COCO there: {tmp_path / TRAIN} does not exist; JSON")
 
 
 def test_parts_of_other_keypoints_are_told_with_both_files(tmp_path):
@@ -868,9 +919,9 @@ def test_a_column_over_keypoints_that_are_not_scored_is_an_error():
 @pytest.mark.parametrize(
     ("options", "convention"),
     [
-        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas COCO's, else 0.067"),
+        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas of COCO, AP-10K, CrowdPose, else 0.067"),
         ({"report": "similarity", "sigmas": {"tail": 0.1, "paw": 0.05}, "default_sigma": 0.08},
-         "mean OKS (percent), sigmas paw 0.05, tail 0.1, COCO's, else 0.08"),
+         "mean OKS (percent), sigmas paw 0.05, tail 0.1, of COCO, AP-10K, CrowdPose, else 0.08"),
     ],
 )  # fmt: skip
 def test_results_carry_the_convention(options, convention):

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 from kp_coco.average_precision import FIGURES, average_precision
-from kp_coco.sigmas import COCO_SIGMAS, sigmas_of
+from kp_coco.sigmas import COCO_SIGMAS, sigmas_of, without_sigma
 
 from kpcore.errors import KpError
 from kpcore.keypoints import Column, Keypoint, Skeleton
+from kpcore.reading.skeletons import sided_keypoints
 from kpcore.registry import registry
 from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, VISIBLE
@@ -180,3 +181,56 @@ def test_a_column_of_what_is_not_scored_is_an_error():
     truth, tail = people(1), BODY.select(["tail"])
     with pytest.raises(KpError, match=r"a column counts r_knee, l_knee, which is not among .*\(tail\)"):
         score(truth.points[:, 2:], truth, tail, report="similarity")
+
+
+# --- sigmas by name ---------------------------------------------------------------------------------------------------
+
+AP10K = {
+    "L_Eye": 0.025, "R_Eye": 0.025, "Nose": 0.026, "Neck": 0.035, "Root of tail": 0.035, "L_Shoulder": 0.079,
+    "L_Elbow": 0.072, "L_F_Paw": 0.062, "R_Shoulder": 0.079, "R_Elbow": 0.072, "R_F_Paw": 0.062, "L_Hip": 0.107,
+    "L_Knee": 0.087, "L_B_Paw": 0.089, "R_Hip": 0.107, "R_Knee": 0.087, "R_B_Paw": 0.089,
+}  # fmt: skip
+SPELT = {"L_Eye": "left_eye", "Root of tail": "root_of_tail", "L_F_Paw": "left_front_paw", "R_B_Paw": "right back paw"}
+SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+CROWDPOSE = {f"{side}_{part}": COCO_SIGMAS[part] for part in SIDES for side in ("left", "right")}
+
+
+def named(*names):
+    return Skeleton("named", sided_keypoints(names)).all()
+
+
+def test_ap10ks_sigmas_go_by_its_names():
+    every = named(*AP10K)
+    np.testing.assert_array_equal(sigmas_of(every, {}, 9.0), list(AP10K.values()))
+    assert without_sigma(every, {}) == [] and build().remarks(every) == ()
+
+
+@pytest.mark.parametrize(("theirs", "ours"), SPELT.items())
+def test_names_may_be_spelt_in_other_ways(theirs, ours):
+    assert sigmas_of(named("Tail", ours), {}, 9.0).tolist() == [9.0, AP10K[theirs]]
+
+
+@pytest.mark.parametrize("top", ["head", "top_head"])
+def test_crowdposes_head_and_neck_have_its_shoulders_sigma(top):
+    every = named(*CROWDPOSE, top, "neck")
+    np.testing.assert_array_equal(sigmas_of(every, {}, 9.0), [*CROWDPOSE.values(), 0.079, 0.079])
+    assert build().remarks(every) == ()
+
+
+def test_a_neck_elsewhere_has_no_published_sigma():
+    assert without_sigma(named("nose", "neck", "head"), {}) == ["neck", "head"]
+    assert without_sigma(named(*CROWDPOSE, "head", "neck", "nose"), {}) == ["head", "neck"]
+    assert without_sigma(named("nose", "neck", "root of tail"), {}) == []
+
+
+def test_a_given_sigma_goes_before_a_published_one():
+    every = named("Neck", "Root of tail", "L_F_Paw", "R_F_Paw")
+    assert sigmas_of(every, {"Neck": 0.5, "F_Paw": 0.4}, 9.0).tolist() == [0.5, 0.035, 0.4, 0.4]
+
+
+def test_the_default_is_taken_with_a_word():
+    every = named("nose", "spine", "l_paw", "r_paw", *"abcdefg")
+    (remark,) = build(default_sigma=0.08).remarks(every)
+    assert remark.startswith("oks: no sigma is known for spine, l_paw, r_paw, a, b, c and 4 more: 0.08 is taken; say")
+    assert build(sigmas=dict.fromkeys(["spine", "paw", *"abcdefg"], 0.1)).remarks(every) == ()
+    assert build().remarks(every.skeleton.select(["nose"])) == ()

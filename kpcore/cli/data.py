@@ -67,9 +67,11 @@ def check(
 ) -> None:  # fmt: skip
     """Look for faults; exits with 2 where one makes a part unusable."""
     from kpcore.audit.check import check_part
+    from kpcore.registry import registry
+    from kpcore.study.remarks import remark_findings
 
     opened = open_data(source, dataset, root, profile, sets)
-    found = []
+    found: list[dict[str, Any]] = [{"part": None, **asdict(one)} for one in remark_findings(opened, registry())]
     for name in opened.parts(part):
         with progress(f"checking {name}") as step:
             found += [
@@ -244,6 +246,6 @@ def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:
     rows = sorted(found, key=lambda finding: order.index(finding["level"]))
     print_table(
         ["level", "part", "count", "what"],
-        [[f["level"], f["part"], f["count"], f["what"]] for f in rows],
+        [[f["level"], f["part"] or "all", f["count"], f["what"]] for f in rows],
         right=["count"],
     )

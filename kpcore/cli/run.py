@@ -110,6 +110,8 @@ def print_head(console: Console, study: Study, plan: JobPlan, target: Target) ->
     """Say what is run, on what data, and why what was trained before is trained again."""
     from kpcore.cli import display
     from kpcore.study.reasons import reasons
+    from kpcore.study.remarks import metric_remarks
 
     display.print_header(console, study, plan, target.device, target.at_once)
+    display.print_lines(console, [f"Warning: {line}" for line in metric_remarks(study)])
     display.print_reasons(console, reasons(plan, study.config.study.name, target.folder))

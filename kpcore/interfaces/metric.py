@@ -66,6 +66,14 @@ class Metric(Component):
         del keypoints
         return ()
 
+    def remarks(self, keypoints: KeypointSet) -> Sequence[str]:
+        """Return what a user should know before these keypoints are scored: a constant that is only assumed for them.
+
+        ``kp run`` and ``kp data check`` print it as a warning, one line each.
+        """
+        del keypoints
+        return ()
+
     @abstractmethod
     def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) values, NaN where not counted (the truth is unlabelled); usually a missing prediction is wrong.

@@ -76,6 +76,8 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     require(all_of(reads, str), metric, "reads()", reads, "a list of names")
     strangers = [name for name in reads if name not in keypoints.skeleton.names]
     require(not strangers, metric, "reads()", strangers, f"keypoints of skeleton '{keypoints.skeleton.name}'")
+    remarks = metric.remarks(keypoints)
+    require(all_of(remarks, str), metric, "remarks()", remarks, "a list of lines")
     values = metric.measured(predicted, person, keypoints)
     checked_scores(metric, metric.reduce(values, person, keypoints, columns), "reduce()")
     found = checked_scores(metric, metric.score(predicted, np.ones(predicted.shape[:2]), person, keypoints, columns))

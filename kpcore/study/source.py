@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpcore.config import Augmentation, OtherDatasetTable, StudyConfig, merge, parse_options, validate
+from kpcore.config import Augmentation, ComponentTable, OtherDatasetTable, StudyConfig, merge, parse_options, validate
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
@@ -59,12 +59,14 @@ class Opened:
         data: the data set, and its keypoints as the study calls them.
         splits: the study's; empty where there is no study file.
         augmentation: the study's, else the default.
+        metric: the study's table of its final metric, whose name may be ""; None where there is no study file.
     """
 
     name: str
     data: StudyData
     splits: tuple[KeypointSplit, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
+    metric: ComponentTable | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -145,7 +147,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     splits = split_by(_rule(config, known, file), data)
     if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
         notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
-    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation)
+    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, metric=config.evaluation.metric)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kp_coco.reader import Table
+from kp_coco.columns import Table
 from kpcore.reading.paths import Images
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array
@@ -39,7 +39,7 @@ def samples_of(table: Table, images: Images) -> tuple[Sample, ...]:
         Sample(
             image=images.path(table.images[i]), points=points[i], state=table.state[i], centre=centres[i],
             side=float(sides[i]), normaliser=float(np.sqrt(table.areas[i])), image_id=table.images[i],
-            person_id=table.person_ids[i], row=int(table.rows[i]),
+            person_id=table.person_ids[i], row=int(table.rows[i]), stated_size=table.sizes[i],
         )
         for i in range(len(table.images))
     )  # fmt: skip

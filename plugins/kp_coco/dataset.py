@@ -9,8 +9,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from kp_coco.categories import Wanted
+from kp_coco.columns import Table
 from kp_coco.crops import crops, samples_of
-from kp_coco.reader import Table, read
+from kp_coco.folders import Listed, below, found_lists, image_folder, known, nothing_there
+from kp_coco.reader import read
 from kp_coco.skeleton import COCO, build
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
@@ -22,21 +25,34 @@ from kpcore.reading.sides import without_partner
 from kpcore.samples import Sample
 
 HOLDS = "annotations/ and folders of images"
+FORMAT = "COCO format"
+"""What results call data that is laid out like COCO's and is not of a published data set."""
+USUAL = {
+    "train": ("annotations/person_keypoints_train2017.json", "train2017"),
+    "valid": ("annotations/person_keypoints_val2017.json", "val2017"),
+}
+"""COCO's own files and folders of images."""
 
 
 class Coco(Dataset):
-    """People, animals or things of one category, from annotation files in COCO's format.
+    """People, animals or things of one category or several, from annotation files in COCO's format.
+
+    Files and folders of images are found without options where COCO, AP-10K (split 1), CrowdPose or CVAT's export
+    (``annotations/person_keypoints_default.json`` beside ``images/``) puts them; any others are named by options.
 
     The skeleton is the file's: names are kept, and mirror partners and groups are read off them (``left_wrist``,
-    ``L_Eye``, ``front_left_paw``). Coordinates are 0-based in the files already. Crowd regions and people without a
-    labelled keypoint are left out. The crop is a square around the box's centre, 1.25 times its larger side, wider only
-    where a labelled keypoint would be outside. The normaliser is the square root of the segment's area as the file
-    states it; where it states none, 0.53 times the box's area is taken, and a finding says so.
+    ``L_Eye``, ``front_left_paw``). Several categories are read together where that is asked for and their keypoints are
+    the same, in the same order. Coordinates are 0-based in the files already; those of unlabelled keypoints are not
+    read. Crowd regions, boxes without keypoints and people without a labelled keypoint are left out. The crop is a
+    square around the box's centre, 1.25 times its larger side, wider only where a labelled keypoint would be outside.
+    The normaliser is the square root of the segment's area as the file states it; where it states none, 0.53 times the
+    box's area is taken, and a finding says so.
 
     Args: as the fields of ``Config``.
 
     Raises:
-        KpError: no root is given, it does not exist, or holds no such annotation, or one that is damaged.
+        KpError: no root is given, it does not exist, or holds no such annotation, or one that is damaged; an annotation
+            names an image or a category that is not there; several categories have keypoints and none is asked for.
     """
 
     root_variable: ClassVar[str] = "KP_COCO_ROOT"
@@ -48,16 +64,25 @@ class Coco(Dataset):
         """``[dataset] name = "coco"``."""
 
         root: str | None = Field(default=None, description="folder that the paths below start from; else KP_COCO_ROOT")
-        train_annotations: str = Field(
-            default="annotations/person_keypoints_train2017.json", description="annotation file of part 'train'"
+        train_annotations: str | None = Field(
+            default=None,
+            description="annotation file of part 'train'; where neither part's is named, those of COCO, AP-10K (split"
+            " 1), CrowdPose or CVAT in their usual places",
         )
-        valid_annotations: str = Field(
-            default="annotations/person_keypoints_val2017.json", description="annotation file of part 'valid'"
+        valid_annotations: str | None = Field(
+            default=None,
+            description="annotation file of part 'valid'; likewise",
         )
-        train_images: str = Field(default="train2017", description="folder of the images of train_annotations")
-        valid_images: str = Field(default="val2017", description="folder of the images of valid_annotations")
-        category: str | None = Field(
-            default=None, description="name of the category; where absent, the only one with keypoints"
+        train_images: str | None = Field(
+            default=None, description="folder of the images of train_annotations; the layout's where absent"
+        )
+        valid_images: str | None = Field(
+            default=None, description="folder of the images of valid_annotations; the layout's where absent"
+        )
+        category: str | int | list[str | int] | None = Field(
+            default=None,
+            description='name or id of the category, or a list of them with the same keypoints, or "all"; where absent,'
+            " the only one with keypoints",
         )
         mirrors: dict[str, str] = Field(
             default_factory=dict, description="mirror partners that the names do not tell, each pair once, one way"
@@ -74,11 +99,11 @@ class Coco(Dataset):
         self,
         *,
         root: str | None,
-        train_annotations: str,
-        valid_annotations: str,
-        train_images: str,
-        valid_images: str,
-        category: str | None,
+        train_annotations: str | None,
+        valid_annotations: str | None,
+        train_images: str | None,
+        valid_images: str | None,
+        category: Wanted,
         mirrors: dict[str, str],
         held_out: float | None,
     ) -> None:
@@ -86,29 +111,61 @@ class Coco(Dataset):
         self._held_out = held_out
         self._category = category
         self._mirrors = dict(mirrors)
-        train = (self._root / train_annotations, self._root / train_images)
-        valid = (self._root / valid_annotations, self._root / valid_images) if held_out is None else train
-        self._files = {part: paths for part, paths in (("train", train), ("valid", valid)) if paths[0].is_file()}
-        if not self._files:
-            raise _nothing_there(self._root, train[0], valid[0])
+        named = {"train": (train_annotations, train_images), "valid": (valid_annotations, valid_images)}
+        self._files = self._found(named if held_out is None else {"train": named["train"]})
         self._names: dict[str, Images] = {}
         self._tables: dict[str, Table] = {}
         self._samples: dict[str, tuple[Sample, ...]] = {}
         smallest = min(self._files, key=lambda part: self._files[part][0].stat().st_size)
         self._skeleton = self._skeleton_of(self._table(smallest), self._files[smallest][0])
 
+    def _found(self, named: dict[str, tuple[str | None, str | None]]) -> dict[str, tuple[Path, str | None]]:
+        """Return part -> annotation file and the folder of images that was named, of the files that exist.
+
+        Raises:
+            KpError: none does, or several layouts are there.
+        """
+        layout = {} if any(file for file, _ in named.values()) else found_lists(self._root)
+        files = {
+            part: (self._root / (file or (layout[part].path if part in layout else USUAL[part][0])), folder)
+            for part, (file, folder) in named.items()
+        }
+        there = {part: paths for part, paths in files.items() if paths[0].is_file()}
+        if not there:
+            raise nothing_there(self._root, [path for path, _ in files.values()])
+        return there if self._held_out is None else dict.fromkeys(("train", "valid"), there["train"])
+
     @property
     def facts(self) -> Facts:
-        """COCO where it is a person's 17 keypoints; else the category's name beside it."""
-        share = self._held_out
+        """What the layout, the category and the share held out make of it."""
         return Facts(
-            label="COCO" if self._skeleton.names == COCO.names else f"COCO format, {self._skeleton.name}",
+            label=self._label(),
             skeleton=self._skeleton,
             parts=tuple(self._files),
             normaliser="square root of the segment's area",
             default_metric="oks",
-            list_name="" if share is None else f"{share:g} of the images held out by name hash",
+            list_name=self._list_name(),
         )
+
+    def _label(self) -> str:
+        """Return the published data set's name where the files are its own, and what is read unless it is people."""
+        listed = self._listed()
+        title = listed.layout.title if listed else FORMAT
+        if title == "COCO" and self._skeleton.names != COCO.names:
+            title = FORMAT
+        category = next(iter(self._tables.values())).category.title
+        return title if title != FORMAT and category == "person" else f"{title}, {category}"
+
+    def _listed(self) -> Listed | None:
+        """Return what the place of the first part's file says of it."""
+        path, _ = next(iter(self._files.values()))
+        return known(below(self._root, path))
+
+    def _list_name(self) -> str:
+        listed, share = self._listed(), self._held_out
+        name = listed.list_name if listed else ""
+        held = "" if share is None else f"{share:g} of the images held out by name hash"
+        return ", ".join(filter(None, (name, held)))
 
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, read once and kept."""
@@ -116,6 +173,19 @@ class Coco(Dataset):
             table = self._table(part)
             self._samples[part] = samples_of(table, self._images(part))
         return self._samples[part]
+
+    def _images(self, part: str) -> Images:
+        if part not in self._names:
+            self._names[part] = Images(self._folder(part), self._root)
+        return self._names[part]
+
+    def _folder(self, part: str) -> Path:
+        """Return the folder of a part's images."""
+        file, named = self._files[part]
+        if named is not None:
+            return self._root / named
+        own = part if self._held_out is None else "train"
+        return image_folder(self._root, below(self._root, file), USUAL[own][1])
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""
@@ -144,11 +214,6 @@ class Coco(Dataset):
             self._tables[part] = table
         return self._tables[part]
 
-    def _images(self, part: str) -> Images:
-        if part not in self._names:
-            self._names[part] = Images(self._files[part][1], self._root)
-        return self._names[part]
-
     def _wanted(self, part: str) -> Callable[[str], bool]:
         share = self._held_out
         if share is None:
@@ -156,7 +221,15 @@ class Coco(Dataset):
         return lambda name: (drawn(name) < share) == (part == "valid")
 
     def _same_category(self, table: Table, file: Path) -> None:
+        by_id = any(
+            isinstance(one, int) for one in (self._category if isinstance(self._category, list) else [self._category])
+        )
         for part, other in self._tables.items():
+            if by_id and other.category.title != table.category.title:
+                raise KpError(
+                    f"{file}: dataset.category = {self._category} is '{table.category.title}' there and"
+                    f" '{other.category.title}' in {self._files[part][0]}; ask by name"
+                )
             if other.category.names != table.category.names:
                 raise KpError(
                     f"{file}: keypoints {', '.join(table.category.names)} are not those of {self._files[part][0]}"
@@ -165,16 +238,5 @@ class Coco(Dataset):
 
     def _skeleton_of(self, table: Table, file: Path) -> Skeleton:
         names, edges = table.category.names, table.category.edges
-        title = COCO.name if names == COCO.names else table.category.name
+        title = COCO.name if names == COCO.names else table.category.title
         return build(title, names, edges, self._mirrors, where=str(file))
-
-
-def _nothing_there(root: Path, train: Path, valid: Path) -> KpError:
-    wanted = dict.fromkeys((str(train), str(valid)))
-    there = sorted(str(path.relative_to(root)) for folder in (root, root / "annotations") for path in _json(folder))
-    hint = f"; JSON files there: {', '.join(there[:5])} (set train_annotations or valid_annotations)" if there else ""
-    return KpError(f"{root}: no annotation of COCO there: neither {' nor '.join(wanted)} exists{hint}")
-
-
-def _json(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.json") if path.is_file()]

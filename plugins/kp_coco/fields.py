@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +18,8 @@ from kpcore.tensors import Float64Array
 KIND = "COCO's JSON annotation"
 LARGEST = 1e6
 """No coordinate or length in pixels is larger."""
+NUMBERS = {int, float, NoneType}
+"""Types of a number in a list of JSON: null is one that is not known; a bool or a text is none."""
 
 Identity: TypeAlias = int | str
 
@@ -40,8 +43,10 @@ class Entry:
         return self.fields[key]
 
     def identity(self, key: str) -> Identity:
-        """Return a whole number or a text that names something."""
+        """Return a whole number or a text that names something; 1.0 is 1."""
         value = self.value(key)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         if isinstance(value, str) and value.isprintable():
@@ -60,42 +65,77 @@ class Entry:
         return images.name(self.text(key), f"{self.where}, '{key}'")
 
     def flag(self, key: str) -> bool:
-        """Return whether a field is 1; absent is 0."""
-        value = self.fields.get(key, 0)
+        """Return whether a field is 1; absent and null are 0."""
+        value = self.fields.get(key)
+        if value is None:
+            return False
         if isinstance(value, bool | int | float) and value in (0, 1):
             return bool(value)
         raise self.wrong(key, "0 or 1")
 
     def numbers(self, key: str, count: int) -> Float64Array:
-        """Return (count,) finite numbers that can be pixels."""
-        found = self._array(key)
-        if found.shape != (count,):
+        """Return (count,) numbers as they are, NaN where null; the caller says which must be finite."""
+        value = self.value(key)
+        if not isinstance(value, list) or len(value) != count:
             raise self.wrong(key, f"{count} numbers")
+        if not set(map(type, value)) <= NUMBERS:
+            place = next(place for place, one in enumerate(value) if type(one) not in NUMBERS)
+            raise self.wrong(key, f"{count} numbers", f"{reprlib.repr(value[place])} in place {place + 1}")
+        try:
+            return np.array([np.nan if one is None else one for one in value], np.float64)
+        except OverflowError:
+            raise self.wrong(key, f"{count} numbers") from None
+
+    def box(self, key: str) -> Float64Array | None:
+        """Return (4,) numbers that can be pixels; None where they are absent, null or NaN."""
+        if self.fields.get(key) is None:
+            return None
+        found = self.numbers(key, 4)
+        if np.isnan(found).any():
+            return None
         if not (np.abs(found) <= LARGEST).all():
             raise self.wrong(key, f"finite numbers up to {LARGEST:g}")
         return found
 
     def area(self, key: str) -> float:
-        """Return a number of pixels; NaN where it is absent or null."""
-        if self.fields.get(key) is None:
+        """Return a number of pixels; NaN where it is absent, null or NaN."""
+        value = self.fields.get(key)
+        if value is None or (isinstance(value, float) and np.isnan(value)):
             return float("nan")
-        found = self._array(key)
-        if found.shape != () or not abs(found) <= LARGEST**2:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST**2:
             raise self.wrong(key, f"a finite number up to {LARGEST**2:g}")
-        return float(found)
+        return float(value)
 
-    def _array(self, key: str) -> Float64Array:
-        try:
-            found = np.array(self.value(key))
-        except (ValueError, OverflowError, RecursionError):  # numpy's answer to ragged and deep lists
-            raise self.wrong(key, "numbers") from None
-        return found.astype(np.float64) if found.dtype.kind in "iuf" else np.full(0, np.nan)
+    def count(self, key: str) -> int | None:
+        """Return a whole number, or None where the field holds none: what it says is only compared."""
+        value = self.fields.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            return None
+        return int(value)
 
-    def wrong(self, key: str, expected: str) -> KpError:
-        """Return the error for a value of another kind."""
+    def size(self) -> tuple[int, int] | None:
+        """Return width and height of a picture as stated; None where one is absent, null, NaN or not positive."""
+        width, height = _pixels(self.fields.get("width")), _pixels(self.fields.get("height"))
+        return (width, height) if width and height else None
+
+    def wrong(self, key: str, expected: str, got: str = "") -> KpError:
+        """Return the error for a value of another kind; ``got`` says which part of it, where it is long."""
         given = self.value(key)
         long = f" ({len(given)} entries)" if isinstance(given, list) else ""
-        return KpError(f"{self.where}, '{key}': expected {expected}, got {reprlib.repr(given)}{long}; mend the file")
+        return KpError(
+            f"{self.where}, '{key}': expected {expected}, got {got or reprlib.repr(given) + long}; mend the file"
+        )
+
+
+def _pixels(value: object) -> int:
+    """Return a length in whole pixels, also of a text of digits; 0 where there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return 0
+    try:
+        length = float(value)
+    except (ValueError, OverflowError):
+        return 0
+    return int(length) if 1 <= length <= LARGEST else 0
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ import numpy as np
 from pydantic import Field
 
 from kp_coco.average_precision import FIGURES, average_precision
-from kp_coco.sigmas import sigmas_of
+from kp_coco.sigmas import sigmas_of, without_sigma
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
+
+NAMED = 6
+"""Keypoints that a remark names."""
 
 Report = Literal["ap", "similarity"]
 
@@ -43,8 +46,10 @@ class Oks(Metric):
 
     Args:
         report: as above.
-        sigmas: keypoint or group -> sigma, before COCO's own (which go by group: wrist, knee, ...).
-        default_sigma: of keypoints that neither names; 0.067 is the mean of COCO's 17.
+        sigmas: keypoint or group -> sigma, before the published ones: COCO's (which go by group: wrist, knee, ...),
+            AP-10K's (neck, root of tail, paws) and CrowdPose's (head, neck).
+        default_sigma: of keypoints that none of them names; 0.067 is the mean of COCO's 17. Where it is taken, a remark
+            names the keypoints.
     """
 
     class Config(ComponentConfig):
@@ -52,10 +57,11 @@ class Oks(Metric):
 
         report: Report = Field(default="ap", description="average precision, or mean similarity by report column")
         sigmas: dict[str, Annotated[float, Field(gt=0)]] = Field(
-            default_factory=dict, description="sigma by keypoint or group, where it is not COCO's"
+            default_factory=dict,
+            description="sigma by keypoint or group, where it is not COCO's, AP-10K's or CrowdPose's",
         )
         default_sigma: float = Field(
-            default=0.067, gt=0, description="sigma of keypoints that are not COCO's; the mean of COCO's 17"
+            default=0.067, gt=0, description="sigma of keypoints that none of them has; the mean of COCO's 17"
         )
 
     def __init__(self, *, report: Report, sigmas: dict[str, float], default_sigma: float) -> None:
@@ -65,11 +71,11 @@ class Oks(Metric):
 
     @property
     def convention(self) -> str:
-        """As in "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas COCO's, else 0.067"."""
+        """As in "mean OKS (percent), sigmas of COCO, AP-10K, CrowdPose, else 0.067"."""
         precision = "OKS AP@.50:.95, ground-truth boxes of labelled people"
         what = precision if self._report == "ap" else "mean OKS (percent)"
         own = "".join(f"{name} {sigma:g}, " for name, sigma in sorted(self._sigmas.items()))
-        return f"{what}, sigmas {own}COCO's, else {self._default_sigma:g}"
+        return f"{what}, sigmas {own}of COCO, AP-10K, CrowdPose, else {self._default_sigma:g}"
 
     @property
     def average_name(self) -> str:
@@ -80,6 +86,17 @@ class Oks(Metric):
     def higher_is_better(self) -> bool:
         """Yes."""
         return True
+
+    def remarks(self, keypoints: KeypointSet) -> Sequence[str]:
+        """Return a line that names the keypoints whose sigma is the default; none where all are known."""
+        names = without_sigma(keypoints, self._sigmas)
+        if not names:
+            return ()
+        shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        return (
+            f"oks: no sigma is known for {shown}: {self._default_sigma:g} is taken; say how far off annotators are with"
+            " evaluation.metric.sigmas, by keypoint or group, or score by another metric",
+        )
 
     def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) similarities from 0 to 1: NaN where unlabelled, 0 where no prediction was made.

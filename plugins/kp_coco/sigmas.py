@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from kpcore.errors import unknown
-from kpcore.keypoints import KeypointSet
+from kpcore.keypoints import KeypointSet, Skeleton
 from kpcore.tensors import Float64Array
 
 COCO_SIGMAS = {
@@ -15,10 +16,23 @@ COCO_SIGMAS = {
     "knee": 0.087, "ankle": 0.089,
 }  # fmt: skip
 """By group; measured on 5,000 images that were annotated twice (cocodataset.org, "Keypoint Evaluation")."""
+AP10K_SIGMAS = {
+    "neck": 0.035, "root_of_tail": 0.035, "f_paw": 0.062, "front_paw": 0.062, "b_paw": 0.089, "back_paw": 0.089,
+}  # fmt: skip
+"""By group, beside COCO's, as AP-10K's evaluation has them (Yu et al., NeurIPS 2021): a front paw has the wrist's."""
+CROWDPOSE_SIGMAS = {"head": 0.079, "top_head": 0.079, "head_top": 0.079, "neck": 0.079}
+"""By group, beside COCO's, as CrowdPose's evaluation has them (Li et al., CVPR 2019): the shoulder's."""
+SIDES = {"left", "right", "l", "r"}
+CROWDPOSE_BODY = {"shoulder", "elbow", "wrist", "hip", "knee", "ankle"}
+"""The other groups that CrowdPose has."""
 
 
 def sigmas_of(keypoints: KeypointSet, given: Mapping[str, float], default: float) -> Float64Array:
-    """Return (K,) sigmas: those given by keypoint name or group, else COCO's by group, else the default.
+    """Return (K,) sigmas: those given by keypoint name or group, else the published ones, else the default.
+
+    Published are COCO's, AP-10K's and CrowdPose's, by name, then by group, in any letter case, words joined by anything
+    (``L_Eye``, ``Root of tail``). "neck" is AP-10K's beside its tail or paws, CrowdPose's beside CrowdPose's other
+    keypoints, and unknown elsewhere, for the two differ.
 
     Raises:
         KpError: a given name is neither a keypoint nor a group of the skeleton.
@@ -28,9 +42,48 @@ def sigmas_of(keypoints: KeypointSet, given: Mapping[str, float], default: float
         if name not in skeleton.names and name not in skeleton.groups:
             exist = dict.fromkeys([*skeleton.names, *skeleton.groups])
             raise unknown("keypoint or group", name, exist, where="metric 'oks', sigmas")
-    return np.array([_sigma(name, skeleton[name].group, given, default) for name in keypoints.names], np.float64)
+    found = _found(keypoints, given)
+    return np.array([default if found[name] is None else found[name] for name in keypoints.names], np.float64)
 
 
-def _sigma(name: str, group: str, given: Mapping[str, float], default: float) -> float:
-    found = (table.get(key) for table in (given, COCO_SIGMAS) for key in (name, group))
-    return next((sigma for sigma in found if sigma is not None), default)
+def without_sigma(keypoints: KeypointSet, given: Mapping[str, float]) -> list[str]:
+    """Return keypoints that nobody has published a sigma for, and that none is given for: they take the default."""
+    return [name for name, sigma in _found(keypoints, given).items() if sigma is None]
+
+
+def _found(keypoints: KeypointSet, given: Mapping[str, float]) -> dict[str, float | None]:
+    skeleton = keypoints.skeleton
+    published = _published(skeleton)
+    return {name: _sigma(name, skeleton[name].group, given, published) for name in keypoints.names}
+
+
+def _sigma(name: str, group: str, given: Mapping[str, float], published: Mapping[str, float]) -> float | None:
+    for table, keys in ((given, (name, group)), (published, (_plain(name), _plain(group), _sideless(name)))):
+        for key in keys:
+            if key in table:
+                return table[key]
+    return None
+
+
+def _published(skeleton: Skeleton) -> dict[str, float]:
+    """Return the sigmas that hold for keypoints of this skeleton, by plain name or group."""
+    groups = {_plain(group) for group in skeleton.groups}
+    if _is_crowdpose(groups):
+        return COCO_SIGMAS | CROWDPOSE_SIGMAS
+    animal = (groups | {_sideless(name) for name in skeleton.names}) & set(AP10K_SIGMAS) - {"neck"}
+    return COCO_SIGMAS | {name: sigma for name, sigma in AP10K_SIGMAS.items() if animal or name != "neck"}
+
+
+def _is_crowdpose(groups: Collection[str]) -> bool:
+    rest = set(groups) - CROWDPOSE_BODY
+    return len(groups) == len(CROWDPOSE_BODY) + 2 and "neck" in rest and rest <= set(CROWDPOSE_SIGMAS)
+
+
+def _sideless(name: str) -> str:
+    """Return a plain name without words for a side: a keypoint whose partner is not there has no group but itself."""
+    return "_".join(word for word in _plain(name).split("_") if word not in SIDES)
+
+
+def _plain(name: str) -> str:
+    """Return a name in small letters, its words joined by underscores."""
+    return re.sub(r"[\W_]+", "_", name.lower()).strip("_")

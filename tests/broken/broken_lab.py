@@ -327,6 +327,8 @@ BEFORE = [
     ("metric", "reads", boom, "reads(): ZeroDivisionError"),
     ("metric", "reads", value("top"), "reads(): str 'top', expected a list of names"),
     ("metric", "reads", value(["nobody"]), "reads(): list ['nobody'], expected keypoints of skeleton "),
+    ("metric", "remarks", boom, "remarks(): ZeroDivisionError"),
+    ("metric", "remarks", value("top"), "remarks(): str 'top', expected a list of lines"),
     ("metric", "score", boom, "score(): ZeroDivisionError"),
     ("metric", "score", value(None), "score(): None, expected Scores"),
     ("strategy", "__init__", boom, "constructor: ZeroDivisionError"),
