@@ -28,6 +28,7 @@ SUPPLIED = {
     "people": {"dataset": ["people"], "generator": ["people"]},
     "timm": {"backbone": ["timm"]},
     "volumetric": {"codec": ["volumetric"]},
+    "yolo": {"dataset": ["yolo"]},
 }
 
 REQUIRED = object()
@@ -80,6 +81,10 @@ DEFAULTS = {
     },
     "dataset people": {"root": REQUIRED, "dims": 3},
     "dataset wflw": {"root": None, "subset": "all", "crop": 1.25},
+    "dataset yolo": {
+        "root": None, "data": None, "category": None, "keypoints": None, "mirrors": None, "groups": {}, "margin": 1.25,
+        "held_out": None,
+    },
     "split explicit": {"sets": REQUIRED},
     "split groups": {"groups": None, "leave_out": None},
     "split kptransfer": {"splits": ["a", "b", "c", "d"]},  # the paper's four; d_fig2 is asked for by name
@@ -146,6 +151,7 @@ BOUNDS = {
     "dataset named": {**SHARE, "margin": ([0.9, 4.1], [1, 4]), "origin": ([2, -1], [1])},
     "dataset people": {"dims": ([1, 4], [2])},
     "dataset wflw": {**CROP, "subset": (["full"], ["pose", "expression", "illumination"])},
+    "dataset yolo": {**SHARE, "margin": ([0.9, 4.1], [1, 4])},
     "split random": {"count": ([0, 1001], [1, 1000]), "source": ([0], [1]), "target": ([0], [1])},
     "split kptransfer": {"splits": ([[]], [["d_fig2"]])},
     "generator faces": {

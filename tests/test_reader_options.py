@@ -194,9 +194,25 @@ def people(root):
     made.write(root, lambda done, total: None)
 
 
+def yolo(root):
+    """A cat and a dog in every picture; both have the same keypoints, of which the other file mirrors two."""
+    for part, rows in (("train", range(COUNT)), ("val", range(3))):
+        pictures(root / "images" / part, [IMAGES[row] for row in rows])
+        (root / "labels" / part).mkdir(parents=True)
+        for row in rows:
+            shares = [" ".join(f"{x:.4f} {y:.4f} 2" for x, y in PLACES[row, k : k + 4] / 48) for k in (0, 4)]
+            lines = [f"{number} 0.5 0.5 0.5 0.4 {points}" for number, points in enumerate(shares)]
+            (root / "labels" / part / f"{row}.txt").write_text("\n".join(lines))
+    common = "train: images/train\nval: images/val\nkpt_shape: [4, 3]\nnames: [cat, dog]\nkpt_names:\n"
+    names = "".join(f"  {number}: [{', '.join(NAMES)}]\n" for number in range(2))
+    (root / "data.yaml").write_text(common + names + "flip_idx: [0, 1, 3, 2]\n")
+    (root / "other.yaml").write_text(common + names + "flip_idx: [1, 0, 3, 2]\n")
+
+
 WRITERS = {
     "300w": ibug, "aflw": aflw, "coco": coco, "cofw": cofw, "deeplabcut": deeplabcut, "h36m": h36m,
     "landmarks": landmarks, "lspet": lspet, "mpii": mpii, "named": named, "people": people, "wflw": wflw,
+    "yolo": yolo,
 }  # fmt: skip
 CAT, ANNA, SOME = {"category": "cat"}, {"scorer": "anna"}, {"held_out": 0.4}
 MAT = {"annotations": "mat", **SOME}
@@ -245,6 +261,13 @@ OTHER = {
     ("people", "dims"): ({}, 2),
     ("wflw", "subset"): ({}, "blur"),
     ("wflw", "crop"): ({}, 2.0),
+    ("yolo", "data"): (CAT, "other.yaml"),
+    ("yolo", "category"): (CAT, "dog"),
+    ("yolo", "keypoints"): (CAT, ["nose", "chin", "left_ear", "right_ear"]),
+    ("yolo", "mirrors"): (CAT, {"nose": "tail"}),
+    ("yolo", "groups"): (CAT, {"head": ["nose"]}),
+    ("yolo", "margin"): (CAT, 2.0),
+    ("yolo", "held_out"): (CAT, 0.5),
 }
 """(data set, option) -> the options beside it, and another value of it."""
 HARMLESS = {"root": "says where the data lies; what lies there is what is read"}
@@ -304,11 +327,12 @@ def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path, name)
 
 CROPS = {("300w", "crop"): 1.3, ("aflw", "crop"): 1.25, ("cofw", "crop"): 1.25, ("wflw", "crop"): 1.25,
          ("landmarks", "crop"): 1.3, ("deeplabcut", "factor"): 1.5}  # fmt: skip
-SHARES = {"aflw": 0.18, "coco": None, "deeplabcut": 0.2, "landmarks": 0.1, "lspet": 0.1, "mpii": 0.1, "named": 0.1}
+SHARES = {"aflw": 0.18, "coco": None, "deeplabcut": 0.2, "landmarks": 0.1, "lspet": 0.1, "mpii": 0.1, "named": 0.1,
+          "yolo": None}  # fmt: skip
 RANGES = [
     *[(*option, default, 1.0, 10.0) for option, default in CROPS.items()],
     *[(name, "held_out", share, np.nextafter(0.0, 1), np.nextafter(1.0, 0)) for name, share in SHARES.items()],
-    ("named", "margin", 1.25, 1.0, 4.0),
+    *[(name, "margin", 1.25, 1.0, 4.0) for name in ("named", "yolo")],
 ]
 
 
@@ -357,9 +381,10 @@ DESCRIBED = {
     "mpii": ("MPII", "newell", "pckh", "0.6 x head-box diagonal", 1, "mpii"),
     "named": ("here (named keypoints)", "", "pck", "longer side of the box", 0, "named"),
     "wflw": ("WFLW", "", "nme", CORNERS, 0, "wflw98"),
+    "yolo": ("YOLO pose, cat", "", "oks", "square root of 0.53 x the box's area", 0, "yolo"),
 }  # fmt: skip
 """Label, list, metric, normaliser, origin, skeleton."""
-BESIDE = {"coco": CAT, "deeplabcut": ANNA} | dict.fromkeys(("aflw", "landmarks", "lspet", "named"), SOME)
+BESIDE = {"coco": CAT, "deeplabcut": ANNA, "yolo": CAT} | dict.fromkeys(("aflw", "landmarks", "lspet", "named"), SOME)
 CHOSEN = [
     ("300w", {"subset": "common"}, "label", "300-W (common)"),
     ("wflw", {"subset": "blur"}, "label", "WFLW (blur)"),
@@ -436,7 +461,7 @@ def share(name):
 
 HELD_OUT = [
     ("aflw", {}), ("coco", CAT), ("deeplabcut", ANNA), ("landmarks", {}), ("lspet", {}), ("named", {}),
-    ("mpii", {"annotations": "mat"}),
+    ("mpii", {"annotations": "mat"}), ("yolo", CAT),
 ]  # fmt: skip
 
 
