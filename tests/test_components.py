@@ -18,6 +18,7 @@ SUPPLIED = {
     "heatmap": {"codec": ["heatmap"]},
     "hourglass": {"backbone": ["hourglass"]},
     "kptransfer": {"split": ["explicit", "groups", "kptransfer", "random"]},
+    "labelstudio": {"dataset": ["labelstudio"]},
     "lspet": {"dataset": ["lspet"]},
     "modes": {"strategy": ["by_name", "frozen", "gradual", "l2sp", "random", "replay", "transfer"]},
     "mpii": {"dataset": ["mpii"]},
@@ -72,6 +73,10 @@ DEFAULTS = {
         "normaliser": None, "mirrors": None, "groups": {}, "edges": [],
     },
     "dataset h36m": {"root": None, "annotations": None, "protocol": 1, "stride": 1},
+    "dataset labelstudio": {
+        "root": None, "annotation": None, "images": ".", "field": None, "category": None, "keypoints": None,
+        "several": "last", "mirrors": None, "groups": {}, "margin": 1.25, "held_out": 0.2,
+    },
     "dataset landmarks": {"root": None, "skeleton": None, "crop": 1.3, "held_out": 0.1},
     "dataset lspet": {"root": None, "held_out": 0.1},
     "dataset mpii": {"root": None, "annotations": None, "list": None, "valid_list": None, "held_out": 0.1},
@@ -142,6 +147,7 @@ BOUNDS = {
     "dataset h36m": {
         "stride": ([0, 100_001], [1, 100_000]), "protocol": ([0, 3], [2]), "annotations": (["csv"], ["c2f", "spin"]),
     },
+    "dataset labelstudio": {**SHARE, "margin": ([0.9, 4.1], [1, 4]), "several": (["all"], ["first"])},
     "dataset landmarks": {**CROP, **SHARE, "skeleton": (["faces"], ["faces68", "wflw98", "cofw29"])},
     "dataset lspet": SHARE,
     "dataset mpii": {

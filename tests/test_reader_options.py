@@ -194,6 +194,31 @@ def people(root):
     made.write(root, lambda done, total: None)
 
 
+def labelstudio(root):
+    """Two annotations a task, of which the second is the later; the other export has other points."""
+    for name, first in (("export", 0), ("others", 8)):
+        tasks = []
+        for row in range(COUNT):
+            made = []
+            for number in range(2):
+                shares = 100 * PLACES[row, first + 4 * number : first + 4 * number + 4] / 48
+                points = [
+                    {"type": "keypointlabels", "original_width": 48, "original_height": 48, "id": word,
+                     "value": {"x": x, "y": y, "keypointlabels": [word]}}
+                    for word, (x, y) in zip(NAMES, shares.tolist(), strict=True)
+                ]  # fmt: skip
+                box = {"type": "rectanglelabels", "id": "box", "original_width": 48, "original_height": 48,
+                       "value": {"x": 10, "y": 10, "width": 80, "height": 80, "rectanglelabels": ["cat"]}}  # fmt: skip
+                if row % 2:
+                    box["value"]["rectanglelabels"] = ["dog"]
+                made.append({"result": [box, *points], "updated_at": f"{number}"})
+            data = {"image": f"/data/upload/1/{row}.jpg", "photo": f"s3://pets/{(row + 1) % COUNT}.jpg"}
+            tasks.append({"id": row, "data": data, "annotations": made})
+        (root / f"{name}.json").write_text(json.dumps(tasks))
+    pictures(root / "pets")
+    (root / "labels.json").write_text("{}")
+
+
 def yolo(root):
     """A cat and a dog in every picture; both have the same keypoints, of which the other file mirrors two."""
     for part, rows in (("train", range(COUNT)), ("val", range(3))):
@@ -212,10 +237,11 @@ def yolo(root):
 WRITERS = {
     "300w": ibug, "aflw": aflw, "coco": coco, "cofw": cofw, "deeplabcut": deeplabcut, "h36m": h36m,
     "landmarks": landmarks, "lspet": lspet, "mpii": mpii, "named": named, "people": people, "wflw": wflw,
-    "yolo": yolo,
+    "yolo": yolo, "labelstudio": labelstudio,
 }  # fmt: skip
 CAT, ANNA, SOME = {"category": "cat"}, {"scorer": "anna"}, {"held_out": 0.4}
 MAT = {"annotations": "mat", **SOME}
+EXPORT = {"annotation": "export.json", **SOME}
 OTHER = {
     ("300w", "subset"): ({}, "common"),
     ("300w", "crop"): ({}, 1.5),
@@ -245,6 +271,16 @@ OTHER = {
     ("landmarks", "skeleton"): (SOME, "cofw29"),
     ("landmarks", "crop"): (SOME, 2.0),
     ("landmarks", "held_out"): (SOME, 0.6),
+    ("labelstudio", "annotation"): (EXPORT, "others.json"),
+    ("labelstudio", "images"): (EXPORT, "pets"),
+    ("labelstudio", "field"): (EXPORT, "photo"),
+    ("labelstudio", "category"): (EXPORT, "dog"),
+    ("labelstudio", "keypoints"): (EXPORT, ["nose", "tail"]),
+    ("labelstudio", "several"): (EXPORT, "first"),
+    ("labelstudio", "mirrors"): (EXPORT, {"nose": "tail"}),
+    ("labelstudio", "groups"): (EXPORT, {"head": ["nose"]}),
+    ("labelstudio", "margin"): (EXPORT, 2.0),
+    ("labelstudio", "held_out"): (EXPORT, 0.7),
     ("lspet", "held_out"): (SOME, 0.6),
     ("mpii", "annotations"): ({}, "hrnet"),
     ("mpii", "list"): ({}, "hrnet"),
@@ -328,11 +364,11 @@ def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path, name)
 CROPS = {("300w", "crop"): 1.3, ("aflw", "crop"): 1.25, ("cofw", "crop"): 1.25, ("wflw", "crop"): 1.25,
          ("landmarks", "crop"): 1.3, ("deeplabcut", "factor"): 1.5}  # fmt: skip
 SHARES = {"aflw": 0.18, "coco": None, "deeplabcut": 0.2, "landmarks": 0.1, "lspet": 0.1, "mpii": 0.1, "named": 0.1,
-          "yolo": None}  # fmt: skip
+          "yolo": None, "labelstudio": 0.2}  # fmt: skip
 RANGES = [
     *[(*option, default, 1.0, 10.0) for option, default in CROPS.items()],
     *[(name, "held_out", share, np.nextafter(0.0, 1), np.nextafter(1.0, 0)) for name, share in SHARES.items()],
-    *[(name, "margin", 1.25, 1.0, 4.0) for name in ("named", "yolo")],
+    *[(name, "margin", 1.25, 1.0, 4.0) for name in ("labelstudio", "named", "yolo")],
 ]
 
 
@@ -376,6 +412,8 @@ DESCRIBED = {
     "cofw": ("COFW", "", "nme", CORNERS, 1, "cofw29"),
     "deeplabcut": ("DeepLabCut", "", "pck", "diagonal of the labelled points' box", 0, "deeplabcut"),
     "h36m": ("Human3.6M", "protocol 1", "mpjpe", "150 mm at the pelvis' distance", 0, "h36m"),
+    "labelstudio": ("here (Label Studio)", "0.4 of the images held out by name hash", "pck",
+                    "longer side of the box", 0, "labelstudio"),
     "landmarks": ("landmarks (landmarks)", "", "nme", "root of the area of the landmarks' box", 0, "landmarks"),
     "lspet": ("LSP extended", "", "pck", "longer diagonal of the torso, shoulder to hip", 1, "lsp"),
     "mpii": ("MPII", "newell", "pckh", "0.6 x head-box diagonal", 1, "mpii"),
@@ -384,7 +422,9 @@ DESCRIBED = {
     "yolo": ("YOLO pose, cat", "", "oks", "square root of 0.53 x the box's area", 0, "yolo"),
 }  # fmt: skip
 """Label, list, metric, normaliser, origin, skeleton."""
-BESIDE = {"coco": CAT, "deeplabcut": ANNA, "yolo": CAT} | dict.fromkeys(("aflw", "landmarks", "lspet", "named"), SOME)
+BESIDE = {"coco": CAT, "deeplabcut": ANNA, "yolo": CAT, "labelstudio": EXPORT} | dict.fromkeys(
+    ("aflw", "landmarks", "lspet", "named"), SOME
+)
 CHOSEN = [
     ("300w", {"subset": "common"}, "label", "300-W (common)"),
     ("wflw", {"subset": "blur"}, "label", "WFLW (blur)"),
@@ -461,7 +501,7 @@ def share(name):
 
 HELD_OUT = [
     ("aflw", {}), ("coco", CAT), ("deeplabcut", ANNA), ("landmarks", {}), ("lspet", {}), ("named", {}),
-    ("mpii", {"annotations": "mat"}), ("yolo", CAT),
+    ("mpii", {"annotations": "mat"}), ("yolo", CAT), ("labelstudio", EXPORT),
 ]  # fmt: skip
 
 

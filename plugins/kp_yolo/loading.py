@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from kp_yolo.description import Description
 from kp_yolo.labels import Instance, read_labels
@@ -16,8 +14,8 @@ from kp_yolo.places import Picture
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
 from kpcore.reading.boxes import crop_side, widened
-from kpcore.reading.images import image_size
-from kpcore.reading.opening import guarded
+from kpcore.reading.shown import shown_size
+from kpcore.reading.tally import Tally
 from kpcore.samples import Sample
 from kpcore.tensors import Float64Array, FloatArray
 
@@ -25,10 +23,6 @@ BOX_TO_AREA = 0.53
 """Area of an object over that of its box, by which ultralytics scales the similarity of keypoints."""
 LEAST = 1.0
 """Pixels: no normaliser is smaller."""
-ORIENTATION = 0x0112
-TURNED = (5, 6, 7, 8)
-"""Values of EXIF's orientation that swap width and height."""
-Level = Literal["note", "warning", "error"]
 
 NO_LABELS = "pictures without a file of labels: nothing is in them"
 EMPTY = "files of labels that are empty: nothing is in the picture"
@@ -40,23 +34,6 @@ TWICE = "equal lines in a file of labels: one is kept"
 NO_BOX = "no box of positive size: the box of the labelled keypoints taken"
 ZEROS = "keypoints at (0, 0) taken for not labelled: kpt_shape has no visibilities"
 ROTATED = "pictures turned by EXIF: sizes and keypoints are those of the turned picture, as ultralytics has it"
-
-
-@dataclass
-class Tally:
-    """Findings by kind, each with the first place and a count."""
-
-    kinds: dict[str, tuple[Level, str, int]] = field(default_factory=dict)
-
-    def add(self, what: str, where: object, level: Level = "note", count: int = 1) -> None:
-        """Count something."""
-        if count:
-            _, first, before = self.kinds.get(what, (level, str(where), 0))
-            self.kinds[what] = (level, first, before + count)
-
-    def findings(self) -> tuple[Finding, ...]:
-        """Return one finding a kind."""
-        return tuple(Finding(level, f"{what} (first: {first})", n) for what, (level, first, n) in self.kinds.items())
 
 
 @dataclass(frozen=True)
@@ -86,9 +63,9 @@ def load(pictures: Sequence[Picture], told: Description, classes: Sequence[int],
         if chosen and not picture.path.is_file():
             tally.add(MISSING, picture.where or picture.path, "error", len(chosen))
         elif chosen:
-            size = shown_size(picture.path, tally)
+            size = _size(picture.path, tally)
             samples += [_sample(one, picture, size, margin, len(samples) + n) for n, one in enumerate(chosen)]
-    return Loaded(tuple(samples), tally.findings())
+    return Loaded(tuple(samples), tuple(Finding(*line) for line in tally.lines()))
 
 
 def _chosen(picture: Picture, told: Description, classes: Sequence[int], tally: Tally) -> list[Instance]:
@@ -127,13 +104,11 @@ def _listed(told: Description) -> str:
     return ", ".join(f"{number} ({name})" for number, name in list(told.classes.items())[:20])
 
 
-def shown_size(path: Path, tally: Tally) -> tuple[int, int]:
-    """Return (width, height) of the picture as it is shown: a JPEG turned by its EXIF orientation."""
-    width, height = image_size(path)
-    with guarded(path, "a picture"), Image.open(path) as image:
-        turned = image.format in ("JPEG", "MPO") and image.getexif().get(ORIENTATION, 1)
-    tally.add(ROTATED, path, "note", int(turned not in (False, 1)))
-    return (height, width) if turned in TURNED else (width, height)
+def _size(path: Path, tally: Tally) -> tuple[int, int]:
+    """Return (width, height) of a picture as it is shown."""
+    shown = shown_size(path)
+    tally.add(ROTATED, path, "note", int(shown.turned))
+    return shown.size
 
 
 def _sample(one: Instance, picture: Picture, size: tuple[int, int], margin: float, row: int) -> Sample:
