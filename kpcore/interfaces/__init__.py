@@ -3,7 +3,7 @@
 from kpcore.interfaces.backbone import Backbone
 from kpcore.interfaces.codec import Codec, Targets
 from kpcore.interfaces.component import Component, ComponentConfig
-from kpcore.interfaces.dataset import Dataset, Facts, Finding
+from kpcore.interfaces.dataset import Dataset, Facts, Finding, Near
 from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
@@ -19,6 +19,7 @@ __all__ = [
     "Finding",
     "Generator",
     "Metric",
+    "Near",
     "Need",
     "Scores",
     "Split",

@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from kp_coco.crops import crops, samples_of
+from kp_coco.near import near
 from kp_coco.reader import Table, read
 from kp_coco.skeleton import COCO, build
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
 from kpcore.reading.roots import existing_root
@@ -114,6 +115,11 @@ class Coco(Dataset):
             table = self._table(part)
             self._samples[part] = samples_of(table, self._files[part][1])
         return self._samples[part]
+
+    @classmethod
+    def near(cls, root: Path) -> Near | None:
+        """Return options for files of this format in other places."""
+        return near(root)
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""

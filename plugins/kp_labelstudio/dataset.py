@@ -51,6 +51,8 @@ class LabelStudio(Dataset):
 
     root_variable: ClassVar[str] = "KP_LABELSTUDIO_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (("project-*.json", "label_studio*.json", "label-studio*.json"),)
+    """What a folder of this layout holds and others do not."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "labelstudio"``."""

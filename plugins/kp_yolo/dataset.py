@@ -45,6 +45,11 @@ class Yolo(Dataset):
 
     root_variable: ClassVar[str] = "KP_YOLO_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml"),
+        ("labels", "*/labels"),
+    )
+    """What a folder of this layout holds and others do not."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "yolo"``."""
