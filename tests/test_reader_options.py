@@ -18,10 +18,13 @@ from kp_people.synthetic.generator import PeopleGenerator
 from pydantic import ValidationError
 from scipy.io import savemat
 
+from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.reading import matlab
 from kpcore.registry import registry
 from kpcore.study.data import read_part
+from kpcore.study.opening import open_study
+from kpcore.study.recognise import assignments
 
 COUNT = 12
 IMAGES = [f"{number}.jpg" for number in range(COUNT)]
@@ -518,3 +521,18 @@ def test_an_image_is_held_out_where_its_names_hash_is_below_the_share(tmp_path, 
     assert images(share(second), "valid") == {min(every, key=share)}
     assert images(np.nextafter(share(second), 1), "valid") == {min(every, key=share), second}
     assert images(share(second), "train") == every - {min(every, key=share)}
+
+
+# a first study
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "people"])
+def test_a_first_study_of_it_opens(tmp_path, monkeypatch, name):
+    """``kp init`` builds the study, scores a made-up sample and tries the network before it writes the file."""
+    (tmp_path / "data").mkdir()
+    WRITERS[name](tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    sets = [f"--set={one}" for one in assignments(BESIDE.get(name, {}))]
+    assert outcome(["init", "data", "--dataset", name, *sets]) == 0
+    study = open_study(registry(), tmp_path / "data.toml", notice=lambda line: None)
+    assert study.config.dataset.name == name

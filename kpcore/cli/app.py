@@ -15,6 +15,7 @@ from kpcore.errors import KpError
 from kpcore.registry import registry
 
 COMMANDS = {
+    "init": "kpcore.cli.init:init",
     "run": "kpcore.cli.run:run",
     "eval": "kpcore.cli.eval:evaluate",
     "data": "kpcore.cli.data:app",
