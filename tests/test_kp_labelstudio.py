@@ -151,6 +151,10 @@ UNCLEAR = [
     ([keypoint("nose", 10, 10), keypoint("nose", 90, 10)], "a keypoint occurs twice in one instance"),
     ([keypoint("nose", 10, 10, image_rotation=90)], "the picture was turned in Label Studio"),
     ([keypoint("nose", 240, 10)], "a number is no percentage"),
+    (
+        [keypoint("nose", 10, 10), keypoint("tail", 1, 1, original_width=9)],
+        "the regions of one picture state different",
+    ),
 ]
 
 
@@ -199,7 +203,7 @@ def test_of_several_annotations_the_ground_truth_or_the_last_is_read(tmp_path):
 
 REFERENCES = [
     "/data/upload/3/1a2b3c4d-cat.png", "/data/upload/cat.png", "/data/local-files/?d=home/me/a/cat.png",
-    "/data/local-files/?d=a%2Fcat.png", "s3://bucket/a/cat.png", "https://x.org/a/cat.png?sig=1/2", "cat.png",
+    "/data/local-files/?d=a%2Fcat.png", "s3://bucket/a/cat.png", "https://x.org/a/cat.png?sig=1/2", "cat.png", "http://[a/cat.png",
     "C:\\me\\a\\cat.png", "/data/upload/3/1a2b3c4d-cat.png?x=1",
 ]  # fmt: skip
 

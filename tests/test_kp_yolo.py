@@ -145,6 +145,7 @@ def test_a_flip_idx_that_contradicts_names_is_told(tmp_path):
     ("train: images/train", "", r"no 'train'"),
     ("images/val", "elsewhere/pictures", r"valid: neither 'elsewhere/pictures' nor an end of it"),
     ("path: .", "path: [", r"cannot be read as a YAML file"),
+    ("[3, 3]", "&a [3, 3]\nb: *a", r"line 5: an alias \(\*a\); write it out"),
     (YAML, "- a\n", r"holds a list; expected a YAML file"),
     (YAML, "!!python/object/apply:os.system ['true']\n", r"cannot be read as a YAML file"),
 ])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -42,19 +43,21 @@ def group(annotation: Annotation) -> Grouped:
     keypoints that nothing joins are one instance.
     """
     teams = _teams(annotation)
+    members = Counter(teams.values())
+    order = {region.where: place for place, region in enumerate(annotation.regions)}
     found: dict[str, Instance] = {}
     loose: list[Region] = []
     for region in annotation.regions:
         team = teams[region.identity]
         if region.kind == "rectangle":
             found.setdefault(team, Instance()).box = region
-        elif sum(1 for other in teams.values() if other == team) > 1:
+        elif members[team] > 1:
             found.setdefault(team, Instance()).keypoints.append(region)
         else:
             loose.append(region)
     unclear = _settle(found, loose)
     for one in found.values():
-        one.keypoints.sort(key=annotation.regions.index)
+        one.keypoints.sort(key=lambda region: order[region.where])
     return Grouped(tuple(found.values()), tuple(unclear))
 
 

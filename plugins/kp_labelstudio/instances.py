@@ -25,6 +25,7 @@ UNCLEAR = "keypoints that lie in no rectangle, or in several: put each under its
 TWICE = "a keypoint occurs twice in one instance; put the keypoints of an instance under a rectangle, or join them"
 TURNED = "the picture was turned in Label Studio, whose versions differ in what numbers then mean; turn it back"
 OUTSIDE = "a number is no percentage of the picture's size (0 to 100)"
+SIZES = "the regions of one picture state different sizes of it"
 NAMELESS = "keypoints without a label left out"
 OTHER_BOX = "instances in rectangles of other labels, or in none, left out"
 EMPTY_BOX = "rectangles without keypoints left out"
@@ -159,6 +160,10 @@ def _sound(one: Instance, tally: Tally) -> bool:
     turned = next((region for region in regions if region.turned % 360), None)
     if turned is not None:
         tally.add(TURNED, f"{turned.where}: image_rotation {turned.turned:g}", "error")
+        return False
+    sizes = {region.size for region in regions if region.size}
+    if len(sizes) > 1:
+        tally.add(SIZES, f"{regions[0].where}: {' and '.join(str(size) for size in sorted(sizes))}", "error")
         return False
     for region in one.keypoints:
         if not all(-SLACK <= value <= 100 + SLACK for value in region.place):

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from kpcore.errors import KpError, nearest
 
@@ -50,12 +50,11 @@ class Pictures:
 def parts_of(reference: str) -> tuple[str, ...]:
     """Return the folders and the name that a task's text ends in; a name of "" where it has none."""
     plain = reference.strip().replace("\\", "/")
-    if "local-files" in plain and (given := parse_qs(urlsplit(plain).query).get("d")):
+    path = unquote(plain.partition("?")[0].partition("://")[2] or plain.partition("?")[0])
+    if "://" in plain:  # the host, or the bucket, is no folder
+        path = path.partition("/")[2]
+    if "local-files" in plain and (given := parse_qs(plain.partition("?")[2]).get("d")):
         path = given[0]
-    elif "://" in plain:
-        path = unquote(urlsplit(plain).path)
-    else:
-        path = unquote(plain.partition("?")[0])
     return tuple(part for part in path.split("/") if part not in ("", ".", "..")) or ("",)
 
 

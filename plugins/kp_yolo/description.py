@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ def read(path: Path) -> Description:
     """
     text = read_text(path, KIND, LARGEST)
     with guarded(path, KIND):
+        _without_aliases(text, path)
         held = yaml.safe_load(text)
     if not isinstance(held, dict):
         raise KpError(f"{path}: holds a {type(held).__name__}; expected {KIND}: path, train, val, kpt_shape, names")
@@ -86,6 +88,13 @@ def read(path: Path) -> Description:
         classes=classes,
         names=_names(held.get("kpt_names"), keypoints, classes, path),
     )
+
+
+def _without_aliases(text: str, path: Path) -> None:
+    """Refuse references within the file: a few of them can stand for more than any memory holds."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise KpError(f"{path}, line {event.start_mark.line + 1}: an alias (*{event.anchor}); write it out")
 
 
 def _shape(given: object, path: Path) -> tuple[int, int]:
@@ -179,4 +188,4 @@ def _text(value: object, where: str) -> str:
 
 
 def _short(value: object) -> str:
-    return ascii(value)[:60]
+    return ascii(reprlib.repr(value))[1:-1][:60]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class First:
     dataset: Dataset
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def train(self) -> Instances:
         """What is trained on."""
         return Instances.of(self.dataset.samples("train"))
@@ -108,7 +109,7 @@ def _opened(known: Registry, root: Path, name: str, sets: Sequence[str]) -> Firs
 
 def _with_shares(known: Registry, first: First, sets: Sequence[str]) -> Iterator[First]:
     """Yield the data with shares held out, where the data set knows that option."""
-    if HELD_OUT not in type(first.dataset).Config.model_fields:
+    if HELD_OUT not in known.component("dataset", first.name).Config.model_fields:
         return
     for share in SHARES:
         note = f"{share:g} of the images are held out to be scored, drawn by their names: {HELD_OUT} = {share:g}"
