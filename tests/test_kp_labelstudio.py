@@ -235,6 +235,13 @@ def test_names_with_accents_are_found_in_either_form(tmp_path):
     assert [one.image_id for one in everybody(data)] == ["pics/cafe\u0301.png"]
 
 
+def test_names_in_another_case_are_found_and_told(tmp_path):
+    data = opened(write(tmp_path, [task(1, image="/data/upload/1/1a2b3c4d-Cat.PNG"), task(2)], ["cat.png", "2.png"]))
+    assert [one.image_id for one in everybody(data)] == ["pics/cat.png", "pics/2.png"]
+    assert "warning: pictures whose names differ in upper and lower case" in told(data)
+    assert "task 1: pics/cat.png) [1]" in told(data)
+
+
 @pytest.mark.parametrize(("reference", "parts"), [("", ("",)), ("///", ("",)), ("s3://bucket", ("",)), ("a?b", ("a",))])
 def test_texts_that_name_nothing(reference, parts):
     assert parts_of(reference) == parts

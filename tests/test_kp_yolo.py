@@ -297,3 +297,23 @@ def test_labels_may_lie_beside_the_pictures(tmp_path):
         for path in (tmp_path / "gone" / part).iterdir():
             path.rename(tmp_path / "images" / part / path.name)
     assert len(opened(tmp_path).samples("train")) == 4
+
+
+def test_names_in_another_case_or_unicode_form_are_found_and_told(tmp_path):
+    write(tmp_path, train=0)
+    for number, (shown, labels) in enumerate(
+        (("A.PNG", "a.txt"), ("caf\u00e9.png", "cafe\u0301.txt"), ("b.png", "b.txt"))
+    ):
+        picture(tmp_path / "images/train" / shown)
+        (tmp_path / "labels/train").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "labels/train" / labels).write_text(LINE.replace("0.25", f"0.{number + 1}"))
+    data = opened(tmp_path)
+    assert len(data.samples("train")) == 3
+    assert (
+        "warning: names in another case or Unicode form than the files taken for them (first: A.txt is a.txt) [2]"
+        in (told(data))
+    )
+    assert "without a picture" not in told(data)
+    (tmp_path / "train.txt").write_text("images/train/a.png\nimages/train/B.png\n")
+    (tmp_path / "data.yaml").write_text(YAML.replace("train: images/train", "train: train.txt"))
+    assert [one.image_id for one in opened(tmp_path).samples("train")] == ["images/train/A.PNG", "images/train/b.png"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from kp_labelstudio.export import Annotation, Region, Task
 from kp_labelstudio.grouping import Instance, group
-from kp_labelstudio.matching import Pictures, reference_of
+from kp_labelstudio.matching import Pictures, reference_of, respelled
 from kpcore.reading.tally import Tally
 
 Several = Literal["last", "first"]
@@ -25,6 +25,7 @@ UNCLEAR = "keypoints that lie in no rectangle, or in several: put each under its
 TWICE = "a keypoint occurs twice in one instance; put the keypoints of an instance under a rectangle, or join them"
 TURNED = "the picture was turned in Label Studio, whose versions differ in what numbers then mean; turn it back"
 OUTSIDE = "a number is no percentage of the picture's size (0 to 100)"
+RESPELLED = "pictures whose names differ in upper and lower case from those of the export"
 SIZES = "the regions of one picture state different sizes of it"
 NAMELESS = "keypoints without a label left out"
 OTHER_BOX = "instances in rectangles of other labels, or in none, left out"
@@ -118,6 +119,7 @@ def _image(task: Task, pictures: Pictures, wanted: Wanted, tally: Tally) -> str 
     reference = reference_of(task.data, wanted.field, task.where)
     found = pictures.find(reference)
     if isinstance(found, str):
+        tally.add(RESPELLED, f"{task.where}: {found}", "warning", int(respelled(reference, found)))
         return found
     shown = f"{task.where}: {ascii(reference)[1:-1][-120:]}"
     if found:

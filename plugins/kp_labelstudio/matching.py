@@ -27,24 +27,34 @@ class Pictures:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._named: dict[str, list[tuple[str, ...]]] = {}
+        self._folded: dict[str, list[tuple[str, ...]]] = {}
         for parts in sorted(_pictures(root)):
             self._named.setdefault(_form(parts[-1]), []).append(parts)
+            self._folded.setdefault(_form(parts[-1]).casefold(), []).append(parts)
 
     def find(self, reference: str) -> str | tuple[str, ...]:
         """Return the picture's path below the folder, with forward slashes; or all that it may be, none or several."""
         parts = tuple(_form(part) for part in parts_of(reference))
-        for name in dict.fromkeys((parts[-1], UPLOADED.sub("", parts[-1]))):
-            if found := self._named.get(name):
-                agreed = [_agreed(parts[:-1], one[:-1]) for one in found]
-                best = [one for one, many in zip(found, agreed, strict=True) if many == max(agreed)]
-                paths = tuple("/".join(one) for one in best)
-                return paths[0] if len(paths) == 1 else paths
-        return ()
+        names = (parts[-1], UPLOADED.sub("", parts[-1]))
+        exact = (self._named.get(name) for name in names)
+        found = next(filter(None, (*exact, *(self._folded.get(name.casefold()) for name in names))), None)
+        if not found:
+            return ()
+        agreed = [_agreed(parts[:-1], one[:-1]) for one in found]
+        best = [one for one, many in zip(found, agreed, strict=True) if many == max(agreed)]
+        paths = tuple("/".join(one) for one in best)
+        return paths[0] if len(paths) == 1 else paths
 
     def near(self, reference: str) -> str:
         """Return a hint at the most similar name; "" where nothing is similar."""
         found = nearest(_form(parts_of(reference)[-1]), self._named)
         return f" (similar: {found})" if found else ""
+
+
+def respelled(reference: str, found: str) -> bool:
+    """Whether a picture was found by a name that differs in upper and lower case."""
+    name, there = _form(parts_of(reference)[-1]), _form(found.rpartition("/")[2])
+    return there not in (name, UPLOADED.sub("", name))
 
 
 def parts_of(reference: str) -> tuple[str, ...]:

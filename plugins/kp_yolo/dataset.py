@@ -131,6 +131,9 @@ class Yolo(Dataset):
         if self._share is not None:
             told = f"'valid' is {self._share:g} of the pictures of train, drawn by their names"
             found.append(Finding("warning", f"{SAME}: {told}") if self._same else Finding("note", told))
+        if place.respelled:
+            what = f"names in another case or Unicode form than the files taken for them (first: {place.respelled[0]})"
+            found.append(Finding("warning", what, len(place.respelled)))
         if place.moved:
             what = f"'{place.moved[0][:200]}' is no path from {self._told.path.name}: found below the root"
             found.append(Finding("note", what, len(place.moved)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -43,11 +44,13 @@ class Place:
         pictures: in the order of names, or of the list.
         moved: what the YAML says and was not found so, but by the end of its path below the root.
         orphans: files of labels, below the root, whose picture is not there.
+        respelled: names that differ from those of the files taken for them, in case or Unicode form.
     """
 
     pictures: tuple[Picture, ...]
     moved: tuple[str, ...]
     orphans: tuple[str, ...]
+    respelled: tuple[str, ...] = ()
 
 
 class Places:
@@ -61,6 +64,8 @@ class Places:
     def __init__(self, root: Path, told: Description) -> None:
         self._root = _absolute(root)
         self._told = told
+        self._listings: dict[Path, dict[str, Path]] = {}
+        self._respelled: list[str] = []
         base = self._below(told.base, [told.path.parent]) if told.base else None
         self._base = base if base is not None and base.is_dir() else _absolute(told.path.parent)
 
@@ -71,6 +76,7 @@ class Places:
             KpError: a folder or list of it is not there, or holds no picture.
         """
         pictures: dict[str, Picture] = {}
+        self._respelled = []
         moved, orphans = [], list[str]()
         for text in self._told.parts[part]:
             place = self._place(part, text)
@@ -84,7 +90,7 @@ class Places:
             if not found:
                 raise KpError(f"{self._told.path}, {part}: no pictures in {place}; put them there, or mend the path")
             pictures |= {picture.name: picture for picture in found}
-        return Place(tuple(pictures.values()), tuple(moved), tuple(orphans))
+        return Place(tuple(pictures.values()), tuple(moved), tuple(orphans), tuple(self._respelled))
 
     def _place(self, part: str, text: str) -> Path:
         place = self._below(text, [self._base, self._root])
@@ -121,7 +127,10 @@ class Places:
 
     def _listed(self, name: str, folder: Path, where: str) -> Picture:
         """Return the picture that a list names; where it is not there, it is the one that has labels."""
-        tried = [self._picture(path, where) for path in self._meant(name, [folder, self._base])]
+        meant = list(self._meant(name, [folder, self._base]))
+        if not any(path.is_file() for path in meant):
+            meant = [self._like(path) for path in meant]
+        tried = [self._picture(path, where) for path in meant]
         if not tried:
             raise KpError(f"{where}: {name.strip()[:80]!a} is no path of a picture; mend the list")
         there = (one for one in tried if one.path.is_file())
@@ -135,10 +144,23 @@ class Places:
         parts = list(picture.relative_to(self._root).parts)
         beside = picture.with_suffix(".txt")
         if IMAGES not in parts[:-1]:
-            return beside
+            return self._like(beside)
         last = len(parts) - 2 - parts[-2::-1].index(IMAGES)
         swapped = self._root.joinpath(*parts[:last], LABELS, *parts[last + 1 :]).with_suffix(".txt")
-        return swapped if swapped.exists() or not beside.exists() else beside
+        return beside if beside.exists() and not swapped.exists() else self._like(swapped)
+
+    def _like(self, path: Path) -> Path:
+        """Return the file itself, or the one beside it whose name differs in case or Unicode form alone."""
+        if path.exists():
+            return path
+        folder = path.parent
+        if folder not in self._listings:
+            files = sorted(folder.iterdir()) if folder.is_dir() else []
+            self._listings[folder] = {_folded(file.name): file for file in files}
+        found = self._listings[folder].get(_folded(path.name))
+        if found is not None:
+            self._respelled.append(f"{path.name} is {found.name}")
+        return found or path
 
     def _orphans(self, folder: Path, pictures: list[Picture]) -> Iterator[str]:
         """Yield files of labels that no picture has."""
@@ -149,6 +171,11 @@ class Places:
         for path in sorted(_files(labels)):
             if path.suffix == ".txt" and path not in known:
                 yield path.relative_to(self._root).as_posix()
+
+
+def _folded(name: str) -> str:
+    """Return what names have in common that differ in case or Unicode form alone; macOS decomposes accents."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _plain(text: str) -> str:
