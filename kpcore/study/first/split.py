@@ -19,10 +19,16 @@ def halves(skeleton: Skeleton) -> tuple[tuple[str, ...], tuple[str, ...]] | None
     sizes = [sum(len(team) for team in teams[:cut]) for cut in range(len(teams) + 1)]
     whole = sizes[-1]
     cuts = [cut for cut, size in enumerate(sizes) if FEWEST <= size <= whole - FEWEST]
-    if not cuts:
-        return None
+    if not cuts:  # at most three sets: the middle one may still stand against its neighbours
+        return _middle(skeleton, teams)
     best = min(cuts, key=lambda cut: abs(2 * sizes[cut] - whole))
     return _spelled(skeleton, teams[:best]), _spelled(skeleton, teams[best:])
+
+
+def _middle(skeleton: Skeleton, teams: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    if len(teams) != 3 or min(len(teams[1]), len(teams[0]) + len(teams[2])) < FEWEST:
+        return None
+    return _spelled(skeleton, teams[1:2]), _spelled(skeleton, [teams[0], teams[2]])
 
 
 def everything(skeleton: Skeleton) -> tuple[str, ...]:
