@@ -20,7 +20,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "keypoints Keypoint Skeleton KeypointSet Column Step KeypointSplit default_columns",
         "interfaces.split Split",
     ),
-    "Data sets": ("interfaces.dataset Dataset Facts Finding", "samples Sample", "interfaces.generator Generator"),
+    "Data sets": ("interfaces.dataset Dataset Facts Finding Near", "samples Sample", "interfaces.generator Generator"),
     "Networks": ("interfaces.backbone Backbone", "network Network"),
     "Targets, loss and decoding": ("interfaces.codec Codec Targets",),
     "Metrics": ("interfaces.metric Metric Scores", "samples Instances"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MOST = 20
 """Names that an error lists, at most."""
@@ -31,9 +31,11 @@ class KpError(Exception):
 
     Args:
         message: becomes one line, whatever names a user's file brings into it.
+        more: further lines below it, where one cannot say what to do.
     """
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", more: Sequence[str] = ()) -> None:
+        self.more = tuple(more)
         lines = message.splitlines()
         super().__init__(visible(message if len(lines) < 2 else " ".join(line.strip() for line in lines)))
 

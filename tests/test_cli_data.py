@@ -210,7 +210,7 @@ def study(tmp_path):
 def fails_with(result, *parts):
     code, out, err = result
     assert (code, out) == (2, "")
-    assert err.splitlines()[-1].startswith("kp: error: ")
+    assert any(line.startswith("kp: error: ") for line in err.splitlines())
     for part in parts:
         assert part in err
 
@@ -246,14 +246,16 @@ def test_data_that_cannot_be_told_is_asked_for(run, root, study, tmp_path):
     fails_with(run("data", "info"), "give a study file, a data folder, or --dataset NAME with --root PATH")
     fails_with(run("data", "info", root, "--root", root), "drop one of them")
     fails_with(run("data", "info", study, "--dataset", "faces"), "drop --dataset faces")
-    fails_with(run("data", "info", tmp_path), "no data set plugin reads it; ", "holds no faces.txt", "no plain.txt")
+    fails_with(run("data", "info", tmp_path), "no data set plugin reads it; it is like no known layout", "--verbose")
+    verbose = run("data", "info", tmp_path, "--verbose")
+    fails_with(verbose, "no data set plugin reads it; ", "faces: ", "holds no faces.txt", "no plain.txt")
     fails_with(run("data", "info", tmp_path / "nowhere"), "nowhere: no such study file")
     fails_with(run("data", "info", "--dataset", "fcaes"), "unknown dataset 'fcaes'; did you mean 'faces'?")
     fails_with(run("data", "info", root, "--part", "test"), "unknown part 'test'", "(train, valid exist)")
     fails_with(run("data", "info", "--dataset", "faces", "--set", "rooot=x"), "did you mean 'root'?")
     fails_with(run("data", "info", study, "--set", f"root={root}"), "unknown key 'root'")
     (root / "plain.txt").touch()
-    fails_with(run("data", "info", root), "can be read as faces, plain; say which with --dataset")
+    fails_with(run("data", "info", root), "can be read as faces, plain; say which with --dataset", "--dataset plain")
 
 
 def test_data_check_says_what_makes_a_part_unusable(run, root):

@@ -18,6 +18,7 @@ SUPPLIED = {
     "heatmap": {"codec": ["heatmap"]},
     "hourglass": {"backbone": ["hourglass"]},
     "kptransfer": {"split": ["explicit", "groups", "kptransfer", "random"]},
+    "labelstudio": {"dataset": ["labelstudio"]},
     "lspet": {"dataset": ["lspet"]},
     "modes": {"strategy": ["by_name", "frozen", "gradual", "l2sp", "random", "replay", "transfer"]},
     "mpii": {"dataset": ["mpii"]},
@@ -28,6 +29,7 @@ SUPPLIED = {
     "people": {"dataset": ["people"], "generator": ["people"]},
     "timm": {"backbone": ["timm"]},
     "volumetric": {"codec": ["volumetric"]},
+    "yolo": {"dataset": ["yolo"]},
 }
 
 REQUIRED = object()
@@ -71,6 +73,10 @@ DEFAULTS = {
         "normaliser": None, "mirrors": None, "groups": {}, "edges": [],
     },
     "dataset h36m": {"root": None, "annotations": None, "protocol": 1, "stride": 1},
+    "dataset labelstudio": {
+        "root": None, "annotation": None, "images": ".", "field": None, "category": None, "keypoints": None,
+        "several": "last", "mirrors": None, "groups": {}, "margin": 1.25, "held_out": 0.2,
+    },
     "dataset landmarks": {"root": None, "skeleton": None, "crop": 1.3, "held_out": 0.1},
     "dataset lspet": {"root": None, "held_out": 0.1},
     "dataset mpii": {"root": None, "annotations": None, "list": None, "valid_list": None, "held_out": 0.1},
@@ -80,6 +86,10 @@ DEFAULTS = {
     },
     "dataset people": {"root": REQUIRED, "dims": 3},
     "dataset wflw": {"root": None, "subset": "all", "crop": 1.25},
+    "dataset yolo": {
+        "root": None, "data": None, "category": None, "keypoints": None, "mirrors": None, "groups": {}, "margin": 1.25,
+        "held_out": None,
+    },
     "split explicit": {"sets": REQUIRED},
     "split groups": {"groups": None, "leave_out": None},
     "split kptransfer": {"splits": ["a", "b", "c", "d"]},  # the paper's four; d_fig2 is asked for by name
@@ -138,6 +148,7 @@ BOUNDS = {
     "dataset h36m": {
         "stride": ([0, 100_001], [1, 100_000]), "protocol": ([0, 3], [2]), "annotations": (["csv"], ["c2f", "spin"]),
     },
+    "dataset labelstudio": {**SHARE, "margin": ([0.9, 4.1], [1, 4]), "several": (["all"], ["first"])},
     "dataset landmarks": {**CROP, **SHARE, "skeleton": (["faces"], ["faces68", "wflw98", "cofw29"])},
     "dataset lspet": SHARE,
     "dataset mpii": {
@@ -147,6 +158,7 @@ BOUNDS = {
     "dataset named": {**SHARE, "margin": ([0.9, 4.1], [1, 4]), "origin": ([2, -1], [1])},
     "dataset people": {"dims": ([1, 4], [2])},
     "dataset wflw": {**CROP, "subset": (["full"], ["pose", "expression", "illumination"])},
+    "dataset yolo": {**SHARE, "margin": ([0.9, 4.1], [1, 4])},
     "split random": {"count": ([0, 1001], [1, 1000]), "source": ([0], [1]), "target": ([0], [1])},
     "split kptransfer": {"splits": ([[]], [["d_fig2"]])},
     "generator faces": {

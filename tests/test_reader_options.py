@@ -18,10 +18,13 @@ from kp_people.synthetic.generator import PeopleGenerator
 from pydantic import ValidationError
 from scipy.io import savemat
 
+from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.reading import matlab
 from kpcore.registry import registry
 from kpcore.study.data import read_part
+from kpcore.study.opening import open_study
+from kpcore.study.recognise import assignments
 
 COUNT = 12
 IMAGES = [f"{number}.jpg" for number in range(COUNT)]
@@ -194,12 +197,54 @@ def people(root):
     made.write(root, lambda done, total: None)
 
 
+def labelstudio(root):
+    """Two annotations a task, of which the second is the later; the other export has other points."""
+    for name, first in (("export", 0), ("others", 8)):
+        tasks = []
+        for row in range(COUNT):
+            made = []
+            for number in range(2):
+                shares = 100 * PLACES[row, first + 4 * number : first + 4 * number + 4] / 48
+                points = [
+                    {"type": "keypointlabels", "original_width": 48, "original_height": 48, "id": word,
+                     "value": {"x": x, "y": y, "keypointlabels": [word]}}
+                    for word, (x, y) in zip(NAMES, shares.tolist(), strict=True)
+                ]  # fmt: skip
+                box = {"type": "rectanglelabels", "id": "box", "original_width": 48, "original_height": 48,
+                       "value": {"x": 10, "y": 10, "width": 80, "height": 80, "rectanglelabels": ["cat"]}}  # fmt: skip
+                if row % 2:
+                    box["value"]["rectanglelabels"] = ["dog"]
+                made.append({"result": [box, *points], "updated_at": f"{number}"})
+            data = {"image": f"/data/upload/1/{row}.jpg", "photo": f"s3://pets/{(row + 1) % COUNT}.jpg"}
+            tasks.append({"id": row, "data": data, "annotations": made})
+        (root / f"{name}.json").write_text(json.dumps(tasks))
+    pictures(root / "pets")
+    (root / "labels.json").write_text("{}")
+
+
+def yolo(root):
+    """A cat and a dog in every picture; both have the same keypoints, of which the other file mirrors two."""
+    for part, rows in (("train", range(COUNT)), ("val", range(3))):
+        pictures(root / "images" / part, [IMAGES[row] for row in rows])
+        (root / "labels" / part).mkdir(parents=True)
+        for row in rows:
+            shares = [" ".join(f"{x:.4f} {y:.4f} 2" for x, y in PLACES[row, k : k + 4] / 48) for k in (0, 4)]
+            lines = [f"{number} 0.5 0.5 0.5 0.4 {points}" for number, points in enumerate(shares)]
+            (root / "labels" / part / f"{row}.txt").write_text("\n".join(lines))
+    common = "train: images/train\nval: images/val\nkpt_shape: [4, 3]\nnames: [cat, dog]\nkpt_names:\n"
+    names = "".join(f"  {number}: [{', '.join(NAMES)}]\n" for number in range(2))
+    (root / "data.yaml").write_text(common + names + "flip_idx: [0, 1, 3, 2]\n")
+    (root / "other.yaml").write_text(common + names + "flip_idx: [1, 0, 3, 2]\n")
+
+
 WRITERS = {
     "300w": ibug, "aflw": aflw, "coco": coco, "cofw": cofw, "deeplabcut": deeplabcut, "h36m": h36m,
     "landmarks": landmarks, "lspet": lspet, "mpii": mpii, "named": named, "people": people, "wflw": wflw,
+    "yolo": yolo, "labelstudio": labelstudio,
 }  # fmt: skip
 CAT, ANNA, SOME = {"category": "cat"}, {"scorer": "anna"}, {"held_out": 0.4}
 MAT = {"annotations": "mat", **SOME}
+EXPORT = {"annotation": "export.json", **SOME}
 OTHER = {
     ("300w", "subset"): ({}, "common"),
     ("300w", "crop"): ({}, 1.5),
@@ -229,6 +274,16 @@ OTHER = {
     ("landmarks", "skeleton"): (SOME, "cofw29"),
     ("landmarks", "crop"): (SOME, 2.0),
     ("landmarks", "held_out"): (SOME, 0.6),
+    ("labelstudio", "annotation"): (EXPORT, "others.json"),
+    ("labelstudio", "images"): (EXPORT, "pets"),
+    ("labelstudio", "field"): (EXPORT, "photo"),
+    ("labelstudio", "category"): (EXPORT, "dog"),
+    ("labelstudio", "keypoints"): (EXPORT, ["nose", "tail"]),
+    ("labelstudio", "several"): (EXPORT, "first"),
+    ("labelstudio", "mirrors"): (EXPORT, {"nose": "tail"}),
+    ("labelstudio", "groups"): (EXPORT, {"head": ["nose"]}),
+    ("labelstudio", "margin"): (EXPORT, 2.0),
+    ("labelstudio", "held_out"): (EXPORT, 0.7),
     ("lspet", "held_out"): (SOME, 0.6),
     ("mpii", "annotations"): ({}, "hrnet"),
     ("mpii", "list"): ({}, "hrnet"),
@@ -245,6 +300,13 @@ OTHER = {
     ("people", "dims"): ({}, 2),
     ("wflw", "subset"): ({}, "blur"),
     ("wflw", "crop"): ({}, 2.0),
+    ("yolo", "data"): (CAT, "other.yaml"),
+    ("yolo", "category"): (CAT, "dog"),
+    ("yolo", "keypoints"): (CAT, ["nose", "chin", "left_ear", "right_ear"]),
+    ("yolo", "mirrors"): (CAT, {"nose": "tail"}),
+    ("yolo", "groups"): (CAT, {"head": ["nose"]}),
+    ("yolo", "margin"): (CAT, 2.0),
+    ("yolo", "held_out"): (CAT, 0.5),
 }
 """(data set, option) -> the options beside it, and another value of it."""
 HARMLESS = {"root": "says where the data lies; what lies there is what is read"}
@@ -304,11 +366,12 @@ def test_the_same_data_has_the_same_fingerprint_wherever_it_lies(tmp_path, name)
 
 CROPS = {("300w", "crop"): 1.3, ("aflw", "crop"): 1.25, ("cofw", "crop"): 1.25, ("wflw", "crop"): 1.25,
          ("landmarks", "crop"): 1.3, ("deeplabcut", "factor"): 1.5}  # fmt: skip
-SHARES = {"aflw": 0.18, "coco": None, "deeplabcut": 0.2, "landmarks": 0.1, "lspet": 0.1, "mpii": 0.1, "named": 0.1}
+SHARES = {"aflw": 0.18, "coco": None, "deeplabcut": 0.2, "landmarks": 0.1, "lspet": 0.1, "mpii": 0.1, "named": 0.1,
+          "yolo": None, "labelstudio": 0.2}  # fmt: skip
 RANGES = [
     *[(*option, default, 1.0, 10.0) for option, default in CROPS.items()],
     *[(name, "held_out", share, np.nextafter(0.0, 1), np.nextafter(1.0, 0)) for name, share in SHARES.items()],
-    ("named", "margin", 1.25, 1.0, 4.0),
+    *[(name, "margin", 1.25, 1.0, 4.0) for name in ("labelstudio", "named", "yolo")],
 ]
 
 
@@ -352,14 +415,19 @@ DESCRIBED = {
     "cofw": ("COFW", "", "nme", CORNERS, 1, "cofw29"),
     "deeplabcut": ("DeepLabCut", "", "pck", "diagonal of the labelled points' box", 0, "deeplabcut"),
     "h36m": ("Human3.6M", "protocol 1", "mpjpe", "150 mm at the pelvis' distance", 0, "h36m"),
+    "labelstudio": ("here (Label Studio)", "0.4 of the images held out by name hash", "pck",
+                    "longer side of the box", 0, "labelstudio"),
     "landmarks": ("landmarks (landmarks)", "", "nme", "root of the area of the landmarks' box", 0, "landmarks"),
     "lspet": ("LSP extended", "", "pck", "longer diagonal of the torso, shoulder to hip", 1, "lsp"),
     "mpii": ("MPII", "newell", "pckh", "0.6 x head-box diagonal", 1, "mpii"),
     "named": ("here (named keypoints)", "", "pck", "longer side of the box", 0, "named"),
     "wflw": ("WFLW", "", "nme", CORNERS, 0, "wflw98"),
+    "yolo": ("YOLO pose, cat", "", "oks", "square root of 0.53 x the box's area", 0, "yolo"),
 }  # fmt: skip
 """Label, list, metric, normaliser, origin, skeleton."""
-BESIDE = {"coco": CAT, "deeplabcut": ANNA} | dict.fromkeys(("aflw", "landmarks", "lspet", "named"), SOME)
+BESIDE = {"coco": CAT, "deeplabcut": ANNA, "yolo": CAT, "labelstudio": EXPORT} | dict.fromkeys(
+    ("aflw", "landmarks", "lspet", "named"), SOME
+)
 CHOSEN = [
     ("300w", {"subset": "common"}, "label", "300-W (common)"),
     ("wflw", {"subset": "blur"}, "label", "WFLW (blur)"),
@@ -436,7 +504,7 @@ def share(name):
 
 HELD_OUT = [
     ("aflw", {}), ("coco", CAT), ("deeplabcut", ANNA), ("landmarks", {}), ("lspet", {}), ("named", {}),
-    ("mpii", {"annotations": "mat"}),
+    ("mpii", {"annotations": "mat"}), ("yolo", CAT), ("labelstudio", EXPORT),
 ]  # fmt: skip
 
 
@@ -453,3 +521,18 @@ def test_an_image_is_held_out_where_its_names_hash_is_below_the_share(tmp_path, 
     assert images(share(second), "valid") == {min(every, key=share)}
     assert images(np.nextafter(share(second), 1), "valid") == {min(every, key=share), second}
     assert images(share(second), "train") == every - {min(every, key=share)}
+
+
+# a first study
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "people"])
+def test_a_first_study_of_it_opens(tmp_path, monkeypatch, name):
+    """``kp init`` builds the study, scores a made-up sample and tries the network before it writes the file."""
+    (tmp_path / "data").mkdir()
+    WRITERS[name](tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    sets = [f"--set={one}" for one in assignments(BESIDE.get(name, {}))]
+    assert outcome(["init", "data", "--dataset", name, *sets]) == 0
+    study = open_study(registry(), tmp_path / "data.toml", notice=lambda line: None)
+    assert study.config.dataset.name == name

@@ -16,6 +16,7 @@ from kpcore.reading.quiet import spare_stderr
 from kpcore.registry import registry
 
 COMMANDS = {
+    "init": "kpcore.cli.init:init",
     "run": "kpcore.cli.run:run",
     "eval": "kpcore.cli.eval:evaluate",
     "data": "kpcore.cli.data:app",
@@ -102,7 +103,10 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         line = for_people(error)
         if line is None:
             raise
-        return say(f"error: {line}", WRONG_INPUT)
+        code = say(f"error: {line}", WRONG_INPUT)
+        for further in getattr(error, "more", ()):
+            typer.echo(f"    {' '.join(further.split())}", err=True)
+        return code
     return say("interrupted", code) if code == INTERRUPTED else code
 
 

@@ -40,18 +40,19 @@ Sets = Annotated[
     ),
 ]
 Part = Annotated[str | None, typer.Option("--part", metavar="NAME", help="Only this part. [default: all]")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Say why every data set refuses a folder that none reads.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("info")
 def info(
     source: Source = None, dataset: DatasetName = None, root: Root = None, profile: Profile = None, sets: Sets = None,
-    part: Part = None, as_json: AsJson = False,
+    part: Part = None, as_json: AsJson = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Show parts, people, images, how much is labelled, crop sides."""
     from kpcore.audit.summary import summarise
 
-    opened = open_data(source, dataset, root, profile, sets)
+    opened = open_data(source, dataset, root, profile, sets, verbose)
     summaries = [summarise(name, opened.dataset.samples(name), opened.data.skeleton) for name in opened.parts(part)]
     if as_json:
         print_json({**record(opened), "parts": [asdict(summary) for summary in summaries]})
@@ -63,14 +64,14 @@ def info(
 def check(
     source: Source = None, dataset: DatasetName = None, root: Root = None, profile: Profile = None, sets: Sets = None,
     part: Part = None, quick: Annotated[bool, typer.Option("--quick", help="Do not decode images.")] = False,
-    as_json: AsJson = False,
+    as_json: AsJson = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Look for faults; exits with 2 where one makes a part unusable."""
     from kpcore.audit.check import check_part
     from kpcore.registry import registry
     from kpcore.study.remarks import remark_findings
 
-    opened = open_data(source, dataset, root, profile, sets)
+    opened = open_data(source, dataset, root, profile, sets, verbose)
     found: list[dict[str, Any]] = [{"part": None, **asdict(one)} for one in remark_findings(opened, registry())]
     for name in opened.parts(part):
         with progress(f"checking {name}") as step:
@@ -155,13 +156,14 @@ def prepare(
 
 
 def open_data(
-    source: Path | None, dataset: str | None, root: Path | None, profile: str | None, sets: list[str] | None
-) -> Opened:
+    source: Path | None, dataset: str | None, root: Path | None, profile: str | None, sets: list[str] | None,
+    verbose: bool = False,
+) -> Opened:  # fmt: skip
     """Open what the arguments name; notices go to stderr."""
     from kpcore.registry import registry
     from kpcore.study.source import Request, open_request
 
-    request = Request(source, dataset, root, profile, sets or [])
+    request = Request(source, dataset, root, profile, sets or [], verbose)
     return open_request(request, registry(), notice=tell)
 
 

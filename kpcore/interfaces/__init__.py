@@ -4,7 +4,7 @@ from kpcore.findings import Finding
 from kpcore.interfaces.backbone import Backbone
 from kpcore.interfaces.codec import Codec, Targets
 from kpcore.interfaces.component import Component, ComponentConfig
-from kpcore.interfaces.dataset import Dataset, Facts
+from kpcore.interfaces.dataset import Dataset, Facts, Near
 from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
@@ -20,6 +20,7 @@ __all__ = [
     "Finding",
     "Generator",
     "Metric",
+    "Near",
     "Need",
     "Scores",
     "Split",

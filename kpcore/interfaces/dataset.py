@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, final
 
 from kpcore.findings import Finding
 from kpcore.interfaces.component import Component
@@ -36,6 +37,21 @@ class Facts:
     origin: int = 0
 
 
+@dataclass(frozen=True)
+class Near:
+    """How far a folder is of a data set's layout; told to a user whose folder no data set reads.
+
+    Args:
+        share: how much of the layout is there, from 0 to 1; the data set with the largest share is named.
+        missing: what is not there, in words; "" where all of it is, and something in it is wrong.
+        options: options with which the data set may read the folder as it is; they are tried before they are told.
+    """
+
+    share: float
+    missing: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Dataset(Component):
     """Annotated instances in named parts.
 
@@ -49,6 +65,7 @@ class Dataset(Component):
     """
 
     root_variable: ClassVar[str] = ""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
     default_skeleton: ClassVar[Skeleton | None] = None
 
     @property
@@ -73,6 +90,18 @@ class Dataset(Component):
     def parts(self) -> tuple[str, ...]:
         """Those of the facts."""
         return self.facts.parts
+
+    @classmethod
+    def near(cls, root: Path) -> Near | None:
+        """Return how far a folder that the constructor refuses is of this layout; None where nothing is like it.
+
+        By default as many of the ``marks`` as are there.
+        """
+        absent = [either for either in cls.marks if not any(any(root.glob(pattern)) for pattern in either)]
+        if len(absent) == len(cls.marks):
+            return None
+        missing = ", and ".join(" or ".join(one.removeprefix("./") for one in either) for either in absent)
+        return Near(1 - len(absent) / len(cls.marks), missing)
 
     @abstractmethod
     def samples(self, part: str) -> Sequence[Sample]:

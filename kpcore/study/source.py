@@ -11,6 +11,7 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.registry import Registry
+from kpcore.study import recognise
 from kpcore.study.contracts import check_facts, checked_splits
 from kpcore.study.data import (
     CORE_OPTIONS,
@@ -24,7 +25,6 @@ from kpcore.study.data import (
     open_one,
     tables,
 )
-from kpcore.study.guard import reason
 from kpcore.study.names import renamed
 from kpcore.study.opening import settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
@@ -41,6 +41,7 @@ class Request:
         profile: of the study file.
         sets: ``key=value``: keys of the study file; where there is none, options of the data set, ``root=X`` or
             ``dataset.root=X``.
+        verbose: say why every data set refuses a folder that none reads.
     """
 
     source: Path | None = None
@@ -48,6 +49,7 @@ class Request:
     root: Path | None = None
     profile: str | None = None
     sets: Sequence[str] = ()
+    verbose: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def open_request(request: Request, known: Registry, notice: Notice) -> Opened:
         return open_named(known, request.dataset, root, request.sets)
     if root is None:
         raise KpError("no data given; give a study file, a data folder, or --dataset NAME with --root PATH")
-    return _recognise(known, root, request.sets, notice)
+    return _recognise(known, root, request, notice)
 
 
 def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str]) -> Opened:
@@ -120,22 +122,19 @@ def open_named(known: Registry, name: str, root: Path | None, sets: Sequence[str
     return Opened(name, StudyData(OWN, adjusted(dataset, table), dataset.skeleton, sample=False))
 
 
-def _recognise(known: Registry, root: Path, sets: Sequence[str], notice: Notice) -> Opened:
+def _recognise(known: Registry, root: Path, request: Request, notice: Notice) -> Opened:
     """Open a folder with the one data set plugin that can read it."""
-    opened, reasons = [], []
-    for name in known.names("dataset"):
-        try:
-            opened.append(open_named(known, name, root, sets))
-        except KpError as error:
-            reasons.append(str(error))
-        except Exception as error:  # a plugin that fails on a folder of another's must not hide the one that reads it
-            reasons.append(reason(error, known))
-    if len(opened) == 1:
-        notice(f"Read as '{opened[0].name}'.")
-        return opened[0]
-    if opened:
-        raise KpError(f"{root}: can be read as {', '.join(o.name for o in opened)}; say which with --dataset")
-    raise KpError(f"{root}: no data set plugin reads it; {'; '.join(reasons) or 'no data set plugin is installed'}")
+
+    def open_as(name: str, sets: Sequence[str]) -> Opened:
+        return open_named(known, name, root, sets)
+
+    tried = recognise.try_all(known, root, open_as, request.sets)
+    if len(tried.opened) > 1:
+        raise recognise.several(tried)
+    for name, opened in tried.opened.items():
+        notice(f"Read as '{name}'.")
+        return opened
+    raise recognise.unread(known, tried, recognise.nearest(known, tried, open_as, request.sets), request.verbose)
 
 
 def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -> Opened:

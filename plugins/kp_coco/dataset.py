@@ -13,10 +13,11 @@ from kp_coco.categories import Wanted
 from kp_coco.columns import Table
 from kp_coco.crops import crops, samples_of
 from kp_coco.folders import Listed, below, found_lists, image_folder, known, nothing_there
+from kp_coco.near import near
 from kp_coco.reader import read
 from kp_coco.skeleton import COCO, build
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import drawn
 from kpcore.reading.paths import Images
@@ -186,6 +187,11 @@ class Coco(Dataset):
             return self._root / named
         own = part if self._held_out is None else "train"
         return image_folder(self._root, below(self._root, file), USUAL[own][1])
+
+    @classmethod
+    def near(cls, root: Path) -> Near | None:
+        """Return options for files of this format in other places."""
+        return near(root)
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader left out or derived, crops that were widened, and sides without a partner."""

@@ -35,6 +35,16 @@ class DeepLabCut(Dataset):
 
     root_variable: ClassVar[str] = "KP_DEEPLABCUT_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("labeled-data", "CollectedData*.csv", "CollectedData*.h5"),
+        (
+            "labeled-data/*/CollectedData*.csv",
+            "labeled-data/*/CollectedData*.h5",
+            "CollectedData*.csv",
+            "CollectedData*.h5",
+        ),
+    )
+    """What a folder of this layout holds and others do not."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "deeplabcut"``."""

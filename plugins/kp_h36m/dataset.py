@@ -45,6 +45,8 @@ class H36m(Dataset):
 
     root_variable: ClassVar[str] = "KP_H36M_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (("h36m_*", "annot/h36m_*"),)
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = H36M
     """The 17 joints, known without files."""
 

@@ -43,6 +43,8 @@ class Lspet(Dataset):
 
     root_variable: ClassVar[str] = "KP_LSPET_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (("joints.mat",), ("images/im0001.jpg", "images/im00001.jpg"))
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = LSP
     """The 14 joints, known without files."""
 

@@ -33,6 +33,17 @@ class Mpii(Dataset):
 
     root_variable: ClassVar[str] = "KP_MPII_ROOT"
     """Environment variable that names the root where the configuration does not."""
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("annot", "mpii_human_pose*", "mpii_annotations.json"),
+        (
+            "annot/train.h5",
+            "annot/train.json",
+            "mpii_annotations.json",
+            "mpii_human_pose_v1_u12_1.mat",
+            "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat",
+        ),
+    )
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = MPII
     """MPII's 16 joints, known without its files."""
 

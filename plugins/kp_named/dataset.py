@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,8 +14,9 @@ from kp_named.csv_file import read_csv
 from kp_named.json_file import edges_of, keypoints_of, load, read_json
 from kp_named.table import Row, Table, arrays, check_rows
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
+from kpcore.reading.csv_rows import csv_rows
 from kpcore.reading.held_out import drawn
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
@@ -121,6 +123,16 @@ class Named(Dataset):
     def samples(self, part: str) -> Sequence[Sample]:
         """Return the part's people, in the file's order."""
         return [self._sample(place) for place in self._rows(part) if self._labelled(place)]
+
+    @classmethod
+    def near(cls, root: Path) -> Near | None:
+        """Return the option for a CSV with an image column under another name."""
+        for path in sorted(root.glob("*.csv")):
+            with suppress(KpError):
+                header = next(csv_rows(path, "a CSV file of named keypoints"), (0, []))[1]
+                if "image" in header and any(cell.endswith("_x") for cell in header):
+                    return Near(0.9, f"{FILES[0]}, its own name; {path.name} is there", {"annotation": path.name})
+        return None
 
     def findings(self, part: str) -> Sequence[Finding]:
         """Return what the reader took for granted and left out."""

@@ -41,6 +41,11 @@ class Aflw(Dataset):
     """
 
     root_variable: ClassVar[str] = "KP_AFLW_ROOT"
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        tuple(f"{folder}/{name}" for name in FILES.values() for folder in FOLDERS),
+        ("flickr", "*/flickr", "*/*/flickr"),
+    )
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = AFLW19
 
     class Config(ComponentConfig):

@@ -35,6 +35,10 @@ class Cofw(Dataset):
     """
 
     root_variable: ClassVar[str] = "KP_COFW_ROOT"
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = tuple(
+        tuple(f"{folder}/{name}" for folder in FOLDERS) for name in FILES.values()
+    )
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = COFW29
 
     class Config(ComponentConfig):

@@ -44,6 +44,8 @@ class ThreeHundredW(Dataset):
     """
 
     root_variable: ClassVar[str] = "KP_300W_ROOT"
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (("afw", "helen", "lfpw", "ibug"), ("*/*.pts", "*/*/*.pts"))
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = FACES68
 
     class Config(ComponentConfig):

@@ -56,6 +56,8 @@ class Landmarks(Dataset):
     """
 
     root_variable: ClassVar[str] = "KP_LANDMARKS_ROOT"
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (("train*.csv", "Train*.csv"), ("train*/", "Train*/"))
+    """What a folder of this layout holds and others do not."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "landmarks"``."""

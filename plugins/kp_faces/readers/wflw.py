@@ -49,6 +49,11 @@ class Wflw(Dataset):
     """
 
     root_variable: ClassVar[str] = "KP_WFLW_ROOT"
+    marks: ClassVar[tuple[tuple[str, ...], ...]] = (
+        (IMAGES,),
+        tuple(f"{folder}/{FILES['train']}" for folder in FOLDERS),
+    )
+    """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = WFLW98
 
     class Config(ComponentConfig):
