@@ -13,7 +13,7 @@ from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Notice, Part, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
-from kpcore.reading.held_out import drawn
+from kpcore.reading.held_out import held_names
 from kpcore.samples import Instances
 from kpcore.study.data import StudyData
 from kpcore.study.study import Study
@@ -156,8 +156,6 @@ def spread(people: Sequence[int], wanted: int | None) -> list[int]:
 
 def hold_out(store: Store, people: Sequence[int], share: float) -> tuple[list[int], list[int]]:
     """Divide people by a hash of the image's name, so that those of one image stay together: (kept, held out)."""
-    kept: list[int] = []
-    held: list[int] = []
-    for place in people:
-        (held if drawn(store.people.image_ids[place]) < share else kept).append(place)
-    return kept, held
+    images = store.people.image_ids
+    out = held_names((images[place] for place in people), share)
+    return [place for place in people if images[place] not in out], [place for place in people if images[place] in out]
