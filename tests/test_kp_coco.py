@@ -17,6 +17,7 @@ from kp_coco.skeleton import COCO
 from pycocotools.cocoeval import COCOeval
 
 from kpcore.audit.check import check_part
+from kpcore.audit.sides import side_findings
 from kpcore.errors import KpError
 from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns

@@ -11,7 +11,7 @@ import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import KpError
+from kpcore.errors import FaultsError, KpError
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -100,7 +100,8 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         line = for_people(error)
         if line is None:
             raise
-        return say(f"error: {line}", WRONG_INPUT)
+        lines = error.lines if isinstance(error, FaultsError) else (line,)
+        return max(say(f"error: {' '.join(one.split())}", WRONG_INPUT) for one in lines)
     return say("interrupted", code) if code == INTERRUPTED else code
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from kpcore.keypoints import Skeleton
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
+DIGESTS = "digests"
 FRESH = 2_000_000_000
 """Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
 
@@ -100,28 +101,41 @@ def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
     Raises:
         KpError: a file is gone that was never read.
     """
-    folders: dict[Path, set[str]] = defaultdict(set)
-    for image in images:
-        if isinstance(image, Path):
-            folders[image.parent].add(image.name)
-    files = {
-        folder / name: digest
-        for folder, names in folders.items()
-        for name, digest in _of_folder(folder, sorted(names)).items()
-    }
+    paths = [image for image in images if isinstance(image, Path)]
+    files = dict(zip(paths, remembered(paths, DIGESTS, file_digest), strict=True))
     return [files[image] if isinstance(image, Path) else _arrays(image) for image in images]
 
 
-def _of_folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    memo = cache_dir() / "digests" / f"{_digest(str(folder.absolute()).encode())[:32]}.json"
+def remembered(paths: Sequence[Path], kind: str, compute: Callable[[Path], str]) -> list[str]:
+    """Return a text of each file, computed anew only where its size or times differ from those remembered.
+
+    Args:
+        paths: of files.
+        kind: what the texts are; those of one kind are remembered together.
+        compute: path -> text; what it raises is passed on.
+    """
+    folders: dict[Path, set[str]] = defaultdict(set)
+    for path in paths:
+        folders[path.parent].add(path.name)
+    files = {
+        folder / name: text
+        for folder, names in folders.items()
+        for name, text in _of_folder(folder, sorted(names), kind, compute).items()
+    }
+    return [files[path] for path in paths]
+
+
+def _of_folder(folder: Path, names: Sequence[str], kind: str, compute: Callable[[Path], str]) -> dict[str, str]:
+    place = f"{'' if kind == DIGESTS else kind}{folder.absolute()}"
+    memo = cache_dir() / "digests" / f"{_digest(place.encode())[:32]}.json"
     known = _remembered(memo)
     now = {name: _times(folder / name) for name in names}
     missing = [name for name in names if name not in known or (now[name] and known[name][0] != now[name])]
     if missing:
         with ThreadPoolExecutor(cores()) as pool:  # hashing leaves Python's lock alone
-            found = dict(zip(missing, pool.map(lambda name: file_digest(folder / name), missing), strict=True))
+            found = dict(zip(missing, pool.map(lambda name: compute(folder / name), missing), strict=True))
         known |= {name: (now[name], digest) for name, digest in found.items()}
-        _remember(memo, folder, known)
+        _remember(memo, f"{kind} of the images in {folder}", known)
     return {name: known[name][1] for name in names}
 
 
@@ -161,13 +175,12 @@ def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
         return {}
 
 
-def _remember(memo: Path, folder: Path, known: Mapping[str, tuple[list[int], str]]) -> None:
+def _remember(memo: Path, title: str, known: Mapping[str, tuple[list[int], str]]) -> None:
     """Write the memo; files that have just changed are left out, and a cache that cannot be written goes without."""
     limit = time.time_ns() - FRESH
     files = {name: [times, digest] for name, (times, digest) in known.items() if times and max(times[1:]) < limit}
     if not files:
         return
-    title = f"digests of the images in {folder}"
     text = json.dumps({"title": title, "files": files, "digest": _digest(json.dumps(files).encode())})
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)

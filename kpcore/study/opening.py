@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from kpcore.study.data import (
     sample_notice,
     unseen,
 )
+from kpcore.study.leaks import without_leaks
 from kpcore.study.probe import probe
 from kpcore.study.study import Mode, Study
 
@@ -113,8 +115,8 @@ def build_study(
     check_skeletons(rule, splits, {name: one.skeleton for name, one in data.items()})
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
-    check_study(study)
-    return study
+    check_study(study, notice)
+    return replace(study, data=without_leaks(study.data, config.evaluation.leaks, notice))
 
 
 def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:

@@ -17,6 +17,7 @@ from kpcore.study.guard import reason
 from kpcore.study.names import renamed
 from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
+from kpcore.study.study import mirroring
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ class Opened:
         data: the data set, and its keypoints as the study calls them.
         splits: the study's; empty where there is no study file.
         augmentation: the study's, else the default.
+        mirrored: whether images are mirrored, in training or in the flip test, as they are by default.
     """
 
     name: str
     data: StudyData
     splits: tuple[KeypointSplit, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
+    mirrored: bool = True
 
     @property
     def dataset(self) -> Dataset:
@@ -130,7 +133,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     splits = split_by(_rule(config, known, file), data)
     if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
         notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
-    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation)
+    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, bool(mirroring(config)))
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:

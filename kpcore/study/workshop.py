@@ -99,7 +99,7 @@ def divide(study: Study, data: StudyData, device: Device, progress: Progress | N
         training, validation = Group(train, kept), Group(train, spread(held, study.watch.people))
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
-            f"{study.file}: {data.label}: {len(training.people)} people to train on and {len(validation.people)} to"
+            f"{study.file}: {data.label}: {len(training.people)} samples to train on and {len(validation.people)} to"
             f" validate on are too few for training.batch_size = {settings.batch_size}"
         )
     return Groups(training, validation, Group(valid, everyone))
