@@ -46,6 +46,21 @@ def check_study(study: Study, notice: Notice = ignored) -> None:
         notice(f"warning: {line}")
 
 
+def check_sizes(study: Study) -> None:
+    """Check that every data set fills a batch; a share of it that is held out is looked at when it is divided.
+
+    Raises:
+        FaultsError: those that do not.
+    """
+    size, counts = study.config.training.batch_size, {data.label: data.people("train") for data in study.data.values()}
+    if few := {label: count for label, count in counts.items() if count < size}:
+        raise FaultsError(
+            f"{study.file}: {label}: training samples are {count}, too few for training.batch_size = {size};"
+            f" set it to {count} or less, or label more"
+            for label, count in few.items()
+        )
+
+
 def _look_at(study: Study, data: StudyData) -> tuple[list[str], list[str]]:
     """Return the errors and the warnings of one data set."""
     key, table = tables(study.config)[data.name]

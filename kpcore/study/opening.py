@@ -12,7 +12,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
 from kpcore.registry import Built, Registry
-from kpcore.study.checks import check_names, check_study
+from kpcore.study.checks import check_names, check_sizes, check_study
 from kpcore.study.contracts import check_dataset, check_facts, check_skeletons, checked_splits
 from kpcore.study.data import (
     OWN,
@@ -116,7 +116,9 @@ def build_study(
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
     check_study(study, notice)
-    return replace(study, data=without_leaks(study.data, config.evaluation.leaks, notice))
+    study = replace(study, data=without_leaks(study.data, config.evaluation.leaks, notice))
+    check_sizes(study)
+    return study
 
 
 def split_by(rule: Split, data: Mapping[str, StudyData]) -> tuple[KeypointSplit, ...]:
