@@ -100,7 +100,7 @@ def divide(study: Study, data: StudyData, device: Device, progress: Progress | N
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
             f"{study.file}: {data.label}: {len(training.people)} samples to train on and {len(validation.people)} to"
-            f" validate on are too few for training.batch_size = {settings.batch_size}; set a smaller one, or label more"
+            f" validate on are too few for training.batch_size = {settings.batch_size}; set it lower, or label more"
         )
     return Groups(training, validation, Group(valid, everyone))
 
