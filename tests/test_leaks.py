@@ -1,4 +1,4 @@
-"""What is trained on and scored in one data set: the same pictures, copies that were encoded anew, frames of a video."""
+"""What is trained on and scored in one data set: the same pictures, copies encoded anew, frames of a video."""
 
 from pathlib import Path
 
@@ -130,8 +130,9 @@ def test_pixels_in_memory_are_compared_too_and_what_cannot_be_read_is_left_to_ot
 def test_many_looks_are_compared_as_few_are():
     random = np.random.default_rng(0)
     ours = random.normal(size=(3, 256)).astype(np.float32)
+    ours = (ours - ours.mean(1, keepdims=True)) / ours.std(1, keepdims=True)
     theirs = random.normal(size=(1100, 256)).astype(np.float32)
-    theirs[[5, 1099]] = ours[[2, 0]] + 0.2
+    theirs[[5, 1099]] = ours[[2, 0]] + 0.2 * (-1) ** np.arange(256)
     theirs[7] = ours[1] + np.where(np.arange(256) == 9, 0.3, 0)
     assert near_pairs(ours, theirs) == [(0, 1099), (2, 5)]
 
@@ -300,9 +301,10 @@ def test_all_faults_are_told_in_one_pass_a_line_each(root, capsys):
     names_only(root, "left_paw", "tail")
     for lost in ("train1.png", "train2.png", "valid0.png"):
         (root / lost).unlink()
-    code = outcome(["run", str(root.parent / "study.toml"), "--plan", "--set", "backbone.stages=[1]"])
+    three = 'split.sets.a.steps=[["left_paw"],["tail"],["left_paw"]]'
+    code = outcome(["run", str(root.parent / "study.toml"), "--plan", "--set", three])
     lines = capsys.readouterr().err.splitlines()
-    assert code == 2 and all(line.startswith("kp: error: ") for line in lines)
-    for text in ("backbone.stages = [1]", "names a side", "part 'train': image file", "part 'valid': image file"):
+    assert code == 2 and all(line.startswith("kp: error: ") for line in lines), lines
+    for text in ("has 3 steps; give one", "names a side", "part 'train': image file", "part 'valid': image file"):
         assert len([line for line in lines if text in line]) == 1
-    assert [line for line in lines if "part 'train'" in line][0].endswith("(2 such)")
+    assert next(line for line in lines if "part 'train'" in line).endswith("(2 such)")
