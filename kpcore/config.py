@@ -329,6 +329,11 @@ class EvaluationTable(Strict):
     validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
     flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
     batch_size: int = Field(default=32, ge=1, description="people at once; the flip test doubles them")
+    leaks: Literal["warn", "leave_out"] = Field(
+        default="warn",
+        description="training images that are also scored (the same, nearly the same, or frames of one video): say so,"
+        " or leave them out of training",
+    )
 
     @property
     def watch(self) -> Watch:

@@ -40,6 +40,18 @@ class KpError(Exception):
         super().__init__(visible(message if len(lines) < 2 else " ".join(line.strip() for line in lines)))
 
 
+class FaultsError(KpError):
+    """Several things that the user can put right, found in one pass; the command prints a line for each.
+
+    Args:
+        messages: one or more; each becomes one line, and one that is there already is left out.
+    """
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.lines = tuple(dict.fromkeys(str(KpError(message)) for message in messages))
+        super().__init__("; ".join(self.lines))
+
+
 class ContractError(Exception):
     """A component gave back what its interface does not allow. Whoever shows the error names plugin and component.
 

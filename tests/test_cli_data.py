@@ -273,7 +273,7 @@ def test_data_show_draws_pairs_in_the_split_s_colours(run, root, tmp_path):
     sheet = tmp_path / "sheet.png"
     code, out, _ = run("data", "show", root, "--split", "down", "--count", "2", "--out", sheet)
     assert code == 0
-    assert "2 people of Faces, part train, split down" in " ".join(out.split())
+    assert "2 samples of Faces, part train, split down" in " ".join(out.split())
     image = cv2.imread(str(sheet))[..., ::-1]
     assert image.shape == (256 + 22 + 22, 2 * 512, 3)
     colours = {tuple(colour) for colour in image[:256, :256].reshape(-1, 3).tolist()}

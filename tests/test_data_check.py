@@ -14,7 +14,7 @@ from kpcore.audit.check import check_part, require_usable
 from kpcore.audit.found import found_in
 from kpcore.audit.images import first_of_each_image, missing_findings
 from kpcore.audit.shared import shared_findings
-from kpcore.errors import KpError
+from kpcore.errors import FaultsError, KpError
 from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.images import decode_image, image_size, is_truncated
@@ -86,8 +86,8 @@ def test_the_data_sets_own_findings_come_first(image):
         ({"side": -3.0}, "crop side"),
         ({"side": float("nan")}, "crop side"),
         ({"side": 1e9}, "crop side over 50000 px"),
-        ({"normaliser": 0.0}, "head size"),
-        ({"normaliser": float("inf")}, "head size"),
+        ({"normaliser": 0.0}, "divided by"),
+        ({"normaliser": float("inf")}, "divided by"),
     ],
 )
 def test_impossible_numbers_are_errors_that_name_file_and_row(image, changes, text):
@@ -119,7 +119,8 @@ def test_a_duplicated_row_is_an_error_that_names_the_repetition(image):
 def test_people_without_labels_and_empty_parts(image):
     nobody = person(image, state=np.zeros(2, np.uint8))
     assert the(found(Made(train=[nobody])), "without a labelled").level == "warning"
-    assert the(found(Made(train=[])), "nobody").level == "error"
+    told = the(found(Made(train=[], own=[Finding("note", "faces without a mark left out", 7)])), "no samples in this")
+    assert told.level == "error" and told.what.endswith("its reader says: faces without a mark left out (7)")
 
 
 def test_points_that_do_not_fit_the_skeleton_are_an_error(image):
@@ -189,17 +190,19 @@ def test_lengths_are_positive_numbers(image, changes, wrong):
     assert all("row 7" in finding.what for finding in errors)
 
 
-def test_what_is_not_labelled_is_counted_and_a_part_of_nobody_is_an_error(image):
+def test_what_is_not_labelled_is_counted_and_an_empty_part_is_an_error(image):
     half = person(image, state=np.array([2, 0], np.uint8))
     findings = check_part(Made(train=[half, person(image, 1), person(image, 2)]), "train", decode=False)
     assert findings == [Finding("note", "keypoints not labelled, 16.7% of 6", 1)]
-    assert check_part(Made(train=[]), "train", decode=False) == [Finding("error", "nobody is in this part", 0)]
+    assert check_part(Made(train=[]), "train", decode=False) == [
+        Finding("error", "no samples in this part; look at the annotation and at the data set's options", 0)
+    ]
 
 
 def test_images_in_two_parts_are_a_warning(image):
     dataset = Made(train=[person(image)], valid=[person(image, 3), person(image, 4, image_id="two")])
-    assert the(found(dataset), "also in part 'valid' (first: one.jpg)").count == 1
-    assert the(found(dataset, "valid"), "also in part 'train'").level == "warning"
+    assert the(found(dataset), "same images are in part 'valid' (first: 'one.jpg' and 'two')").count == 1
+    assert the(found(dataset, "valid"), "same images are in part 'train'").level == "warning"
 
 
 def test_missing_and_damaged_images_are_errors_once_an_image(image, tmp_path):
@@ -224,13 +227,24 @@ def test_progress_counts_images(image):
     assert steps == [(1, 1)]
 
 
-def test_require_usable_names_the_first_error_and_counts_the_rest(image, tmp_path):
+def faults(dataset, *parts):
+    with pytest.raises(FaultsError) as caught:
+        require_usable(dataset, parts)
+    assert str(caught.value) == "; ".join(caught.value.lines)
+    return caught.value.lines
+
+
+def test_require_usable_names_every_error_once_with_its_count(image, tmp_path):
     require_usable(Made(train=[person(image)], valid=[person(image)]), ["train", "valid"])
     bad = [person(image, 1, side=0.0), person(image, 2, side=0.0), person(tmp_path / "lost.jpg", 3)]
-    with pytest.raises(KpError, match=r"made, part 'valid': crop side .*row 1\); 2 more .*kp data check"):
-        require_usable(Made(train=[person(image)], valid=bad), ["train", "valid"])
-    with pytest.raises(KpError, match="nobody"):
-        require_usable(Made(train=[]), ["train"])
+    own = [Finding("error", "of the whole file", 3), Finding("warning", "odd", 1)]
+    assert [line.partition(" (first")[0] for line in faults(Made(train=[], valid=bad, own=own), "train", "valid")] == [
+        "made, parts 'train' and 'valid': of the whole file (3 such)",
+        "made, part 'train': no samples in this part; its reader says: odd (1)",
+        "made, part 'valid': crop side is not a positive number",
+        "made, part 'valid': image file does not exist; look at the root and the folder of images",
+    ]
+    assert faults(Made(train=[], valid=bad, own=own), "valid")[1].endswith("(first: one.jpg, row 1) (2 such)")
 
 
 def encoded(extension, *options):
@@ -367,7 +381,8 @@ def test_the_first_person_of_an_image_stands_for_it(image, tmp_path):
     people = [person(PICTURE), person(image, 3), person(other, 4), person(image, 5)]
     assert {path.name: one.row for path, one in first_of_each_image(people).items()} == {"one.jpg": 3, "two.jpg": 4}
     (finding,) = missing_findings(people)
-    assert finding == Finding("error", f"image file does not exist (first: {other}, row 4)", 1)
+    what = "image file does not exist; look at the root and the folder of images"
+    assert finding == Finding("error", f"{what} (first: {other}, row 4)", 1)
     assert missing_findings([person(PICTURE), person(image)]) == []
 
 
@@ -407,9 +422,13 @@ def test_images_shared_with_several_parts_are_told_part_by_part(image):
 
     dataset = Three(train=[person(image, image_id=name) for name in "cab"], valid=[person(image, image_id="x")])
     dataset._people["test"] = [person(image, image_id=name) for name in "bcz"]
-    assert shared_findings(dataset, "train") == [Finding("warning", "images also in part 'test' (first: b)", 2)]
-    assert shared_findings(dataset, "valid") == []
-    assert shared_findings(dataset, "test") == [Finding("warning", "images also in part 'train' (first: b)", 2)]
+    told = [shared_findings(dataset, part, near=False) for part in dataset.parts]
+    assert [[found.what.split(" (")[0] for found in findings] for findings in told] == [
+        ["the same images are in part 'valid'", "the same images are in part 'test'"],
+        ["the same images are in part 'train'", "the same images are in part 'test'"],
+        ["the same images are in part 'train'", "the same images are in part 'valid'"],
+    ]
+    assert {found.level for findings in told for found in findings} == {"warning"}
 
 
 def test_an_unreadable_image_says_why_and_its_people_are_measured_against_nothing(image, tmp_path):
@@ -428,12 +447,11 @@ def test_an_unreadable_image_says_why_and_its_people_are_measured_against_nothin
 
 def test_one_error_alone_needs_no_count(image):
     bad = Made(train=[person(image, 1, side=0.0)])
-    with pytest.raises(
-        KpError, match=r"^made, part 'train': crop side .*row 1\); run 'kp data check' for all of them$"
-    ):
-        require_usable(bad, ["train"])
-    with pytest.raises(KpError, match=r"^made, part 'train': own; run"):
-        require_usable(Made(train=[person(image)], own=[Finding("error", "own", 1)]), ["train"])
+    (line,) = faults(bad, "train")
+    assert line.startswith("made, part 'train': crop side") and line.endswith("row 1)")
+    assert faults(Made(train=[person(image)], own=[Finding("error", "own", 1)]), "train") == (
+        "made, part 'train': own",
+    )
     require_usable(
         Made(train=[person(image)], own=[Finding("warning", "own", 1), Finding("note", "own", 1)]), ["train"]
     )

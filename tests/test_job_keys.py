@@ -54,6 +54,7 @@ ELSEWHERE = {
     "dataset.generate": "the samples are in the key: test_a_generators_options_and_version_name_its_folder",
     "datasets": "tests/test_across.py",
     "split.name": "the sets are in the key: test_another_split_is_another_job",
+    "evaluation.leaks": "who is left out is in the key: tests/test_leaks.py",
     "backbone.name": "test_the_component_itself_is_in_the_key",
     "codec.name": "test_the_component_itself_is_in_the_key",
     "evaluation.validation.name": "test_the_component_itself_is_in_the_key",

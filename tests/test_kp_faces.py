@@ -34,6 +34,7 @@ from scipy.io import savemat
 from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.reading import matlab
+from kpcore.reading.held_out import undivided
 from kpcore.registry import registry
 from kpcore.study.data import read_part
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
@@ -1333,7 +1334,8 @@ def test_crop_and_length_of_a_face_without_corners(tmp_path, header, positions, 
     (sample,) = data.samples("train")
     assert (sample.side, sample.normaliser) == (side, normaliser)
     assert data.facts.normaliser == "root of the area of the landmarks' box"
-    assert told(data) == [("note", "no validation or test CSV: 1e-09 of the images held out by name hash", 1)]
+    assert told(data)[:1] == [("note", "no validation or test CSV: 1e-09 of the images held out by name hash", 1)]
+    assert [what for _, what, _ in told(data)[1:]] == [undivided([sample.image_id])]
 
 
 def test_a_crop_reaches_a_twentieth_farther_than_a_landmark_outside_the_box(wflw):

@@ -509,7 +509,7 @@ HELD_OUT = [
 
 
 @pytest.mark.parametrize(("name", "options"), HELD_OUT)
-def test_an_image_is_held_out_where_its_names_hash_is_below_the_share(tmp_path, name, options):
+def test_the_images_of_the_lowest_hashes_are_held_out(tmp_path, name, options):
     WRITERS[name](tmp_path)
 
     def images(held_out, part):
@@ -517,6 +517,11 @@ def test_an_image_is_held_out_where_its_names_hash_is_below_the_share(tmp_path, 
         return {sample.image_id for sample in data.samples(part)}
 
     every = images(0.5, "train") | images(0.5, "valid")
+    ranked = sorted(every, key=share)
+    for count in range(1, len(ranked)):
+        assert images(count / len(ranked), "valid") == set(ranked[:count])
+        assert images(count / len(ranked), "train") == set(ranked[count:])
+    assert [len(images(tiny, "valid")) for tiny in (1e-9, 1 - 1e-9)] == [1, len(ranked) - 1]
     second = sorted(every, key=share)[1]
     assert images(share(second), "valid") == {min(every, key=share)}
     assert images(np.nextafter(share(second), 1), "valid") == {min(every, key=share), second}

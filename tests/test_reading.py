@@ -18,7 +18,7 @@ from scipy.io import savemat
 from kpcore.errors import KpError
 from kpcore.reading import hdf5, matlab
 from kpcore.reading.csv_rows import csv_rows
-from kpcore.reading.held_out import drawn, held_out
+from kpcore.reading.held_out import drawn, held_names, held_out, undivided
 from kpcore.reading.images import image_size
 from kpcore.reading.opening import guarded, read_bytes, read_json, read_text
 from kpcore.reading.paths import image_path
@@ -163,16 +163,25 @@ def test_an_images_people_stay_together_and_the_share_is_kept():
     names = [f"{k // 2}.jpg" for k in range(4000)]
     out = held_out(names, 0.2)
     assert (out[::2] == out[1::2]).all()
-    assert abs(out.mean() - 0.2) < 0.03
+    assert out.sum() == 800
     assert (held_out(names, 0.1) <= out).all()  # a smaller share is part of a larger one
     assert held_out([], 0.5).shape == (0,)
 
 
-def test_readers_that_took_six_bytes_of_the_digest_hold_out_the_same_images():
-    names = [f"{k:012d}.jpg" for k in range(20_000)]
-    six = np.array([int(hashlib.sha256(name.encode()).hexdigest()[:12], 16) / 16**12 for name in names])
-    for share in (0.1, 0.18, 0.2, 0.5):
-        np.testing.assert_array_equal(held_out(names, share), six < share)
+@given(st.sets(st.text(max_size=4), max_size=30), st.floats(0, 1))
+def test_a_part_of_two_images_or_more_is_never_empty_and_as_large_as_the_share(names, share):
+    held = held_names(names, share)
+    assert held <= names and held == held_names(sorted(names), share)
+    assert abs(len(held) - share * len(names)) <= (0.5 if len(names) < 2 or share in (0, 1) else 1)
+    if len(names) > 1 and 0 < share < 1:
+        assert 0 < len(held) < len(names)
+    assert max((drawn(name) for name in held), default=0) <= min((drawn(name) for name in names - held), default=1)
+
+
+def test_what_cannot_be_divided_says_so():
+    assert undivided(["a", "b"]) is None
+    assert undivided([]).startswith("no image has a labelled sample")
+    assert undivided(["a.png", "a.png"]).startswith("only 1 image ('a.png') has a labelled sample")
 
 
 # pictures

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpcore.audit.sides import disagreements, lonely, pairs_of, side_findings
 from kpcore.errors import KpError
-from kpcore.keypoints import Keypoint
+from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.sides import mirror_partners, names_a_side, shared_name, without_partner
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 
@@ -264,3 +265,35 @@ def test_what_cannot_be_is_refused(call, told):
 
 def test_a_name_that_occurs_twice_stays_twice():
     assert len(sided_keypoints(["left_ear", "left_ear", "right_ear"])) == 3
+
+
+# the core's look at a skeleton's mirror partners
+
+
+def figure(**mirrors):
+    return Skeleton("figure", tuple(Keypoint(name, mirror) for name, mirror in mirrors.items()))
+
+
+def test_the_pairs_of_a_skeleton_come_once_and_in_its_order():
+    skeleton = figure(nose=None, b="a", a="b", left_eye=None)
+    assert pairs_of(skeleton) == [("b", "a")]
+    assert lonely(skeleton) == ["left_eye"]
+
+
+def test_findings_on_sides_count_and_name():
+    assert side_findings(figure(a="b", b="a", nose=None)) == side_findings(figure(nose=None)) == []
+    (none,) = side_findings(figure(nose=None, tail=None))
+    assert (none.level, none.count) == ("warning", 2) and "among 'nose', 'tail'; say the partners" in none.what
+    (side,) = side_findings(figure(a="b", b="a", pawL=None, l_eye=None))
+    assert (side.level, side.count) == ("warning", 2) and side.what.startswith("'pawL', 'l_eye': a side in the name")
+    assert all("training.augmentation.flip = 0 and evaluation.flip_test = false" in f.what for f in (none, side))
+    (many,) = side_findings(figure(**{f"p{n}": None for n in range(30)}))
+    assert "'p19' and 10 more" in many.what
+
+
+def test_two_skeletons_disagree_where_both_know_what_is_named():
+    first = figure(a="b", b="a", c=None, d=None, e="f", f="e")
+    same = figure(b="a", a="b", c=None, e=None)  # knows no f, so nothing to disagree on
+    assert disagreements({"one": first, "two": same}) == []
+    (line,) = disagreements({"one": first, "two": same, "three": figure(c="d", d="c")})
+    assert line.startswith("one and three disagree on mirror partners: 'c' (None; d), 'd' (None; c); say")

@@ -210,7 +210,7 @@ def test_a_crop_of_the_networks_own_size_keeps_every_pixel(given):
 
 
 def test_a_part_without_people_is_refused(given):
-    with pytest.raises(KpError, match="dots, part 'train': no people"):
+    with pytest.raises(KpError, match="dots, part 'train': no samples"):
         prepare(read_part(given(), "train"), Cut(32, 1.0))
 
 

@@ -24,7 +24,7 @@ def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
     """Findings that need no image: impossible numbers, repeated rows, and how much is labelled."""
     samples = dataset.samples(part)
     if not samples:
-        return [Finding("error", "nobody is in this part", 0)]
+        return [Finding("error", _empty(dataset, part), 0)]
     wrong = shape_findings(dataset, samples)
     if wrong:
         return wrong
@@ -37,8 +37,15 @@ def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
     ]
 
 
+def _empty(dataset: Dataset, part: str) -> str:
+    """Return that a part has no samples, and all that its reader has to say of that."""
+    told = "; ".join(f"{found.what} ({found.count:,})" for found in dataset.findings(part) if found.level != "error")
+    why = f"; its reader says: {told}" if told else "; look at the annotation and at the data set's options"
+    return f"no samples in this part{why}"
+
+
 def shape_findings(dataset: Dataset, samples: Sequence[Sample]) -> list[Finding]:
-    """People whose arrays do not fit the skeleton."""
+    """Samples whose arrays do not fit the skeleton."""
     keypoints, dims = len(dataset.skeleton.keypoints), dataset.skeleton.dims
     odd = [s for s in samples if s.points.shape != (keypoints, dims) or s.state.shape != (keypoints,)]
     if not odd:
@@ -54,13 +61,18 @@ def number_findings(people: Instances) -> list[Finding]:
         *found_in(
             people,
             "error",
-            "labelled keypoint with a coordinate that is no number",
+            "labelled keypoint with a coordinate that is no number: mend it, or mark it not labelled",
             anywhere(labelled(people) & ~finite),
         ),
         *found_in(people, "error", "crop centre is no number", anywhere(~np.isfinite(people.centre))),
         *found_in(people, "error", "crop side is not a positive number", ~_positive(people.side)),
         *found_in(people, "error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
-        *found_in(people, "error", "normaliser (head size) is not a positive number", ~_positive(people.normaliser)),
+        *found_in(
+            people,
+            "error",
+            "normaliser (what errors are divided by) is not a positive number",
+            ~_positive(people.normaliser),
+        ),
     ]
 
 
@@ -86,11 +98,13 @@ def _between(values: Float64Array, low: float, high: float) -> Mask:
 
 
 def label_findings(people: Instances) -> list[Finding]:
-    """Repeated rows, people without any label, and how many keypoints are missing."""
+    """Repeated rows, samples without any label, and how many keypoints are missing."""
     known = labelled(people)
     missing = int((~known).sum())
-    found = found_in(people, "error", "duplicated row: equal image, crop centre and points", _repeated(people))
-    found += found_in(people, "warning", "person without a labelled keypoint", ~anywhere(known))
+    found = found_in(
+        people, "error", "duplicated row: equal image, crop centre and points; delete the repetition", _repeated(people)
+    )
+    found += found_in(people, "warning", "sample without a labelled keypoint", ~anywhere(known))
     if missing:
         found.append(Finding("note", f"keypoints not labelled, {missing / known.size:.1%} of {known.size:,}", missing))
     return found

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from kpcore.audit.annotation import annotation_findings, shape_findings
-from kpcore.audit.found import Progress
+from kpcore.audit.found import Level, Progress
 from kpcore.audit.images import picture_findings
 from kpcore.audit.shared import shared_findings
-from kpcore.errors import KpError
+from kpcore.errors import FaultsError
 from kpcore.interfaces import Dataset, Finding
 
 
-def check_part(dataset: Dataset, part: str, *, decode: bool, progress: Progress | None = None) -> list[Finding]:
+def check_part(
+    dataset: Dataset, part: str, *, decode: bool, videos: bool = True, progress: Progress | None = None
+) -> list[Finding]:
     """Return all findings of a part: the data set's own, then annotation, images, and images shared with other parts.
 
     Args:
         dataset: any data set.
         part: name of a part.
-        decode: decode every image, which finds truncated and damaged ones; else only their headers are read.
+        decode: decode every image, which finds truncated and damaged ones, and those that are nearly the same in
+            another part; else only their headers are read.
+        videos: look for frames of one video in two parts; sample data's frames are drawn one by one.
         progress: called with (images done, images).
 
     Raises:
@@ -28,23 +33,51 @@ def check_part(dataset: Dataset, part: str, *, decode: bool, progress: Progress 
     found = [*dataset.findings(part), *annotation_findings(dataset, part)]
     if samples and not shape_findings(dataset, samples):
         found += picture_findings(dataset, part, decode=decode, progress=progress)
-        found += shared_findings(dataset, part)
+        found += shared_findings(dataset, part, near=decode, videos=videos)
     return found
+
+
+def quick_findings(dataset: Dataset, parts: Sequence[str]) -> dict[str, list[Finding]]:
+    """Return part -> what can be found without decoding an image: of images only headers are read."""
+    return {
+        part: [
+            *dataset.findings(part),
+            *annotation_findings(dataset, part),
+            *picture_findings(dataset, part, decode=False),
+        ]
+        for part in parts
+    }  # fmt: skip
+
+
+def said(label: str, findings: Mapping[str, Iterable[Finding]], level: Level) -> list[str]:
+    """Return a line for each finding of a level, with its parts and how many it concerns; what parts share comes once.
+
+    Args:
+        label: of the data set.
+        findings: by part.
+        level: which of them.
+    """
+    parts: dict[Finding, list[str]] = defaultdict(list)
+    for part, found in findings.items():
+        for finding in dict.fromkeys(found):
+            if finding.level == level:
+                parts[finding].append(f"'{part}'")
+    return [
+        f"{label}, part{'s' * (len(where) > 1)} {' and '.join(where)}: {with_count(finding)}"
+        for finding, where in parts.items()
+    ]
+
+
+def with_count(finding: Finding) -> str:
+    """Return what was found, and how many there are of it where that is more than one."""
+    return f"{finding.what} ({finding.count:,} such)" if finding.count > 1 else finding.what
 
 
 def require_usable(dataset: Dataset, parts: Sequence[str]) -> None:
     """Refuse data that cannot be trained on; of images only headers are read.
 
     Raises:
-        KpError: the first error among the parts, and how many more there are.
+        FaultsError: all errors of the parts, a line each.
     """
-    for part in parts:
-        quick = [*dataset.findings(part), *annotation_findings(dataset, part)]
-        quick += picture_findings(dataset, part, decode=False)
-        errors = [finding for finding in quick if finding.level == "error"]
-        if errors:
-            more = sum(finding.count for finding in errors) - 1
-            rest = f"; {more} more of this or other kinds" if more else ""
-            raise KpError(
-                f"{dataset.label}, part '{part}': {errors[0].what}{rest}; run 'kp data check' for all of them"
-            )
+    if errors := said(dataset.label, quick_findings(dataset, parts), "error"):
+        raise FaultsError(errors)

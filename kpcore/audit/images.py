@@ -34,7 +34,7 @@ def first_of_each_image(samples: Sequence[Sample]) -> dict[Path, Sample]:
 def missing_findings(samples: Sequence[Sample]) -> list[Finding]:
     """Image files that do not exist."""
     lost = [(path, sample) for path, sample in first_of_each_image(samples).items() if not path.is_file()]
-    return _image_error("image file does not exist", lost)
+    return _image_error("image file does not exist; look at the root and the folder of images", lost)
 
 
 def _image_error(what: str, images: Sequence[tuple[Path, Sample]]) -> list[Finding]:

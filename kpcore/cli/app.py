@@ -11,7 +11,7 @@ import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import KpError, visible
+from kpcore.errors import FaultsError, KpError, visible
 from kpcore.reading.quiet import spare_stderr
 from kpcore.registry import registry
 
@@ -103,9 +103,10 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         line = for_people(error)
         if line is None:
             raise
-        code = say(f"error: {line}", WRONG_INPUT)
+        lines = error.lines if isinstance(error, FaultsError) else (line,)
+        code = max(say(f"error: {' '.join(one.split())}", WRONG_INPUT) for one in lines)
         for further in getattr(error, "more", ()):
-            typer.echo(f"    {' '.join(further.split())}", err=True)
+            typer.echo(f"    {' '.join(visible(further).split())}", err=True)
         return code
     return say("interrupted", code) if code == INTERRUPTED else code
 

@@ -49,7 +49,7 @@ def info(
     source: Source = None, dataset: DatasetName = None, root: Root = None, profile: Profile = None, sets: Sets = None,
     part: Part = None, as_json: AsJson = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
-    """Show parts, people, images, how much is labelled, crop sides."""
+    """Show parts, samples, images, how much is labelled, crop sides, mirror pairs."""
     from kpcore.audit.summary import summarise
 
     opened = open_data(source, dataset, root, profile, sets, verbose)
@@ -67,24 +67,29 @@ def check(
     as_json: AsJson = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Look for faults; exits with 2 where one makes a part unusable."""
-    from kpcore.audit.check import check_part
+    from kpcore.audit.check import check_part, with_count
+    from kpcore.audit.sides import side_findings
+    from kpcore.interfaces import Finding
     from kpcore.registry import registry
     from kpcore.study.remarks import remark_findings
 
     opened = open_data(source, dataset, root, profile, sets, verbose)
-    found: list[dict[str, Any]] = [{"part": None, **asdict(one)} for one in remark_findings(opened, registry())]
+    sides = side_findings(opened.data.skeleton) if opened.mirrored else []
+    general = [*sides, *remark_findings(opened, registry())]
+    found: list[dict[str, Any]] = [{"part": None, **asdict(finding)} for finding in general]
     for name in opened.parts(part):
         with progress(f"checking {name}") as step:
-            found += [
-                {"part": name, **asdict(f)} for f in check_part(opened.dataset, name, decode=not quick, progress=step)
-            ]
+            drawn = opened.data.sample
+            those = check_part(opened.dataset, name, decode=not quick, videos=not drawn, progress=step)
+            found += [{"part": name, **asdict(finding)} for finding in those]
     if as_json:
         print_json({**record(opened), "findings": found})
     else:
         print_findings(opened, found)
     errors = [finding for finding in found if finding["level"] == "error"]
     for error in errors:
-        tell(f"kp: error: part '{error['part']}': {error['what']} ({error['count']} such)")
+        what = with_count(Finding("error", error["what"], error["count"]))
+        tell(f"kp: error: part '{error['part']}': {what}")
     if errors:
         raise typer.Exit(2)
 
@@ -107,11 +112,11 @@ def show(
     (part,) = opened.parts(part)
     chosen = choose(opened.dataset.samples(part), count, seed)
     if not chosen:
-        raise KpError(f"{opened.data.label}: part '{part}' has no people; see 'kp data check'")
+        raise KpError(f"{opened.data.label}: part '{part}' has no samples; see 'kp data check'")
     look = Look(opened.data.skeleton, opened.split(registry(), split))
     write_png(out, contact_sheet(chosen, look, opened.augmentation, seed=seed))
     named = f", split {look.split.name}" if look.split else ""
-    print_lines([f"{out}: {len(chosen)} people of {opened.data.label}, part {part}{named}"])
+    print_lines([f"{out}: {len(chosen)} samples of {opened.data.label}, part {part}{named}"])
 
 
 @app.command("prepare")
@@ -137,7 +142,7 @@ def prepare(
     for wanted in wanted_stores(study):
         there = wanted.path.exists()
         if not there:
-            tell(f"{wanted.part.label}, {wanted.part.name}: {wanted.people:,} people, {size(wanted.size)}")
+            tell(f"{wanted.part.label}, {wanted.part.name}: {wanted.people:,} samples, {size(wanted.size)}")
         started = time.perf_counter()
         with progress(f"preparing {wanted.part.name}") as step:
             make(wanted.part, wanted.how, step, tell)
@@ -186,31 +191,43 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 def record(opened: Opened) -> dict[str, Any]:
     """Return what every JSON begins with."""
+    from kpcore.audit.sides import pairs_of
+
     return {
         "dataset": opened.name,
         "label": opened.data.label,
         "skeleton": opened.data.skeleton.name,
         "normaliser_means": opened.dataset.facts.normaliser,
+        "mirror_pairs": pairs_of(opened.data.skeleton),
     }
+
+
+def pairs_line(opened: Opened) -> str:
+    """Return the mirror pairs on a line."""
+    from kpcore.audit.sides import pairs_of
+
+    pairs = ", ".join(f"{one} - {other}" for one, other in pairs_of(opened.data.skeleton))
+    return f"Mirror pairs: {pairs or 'none'}."
 
 
 def print_info(opened: Opened, summaries: Sequence[Summary]) -> None:
     """Print a table of the parts and one of the keypoints."""
     skeleton, normaliser = opened.data.skeleton, opened.dataset.facts.normaliser
     print_lines([f"{opened.data.label}: {len(skeleton.names)} keypoints, {skeleton.dims}D", ""])
-    heads = ["people", "images", "labelled %", "crop side, px", "normaliser, px"]
+    heads = ["samples", "images", "labelled %", "crop side, px", "normaliser, px"]
     rows = [
         [s.part, f"{s.people:,}", f"{s.images:,}", mean_percent(s.labelled), spread(s.side), spread(s.normaliser)]
         for s in summaries
     ]
     print_table(["data", "part", *heads], rows, right=heads)
-    print_lines(["", f"Crop side and normaliser ({normaliser}): 5%, median and 95% of the people.", ""])
+    print_lines(["", f"Crop side and normaliser ({normaliser}): 5%, median and 95% of the samples.", ""])
     parts = [summary.part for summary in summaries if summary.people]
     keypoints = [
         [name, *(f"{100 * s.labelled[name]:.1f} ({100 * s.visible[name]:.1f})" for s in summaries if s.people)]
         for name in skeleton.names
     ]
     print_table(["labelled % (and visible %)", *parts], keypoints, right=parts)
+    print_lines(["", pairs_line(opened)])
 
 
 def mean_percent(shares: dict[str, float]) -> str:
@@ -225,7 +242,7 @@ def spread(quantiles: Sequence[float]) -> str:
 
 def print_stores(stores: Sequence[dict[str, Any]]) -> None:
     """Print a table of prepared stores."""
-    heads = ["people", "px", "with margin", "size", "seconds", "people/s"]
+    heads = ["samples", "px", "with margin", "size", "seconds", "samples/s"]
     rows = [
         [
             store["data"], store["part"], f"{store['people']:,}", store["resolution"], store["side"],
@@ -240,7 +257,7 @@ def print_stores(stores: Sequence[dict[str, Any]]) -> None:
 
 def print_findings(opened: Opened, found: Sequence[dict[str, Any]]) -> None:
     """Print a table of the findings."""
-    print_lines([opened.data.label])
+    print_lines([opened.data.label, pairs_line(opened)])
     if not found:
         print_lines(["nothing to report"])
         return

@@ -45,7 +45,7 @@ def run(
 
     console = Terminal()
     with display.Bar(console, "Writing sample data") as bar:
-        notice = partial(console.print, style="yellow")
+        notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=True)
         study = open_study(registry(), config, profile, sets or [], notice, bar)
     settings = study.config.training
     where = choose_device(device, settings.precision, settings.threads)

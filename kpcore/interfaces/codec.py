@@ -96,6 +96,12 @@ class Codec(Component):
     def merge(self, prediction: Tensor, flipped: Tensor) -> Tensor:
         """Combine a prediction with that of the mirrored image (flip test): by default their mean.
 
+        The core has turned the map and exchanged partners, no more. That mirrors maps that say what is where, such as
+        heatmaps. Where channels hold numbers along x (coordinates, offsets, fields), the codec overrides this method
+        and mirrors ``flipped``'s: an offset changes its sign, a coordinate x becomes W - 1 - x. What is merged must
+        decode to where ``prediction`` alone does, within a prediction pixel; ``kp run`` tries that where images are
+        mirrored, and refuses a codec that does not.
+
         Args:
             prediction: (B, channels(K), h, w) float32, of the last head.
             flipped: the same of the mirrored images, already mirrored back: turned along w, and with the channels of

@@ -2,53 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from kpcore.audit.check import require_usable
-from kpcore.errors import KpError, unknown
+from kpcore.audit.check import quick_findings, said
+from kpcore.audit.sides import disagreements, listed, lonely, pairs_of, side_findings
+from kpcore.errors import FaultsError, KpError, unknown
 from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import KeypointSplit, default_columns
 from kpcore.samples import Instances
-from kpcore.study.contracts import all_of, check_facts, checked_scores, is_text, require
-from kpcore.study.data import StudyData, tables
+from kpcore.study.contracts import PARTS, all_of, check_facts, checked_scores, is_text, require
+from kpcore.study.data import Notice, StudyData, tables
 from kpcore.study.study import Study, mirroring
 from kpcore.tensors import VISIBLE
 
 
-def check_study(study: Study) -> None:
+def ignored(line: str) -> None:
+    """Notices that nobody reads."""
+
+
+def check_study(study: Study, notice: Notice = ignored) -> None:
     """Check the parts against each other and the data, so that nothing is found out after hours of training.
 
     Raises:
-        KpError: the first thing that does not fit.
+        FaultsError: all that does not fit, a line each; what a metric does not fit is looked for last, one at a time.
         ContractError: a component gives back what its interface does not allow.
     """
     for component in (study.backbone, study.codec, study.metric, study.validation):
         check_facts(component)
-    problem = _size_problem(study)
-    if problem:
-        raise KpError(f"{study.file}: {problem}")
+    problems = [f"{study.file}: {problem}" for problem in (_size_problem(study), *_split_problems(study)) if problem]
+    warnings = []
     for data in study.data.values():
-        _check_data(study, data)
-    for split in study.splits:
-        _check_split(study, split)
+        wrong, odd = _look_at(study, data)
+        problems += wrong
+        warnings += odd
+    if problems:
+        raise FaultsError(problems)
     for split in study.splits:
         _check_metrics(study, split)
+    for line in [*warnings, *side_warnings(study)]:
+        notice(f"warning: {line}")
 
 
-def _check_data(study: Study, data: StudyData) -> None:
+def check_sizes(study: Study) -> None:
+    """Check that every data set fills a batch; a share of it that is held out is looked at when it is divided.
+
+    Raises:
+        FaultsError: those that do not.
+    """
+    size, counts = study.config.training.batch_size, {data.label: data.people("train") for data in study.data.values()}
+    if few := {label: count for label, count in counts.items() if count < size}:
+        raise FaultsError(
+            f"{study.file}: {label}: training samples are {count}, too few for training.batch_size = {size};"
+            f" set it to {count} or less, or label more"
+            for label, count in few.items()
+        )
+
+
+def _look_at(study: Study, data: StudyData) -> tuple[list[str], list[str]]:
+    """Return the errors and the warnings of one data set."""
     key, table = tables(study.config)[data.name]
     needed, given = study.codec.dims, data.skeleton.dims
+    wrong = []
     if needed > given:
         name = study.config.codec.name
-        raise KpError(f"{study.file}: codec: '{name}' needs {needed}D points, {key} '{table.name}' has {given}D")
-    for part in ("train", "valid"):
-        if part not in data.dataset.parts:
-            exist = ", ".join(data.dataset.parts)
-            raise KpError(f"{study.file}: {key} '{table.name}' has no part '{part}' ({exist} exist)")
-    require_usable(data.dataset, ("train", "valid"))
+        wrong.append(f"{study.file}: codec: '{name}' needs {needed}D points, {key} '{table.name}' has {given}D")
+    exist = data.dataset.parts
+    lost = [part for part in PARTS if part not in exist]
+    wrong += [f"{study.file}: {key} '{table.name}' has no part '{part}' ({', '.join(exist)} exist)" for part in lost]
+    wrong += _side_problems(study, data)
+    found = quick_findings(data.dataset, [part for part in PARTS if part in exist])
+    return [*wrong, *said(data.label, found, "error")], said(data.label, found, "warning")
+
+
+def _side_problems(study: Study, data: StudyData) -> list[str]:
+    """Say that images are mirrored, keypoints name sides, and no mirror pair is known; unless the user says so too."""
+    key, table = tables(study.config)[data.name]
+    used = {
+        name
+        for split in study.splits
+        for step in split.steps
+        if step.dataset == data.name
+        for name in step.keypoints.names
+    }
+    sides = [name for name in lonely(data.skeleton) if name in used]
+    mirrored = mirroring(study.config)
+    if not mirrored or not sides or pairs_of(data.skeleton) or "mirrors" in table.options:
+        return []
+    told = f"say {key}.mirrors = {{ NAME = PARTNER }}, or turn" if _takes_mirrors(data.dataset) else "turn"
+    return [
+        f"{study.file}: {key}: {listed(sides)} name{'s' * (len(sides) == 1)} a side, but no mirror pair is known, and"
+        f" images are mirrored; {told} mirroring off ({' and '.join(mirrored)})"
+    ]
+
+
+def _takes_mirrors(dataset: Dataset) -> bool:
+    return "mirrors" in type(dataset).Config.model_fields
+
+
+def side_warnings(study: Study) -> list[str]:
+    """Return what may be wrong with mirror partners, where images are mirrored."""
+    if not mirroring(study.config):
+        return []
+    own = [f"{data.label}: {found.what}" for data in study.data.values() for found in side_findings(data.skeleton)]
+    named = {f"{data.label} ({data.name or 'dataset'})": data.skeleton for data in study.data.values()}
+    return [*own, *disagreements(named)]
 
 
 def _check_metrics(study: Study, split: KeypointSplit) -> None:
@@ -123,18 +183,17 @@ def _size_problem(study: Study) -> str:
     return f"training.resolution = {size}: backbone '{study.config.backbone.name}' takes {wanted}" if wanted else ""
 
 
-def _check_split(study: Study, split: KeypointSplit) -> None:
-    stages = study.config.backbone.stages
-    if len(split.steps) > len(stages):
-        raise KpError(
-            f"{study.file}: backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps;"
-            " give one number a step"
-        )
-    mirrored = mirroring(study.config)
-    for number, step in enumerate(split.steps, 1):
-        if mirrored and step.keypoints.halved:
-            name = step.keypoints.halved[0]
-            raise KpError(
-                f"{study.file}: split '{split.name}', S{number}: '{name}' is there without its mirror partner"
-                f" '{step.keypoints.skeleton[name].mirror}'; add it, or turn mirroring off ({' and '.join(mirrored)})"
+def _split_problems(study: Study) -> Iterator[str]:
+    stages, mirrored = study.config.backbone.stages, mirroring(study.config)
+    for split in study.splits:
+        if len(split.steps) > len(stages):
+            yield (
+                f"backbone.stages = {stages}: split '{split.name}' has {len(split.steps)} steps; give one number a step"
             )
+        for number, step in enumerate(split.steps, 1):
+            for name in step.keypoints.halved[:1] if mirrored else ():
+                yield (
+                    f"split '{split.name}', S{number}: '{name}' is there without its mirror partner"
+                    f" '{step.keypoints.skeleton[name].mirror}'; add it, or turn mirroring off"
+                    f" ({' and '.join(mirrored)})"
+                )

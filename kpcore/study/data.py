@@ -99,7 +99,7 @@ def read_part(dataset: Dataset, name: str, skeleton: Skeleton | None = None) -> 
     """
     samples = dataset.samples(name)
     if not samples:
-        raise KpError(f"{dataset.label}, part '{name}': no people; check the annotation with 'kp data check'")
+        raise KpError(f"{dataset.label}, part '{name}': no samples; check the annotation with 'kp data check'")
     named = skeleton or dataset.skeleton
     return Part(dataset.label, name, named, samples, fingerprint(samples, named))
 
@@ -237,5 +237,5 @@ def _apart(one: StudyData, data: Mapping[str, StudyData], notice: Notice) -> Stu
     places = leaking(one.dataset.samples("train"), (other.dataset.samples("valid") for other in others))
     if places:
         scored = ", ".join(other.label for other in others)
-        notice(f"{one.label}: {len(places)} training people are left out, because {scored} is scored on their images.")
+        notice(f"{one.label}: {len(places)} training samples are left out, because {scored} is scored on their images.")
     return replace(one, left_out=places)

@@ -278,6 +278,7 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "evaluation": {"flip_test": config.evaluation.flip_test, "batch_size": config.evaluation.batch_size},
         "numerics": numerics(device),
         "versions": versions(),
+        **({"held_out": "ranked"} if config.training.select_on == "held_out" else {}),
     }
 
 

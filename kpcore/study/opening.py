@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
 from kpcore.registry import Built, Registry
-from kpcore.study.checks import check_names, check_study
+from kpcore.study.checks import check_names, check_sizes, check_study
 from kpcore.study.contracts import check_dataset, check_facts, check_skeletons, checked_splits
 from kpcore.study.data import (
     OWN,
@@ -25,6 +26,7 @@ from kpcore.study.data import (
     sample_notice,
     unseen,
 )
+from kpcore.study.leaks import without_leaks
 from kpcore.study.probe import probe
 from kpcore.study.single import used_modes
 from kpcore.study.study import Mode, Study
@@ -117,7 +119,9 @@ def build_study(
     check_skeletons(rule, splits, {name: one.skeleton for name, one in data.items()})
     data = keep_apart(data, (step for split in splits for step in split.steps), notice)
     study = _assemble(known, config, file, preset, data, splits)
-    check_study(study)
+    check_study(study, notice)
+    study = replace(study, data=without_leaks(study.data, config.evaluation.leaks, notice))
+    check_sizes(study)
     return used_modes(study, notice)
 
 

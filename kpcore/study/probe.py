@@ -12,7 +12,8 @@ from kpcore.interfaces import Backbone, Codec
 from kpcore.interfaces.codec import Targets
 from kpcore.registry import one_line
 from kpcore.study.contracts import require
-from kpcore.study.study import Study
+from kpcore.study.mirror_probe import probe_mirroring
+from kpcore.study.study import Study, mirroring
 from kpcore.tensors import UNLABELLED, VISIBLE
 
 BATCH = 2
@@ -32,6 +33,8 @@ def probe(study: Study) -> None:
         size = _probe_backbone(study.backbone, study.config.training.resolution, max(study.config.backbone.stages))
         keypoints = max((step.keypoints for split in study.splits for step in split.steps), key=len)
         _probe_codec(study.codec, size, study.backbone.stride, len(keypoints), keypoints.skeleton.dims)
+        if mirroring(study.config):
+            probe_mirroring(study.codec, keypoints, size, study.backbone.stride)
 
 
 def _probe_backbone(backbone: Backbone, resolution: int, stages: int) -> tuple[int, int]:

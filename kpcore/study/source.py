@@ -28,6 +28,7 @@ from kpcore.study.data import (
 from kpcore.study.names import renamed
 from kpcore.study.opening import settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
+from kpcore.study.study import mirroring
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Opened:
         splits: the study's; empty where there is no study file.
         augmentation: the study's, else the default.
         metric: the study's table of its final metric, whose name may be ""; None where there is no study file.
+        mirrored: whether images are mirrored, in training or in the flip test, as they are by default.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Opened:
     splits: tuple[KeypointSplit, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
     metric: ComponentTable | None = None
+    mirrored: bool = True
 
     @property
     def dataset(self) -> Dataset:
@@ -146,7 +149,8 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     splits = split_by(_rule(config, known, file), data)
     if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
         notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
-    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, metric=config.evaluation.metric)
+    metric, mirrored = config.evaluation.metric, bool(mirroring(config))
+    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, metric, mirrored)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:

@@ -13,7 +13,7 @@ from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Notice, Part, Progress, Store, prepare, store_path
 from kpcore.errors import KpError
-from kpcore.reading.held_out import drawn
+from kpcore.reading.held_out import held_names
 from kpcore.samples import Instances
 from kpcore.study.data import StudyData
 from kpcore.study.study import Study
@@ -99,8 +99,8 @@ def divide(study: Study, data: StudyData, device: Device, progress: Progress | N
         training, validation = Group(train, kept), Group(train, spread(held, study.watch.people))
     if not validation.people or len(training.people) < settings.batch_size:
         raise KpError(
-            f"{study.file}: {data.label}: {len(training.people)} people to train on and {len(validation.people)} to"
-            f" validate on are too few for training.batch_size = {settings.batch_size}"
+            f"{study.file}: {data.label}: {len(training.people)} samples to train on and {len(validation.people)} to"
+            f" validate on are too few for training.batch_size = {settings.batch_size}; set it lower, or label more"
         )
     return Groups(training, validation, Group(valid, everyone))
 
@@ -156,8 +156,6 @@ def spread(people: Sequence[int], wanted: int | None) -> list[int]:
 
 def hold_out(store: Store, people: Sequence[int], share: float) -> tuple[list[int], list[int]]:
     """Divide people by a hash of the image's name, so that those of one image stay together: (kept, held out)."""
-    kept: list[int] = []
-    held: list[int] = []
-    for place in people:
-        (held if drawn(store.people.image_ids[place]) < share else kept).append(place)
-    return kept, held
+    images = store.people.image_ids
+    out = held_names((images[place] for place in people), share)
+    return [place for place in people if images[place] not in out], [place for place in people if images[place] in out]

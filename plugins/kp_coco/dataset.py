@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,10 +20,9 @@ from kp_coco.skeleton import COCO, build
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
-from kpcore.reading.held_out import drawn
+from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
-from kpcore.reading.sides import without_partner
 from kpcore.samples import Sample
 
 HOLDS = "annotations/ and folders of images"
@@ -194,7 +194,7 @@ class Coco(Dataset):
         return near(root)
 
     def findings(self, part: str) -> Sequence[Finding]:
-        """Return what the reader left out or derived, crops that were widened, and sides without a partner."""
+        """Return what the reader left out or derived, crops that were widened, and a file that cannot be divided."""
         table = self._table(part)
         _, wide = crops(table)
         first = np.flatnonzero(wide)[:1]
@@ -203,13 +203,8 @@ class Coco(Dataset):
             *table.findings,
             *(Finding("note", f"crop widened to hold labelled keypoints outside 1.25 x the box (first: "
                       f"{table.images[i]}, row {table.rows[i]})", int(wide.sum())) for i in first),
-            *(Finding("warning", f"keypoint '{name}' names a side, but its partner is missing: a mirrored image would"
-                      " show it on the wrong side; set training.augmentation.flip = 0") for name in self._lonely()),
+            *(Finding("warning", why) for why in [self._held_out and undivided(self._divided)] if why),
         )  # fmt: skip
-
-    def _lonely(self) -> list[str]:
-        lonely = without_partner(self._skeleton.names)
-        return [name for name in lonely if self._skeleton[name].mirror is None]
 
     def _table(self, part: str) -> Table:
         if part not in self._files:
@@ -224,7 +219,16 @@ class Coco(Dataset):
         share = self._held_out
         if share is None:
             return lambda name: True
-        return lambda name: (drawn(name) < share) == (part == "valid")
+        return lambda name: (name in self._held) == (part == "valid")
+
+    @cached_property
+    def _divided(self) -> frozenset[str]:
+        """Images of the one file on which somebody is labelled."""
+        return frozenset(read(self._files["train"][0], self._category, lambda name: True, self._images("train")).images)
+
+    @cached_property
+    def _held(self) -> frozenset[str]:
+        return held_names(self._divided, self._held_out or 0)
 
     def _same_category(self, table: Table, file: Path) -> None:
         by_id = any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from kp_deeplabcut.folder import Row, annotation_files, rows_of
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
-from kpcore.reading.held_out import drawn
+from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.roots import existing_root
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
@@ -132,6 +133,8 @@ class DeepLabCut(Dataset):
                     "note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
                 )
             )
+        if self._videos is None:
+            found += [Finding("warning", why) for why in [undivided(self._divided)] if why]
         if left := [row for row in rows if not _labelled(row)]:
             found.append(Finding("warning", f"{left[0].name}: no bodypart is labelled, left out", len(left)))
         if guessed := [row for row in kept if not self._lengths[row.number] >= LEAST]:
@@ -170,7 +173,16 @@ class DeepLabCut(Dataset):
     def _held(self, row: Row) -> bool:
         if self._videos is not None:
             return row.video in self._videos
-        return drawn(row.name) < self._held_out
+        return row.name in self._held_names
+
+    @cached_property
+    def _held_names(self) -> frozenset[str]:
+        return held_names(self._divided, self._held_out)
+
+    @property
+    def _divided(self) -> set[str]:
+        """Frames on which somebody is labelled."""
+        return {row.name for row in self._all if _labelled(row)}
 
     def _sample(self, row: Row) -> Sample:
         centre, side = image_box(row.image) if self._crop == "image" else points_box(row.points, self._factor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from kp_lspet.skeleton import LSP, TORSO
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
-from kpcore.reading.held_out import drawn
+from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array
@@ -95,6 +96,7 @@ class Lspet(Dataset):
         found = [Finding("note", "joints.mat counts pixels from 1: shifted to 0", len(rows))]
         if self._joints.extended:
             found.append(Finding("note", f"no test set: {self._held_out:g} of the images are 'valid', by their names"))
+            found += [Finding("warning", why) for why in [undivided(self._divided)] if why]
         else:
             found.append(Finding("note", "the third number of a joint is not read: all joints are labelled in LSP"))
         if empty := [row for row in rows if not self._labelled(row)]:
@@ -117,7 +119,16 @@ class Lspet(Dataset):
     def _held(self, row: int) -> bool:
         if not self._joints.extended:
             return row >= TRAINED
-        return drawn(self._images[row].name) < self._held_out
+        return self._images[row].name in self._held_names
+
+    @cached_property
+    def _held_names(self) -> frozenset[str]:
+        return held_names(self._divided, self._held_out)
+
+    @property
+    def _divided(self) -> set[str]:
+        """Images on which somebody is labelled."""
+        return {image.name for row, image in enumerate(self._images) if self._labelled(row)}
 
     def _labelled(self, row: int) -> bool:
         return bool((self._joints.state[row] != UNLABELLED).any())

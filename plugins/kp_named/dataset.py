@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,7 +18,7 @@ from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
 from kpcore.reading.csv_rows import csv_rows
-from kpcore.reading.held_out import drawn
+from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
@@ -142,6 +143,7 @@ class Named(Dataset):
             found.append(Finding("note", "coordinates count pixels from 1: shifted to 0", len(rows)))
         if not any(row.part for row in self._table.rows):
             found.append(Finding("note", f"no parts in the file: {self._held_out:g} of the images are 'valid'"))
+            found += [Finding("warning", why) for why in [undivided(self._divided)] if why]
         pairs = [(point.name, point.mirror) for point in self._skeleton.keypoints if point.mirror]
         if self._guessed and pairs:
             told = ", ".join(f"{name} - {other}" for name, other in pairs if other and name < other)
@@ -163,7 +165,16 @@ class Named(Dataset):
     def _part(self, row: Row) -> str:
         if row.part:
             return row.part
-        return PARTS[drawn(row.image) < self._held_out]
+        return PARTS[row.image in self._held]
+
+    @cached_property
+    def _held(self) -> frozenset[str]:
+        """Images that are scored, where the file names no parts: a share of those on which somebody is labelled."""
+        return held_names(self._divided, self._held_out)
+
+    @property
+    def _divided(self) -> set[str]:
+        return {row.image for row in self._table.rows if row.points and not row.part}
 
     def _labelled(self, place: int) -> bool:
         return bool(self._table.rows[place].points)

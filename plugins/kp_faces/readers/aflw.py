@@ -16,7 +16,7 @@ from kp_faces.skeletons import AFLW19
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
-from kpcore.reading.held_out import held_out
+from kpcore.reading.held_out import held_out, undivided
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
@@ -106,7 +106,8 @@ class Aflw(Dataset):
         if self._kind == "info":
             return aflw_info.read(self._file, images)
         table = aflw_sqlite.read(self._file, images)
-        return table, held_out(table.image_ids, self._held_out)
+        lone = [Finding("warning", why) for why in [undivided(table.image_ids)] if why]
+        return table.noting(*lone), held_out(table.image_ids, self._held_out)
 
 
 def find(root: Path, annotations: str | None) -> tuple[str, Path]:

@@ -17,7 +17,7 @@ from kp_faces.skeletons import CORNERS
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
-from kpcore.reading.held_out import held_out
+from kpcore.reading.held_out import held_out, undivided
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
@@ -122,7 +122,8 @@ class Landmarks(Dataset):
             return table
         held = held_out(table.image_ids, self._held_out)
         note = Finding("note", f"no validation or test CSV: {self._held_out:g} of the images held out by name hash")
-        return table.where(held if part == "valid" else ~held, note)
+        lone = [Finding("warning", why) for why in [undivided(table.image_ids)] if why]
+        return table.where(held if part == "valid" else ~held, note, *lone)
 
 
 def find(root: Path) -> dict[str, Source]:

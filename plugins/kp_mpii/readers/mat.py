@@ -26,7 +26,7 @@ from kp_mpii.readers.table import (
 )
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
-from kpcore.reading.held_out import held_out
+from kpcore.reading.held_out import held_out, undivided
 from kpcore.reading.matlab import load
 from kpcore.reading.opening import guarded
 from kpcore.reading.paths import Images
@@ -100,7 +100,9 @@ class MatSource(Source):
     def _validation(self) -> tuple[AnyArray, tuple[Finding, ...]]:
         if self._valid_list:
             return people_list.members(self._everybody, self._valid_list, self.images())
-        return held_out(self._everybody.images, self._held_out), ()
+        images = self._everybody.images
+        why = undivided(images)
+        return held_out(images, self._held_out), (Finding("warning", why),) if why else ()
 
 
 def read(path: Path, images: Images) -> Table:
