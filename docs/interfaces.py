@@ -20,7 +20,12 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "keypoints Keypoint Skeleton KeypointSet Column Step KeypointSplit default_columns",
         "interfaces.split Split",
     ),
-    "Data sets": ("interfaces.dataset Dataset Facts Finding", "samples Sample", "interfaces.generator Generator"),
+    "Data sets": (
+        "interfaces.dataset Dataset Facts",
+        "findings Finding",
+        "samples Sample",
+        "interfaces.generator Generator",
+    ),
     "Networks": ("interfaces.backbone Backbone", "network Network"),
     "Targets, loss and decoding": ("interfaces.codec Codec Targets",),
     "Metrics": ("interfaces.metric Metric Scores", "samples Instances"),
@@ -86,7 +91,7 @@ def _parts(module: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:
         yield f"kpcore.{module}", list(markdown(ast.get_docstring(tree) or ""))
         yield from found.items()
         return
-    path = "kpcore.interfaces" if module.startswith("interfaces.") else f"kpcore.{module}"
+    path = "kpcore.interfaces" if module == "findings" or module.startswith("interfaces.") else f"kpcore.{module}"
     for name in names:
         yield name, [f"`from {path} import {name}`", "", *found[name]]
 
