@@ -91,8 +91,9 @@ def test_a_long_header_in_npz(tmp_path):
 def test_a_computed_column_in_sqlite(tmp_path):
     with sqlite3.connect(tmp_path / "aflw.sqlite") as database:
         database.executescript(
-            "CREATE TABLE Faces(face_id, file_id); CREATE TABLE FaceRect(face_id, x, y, w, h);"
-            "CREATE TABLE FaceImages(file_id, filepath AS (hex(zeroblob(400000000))));"
+            "PRAGMA synchronous = OFF; CREATE TABLE Faces(face_id, file_id);"
+            " CREATE TABLE FaceRect(face_id, x, y, w, h);"
+            "CREATE TABLE FaceImages(file_id, filepath AS (hex(zeroblob(4000000))));"
             "CREATE TABLE FeatureCoords(face_id, feature_id, x, y); CREATE TABLE FeatureCoordTypes(feature_id, descr);"
             "INSERT INTO FaceImages VALUES ('a'); INSERT INTO FeatureCoordTypes VALUES (1, 'ChinCenter')"
         )

@@ -531,6 +531,18 @@ def wflw(tmp_path):
     return tmp_path
 
 
+def test_a_picture_in_another_case_than_its_points_is_found(ibug):
+    file = sorted((ibug / "afw").glob("*.pts"))[0]
+    picture_of = next(path for path in file.parent.glob(f"{file.stem}.*") if path.suffix != ".pts")
+    moved = picture_of.with_name(picture_of.name.upper())
+    picture_of.rename(moved)
+    dataset = build(ThreeHundredW, ibug)
+    assert moved in [sample.image for sample in dataset.samples("train")]
+    assert notes(dataset, "train")[
+        "image names that differ from their files in upper and lower case: the files were taken"
+    ]
+
+
 def test_wflw_reads_landmarks_box_flags_and_name(wflw):
     dataset = build(Wflw, wflw)
     assert dataset.skeleton is WFLW98 and dataset.facts.origin == 0

@@ -86,7 +86,8 @@ def aflw_info(root, name):
 def aflw_sqlite(root, name):
     with sqlite3.connect(root / "aflw.sqlite") as database:
         database.executescript(
-            "CREATE TABLE Faces(face_id, file_id); CREATE TABLE FaceImages(file_id, filepath);"
+            "PRAGMA synchronous = OFF; CREATE TABLE Faces(face_id, file_id);"
+            " CREATE TABLE FaceImages(file_id, filepath);"
             "CREATE TABLE FaceRect(face_id, x, y, w, h); CREATE TABLE FeatureCoords(face_id, feature_id, x, y);"
             "CREATE TABLE FeatureCoordTypes(feature_id, descr); INSERT INTO Faces VALUES (1, 'f');"
             "INSERT INTO FaceRect VALUES (1, 5, 5, 60, 60); INSERT INTO FeatureCoords VALUES (1, 1, NULL, NULL)"

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 LONGEST = 80
-"""Characters of a name that are kept."""
+"""Characters of a file name, at most."""
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices."""
 
@@ -16,9 +16,10 @@ def slug(name: str) -> str:
 
     What already is one stays. Any other gets the beginning of its SHA-256, so that two names never share one.
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST].strip(".-")
-    if plain == name and not RESERVED.fullmatch(name):
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
+    if plain == name and len(name) <= LONGEST and not RESERVED.fullmatch(name):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    plain = plain[: LONGEST - 10]
     mark = "_" if RESERVED.fullmatch(plain) else ""
     return f"{mark}{plain}-{digest}" if plain else digest

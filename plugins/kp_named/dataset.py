@@ -36,8 +36,9 @@ PARTS = ("train", "valid")
 class Named(Dataset):
     """Your own keypoints, in one file that you write.
 
-    ``keypoints.csv``: a line a person; commas, semicolons or tabs between cells, UTF-8. An empty cell is not labelled;
-    ``NAME_v`` (0 not labelled, 1 hidden, 2 visible), ``NAME_z``, ``part``, ``person`` and the box may be left out::
+    ``keypoints.csv``: a line a person; commas, semicolons or tabs between cells, UTF-8. A cell that is
+    empty (or ``NaN``, ``NA``, ``-``) is not labelled; ``NAME_v`` (0 not labelled, 1 hidden, 2 visible), ``NAME_z``,
+    ``part``, ``person`` and the box may be left out::
 
         image,part,person,box_x,box_y,box_w,box_h,nose_x,nose_y,left_ear_x,left_ear_y,left_ear_v
         cats/1.png,train,0,10,10,80,60,24,30.5,10,8,1

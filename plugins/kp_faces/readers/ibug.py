@@ -16,6 +16,7 @@ from kp_faces.skeletons import FACES68
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
+from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 from kpcore.tensors import VISIBLE
@@ -107,10 +108,11 @@ class ThreeHundredW(Dataset):
         for row, file in enumerate(files):
             points[row] = read_pts(file, len(FACES68.names)) - 1
             check_numbers(points[row], state[row], str(file))
-        images = [_picture(file) for file in files]
+        finder = Images(self._root)
+        images = [_picture(file, self._root, finder) for file in files]
         names = [image.relative_to(self._root).as_posix() for image in images]
         table = from_rows(images, names, points, state=state, rows=range(len(files)))
-        return table.noting(Finding("note", SHIFTED, len(table)), *self._incomplete(part))
+        return table.noting(Finding("note", SHIFTED, len(table)), *finder.findings(), *self._incomplete(part))
 
     def _incomplete(self, part: str) -> list[Finding]:
         return [
@@ -124,6 +126,14 @@ def _mirrored(file: Path) -> bool:
     return file.stem.endswith("_mirror")
 
 
-def _picture(file: Path) -> Path:
-    """Return the picture beside a .pts file; where none is there, what it should be, which the data check reports."""
-    return next((file.with_suffix(end) for end in IMAGES if file.with_suffix(end).is_file()), file.with_suffix(".jpg"))
+def _picture(file: Path, root: Path, images: Images) -> Path:
+    """Return the picture beside a .pts file; where none is there, what it should be, which the data check reports.
+
+    A picture whose name differs in case or Unicode form alone is taken with a warning.
+    """
+    exact = next((file.with_suffix(end) for end in IMAGES if file.with_suffix(end).is_file()), None)
+    if exact is not None:
+        return exact
+    stem = file.with_suffix("").relative_to(root).as_posix()
+    others = (images.path(images.name(f"{stem}{end}", str(file))) for end in IMAGES)
+    return next((path for path in others if path.is_file()), file.with_suffix(".jpg"))

@@ -57,7 +57,7 @@ def _check_joints(path: Path) -> None:
     Raises:
         KpError: it holds another number of joints.
     """
-    with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+    with suppress(OSError, RuntimeError, KeyError, ValueError), h5py.File(path, "r") as file:
         found = file["part"] if "part" in hdf5.names(file) else None
         shape = found.shape if isinstance(found, h5py.Dataset) else None
         if shape is not None and len(shape) == 3 and JOINTS not in shape:
