@@ -397,8 +397,8 @@ DURING = [
     ("codec", "loss", later(boom, 3), "loss(): ZeroDivisionError"),
     ("codec", "loss", later(value(None), 3), "loss(): None, expected a scalar of floating point"),
     ("codec", "loss", later(value(torch.zeros(2)), 3), "loss(): (2,) float32, expected a scalar of floating point"),
-    ("codec", "encode", later(boom, 3), "encode(): ZeroDivisionError"),
-    ("codec", "decode", later(leave, 1), "decode(): SystemExit: 3"),
+    ("codec", "encode", later(boom, 6), "encode(): ZeroDivisionError"),
+    ("codec", "decode", later(leave, 4), "decode(): SystemExit: 3"),
     ("metric", "score", later(boom, 4), "score(): ZeroDivisionError"),  # tried on S2, on S1 and S2, and the mean shape
     ("metric", "score", later(value(None), 4), "score(): None, expected Scores"),
 ]
