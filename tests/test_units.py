@@ -341,7 +341,8 @@ def test_core_options_need_no_study_file(folder, capsys, key):
     _, findings = check(folder, capsys)
     assert [f["count"] for f in findings if "exactly (0, 0)" in f["what"]] == [4, 4]
     code, findings = check(folder, capsys, "--set", f"{key}=[[0, 0]]", "--set", "orientation=stored")
-    assert code == 0 and not [f for f in findings if f["level"] != "note"]
+    assert code == 0 and not [f for f in findings if "exactly" in f["what"] or f["level"] == "error"]
+    assert [f["count"] for f in findings if "(unlabelled_at)" in f["what"]] == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +377,7 @@ depth = 2
 name = "heatmap"
 [training]
 resolution = 32
+batch_size = 2
 [evaluation]
 metric = { name = "pck", normaliser = "crop", threshold = 0.1 }
 """

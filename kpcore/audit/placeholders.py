@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpcore.audit.found import labelled
+from kpcore.audit.found import Mask, labelled
 from kpcore.interfaces import Finding
 from kpcore.samples import Instances
-from kpcore.tensors import Float64Array
+from kpcore.tensors import AnyArray
 
 CORNERS = ((0.0, 0.0), (-1.0, -1.0), (-2.0, -2.0))
 """Where exports put what nobody labelled: (0, 0) or (-1, -1), and these in files that count pixels from 1."""
@@ -44,7 +44,8 @@ def placeholder_findings(people: Instances, names: Sequence[str]) -> list[Findin
         people: N.
         names: K, of the keypoints.
     """
-    crowds = [crowd for place, name in enumerate(names) for crowd in _crowds(people, place, name)]
+    once = _first_of_equal(people)
+    crowds = [crowd for place, name in enumerate(names) for crowd in _crowds(people, place, name, once)]
     found = []
     for place in sorted({crowd.place for crowd in crowds}):
         same = [crowd for crowd in crowds if crowd.place == place]
@@ -72,27 +73,36 @@ def _listed(crowds: Sequence[Crowd]) -> str:
     return ", ".join(told) + (f" and {len(crowds) - NAMED} more" if len(crowds) > NAMED else "")
 
 
-def _crowds(people: Instances, keypoint: int, name: str) -> list[Crowd]:
-    """Return the suspicious places of one keypoint."""
+def _crowds(people: Instances, keypoint: int, name: str, once: Mask) -> list[Crowd]:
+    """Return the suspicious places of one keypoint; ``once`` (N,) marks one of people whose points are all equal."""
     rows = np.flatnonzero(labelled(people)[:, keypoint] & np.isfinite(people.points[:, keypoint, :2]).all(-1))
     if not len(rows):
         return []
-    points: Float64Array = people.points[rows, keypoint, :2]
-    places, which = np.unique(points, axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    told = [(float(x), float(y)) for x, y in places]
+    points = people.points[rows, keypoint, :2]
+    # As one complex number a place: unique() is tens of times faster on these than on rows
+    places, which = np.unique(points[:, 0] + 1j * points[:, 1], return_inverse=True)
+    told = [(float(place.real) + 0.0, float(place.imag) + 0.0) for place in places]  # no -0
     wanted = {number for number, place in enumerate(told) if place in CORNERS}
-    wanted |= _standing_out(people, rows, which)
+    counts = np.bincount(which[once[rows]], minlength=len(places))
+    wanted |= {int(counts.argmax())} if _stands_out(counts) else set()
     return [
         Crowd(name, told[number], tuple(rows[which == number].tolist()), len(places) == 1) for number in sorted(wanted)
     ]
 
 
-def _standing_out(people: Instances, rows: np.ndarray, which: np.ndarray) -> set[int]:
-    """Return the number of the place that holds many people and far more than any other; of equal people one counts."""
-    _, once = np.unique(np.nan_to_num(people.points[rows], nan=-1e9).reshape(len(rows), -1), axis=0, return_index=True)
-    counts = np.bincount(which[once], minlength=int(which.max()) + 1)
-    order = np.argsort(-counts, kind="stable")
-    most, next_most = counts[order[0]], counts[order[1]] if len(order) > 1 else 0
-    many = any(most >= max(least, share * len(once)) for least, share in CROWDS)
-    return {int(order[0])} if many and most >= STANDS_OUT * next_most else set()
+def _stands_out(counts: AnyArray) -> bool:
+    """Whether one place holds many people, and far more than any other."""
+    next_most, most = np.sort(np.append(counts, 0))[-2:]
+    many = any(most >= max(least, share * counts.sum()) for least, share in CROWDS)
+    return bool(many and most >= STANDS_OUT * next_most)
+
+
+def _first_of_equal(people: Instances) -> Mask:
+    """(N,) whether nobody before has the same points."""
+    known = np.where(labelled(people)[..., None], people.points, np.nan)
+    first: dict[bytes, int] = {}
+    for row, points in enumerate(known):
+        first.setdefault(points.tobytes(), row)
+    once = np.zeros(len(people), bool)
+    once[list(first.values())] = True
+    return once

@@ -28,10 +28,10 @@ from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
 DIGESTS = "digests"
-HEADERS = "headers-1"
-"""Raise the number whenever another header would be read from the same bytes."""
 FRESH = 2_000_000_000
 """Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
+HEADERS = "headers-1"
+"""Raise the number whenever another header would be read from the same bytes."""
 
 
 @dataclass(frozen=True)
