@@ -44,7 +44,7 @@ def test_preparing_says_sizes_and_does_nothing_twice(study, capsys):
         ("train", 24, True),
         ("valid", 8, True),
     ]
-    assert "train: 24 people, " in err
+    assert "train: 24 samples, " in err
     train = first["stores"][0]
     assert train["side"] > train["resolution"] == 32
     assert train["bytes"] >= 24 * train["side"] ** 2 * 3

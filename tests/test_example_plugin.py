@@ -105,7 +105,7 @@ def test_the_fingerprint_sees_annotation_images_and_options(known, root):
 
 
 def test_its_study_can_be_planned(known, root):
-    study = open_study(known, PLUGIN / "study.toml", None, [f"dataset.root='{root}'"])
+    study = open_study(known, PLUGIN / "study.toml", None, [f"dataset.root='{root}'", "training.batch_size=1"])
     assert [split.target.names for split in study.splits] == [("left_ear", "right_ear")]
     plan = plan_jobs(study, choose_device("cpu", "fp32", 1))
     assert len(plan.rows) == 6  # three modes, two seeds

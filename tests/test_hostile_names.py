@@ -34,7 +34,8 @@ def test_what_cannot_be_seen_is_escaped():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_lines_and_tables_show_names_as_they_are(capsys, name):
+def test_lines_and_tables_show_names_as_they_are(capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "200")
     print_table(["name", name], [[name, 1]], title=name)
     print_lines([name])
     Terminal(width=200).print(name, style="yellow")

@@ -144,7 +144,7 @@ def test_a_share_that_leaves_a_side_empty_is_raised(run, tmp_path, monkeypatch):
     monkeypatch.setattr(small, "samples", empty_below)
     code, out, _ = run(root)
     assert code == 0
-    assert "0.3 of the images are held out to be scored, drawn by their names: held_out = 0.3" in out
+    assert "0.3 of the images are held out to be scored, drawn by their names: held_out = 0.3" in " ".join(out.split())
     code, _, err = run(root, "--force", "--set", "held_out=0.2")
     assert code == 2
     assert "'named' has no samples in part valid (its parts: train, valid)" in err
@@ -171,7 +171,7 @@ def test_what_cannot_be_read_writes_nothing(run, tmp_path):
         ([tmp_path / "nowhere"], "no such folder; kp init takes the folder of your data"),
         ([tmp_path / "file.toml"], "is a file; kp init takes the folder"),
         ([tmp_path / "empty"], "no data set plugin reads it; it is like no known layout"),
-        ([bad], "kp data check"),
+        ([bad], "part 'train': image file does not exist"),
         ([both], f"    kp init {both} --dataset yolo"),
         ([both, "--dataset", "nmaed"], "did you mean 'named'?"),
         ([both, "--dataset", "named", "--set", "magrin=2"], "did you mean 'margin'?"),

@@ -522,10 +522,6 @@ def test_the_images_of_the_lowest_hashes_are_held_out(tmp_path, name, options):
         assert images(count / len(ranked), "valid") == set(ranked[:count])
         assert images(count / len(ranked), "train") == set(ranked[count:])
     assert [len(images(tiny, "valid")) for tiny in (1e-9, 1 - 1e-9)] == [1, len(ranked) - 1]
-    second = sorted(every, key=share)[1]
-    assert images(share(second), "valid") == {min(every, key=share)}
-    assert images(np.nextafter(share(second), 1), "valid") == {min(every, key=share), second}
-    assert images(share(second), "train") == every - {min(every, key=share)}
 
 
 # a first study

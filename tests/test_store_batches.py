@@ -228,18 +228,18 @@ def test_what_a_crash_left_is_replaced(on_disk):
 def test_crops_of_images_that_change_meanwhile_are_not_kept(on_disk, tmp_path, monkeypatch):
     """A copy that still runs: their key was made of other bytes."""
     part = read_part(on_disk, "train")
-    real = store_module.decode_image
+    real = store_module.pixels_of
 
-    def overwritten(path):
-        pixels = real(path)
+    def overwritten(sample):
+        pixels = real(sample)
         cv2.imwrite(str(tmp_path / "b.png"), np.zeros((40, 50, 3), np.uint8))
         return pixels
 
-    monkeypatch.setattr(store_module, "decode_image", overwritten)
+    monkeypatch.setattr(store_module, "pixels_of", overwritten)
     with pytest.raises(KpError, match=r"part 'train': images changed while their crops were prepared"):
         prepare(part, Cut(32, 1.25))
     assert [name for name in stores() if not name.endswith(".lock")] == []
-    monkeypatch.setattr(store_module, "decode_image", real)
+    monkeypatch.setattr(store_module, "pixels_of", real)
     assert not prepare(read_part(on_disk, "train"), Cut(32, 1.25)).crops[1].any()
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from kpcore.data.fingerprint import remembered
 from kpcore.errors import KpError
 from kpcore.reading.images import image_size
+from kpcore.reading.quiet import hushed
 from kpcore.tensors import AnyArray, FloatArray, ImageArray
 
 SIDE = 16
@@ -77,7 +78,8 @@ def _of_file(path: Path) -> str:
         return ""
     scale = next(scale for scale in _SCALED if scale == 1 or min(width, height) >= scale * DECODED)
     try:
-        grey = cv2.imread(str(path), _SCALED[scale])
+        with hushed():
+            grey = cv2.imread(str(path), _SCALED[scale])
     except cv2.error:
         return ""
     return "" if grey is None else _text(np.asarray(grey, np.uint8))
