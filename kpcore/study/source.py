@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpcore.config import Augmentation, StudyConfig, merge, parse_options
+from kpcore.config import Augmentation, MetricTable, StudyConfig, merge, parse_options
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
@@ -48,12 +48,14 @@ class Opened:
         data: the data set, and its keypoints as the study calls them.
         splits: the study's; empty where there is no study file.
         augmentation: the study's, else the default.
+        metric: the study's, of the final score; names none where there is no study file, or it names none.
     """
 
     name: str
     data: StudyData
     splits: tuple[KeypointSplit, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
+    metric: MetricTable = field(default_factory=MetricTable)
 
     @property
     def dataset(self) -> Dataset:
@@ -130,7 +132,7 @@ def _open_study(file: Path, request: Request, known: Registry, notice: Notice) -
     splits = split_by(_rule(config, known, file), data)
     if others := [f"{table.name} ([{key}])" for key, table in tables(config).values() if table is not config.dataset]:
         notice(f"Only [dataset] is looked at, not {', '.join(others)}; give those by --dataset NAME --root PATH.")
-    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation)
+    return Opened(config.dataset.name, data[OWN], splits, config.training.augmentation, config.evaluation.metric)
 
 
 def _rule(config: StudyConfig, known: Registry, file: Path) -> Split:
