@@ -21,6 +21,10 @@ class KpError(Exception):
         super().__init__(message if len(lines) < 2 else " ".join(line.strip() for line in lines))
 
 
+class InterruptError(Exception):
+    """The user stopped a command; its message says how to go on (typer keeps none of the interrupt itself)."""
+
+
 class ContractError(Exception):
     """A component gave back what its interface does not allow. Whoever shows the error names plugin and component.
 

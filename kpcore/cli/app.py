@@ -11,7 +11,7 @@ import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import KpError
+from kpcore.errors import InterruptError, KpError
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -80,17 +80,14 @@ def kp(
     del version
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
-    sys.exit(outcome(arguments))
-
-
 def outcome(arguments: Sequence[str] | None = None) -> int:
     """Run ``kp`` and return its exit code; what the user can put right becomes one line on stderr."""
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="kp", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it can still be told
+    except InterruptError as error:
+        return say(f"interrupted; {error}", INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:

@@ -130,6 +130,11 @@ class JobFolder:
         """Whether the job was trained and scored, and every file is as it was written."""
         return (self.path / MANIFEST).exists() and not self.problem()
 
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch of it is behind, so that there is a history."""
+        return (self.path / HISTORY).exists()
+
     def _differs(self, name: str, wanted: str) -> str:
         path = self.path / name
         try:
@@ -167,9 +172,10 @@ class JobFolder:
     # Records
 
     def begin(self, title: str, study: str, settings: Mapping[str, Any]) -> None:
-        """Say whose folder it is; what an earlier attempt said of its failure goes."""
+        """Say whose folder it is; what an earlier attempt said of its failure and its epochs goes."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / ERROR).unlink(missing_ok=True)
+        for name in (ERROR, HISTORY):
+            (self.path / name).unlink(missing_ok=True)
         self._write(ABOUT, {"title": title, "study": study, "key": self.key, "settings": settings})
 
     def about(self) -> dict[str, Any]:

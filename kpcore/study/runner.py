@@ -80,6 +80,7 @@ class _Runner:
             if job not in missing:
                 self._ended(job, State("done", cached=True))
         if missing:
+            self.write()
             run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known), fresh)
             with executor.open(run) as pool:
                 self._schedule(list(missing), pool)
@@ -93,6 +94,7 @@ class _Runner:
             while running < pool.slots and (job := ready(waiting, self.states)) is not None:
                 waiting.remove(job)
                 running += 1
+                self._link(job)
                 self.watcher.job_started(job)
                 tell(self.watcher, self.study.known, "kp_job_started", job={**about(job), "settings": job.settings})
                 pool.start(job)
@@ -103,13 +105,17 @@ class _Runner:
 
     def _ended(self, job: Job, state: State) -> None:
         self.states[job.key] = state
-        if state.status == "done":
-            link(self.folder / "jobs" / job.name, JobFolder.of(job.key).path)
+        if state.cached:
+            self._link(job)
+            self.watcher.job_finished(job, state)
+            return
+        self.write()  # before anybody is told, who may look
         self.watcher.job_finished(job, state)
-        if not state.cached:
-            result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
-            tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
-            self.write()
+        result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
+        tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
+
+    def _link(self, job: Job) -> None:
+        link(self.folder / "jobs" / job.name, JobFolder.of(job.key).path)
 
     def write(self) -> Results:
         """Write results.json and timing.json as they stand."""

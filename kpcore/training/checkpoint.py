@@ -27,7 +27,11 @@ class Checkpoints:
         self.notice = notice
 
     def save(self, epochs: int, state: dict[str, Any]) -> None:
-        """Keep this state after so many epochs; the last good one stays until it is whole on the disk."""
+        """Keep this state after so many epochs; the last good one stays until it is whole on the disk.
+
+        Its ``history`` is written as the job's own file too, so that a training can be looked at while it runs.
+        """
+        self.folder.write_history(state["history"])
         self.folder.keep_checkpoint(epochs, lambda path: torch.save({**state, "job": self.folder.key}, path))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:

@@ -1,0 +1,177 @@
+"""What ``kp run`` shows: the plan, the live table, tables and curves while it runs, and how it is stopped."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from kpcore.cli.live import Display, speed_text
+from kpcore.cli.plan import plan_table, short
+from kpcore.cli.refresh import Turns
+from kpcore.measure.estimate import Cost
+from kpcore.records.folder import JobFolder, JobResult
+from kpcore.registry import registry
+from kpcore.study.executors import State
+from kpcore.study.opening import open_study
+from kpcore.study.planning import plan_study
+from kpcore.training.device import choose_device
+
+LONG = "the-split-of-hands-and-feet-then-everything"
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory, tiny_mpii, tiny_study):
+    """The plan of a study of two seeds, whose splits' names are long."""
+    text = tiny_study.replace('modes = ["transfer", "frozen", "random"]', 'modes = ["transfer"]\nseeds = [3, 12]')
+    text = text.replace('name = "mpii"', f'name = "mpii"\nroot = "{tiny_mpii}"')
+    rule = f"""name = "explicit"
+[split.sets.{LONG}]
+steps = [["head_top"], ["upper_neck"]]"""
+    path = tmp_path_factory.mktemp("long") / "study.toml"
+    path.write_text(text.replace('name = "kptransfer"\nsplits = ["a", "d"]', rule))
+    study = open_study(registry(), path, notice=lambda text: None)
+    return plan_study(study, choose_device("cpu", "fp32", 1))
+
+
+def drawn(renderable, width=80):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(renderable)
+    return console.export_text()
+
+
+def costs(jobs, cached=()):
+    return [Cost(job, 12_800_000, 999, 1_200_000, 0.0433, job.name in cached) for job in jobs.jobs]
+
+
+def test_the_plan_fits_80_columns_and_cuts_no_name(jobs):
+    """The seeds of one kind of job stand in one row."""
+    text = drawn(plan_table(costs(jobs)))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    whole = "".join(line[: text.index("params")].strip() for line in text.splitlines())
+    assert f"{LONG}-transfer-{{3,12}}" in whole
+    assert f"from{LONG}-source" in whole
+    assert re.search(r"12\.8M +999 +1,200,000 +0\.0433 +2 x 14\.4 h", text)
+    assert re.split(" {2,}", text.splitlines()[0].strip()) == [
+        "job",
+        "params",
+        "trained",
+        "iterations",
+        "s/it",
+        "at most",
+    ]
+
+
+def test_the_plan_says_what_is_cached(jobs):
+    names = [job.name for job in jobs.jobs]
+    text = drawn(plan_table(costs(jobs, names[:1])), 160)
+    assert f"{names[0]} " in text.replace("{3,12}", "3")
+    assert text.count("1 x 14.4 h") == 1
+    assert "cached" not in text  # a row says how many of it are left
+    assert drawn(plan_table(costs(jobs, names)), 160).count("cached") == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(7, "7"), (999, "999"), (1000, "1k"), (12_849_000, "12.8M"), (999_600, "1M"), (3e9, "3G")]
+)
+def test_a_number_of_parameters_is_short(count, text):
+    assert short(count) == text
+
+
+@pytest.mark.parametrize(("speed", "text"), [(0.0, ""), (2.34, "2.3 it/s"), (1.0, "1.0 it/s"), (0.25, "4.0 s/it")])
+def test_a_slow_training_is_told_in_seconds_an_iteration(speed, text):
+    assert speed_text(speed) == text
+
+
+def finished(job, validation, best):
+    """Write what a finished job leaves of its epochs."""
+    folder = JobFolder.of(job.key)
+    folder.begin(job.name, "study", job.settings)
+    folder.write_history(
+        [{"epoch": n, "iterations": n, "loss": 0.5, "validation": value} for n, value in enumerate(validation, 1)]
+    )
+    folder.write_result(
+        JobResult(
+            epochs=len(validation), best_epoch=best, best_validation=max(validation), validation_convention="PCK",
+            iterations=9, parameters=9, frozen={},
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("validation", "best", "told"),
+    [((10.0, 45.5, 30.0), 2, ", PCK@0.2 45.5 after epoch 2"), ((0.0, 0.0), 1, ", PCK@0.2 0.0 after epoch 1")],
+)
+def test_a_finished_job_tells_the_validation_that_was_kept(jobs, capsys, validation, best, told):
+    job = jobs.jobs[0]
+    finished(job, validation, best)
+    with Display(Console(width=200), jobs, "PCK@0.2") as display:
+        display.job_started(job)
+        display.job_finished(job, State("done"))
+    assert re.fullmatch(rf"{job.name}: done in \d+ s{re.escape(told)}\n", capsys.readouterr().out)
+
+
+def test_the_live_table_says_what_every_figure_is(jobs):
+    shown = Display(Console(width=80, height=20, file=io.StringIO()), jobs, "PCK@0.2")
+    first, second, third, *_ = jobs.jobs
+    for job in (first, second, third):
+        shown.job_started(job)
+    shown.iteration(second, 1, 100)
+    shown.tracks[second.key].began -= 8
+    shown.iteration(second, 5, 100)
+    shown.epoch(second, {"validation": 0.0})
+    shown.tracks[third.key].started -= 40
+    shown.job_finished(third, State("done"))
+    text = drawn(shown.render())
+    heads, *rows = text.splitlines()
+    assert heads.split() == ["job", "state", "done", "speed", "time", "validation"]
+    assert re.search(r"… +starting *$", rows[0])
+    assert re.search(r"… +training +5% +1\.\d s/it +\d min left +▁ 0\.0 *$", rows[1])
+    assert re.search(r"… +done +took 40 s *$", rows[2])
+    assert rows[-1] == "1 of 4 trainings done; validation: PCK@0.2"
+    assert max(map(len, rows)) <= 80
+
+
+def test_the_live_table_is_never_higher_than_the_screen(jobs):
+    """What is higher cannot be wiped, and leaves copies of itself behind."""
+    for height in (4, 5, 7, 20):
+        shown = Display(Console(width=80, height=height, file=io.StringIO()), jobs, "PCK")
+        assert len(drawn(shown.render()).splitlines()) < height
+
+
+def test_work_that_is_dear_has_its_turn_more_seldom(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    turns, done = Turns(10, share=0.1), []
+
+    def work():
+        done.append(now[0])
+        now[0] += 3
+
+    for second in (5, 10, 20, 42, 43, 44):
+        now[0] = second
+        turns.take(work)
+    assert done == [10, 43]
+
+
+@pytest.mark.parametrize("delay", [0.4, 1.0, 2.5])
+def test_an_interrupt_at_any_moment_is_a_line_and_no_traceback(tmp_path, tiny_study, tiny_mpii, delay):
+    """Sent to the whole group, as a terminal does: to the workers too."""
+    path = tmp_path / "study.toml"
+    path.write_text(tiny_study.replace("epochs = 2", "epochs = 5000"))
+    command = [sys.executable, "-m", "kpcore", "run", path, "--jobs", "2", "--set", f"dataset.root={tiny_mpii}"]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+        start_new_session=True,
+    )  # fmt: skip
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert "Traceback" not in out
+    assert (process.returncode, out.splitlines()[-1].startswith("kp: interrupted")) == (130, True)
