@@ -14,12 +14,15 @@ from rich.console import Console
 from kpcore.cli.live import Display, speed_text
 from kpcore.cli.plan import plan_table, short
 from kpcore.cli.refresh import Turns
+from kpcore.config import to_toml
+from kpcore.errors import KpError
 from kpcore.measure.estimate import Cost
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.registry import registry
 from kpcore.study.executors import State
-from kpcore.study.opening import open_study
+from kpcore.study.opening import open_study, resolve
 from kpcore.study.planning import plan_study
+from kpcore.study.spelling import in_full
 from kpcore.training.device import choose_device
 
 LONG = "the-split-of-hands-and-feet-then-everything"
@@ -175,3 +178,36 @@ def test_an_interrupt_at_any_moment_is_a_line_and_no_traceback(tmp_path, tiny_st
     out, _ = process.communicate(timeout=60)
     assert "Traceback" not in out
     assert (process.returncode, out.splitlines()[-1].startswith("kp: interrupted")) == (130, True)
+
+
+def test_a_study_in_full_has_the_components_own_defaults_and_the_same_jobs(jobs, tmp_path, tiny_study, tiny_mpii):
+    """As ``kp config print`` prints it, and as a run's folder keeps it."""
+    plain, full = tmp_path / "plain.toml", tmp_path / "full.toml"
+    plain.write_text(tiny_study.replace('name = "mpii"', f'name = "mpii"\nroot = "{tiny_mpii}"'))
+    spelt = in_full(resolve(plain, None, []), registry(), "plain.toml")
+    full.write_text(to_toml(spelt.model_dump(mode="json")))
+    assert (spelt.backbone.options["modules"], spelt.codec.options["decode"]) == (1, "quarter")
+    assert spelt.modes["frozen"].options == {"norm": "eval"}
+    opened = [open_study(registry(), path, notice=lambda text: None) for path in (plain, full)]
+    one, other = (plan_study(study, choose_device("cpu", "fp32", 1)) for study in opened)
+    assert [job.key for job in one.jobs] == [job.key for job in other.jobs]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "channels = 8",
+            "chanels = 8",
+            r"plain.toml: backbone.chanels: unknown key 'chanels'; did you mean 'channels'",
+        ),
+        ('"frozen"', '"frozn"', r"plain.toml: study.modes: unknown strategy 'frozn'; did you mean 'frozen'"),
+        ('name = "pck"\n', 'name = "pkc"\n', r"plain.toml: evaluation.validation.name: unknown metric 'pkc'"),
+        ('name = "pck"\n', 'name = "nme"\n', r"missing; add the key 'normaliser', one of "),
+    ],
+)
+def test_a_study_in_full_is_checked_as_a_run_checks_it(tmp_path, tiny_study, old, new, told):
+    path = tmp_path / "plain.toml"
+    path.write_text(tiny_study.replace(old, new))
+    with pytest.raises(KpError, match=told):
+        in_full(resolve(path, None, []), registry(), "plain.toml")

@@ -26,6 +26,7 @@ from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.reasons import damaged
 from kpcore.study.scoring import Scorer
+from kpcore.study.spelling import in_full
 from kpcore.study.study import Study
 from kpcore.training.device import Device
 
@@ -52,7 +53,8 @@ def run_study(
         KpError: the data cannot be prepared.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.toml").write_text(to_toml(study.config.model_dump(mode="json", exclude_none=True)))
+    spelt = in_full(study.config, study.known, study.file)
+    replace_file(folder / "study.toml", to_toml(spelt.model_dump(mode="json")).encode())
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
     return runner.write()
