@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 MOST = 20
@@ -42,6 +43,12 @@ class ContractError(Exception):
 
     def __str__(self) -> str:
         return f"{type(self.component).__name__}, {self.method}: {self.problem}"
+
+
+def system_error(error: OSError, place: object) -> str:
+    """Return one line on an error of the system: its file (``place`` where it has none), what is wrong, what to do."""
+    full = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{error.filename or place}: {error.strerror or error}{full}"
 
 
 def shown(value: object) -> str:

@@ -1,5 +1,6 @@
 """What ``kp run`` shows: the plan, the live table, tables and curves while it runs, and how it is stopped."""
 
+import errno
 import io
 import os
 import re
@@ -7,22 +8,31 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from kpcore.cache import Entry, cache_dir
+from kpcore.cli import app as kp
+from kpcore.cli.cache import what
 from kpcore.cli.live import Display, speed_text
 from kpcore.cli.plan import plan_table, short
 from kpcore.cli.refresh import Turns
 from kpcore.config import to_toml
-from kpcore.errors import KpError
+from kpcore.errors import KpError, system_error
 from kpcore.measure.estimate import Cost
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.registry import registry
 from kpcore.study.executors import State
 from kpcore.study.opening import open_study, resolve
 from kpcore.study.planning import plan_study
+from kpcore.study.reasons import damaged
+from kpcore.study.runner import make_folder
 from kpcore.study.spelling import in_full
+from kpcore.training.checkpoint import write_state
 from kpcore.training.device import choose_device
 
 LONG = "the-split-of-hands-and-feet-then-everything"
@@ -211,3 +221,74 @@ def test_a_study_in_full_is_checked_as_a_run_checks_it(tmp_path, tiny_study, old
     path.write_text(tiny_study.replace(old, new))
     with pytest.raises(KpError, match=told):
         in_full(resolve(path, None, []), registry(), "plain.toml")
+
+
+def test_only_a_full_disk_is_asked_whether_it_is_full():
+    assert system_error(OSError(errno.ENOSPC, "No space left on device", "/a"), "x") == (
+        "/a: No space left on device; is the disk full?"
+    )
+    assert system_error(OSError(errno.EDQUOT, "Disk quota exceeded"), "the cache").endswith("; is the disk full?")
+    for number in (errno.EISDIR, errno.EEXIST, errno.ENOTDIR):
+        assert "full" not in system_error(OSError(number, os.strerror(number), "/a"), "x")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")  # noqa: PTH110
+def test_a_checkpoint_on_a_full_disk_is_the_systems_error(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_state({"a": torch.zeros(1_000_000)}, Path("/dev/full"))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_job_whose_checkpoint_finds_no_room_fails_in_one_line(tmp_path, tiny_study, tiny_mpii, monkeypatch, capsys):
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("kpcore.training.checkpoint.write_state", full)
+    path = tmp_path / "study.toml"
+    path.write_text(tiny_study.replace('["a", "d"]', '["d"]'))
+    asked = ["run", path, "--jobs", "1", "--out", tmp_path / "out", "--set", f"dataset.root={tiny_mpii}"]
+    assert kp.outcome(list(map(str, asked))) == 1
+    out, err = capsys.readouterr()
+    assert "No space left on device; is the disk full?" in " ".join(out.split())
+    assert "Traceback" not in out + err
+    assert list(cache_dir().rglob("*.partial")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [("out", "a file is in the way of the folder of results; give another --out"),
+     ("out/results.json", "a folder is in the way of this file; move it, or give another --out")],
+)  # fmt: skip
+def test_what_is_in_the_way_of_results_is_named(tmp_path, place, told):
+    if place == "out":
+        (tmp_path / place).write_text("")
+    else:
+        (tmp_path / place).mkdir(parents=True)
+    with pytest.raises(KpError, match=f"{re.escape(str(tmp_path / place))}: {re.escape(told)}"):
+        make_folder(tmp_path / "out")
+
+
+def test_a_job_that_is_a_plain_file_is_not_whole(tmp_path):
+    path = tmp_path / ("a" * 64)
+    path.write_text("hi")
+    assert JobFolder(path).problem() == "is no folder"
+    assert not JobFolder(path).done
+
+
+def test_a_damaged_job_that_cannot_be_written_is_not_promised_to_be_trained_again(jobs, monkeypatch):
+    job = jobs.jobs[0]
+    finished(job, (1.0,), 1)
+    text = damaged(jobs)
+    assert text == [f"{job.name}: manifest.json is missing; its files are set aside, and it is trained again"]
+    monkeypatch.setattr("kpcore.study.reasons.os.access", lambda path, mode: False)
+    (text,) = damaged(jobs)
+    assert "it cannot be trained again, because " in text
+    assert "set aside" not in text
+
+
+def test_the_cache_is_listed_with_short_titles_and_what_was_set_aside(tmp_path):
+    path = tmp_path / "x.damaged"
+    long = Entry("digests", "x", "/very/long" * 15 + "/file.h5", (tmp_path / "x",), 1, 0.0)
+    assert (len(what(long)), what(long)[-8:], what(long)[:3]) == (50, "/file.h5", "...")
+    assert what(replace(long, title="d-source-0", paths=(path,))) == "d-source-0 (and a damaged copy, set aside)"

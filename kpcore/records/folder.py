@@ -103,6 +103,8 @@ class JobFolder:
 
     def lock(self) -> FileLock:
         """Return the lock that whoever trains the job holds; the folder is made where it is missing."""
+        if self.path.exists() and not self.path.is_dir():
+            set_aside(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / LOCK)
 
@@ -110,6 +112,8 @@ class JobFolder:
 
     def problem(self) -> str:
         """Return why the job is not done though its files are there; "" where it is done, or was never finished."""
+        if self.path.exists() and not self.path.is_dir():
+            return "is no folder"
         if not self._files():
             return ""
         if not (self.path / MANIFEST).exists():
@@ -242,10 +246,13 @@ class JobFolder:
     def keep_checkpoint(self, epochs: int, write: Callable[[Path], None]) -> None:
         """Write the checkpoint after so many epochs; the one before goes only when this one is whole on the disk."""
         partial = self.path / ".checkpoint.partial"
-        write(partial)
-        _flush(partial)
-        path = self.path / f"checkpoint-{epochs:06d}-{file_digest(partial)[:32]}.pt"
-        partial.replace(path)
+        try:
+            write(partial)
+            _flush(partial)
+            path = self.path / f"checkpoint-{epochs:06d}-{file_digest(partial)[:32]}.pt"
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         self.drop_checkpoints(keep=path)
 
     def checkpoints(self) -> Iterator[Path]:

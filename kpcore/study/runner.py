@@ -13,7 +13,7 @@ import torch
 
 from kpcore.cache import replace_file
 from kpcore.config import to_toml
-from kpcore.errors import KpError
+from kpcore.errors import KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
@@ -50,14 +50,25 @@ def run_study(
     ``fresh`` trains everything again, whatever the cache has.
 
     Raises:
-        KpError: the data cannot be prepared.
+        KpError: the data cannot be prepared, or the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     spelt = in_full(study.config, study.known, study.file)
     replace_file(folder / "study.toml", to_toml(spelt.model_dump(mode="json")).encode())
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
     return runner.write()
+
+
+def make_folder(folder: Path) -> None:
+    """Make the study's folder; raises KpError where something else has its name, or that of a file of results."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise KpError(f"{folder}: a file is in the way of the folder of results; give another --out") from None
+    for name in ("results.json", "timing.json", "study.toml"):
+        if (folder / name).is_dir():
+            raise KpError(f"{folder / name}: a folder is in the way of this file; move it, or give another --out")
 
 
 class _Runner:
@@ -84,8 +95,12 @@ class _Runner:
         if missing:
             self.write()
             run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known), fresh)
-            with executor.open(run) as pool:
-                self._schedule(list(missing), pool)
+            try:
+                with executor.open(run) as pool:
+                    self._schedule(list(missing), pool)
+            except OSError as error:  # a cache that cannot be written must not cost the rows that it holds their table
+                for job in [job for job in missing if job.key not in self.states]:
+                    self._ended(job, State("failed", system_error(error, "the cache")))
 
     def _schedule(self, waiting: list[Job], pool: Pool) -> None:
         running = 0

@@ -15,11 +15,10 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from kpcore.registry import Registry
-from kpcore.study.executors.here import attempt, prepared
+from kpcore.study.executors.here import attempt, kept_traceback, prepared
 from kpcore.study.executors.interface import Events, Order, Pool, Run, State
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job, plan_jobs
-from kpcore.study.protocol import write_traceback
 from kpcore.study.workshop import open_workshop
 from kpcore.training.process import set_up_process, undisturbed
 
@@ -149,7 +148,7 @@ def _opened(order: Order, fresh: bool, sender: Events) -> Callable[[str], State]
 
 
 def _not_opened(error: BaseException, line: str, key: str) -> State:
-    return State("failed", line, traceback=str(write_traceback(key, error)))
+    return State("failed", line, traceback=kept_traceback(key, error))
 
 
 def _leave_with_parent() -> None:
