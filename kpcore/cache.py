@@ -41,6 +41,8 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         partial.replace(path)
+    except OSError as error:  # of the file that was asked for, not of one that nobody knows
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -74,6 +76,11 @@ class Entry:
     paths: tuple[Path, ...]
     size: int
     modified: float
+
+    @property
+    def damaged(self) -> tuple[Path, ...]:
+        """Those of its paths that were set aside, because they were damaged."""
+        return tuple(path for path in self.paths if path.name.endswith(".damaged"))
 
     @property
     def age(self) -> float:

@@ -6,13 +6,14 @@ keys belong to that component and are checked against its ``Config`` once the re
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import tomli_w
 from pydantic import (
@@ -552,13 +553,27 @@ def _problem_text(problem: ErrorDetails, path: Sequence[str], tables: Sequence[t
     if problem["type"] == "extra_forbidden":
         return _unknown_key(path[-1], tables, exist)
     if problem["type"] == "missing":
-        return f"missing; add the key '{path[-1]}' {exist}"
+        return f"missing; add the key '{path[-1]}'{_one_of(tables[0], path[-1])} {exist}"
     if problem["type"] == "union_tag_invalid":
         names = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"])
         return str(unknown("name", problem["ctx"]["tag"], names))
     message = re.sub(r"^Value error, ", "", problem["msg"])
     given = problem["input"]
     return message + (f" (got {given!r})" if isinstance(given, str | int | float | bool | list | tuple) else "")
+
+
+def _one_of(table: type[BaseModel], key: str) -> str:
+    """Return which values a key takes, where these are few and named; "" elsewhere."""
+    field = table.model_fields.get(key)
+    values = choices(field.annotation) if field else []
+    return f", one of {', '.join(values)}" if values else ""
+
+
+def choices(annotation: Any) -> list[str]:
+    """Return the values that an annotation names, as TOML writes them."""
+    if get_origin(annotation) is Literal:
+        return [json.dumps(value) for value in get_args(annotation)]
+    return [value for argument in get_args(annotation) for value in choices(argument)]
 
 
 def _unknown_key(key: str, tables: Sequence[type[BaseModel]], exist: str) -> str:

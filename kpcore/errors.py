@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -52,6 +53,10 @@ class FaultsError(KpError):
         super().__init__("; ".join(self.lines))
 
 
+class InterruptError(Exception):
+    """The user stopped a command; its message says how to go on (typer keeps none of the interrupt itself)."""
+
+
 class ContractError(Exception):
     """A component gave back what its interface does not allow. Whoever shows the error names plugin and component.
 
@@ -69,6 +74,12 @@ class ContractError(Exception):
 
     def __str__(self) -> str:
         return f"{type(self.component).__name__}, {self.method}: {self.problem}"
+
+
+def system_error(error: OSError, place: object) -> str:
+    """Return one line on an error of the system: its file (``place`` where it has none), what is wrong, what to do."""
+    full = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{error.filename or place}: {error.strerror or error}{full}"
 
 
 def shown(value: object) -> str:

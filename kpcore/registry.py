@@ -259,7 +259,8 @@ class Registry:
     def _options(self, kind: str, name: str, options: Mapping[str, Any], where: str) -> BaseModel:
         from kpcore.config import validate
 
-        model: type[BaseModel] = self.component(kind, name, where=f"{where}.name").Config
+        key = where if where.endswith("study.modes") else f"{where}.name"  # modes are named in a list
+        model: type[BaseModel] = self.component(kind, name, where=key).Config
         return validate(model, options, where=where)
 
     def _recipe(self, kind: str, name: str, config: BaseModel) -> Recipe:

@@ -1,6 +1,7 @@
 """``kp bench`` and ``kp data prepare`` on a small study of synthetic people."""
 
 import json
+import re
 
 import pytest
 
@@ -120,7 +121,9 @@ def test_bench_measures_every_part(study, capsys, monkeypatch):
     assert ratios["naive / ours, fp32"] == pytest.approx(naive["in_memory"] / source["in_memory"])
     assert ratios["frozen / transfer, fp32"] == pytest.approx(frozen["in_memory"] / transfer["in_memory"])
     assert result["at_once"]["jobs"] == 2
-    assert "measuring steps, fp32" in err
+    assert re.search(r"measuring steps, fp32, about \d+ s .*\(\d of \d\) \.\.\.\n", err)
+    told = [tuple(map(int, found)) for found in re.findall(r"\((\d) of (\d)\)", err)]
+    assert told == [(number, len(told)) for number in range(1, len(told) + 1)]
     code, out, _ = run(capsys, "bench", study, "--precision", "fp32", *quick)
     assert code == 0
     assert "input pipeline:" in out

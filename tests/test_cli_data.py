@@ -394,9 +394,39 @@ def test_eval_with_a_split_scores_its_last_set_alone(evaluate, predictions):
     )
 
 
-def test_an_average_over_columns_needs_a_split_even_where_all_is_right(run, root, predictions):
-    arguments = ["eval", predictions(TRUTH + 1), "--dataset", "faces", "--root", root, "--convention", "columns"]
-    fails_with(run(*arguments), "'near columns' averages the columns of a split; give --split")
+def test_an_average_over_columns_needs_a_split_even_where_all_is_right(run, root, evaluate, predictions):
+    path = predictions(TRUTH + 1)
+    found = evaluate(path, "--convention", "columns")
+    assert (found["columns"], found["average"]) == ({"eye": 100, "nose": 100, "chin": 100}, None)
+    assert found["note"].startswith("no average: 'near columns' averages the columns of a split")
+    code, out, _ = run("eval", path, "--dataset", "faces", "--root", root, "--convention", "columns")
+    assert code == 0
+    assert "average" not in out.partition("no average:")[0]
+
+
+def test_eval_takes_data_and_splits_of_a_study(run, root, study, predictions):
+    path, asked = predictions(TRUTH + 1), ["--study", study, "--root", root]
+    code, out, err = run("eval", path, *asked, "--split", "down", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["columns"], found["data"], found["split"]) == ({"chin": 100}, "Faces", "down")  # not that of 'halves'
+    fails_with(run("eval", path, *asked, "--dataset", "faces"), "a study file names its own data set")
+    fails_with(run("eval", path), "give --dataset NAME, or --study STUDY.toml")
+    fails_with(run("eval", path, *asked, "--split", "dwn"), "unknown split 'dwn'; did you mean 'down'")
+
+
+def test_eval_with_a_study_measures_as_the_study_does(run, root, study, predictions):
+    study.write_text(study.read_text() + '[evaluation.metric]\nname = "near"\nthreshold = 0.25\n')
+    asked = ["eval", predictions(TRUTH + 1), "--study", study, "--root", root, "--json"]
+    for more, threshold in (([], 0.25), (["--threshold", "0.1"], 0.1), (["--metric", "near"], 0.5)):
+        assert json.loads(run(*asked, *more)[1])["threshold"] == threshold
+
+
+def test_eval_with_a_study_knows_keypoints_by_its_names(run, root, study, predictions):
+    study.write_text(study.read_text().replace('name = "faces"', 'name = "faces"\naliases = { nose = "snout" }', 1))
+    path = predictions(TRUTH[:, 2:3] + 1, keypoints=["snout"])
+    code, out, _ = run("eval", path, "--study", study, "--root", root, "--json")
+    assert (code, json.loads(out)["columns"]) == (0, {"snout": 100})
 
 
 def test_eval_prints_a_table(run, root, predictions):
@@ -407,7 +437,7 @@ def test_eval_prints_a_table(run, root, predictions):
 
 
 WRONG_FILES = {
-    "people": (TRUTH[:2], {}, "'preds' holds 2 people, but the annotation has 5 rows (3 usable people)"),
+    "people": (TRUTH[:2], {}, "'preds' holds 2 people, but this part has 3 usable people"),
     "keypoints": (TRUTH[:, :3], {}, "'preds' holds 3 keypoints a person and does not name them; give all 4"),
     "names": (TRUTH, {"keypoints": ["r_eye", "l_eye", "nose", "chn"]}, "unknown keypoint 'chn'; did you mean 'chin'?"),
     "dimensions": (np.zeros((5, 4, 3)), {}, "'preds' has 3D points, the data set has 2D"),

@@ -8,7 +8,7 @@ import pytest
 
 from kpcore.errors import KpError
 from kpcore.evaluation.predictions import Predictions
-from kpcore.evaluation.score import align, averages_columns, build_metric, score
+from kpcore.evaluation.score import align, annotation_rows, averages_columns, build_metric, score
 from kpcore.keypoints import KeypointSplit, Skeleton, Step
 from kpcore.registry import registry
 from kpcore.samples import Instances
@@ -85,8 +85,46 @@ def test_without_rows_people_come_in_the_annotations_order(predicted, samples, f
     assert found.confidence[:, 1].tolist() == [10.0 * row + 1 for row in (2, 3, 1)]  # the file's lines 0, 2, 3
     short = replace(every, points=every.points[:3], confidence=every.confidence[:3])
     assert put(short, some, figure).confidence[:, 1].tolist() == [10.0 * row + 1 for row in (2, 0, 3)]
-    with pytest.raises(KpError, match=r"holds 2 people, but the annotation has 4 rows \(3 usable people\)"):
+    with pytest.raises(KpError, match=r"holds 2 people, .* 3 usable people, .* last usable row .* is row 3, .* \(4\)"):
         put(replace(short, points=short.points[:2]), some, figure)
+
+
+class HeldOut:
+    """Parts of one annotation file, or of two where ``files`` says so; a part called 'absent' cannot be read."""
+
+    def __init__(self, samples, parts, files=1):
+        self.rows = parts
+        self.found = samples
+        self.files = files
+        self.parts = (*parts, "absent")
+
+    def samples(self, part):
+        if part == "absent":
+            raise KpError("absent: is not there")
+        name = part if self.files > 1 else "one"
+        return [replace(self.found[row], image_id=f"{name}{row}") for row in self.rows[part]]
+
+
+@pytest.mark.parametrize(
+    ("parts", "files", "rows"),
+    [
+        ({"train": (0, 3), "valid": (1, 2)}, 1, 4),  # the held-out part does not hold the last row
+        ({"train": (0, 1), "valid": (2, 3)}, 1, 4),
+        ({"train": (0, 1, 2, 3), "valid": (0, 1)}, 2, 2),  # a file of its own
+        ({"all": (0, 1, 2, 3), "valid": (0, 1)}, 1, 4),
+        ({"train": (), "valid": (0, 1)}, 1, 2),
+    ],
+)
+def test_the_rows_of_a_held_out_part_s_file_are_those_of_all_its_parts(samples, parts, files, rows):
+    assert annotation_rows(HeldOut(samples, parts, files), "valid") == rows
+
+
+def test_a_held_out_part_without_the_last_row_takes_one_prediction_a_row(predicted, samples, figure):
+    every = replace(predicted, rows=None, image_ids=None)
+    found = align(every, samples[1:3], figure, "valid", origin=0, rows=PEOPLE)
+    assert found.confidence[:, 1].tolist() == [1.0, 31.0]  # the file's lines 1 and 2
+    with pytest.raises(KpError, match=r"holds 3 people, .* 2 usable people, .* is row 3, .* \(4\)"):
+        align(replace(every, points=every.points[:3]), samples[1:3], figure, "valid", origin=0, rows=PEOPLE)
 
 
 def test_files_of_other_people_images_parts_or_dimensions_are_refused(predicted, samples, figure):
@@ -126,8 +164,11 @@ def test_a_split_chooses_what_is_scored_and_in_which_columns(predicted, truth, f
     metric = build_metric(registry(), "pckh", {}).component
     found = score(truth, "valid", predicted, metric, split)
     assert found.columns == {"foot": 100.0, "head": 100.0}
-    with pytest.raises(KpError, match=r"averages the columns of a split; give --split"):
-        score(truth, "valid", predicted, metric)
+    plain = score(truth, "valid", predicted, metric)
+    assert plain.columns == {"hand": 100.0, "head": 100.0, "foot": 100.0}  # a column a group
+    assert np.isnan(plain.average)
+    assert "averages the columns of a split, and none was given" in plain.note
+    assert (found.average, found.note) == (100.0, "")
 
 
 @pytest.mark.parametrize(("name", "options", "expected"), [("pckh", {}, True), ("pck", {}, False)])

@@ -295,7 +295,7 @@ def test_threads_precision_and_seed_are_in_the_key_but_the_file_s_spelling_is_no
         (["codec.sigmas=3"], "codec.sigmas: unknown key 'sigmas'; did you mean 'sigma'?"),
         (['backbone.name="hourglas"'], "backbone.name: unknown backbone 'hourglas'; did you mean 'hourglass'?"),
         (['dataset.name="mpi"'], "unknown dataset 'mpi'; did you mean 'mpii'?"),
-        (['study.modes=["transfr"]'], "study.modes.name: unknown strategy 'transfr'; did you mean 'transfer'?"),
+        (['study.modes=["transfr"]'], "study.modes: unknown strategy 'transfr'; did you mean 'transfer'?"),
         (['split.splits=["e"]'], "unknown split 'e'"),
         (["backbone.stages=[4, 2]"], "a source network is larger than the network it goes into"),
         (["backbone.stages=[2, 2]"], ""),

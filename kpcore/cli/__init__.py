@@ -1,5 +1,24 @@
 """The command ``kp``: one file a command, each of which parses, calls and prints."""
 
-from kpcore.cli.app import main
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
+    try:
+        from kpcore.cli.app import outcome  # here, so that an interrupt while it is imported is no traceback
+
+        code = outcome(arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("kp: interrupted\n")
+        code = 130
+    if code == 130:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing to stop, but would be a traceback
+        exec("")  # has Python forget an interrupt inside code that a library ran as text; it would exit by a signal
+    sys.exit(code)

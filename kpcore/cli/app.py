@@ -11,8 +11,7 @@ import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import FaultsError, KpError, visible
-from kpcore.reading.quiet import spare_stderr
+from kpcore.errors import FaultsError, InterruptError, KpError, visible
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -82,18 +81,14 @@ def kp(
     del version
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
-    spare_stderr()
-    sys.exit(outcome(arguments))
-
-
 def outcome(arguments: Sequence[str] | None = None) -> int:
     """Run ``kp`` and return its exit code; what the user can put right becomes one line on stderr."""
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="kp", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it can still be told
+    except InterruptError as error:
+        return say(f"interrupted; {error}", INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:

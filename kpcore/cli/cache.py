@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=Group, add_completion=False, rich_markup_mode=None, help="List what the cache holds, or make room."
 )
+TITLE = 50
+"""Characters of an entry's title, at most: of a long path its end."""
 
 
 @app.command("ls")
@@ -61,13 +63,14 @@ def gc(
     jobs: Annotated[bool, typer.Option("--jobs", help="Only trained jobs (and what else is named).")] = False,
     stores: Annotated[bool, typer.Option("--stores", help="Only prepared crops.")] = False,
     generated: Annotated[bool, typer.Option("--generated", help="Only generated data.")] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="Only remembered digests of files of data.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove what the cache holds: all of it, or of the named kinds, or what is old. A running job keeps its files."""
     from kpcore.cache import KINDS, entries, remove
 
-    wanted = {"jobs": jobs, "stores": stores, "generated": generated}
+    wanted = {"jobs": jobs, "stores": stores, "generated": generated, "digests": digests}
     kinds = [kind for kind in KINDS if wanted.get(kind)] or KINDS
     found = [entry for entry in entries(kinds) if entry.age >= older_than]
     print_entries(found)
@@ -97,14 +100,20 @@ def record(entry: Entry) -> dict[str, object]:
         "bytes": entry.size,
         "age_days": round(entry.age, 3),
         "paths": [str(path) for path in entry.paths],
+        "damaged": [str(path) for path in entry.damaged],
     }
+
+
+def what(entry: Entry) -> str:
+    """Return what an entry is, in a width that leaves room for its figures; a damaged copy counts in its size."""
+    title = entry.title or "-"
+    short = title if len(title) <= TITLE else f"...{title[3 - TITLE :]}"
+    return f"{short} (and a damaged copy, set aside)" if entry.damaged else short
 
 
 def print_entries(found: Sequence[Entry]) -> None:
     """Print a table of entries and their sum."""
     if found:
-        rows = [
-            [entry.kind, entry.key[:12], entry.title or "-", size(entry.size), f"{entry.age:.1f}"] for entry in found
-        ]
+        rows = [[entry.kind, entry.key[:12], what(entry), size(entry.size), f"{entry.age:.1f}"] for entry in found]
         print_table(["kind", "key", "what", "size", "days old"], rows, right=["size", "days old"])
     print_lines([f"{len(found)} entries, {size(sum(entry.size for entry in found))}"])

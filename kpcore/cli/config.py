@@ -25,10 +25,12 @@ def print_config(
 ) -> None:
     """Print a study with every default, profile and --set in place, as TOML."""
     from kpcore.config import to_toml
+    from kpcore.registry import registry
     from kpcore.study.opening import resolve
+    from kpcore.study.spelling import in_full
 
     settings = resolve(config, profile, sets or [], tell)
-    print(escaped(to_toml(settings.model_dump(mode="json"))), end="")
+    print(escaped(to_toml(in_full(settings, registry(), str(config)).model_dump(mode="json"))), end="")
 
 
 @app.command("schema")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,8 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 if TYPE_CHECKING:
     from kpcore.evaluation.score import Result
     from kpcore.interfaces import Metric
-    from kpcore.registry import Built
+    from kpcore.registry import Built, Registry
+    from kpcore.study.source import Opened
 
 METRIC = ("metric.", "evaluation.metric.")
 """Begins a ``--set`` for the metric; the second as in a study file."""
@@ -21,11 +23,17 @@ METRIC = ("metric.", "evaluation.metric.")
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="HDF5 with 'preds' (N, K, D).", show_default=False)],
-    dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="The data set plugin.", show_default=False)],
+    dataset: Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="The data set plugin.")] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            "--study", metavar="STUDY", help="A study file, for its data, splits and metric, instead of a name."
+        ),
+    ] = None,
     root: Annotated[Path | None, typer.Option("--root", metavar="PATH", help="Root of the data.")] = None,
     part: Annotated[str, typer.Option("--part", metavar="NAME", help="The part that was predicted.")] = "valid",
     metric: Annotated[
-        str | None, typer.Option("--metric", metavar="NAME", help="[default: the data set's own]")
+        str | None, typer.Option("--metric", metavar="NAME", help="[default: the study's, or the data set's own]")
     ] = None,
     convention: Annotated[
         str | None, typer.Option("--convention", metavar="NAME", help="How numbers are made.")
@@ -45,7 +53,8 @@ def evaluate(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="An option of the data set, dataset.KEY or KEY; of the metric, metric.KEY. Repeatable.",
+            help="An option of the data set, dataset.KEY or KEY; of the metric, metric.KEY. With --study also a key of"
+            " the study. Repeatable.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -55,7 +64,8 @@ def evaluate(
     The file holds one row a person, in the annotation file's order, in pixels of the image.
     """
     options = {"convention": convention, "threshold": threshold}
-    built, result = scored(Asked(predictions, dataset, root, part, metric, split, origin), options, sets or [])
+    asked = Asked(predictions, dataset, study, root, part, metric, split, origin)
+    built, result = scored(asked, options, sets or [])
     if as_json:
         print_json(record(built, result, split))
     else:
@@ -67,7 +77,8 @@ class Asked:
     """What is scored, as the command line names it."""
 
     predictions: Path
-    dataset: str
+    dataset: str | None
+    study: Path | None
     root: Path | None
     part: str
     metric: str | None
@@ -81,18 +92,35 @@ def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Buil
     from kpcore.evaluation.predictions import read_predictions
     from kpcore.evaluation.score import build_metric, score
     from kpcore.registry import registry
-    from kpcore.study.rules import find_split
-    from kpcore.study.source import open_named
 
     known = registry()
     given = read_predictions(asked.predictions).with_origin(asked.origin)
     of_metric = [one.removeprefix("evaluation.") for one in sets if one.startswith(METRIC)]
-    opened = open_named(known, asked.dataset, asked.root, [one for one in sets if not one.startswith(METRIC)])
+    opened = opened_data(known, asked, [one for one in sets if not one.startswith(METRIC)])
     (part,) = opened.parts(asked.part)
-    split = find_split(known, asked.split, opened.dataset.skeleton) if asked.split else None
-    name = asked.metric or opened.dataset.facts.default_metric
-    built = build_metric(known, name, {**options, **parse_options(of_metric, "metric")})
-    return built, score(opened.dataset, part, given, built.component, split)
+    split = opened.split(known, asked.split) if asked.split else None
+    name, own = chosen_metric(opened, asked.metric)
+    given_options = {key: value for key, value in options.items() if value is not None}
+    built = build_metric(known, name, {**own, **given_options, **parse_options(of_metric, "metric")})
+    return built, score(opened.dataset, part, given, built.component, split, skeleton=opened.data.skeleton)
+
+
+def chosen_metric(opened: Opened, wanted: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the metric's name and its options of a study file: the wanted one, the study's, or the data set's own."""
+    if wanted:
+        return wanted, {}
+    return opened.metric.name or opened.dataset.facts.default_metric, opened.metric.options
+
+
+def opened_data(known: Registry, asked: Asked, sets: list[str]) -> Opened:
+    """Open the data set of a name, or of a study; raises KpError where neither or both are given."""
+    from kpcore.errors import KpError
+    from kpcore.study.source import Request, open_request
+
+    if asked.dataset is None and asked.study is None:
+        raise KpError("which data set do these predictions belong to? give --dataset NAME, or --study STUDY.toml")
+    request = Request(asked.study, asked.dataset, asked.root, sets=sets)
+    return open_request(request, known, partial(typer.echo, err=True))
 
 
 def record(built: Built[Metric], result: Result, split: str | None) -> dict[str, Any]:
@@ -109,6 +137,7 @@ def record(built: Built[Metric], result: Result, split: str | None) -> dict[str,
         "threshold": options.get("threshold"),
         "columns": result.columns,
         "average": result.average,
+        "note": result.note,
     }
 
 
@@ -117,5 +146,7 @@ def print_result(result: Result, split: str | None) -> None:
     some = "" if result.people == result.people_of_part else f" of {result.people_of_part:,}"
     named = f", split {split}" if split else ""
     print_lines([f"{result.data}, part {result.part}, {result.people:,}{some} people{named}: {result.convention}", ""])
-    cells: dict[str, Any] = {**result.columns, "average": result.average}
+    cells = {**result.columns} if result.note else {**result.columns, "average": result.average}
     print_table(list(cells), [[number(value, 2) for value in cells.values()]], right=list(cells))
+    if result.note:
+        print_lines(["", result.note])

@@ -36,7 +36,7 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
-    from kpcore.cli import display
+    from kpcore.cli.live import Bar
     from kpcore.cli.terminal import Terminal
     from kpcore.registry import registry
     from kpcore.study.opening import open_study
@@ -44,15 +44,15 @@ def run(
     from kpcore.training.device import choose_device, jobs_at_once
 
     console = Terminal()
-    with display.Bar(console, "Writing sample data") as bar:
+    with Bar(console, "Writing sample data") as bar:
         notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=True)
         study = open_study(registry(), config, profile, sets or [], notice, bar)
     settings = study.config.training
     where = choose_device(device, settings.precision, settings.threads)
     job_plan = plan_study(study, where)
     target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
-    show = show_plan if plan else run_plan
-    if not show(console, study, job_plan, target):
+    done = show_plan(console, study, job_plan, target) if plan else interruptible(console, study, job_plan, target)
+    if not done:
         raise typer.Exit(1)
 
 
@@ -76,17 +76,33 @@ class Target:
 def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
     """Print what would be run; return whether all of it can be."""
     from kpcore.cli import display
+    from kpcore.cli.plan import print_plan
     from kpcore.study.reasons import damaged
 
     print_head(console, study, plan, target)
     display.print_lines(console, damaged(plan))
-    display.print_plan(console, study, plan, target.device, target.at_once)
+    print_plan(console, study, plan, target.device, target.at_once)
     return not plan.refused
+
+
+def interruptible(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
+    """Run the plan; an interrupt says how to go on."""
+    from kpcore.errors import InterruptError
+
+    try:
+        return run_plan(console, study, plan, target)
+    except KeyboardInterrupt:
+        raise InterruptError(
+            "what is trained is kept; the same command goes on from the last epoch that ended"
+            + (" (without --fresh)" if target.fresh else "")
+        ) from None
 
 
 def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
     """Run what is missing, and print and write the results; return whether nothing failed."""
     from kpcore.cli import display
+    from kpcore.cli.live import Display
+    from kpcore.cli.refresh import Refresher
     from kpcore.cli.terminal import Terminal
     from kpcore.report.curves import write_curves
     from kpcore.report.tables import print_tables, write_tables
@@ -95,7 +111,8 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
 
     print_head(console, study, plan, target)
     folder, executor = target.folder, local(target.at_once)
-    with display.Display(console, plan) as watcher:
+    refresher = Refresher(plan, folder, lambda text: display.print_lines(console, [text]))
+    with Display(console, plan, study.validation.convention, refresher) as watcher:
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
     written = write_tables(results, folder)
     written += write_curves(results, display.histories(plan), folder)

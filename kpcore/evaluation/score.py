@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ class Result:
     convention: str
     columns: dict[str, float]
     average: float
+    note: str = ""
+    """Why the average is NaN though columns have values; "" where it is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +67,12 @@ class Aligned:
 
 
 def score(
-    dataset: Dataset, part: str, predictions: Predictions, metric: Metric, split: KeypointSplit | None = None
-) -> Result:
+    dataset: Dataset, part: str, predictions: Predictions, metric: Metric, split: KeypointSplit | None = None,
+    *, skeleton: Skeleton | None = None,
+) -> Result:  # fmt: skip
     """Score predictions.
+
+    Without a split, a metric that averages a split's columns gets a column a group and no average; ``note`` says why.
 
     Args:
         dataset: the truth.
@@ -73,24 +80,61 @@ def score(
         predictions: whose ``origin`` is set, or else is taken to be the annotation's.
         metric: built.
         split: score its last step's keypoints in its columns; every predicted keypoint, a column a group, where None.
+        skeleton: the keypoints under a study's names; the data set's where None.
 
     Raises:
-        KpError: the predictions do not fit the part, or the metric's convention needs a split.
+        KpError: the predictions do not fit the part.
     """
     samples = dataset.samples(part)
-    aligned = align(predictions, samples, dataset.skeleton, part, origin=dataset.facts.origin)
+    rows = annotation_rows(dataset, part) if predictions.rows is None and samples else None
+    named = skeleton or dataset.skeleton
+    aligned = align(predictions, samples, named, part, origin=dataset.facts.origin, rows=rows)
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
     found = scored(aligned, metric, keypoints, columns, str(predictions.path))
-    if split is None and averages_columns(metric, found.values, found.truth, keypoints):
-        raise KpError(
-            f"'{metric.convention}' averages the columns of a split; give --split (see 'kp splits list'), or a"
-            " --convention with columns of its own"
-        )
+    note = "" if split else _no_average(found)
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
-        convention=metric.convention, columns=found.scores.columns, average=found.scores.average,
+        convention=metric.convention, columns=found.scores.columns,
+        average=nan if note else found.scores.average, note=note,
     )  # fmt: skip
+
+
+def _no_average(found: Scored) -> str:
+    """Return why there is no average without a split; "" where there is one."""
+    if not averages_columns(found.metric, found.values, found.truth, found.keypoints):
+        return ""
+    return (
+        f"no average: '{found.metric.convention}' averages the columns of a split, and none was given; for one give"
+        " --split NAME (see 'kp splits list'), of a study's own splits with --study STUDY.toml"
+    )
+
+
+def annotation_rows(dataset: Dataset, part: str) -> int:
+    """Return how many rows the part's annotation file has, as far as the people of its parts tell: the last row + 1.
+
+    A part that was held out of another shares that one's file: then their rows differ. Parts of files of their own both
+    begin at row 0, so that equal rows are other people; such a part says nothing of this one's file.
+    """
+    mine = _who(dataset.samples(part))
+    of_parts = (_people_of(dataset, other) for other in dataset.parts if other != part)
+    here = [theirs for theirs in of_parts if all(theirs[row] == mine[row] for row in theirs.keys() & mine.keys())]
+    return max(row for people in (mine, *here) for row in people) + 1
+
+
+def _people_of(dataset: Dataset, part: str) -> dict[int, tuple[str, ...]]:
+    try:
+        return _who(dataset.samples(part))
+    except KpError:  # a part that cannot be read, or is not there, says nothing of another part's file
+        return {}
+
+
+def _who(samples: Sequence[Sample]) -> dict[int, tuple[str, ...]]:
+    """Return row -> who is there."""
+    return {
+        sample.row: (sample.image_id, sample.person_id, str(sample.image) if isinstance(sample.image, Path) else "")
+        for sample in samples
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +192,18 @@ def averages_columns(metric: Metric, values: Float64Array, people: Instances, ke
 
 
 def align(
-    predictions: Predictions, samples: Sequence[Sample], skeleton: Skeleton, part: str, *, origin: int
-) -> Aligned:
+    predictions: Predictions, samples: Sequence[Sample], skeleton: Skeleton, part: str, *, origin: int,
+    rows: int | None = None,
+) -> Aligned:  # fmt: skip
     """Put predictions in the order of the part's people and the skeleton's keypoints, 0-based.
+
+    Args:
+        predictions: of the part's people, or of some of them.
+        samples: the part's.
+        skeleton: theirs.
+        part: its name.
+        origin: the first pixel's coordinate where the predictions do not say it.
+        rows: of the annotation file, for predictions that do not name theirs; up to the last of ``samples`` where None.
 
     Raises:
         KpError: other keypoints, people, images or dimensions than the part's.
@@ -162,7 +215,7 @@ def align(
         raise KpError(f"{where}: holds predictions of part '{predictions.part}'; give --part {predictions.part}")
     if predictions.points.shape[2] != skeleton.dims:
         raise KpError(f"{where}: 'preds' has {predictions.points.shape[2]}D points, the data set has {skeleton.dims}D")
-    places, people = _people(predictions, samples)
+    places, people = _people(predictions, samples, rows)
     keypoints = _keypoints(predictions, skeleton)
     names = predictions.keypoints or skeleton.names
     order = [names.index(name) for name in keypoints.names]
@@ -187,18 +240,19 @@ def _keypoints(predictions: Predictions, skeleton: Skeleton) -> KeypointSet:
     return skeleton.select([name for name in skeleton.names if name in predictions.keypoints])
 
 
-def _people(predictions: Predictions, samples: Sequence[Sample]) -> tuple[list[int], list[Sample]]:
+def _people(predictions: Predictions, samples: Sequence[Sample], rows: int | None) -> tuple[list[int], list[Sample]]:
     """Return places in the predictions and the people there, both in the part's order."""
     if predictions.rows is not None:
         return _people_by_row(predictions, predictions.rows.tolist(), samples)
-    given, rows = len(predictions.points), max(sample.row for sample in samples) + 1
+    given, rows = len(predictions.points), rows or max(sample.row for sample in samples) + 1
     if given == rows:
         return [sample.row for sample in samples], list(samples)
     if given == len(samples):
         return list(range(given)), list(samples)
     raise KpError(
-        f"{predictions.path}: 'preds' holds {given} people, but the annotation has {rows} rows"
-        f" ({len(samples)} usable people); give one a row, in the annotation file's order, or a data set 'rows'"
+        f"{predictions.path}: 'preds' holds {given} people, but this part has {len(samples)} usable people, and the"
+        f" last usable row of its annotation file is row {rows - 1}, counted from 0; give those {len(samples)} in the"
+        f" file's order, or all rows up to that one ({rows}), or a data set 'rows' that names each one's row"
     )
 
 

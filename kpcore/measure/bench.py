@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kpcore.data.store import write_store
+from kpcore.measure.estimate import time_step
 from kpcore.measure.timing import NAIVE, SOURCE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.study.executors import Order
+from kpcore.study.planning import job_plan
 from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, cuts, open_workshop
 from kpcore.training.device import Device, Precision
@@ -51,6 +54,7 @@ PARTS = ("start-up", "prepare", "pipeline", "steps")
 def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str], None]) -> dict[str, Any]:
     """Measure; ``notice`` is told what is being measured."""
     order = Order.of(study, device)
+    notice = counted(notice, bench)
     set_up_process(device)
     result: dict[str, Any] = {"study": study.config.study.name, "preset": study.preset, "data": study.label}
     result |= machine(device)
@@ -71,6 +75,14 @@ def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str]
         notice(f"{bench.at_once} jobs at once")
         result["at_once"] = at_once(order, bench)
     return result
+
+
+def counted(notice: Callable[[str], None], bench: Bench) -> Callable[[str], None]:
+    """Return a notice that says at each thing measured which of how many it is."""
+    steps = len(bench.precisions) + bench.naive if "steps" in bench.parts else 0
+    total = len(bench.parts - {"steps"}) + steps + (bench.at_once > 1)
+    numbers = count(1)
+    return lambda text: notice(f"{text} ({next(numbers)} of {total})")
 
 
 def machine(device: Device) -> dict[str, Any]:
@@ -151,13 +163,23 @@ def _steps(study: Study, order: Order, bench: Bench, notice: Callable[[str], Non
     names = tuple(kinds(study, order.device))
     times: list[StepTime] = []
     if bench.naive:
-        notice("steps, naive")
+        notice(f"steps, naive{_about(study, (SOURCE,), order.device, bench.effort)}")
         times += time_steps([Request(order, (SOURCE,), bench.effort, naive=True)])[0]
     for precision in bench.precisions:
-        notice(f"steps, {precision}")
         at = replace(order, device=replace(order.device, precision=precision))
+        notice(f"steps, {precision}{_about(study, names, at.device, bench.effort)}")
         times += time_steps([Request(at, names, bench.effort)])[0]
     return times
+
+
+def _about(study: Study, names: Sequence[str], device: Device, effort: Effort) -> str:
+    """Return how long these kinds of jobs will be measured, from a few steps of each; "" where steps are compiled."""
+    if study.config.training.compile != "off":  # compiling takes longer than what is measured
+        return ""
+    known = kinds(study, device)
+    each = effort.warmup + 1 + effort.rounds * (2 * effort.steps + 1)
+    seconds = sum(each * time_step(study, known[name], job_plan(study, known[name])[1], device) for name in names)
+    return f", about {seconds:.0f} s and what the start of a process takes"
 
 
 def ratios(steps: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -103,6 +103,8 @@ class JobFolder:
 
     def lock(self) -> FileLock:
         """Return the lock that whoever trains the job holds; the folder is made where it is missing."""
+        if self.path.exists() and not self.path.is_dir():
+            set_aside(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         return FileLock(self.path / LOCK)
 
@@ -110,6 +112,8 @@ class JobFolder:
 
     def problem(self) -> str:
         """Return why the job is not done though its files are there; "" where it is done, or was never finished."""
+        if self.path.exists() and not self.path.is_dir():
+            return "is no folder"
         if not self._files():
             return ""
         if not (self.path / MANIFEST).exists():
@@ -129,6 +133,11 @@ class JobFolder:
     def done(self) -> bool:
         """Whether the job was trained and scored, and every file is as it was written."""
         return (self.path / MANIFEST).exists() and not self.problem()
+
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch of it is behind, so that there is a history."""
+        return (self.path / HISTORY).exists()
 
     def _differs(self, name: str, wanted: str) -> str:
         path = self.path / name
@@ -167,9 +176,10 @@ class JobFolder:
     # Records
 
     def begin(self, title: str, study: str, settings: Mapping[str, Any]) -> None:
-        """Say whose folder it is; what an earlier attempt said of its failure goes."""
+        """Say whose folder it is; what an earlier attempt said of its failure and its epochs goes."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / ERROR).unlink(missing_ok=True)
+        for name in (ERROR, HISTORY):
+            (self.path / name).unlink(missing_ok=True)
         self._write(ABOUT, {"title": title, "study": study, "key": self.key, "settings": settings})
 
     def about(self) -> dict[str, Any]:
@@ -236,10 +246,13 @@ class JobFolder:
     def keep_checkpoint(self, epochs: int, write: Callable[[Path], None]) -> None:
         """Write the checkpoint after so many epochs; the one before goes only when this one is whole on the disk."""
         partial = self.path / ".checkpoint.partial"
-        write(partial)
-        _flush(partial)
-        path = self.path / f"checkpoint-{epochs:06d}-{file_digest(partial)[:32]}.pt"
-        partial.replace(path)
+        try:
+            write(partial)
+            _flush(partial)
+            path = self.path / f"checkpoint-{epochs:06d}-{file_digest(partial)[:32]}.pt"
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         self.drop_checkpoints(keep=path)
 
     def checkpoints(self) -> Iterator[Path]:

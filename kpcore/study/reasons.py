@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,16 @@ def reasons(plan: JobPlan, study: str, folder: Path) -> dict[str, str]:
 
 def damaged(plan: JobPlan) -> list[str]:
     """Return a line for every job whose files are not as they were written."""
-    found = {job.name: JobFolder.of(job.key).problem() for job in plan.jobs}
-    again = "; its files are set aside, and it is trained again"
-    return [f"{name}: {problem}{again}" for name, problem in found.items() if problem]
+    folders = {job.name: JobFolder.of(job.key) for job in plan.jobs}
+    found = {name: (folder, folder.problem()) for name, folder in folders.items()}
+    return [f"{name}: {problem}; {_then(folder)}" for name, (folder, problem) in found.items() if problem]
+
+
+def _then(folder: JobFolder) -> str:
+    """Return what becomes of a damaged job."""
+    if os.access(folder.path.parent, os.W_OK) and os.access(folder.path, os.W_OK):
+        return "its files are set aside, and it is trained again"
+    return f"it cannot be trained again, because {folder.path} cannot be written; give another KP_CACHE_DIR"
 
 
 def _known(study: str) -> Iterator[tuple[str, str, Settings]]:

@@ -38,11 +38,10 @@ def remark_findings(opened: Opened, known: Registry) -> list[Finding]:
     and nothing where that metric cannot be built without options.
     """
     table, usual = opened.metric, opened.dataset.facts.default_metric
-    name, options = (table.name or usual, table.options) if table else (usual, {})
     try:
-        metric: Metric = known.build("metric", name, options, where="evaluation.metric")
+        metric: Metric = known.build("metric", table.name or usual, table.options, where="evaluation.metric")
     except KpError:
-        if table:
+        if opened.splits:  # those of a study file
             raise
         return []
     scored = [split.steps[-1].keypoints for split in opened.splits] or [opened.data.skeleton.all()]

@@ -13,7 +13,7 @@ import torch
 
 from kpcore.cache import replace_file
 from kpcore.config import to_toml
-from kpcore.errors import KpError
+from kpcore.errors import KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
@@ -28,6 +28,7 @@ from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.reasons import damaged
 from kpcore.study.scoring import Scorer
+from kpcore.study.spelling import in_full
 from kpcore.study.study import Study
 from kpcore.training.device import Device
 
@@ -51,10 +52,10 @@ def run_study(
     ``fresh`` trains everything again, whatever the cache has.
 
     Raises:
-        KpError: the data cannot be prepared.
+        KpError: the data cannot be prepared, or the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.toml").write_text(to_toml(recorded(study)))
+    make_folder(folder)
+    replace_file(folder / "study.toml", to_toml(recorded(study)).encode())
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
     return runner.write()
@@ -65,9 +66,20 @@ def recorded(study: Study) -> dict[str, Any]:
 
     So what ``--set`` or a profile changed is not forgotten where that file is run again.
     """
-    settings = study.config.model_dump(mode="json", exclude_none=True)
+    settings = in_full(study.config, study.known, study.file).model_dump(mode="json", exclude_none=True)
     settings["study"]["preset"] = study.preset
     return settings
+
+
+def make_folder(folder: Path) -> None:
+    """Make the study's folder; raises KpError where something else has its name, or that of a file of results."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise KpError(f"{folder}: a file is in the way of the folder of results; give another --out") from None
+    for name in ("results.json", "timing.json", "study.toml"):
+        if (folder / name).is_dir():
+            raise KpError(f"{folder / name}: a folder is in the way of this file; move it, or give another --out")
 
 
 class _Runner:
@@ -92,9 +104,14 @@ class _Runner:
             if job not in missing:
                 self._ended(job, State("done", cached=True))
         if missing:
+            self.write()
             run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known), fresh)
-            with executor.open(run) as pool:
-                self._schedule(list(missing), pool)
+            try:
+                with executor.open(run) as pool:
+                    self._schedule(list(missing), pool)
+            except OSError as error:  # a cache that cannot be written must not cost the rows that it holds their table
+                for job in [job for job in missing if job.key not in self.states]:
+                    self._ended(job, State("failed", system_error(error, "the cache")))
 
     def _schedule(self, waiting: list[Job], pool: Pool) -> None:
         running = 0
@@ -105,6 +122,7 @@ class _Runner:
             while running < pool.slots and (job := ready(waiting, self.states)) is not None:
                 waiting.remove(job)
                 running += 1
+                self._link(job)
                 self.watcher.job_started(job)
                 tell(self.watcher, self.study.known, "kp_job_started", job={**about(job), "settings": job.settings})
                 pool.start(job)
@@ -115,13 +133,17 @@ class _Runner:
 
     def _ended(self, job: Job, state: State) -> None:
         self.states[job.key] = state
-        if state.status == "done":
-            link(self.folder / "jobs" / slug(job.name), JobFolder.of(job.key).path)
+        if state.cached:
+            self._link(job)
+            self.watcher.job_finished(job, state)
+            return
+        self.write()  # before anybody is told, who may look
         self.watcher.job_finished(job, state)
-        if not state.cached:
-            result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
-            tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
-            self.write()
+        result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
+        tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
+
+    def _link(self, job: Job) -> None:
+        link(self.folder / "jobs" / slug(job.name), JobFolder.of(job.key).path)
 
     def write(self) -> Results:
         """Write results.json and timing.json as they stand."""

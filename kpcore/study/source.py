@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpcore.config import Augmentation, ComponentTable, OtherDatasetTable, StudyConfig, merge, parse_options, validate
+from kpcore.config import Augmentation, MetricTable, OtherDatasetTable, StudyConfig, merge, parse_options, validate
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit, Skeleton
@@ -62,7 +62,7 @@ class Opened:
         data: the data set, and its keypoints as the study calls them.
         splits: the study's; empty where there is no study file.
         augmentation: the study's, else the default.
-        metric: the study's table of its final metric, whose name may be ""; None where there is no study file.
+        metric: the study's, of the final score; names none where there is no study file, or it names none.
         mirrored: whether images are mirrored, in training or in the flip test, as they are by default.
     """
 
@@ -70,7 +70,7 @@ class Opened:
     data: StudyData
     splits: tuple[KeypointSplit, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
-    metric: ComponentTable | None = None
+    metric: MetricTable = field(default_factory=MetricTable)
     mirrored: bool = True
 
     @property

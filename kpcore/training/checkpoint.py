@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -27,8 +27,12 @@ class Checkpoints:
         self.notice = notice
 
     def save(self, epochs: int, state: dict[str, Any]) -> None:
-        """Keep this state after so many epochs; the last good one stays until it is whole on the disk."""
-        self.folder.keep_checkpoint(epochs, lambda path: torch.save({**state, "job": self.folder.key}, path))
+        """Keep this state after so many epochs; the last good one stays until it is whole on the disk.
+
+        Its ``history`` is written as the job's own file too, so that a training can be looked at while it runs.
+        """
+        self.folder.write_history(state["history"])
+        self.folder.keep_checkpoint(epochs, lambda path: write_state({**state, "job": self.folder.key}, path))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """Return the newest state that is whole; None where there is none. What is damaged is said and removed."""
@@ -50,3 +54,35 @@ class Checkpoints:
             self.notice(f"{path}: is another job's; it is not used")
             return None
         return state
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Write a state; raises OSError where the system cannot, which torch's own writer reports as something else."""
+    with path.open("wb") as file:
+        stream = _Stream(file)
+        try:
+            torch.save(state, cast(IO[bytes], stream))  # it asks for no more than these two methods
+        except RuntimeError:
+            if stream.error is None:
+                raise
+            raise stream.error from None
+
+
+class _Stream:
+    """A file that keeps the error of a write that failed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        """Write, and keep the error where that fails."""
+        try:
+            return self.file.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Hand what is buffered to the system."""
+        self.file.flush()

@@ -7,7 +7,12 @@ a command, a worker, a bench.
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import cv2
 import torch
@@ -50,3 +55,30 @@ def keep_freed_memory() -> bool:
         return False
     settings = {M_ARENA_MAX: 1, M_MMAP_THRESHOLD: LARGEST, M_TRIM_THRESHOLD: (1 << 31) - 1}
     return all(mallopt(name, value) == 1 for name, value in settings.items())
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold an interrupt back until the block is left; a process that is started in it is never sent one.
+
+    A process is started in several steps: broken off between them, its child dies with a traceback.
+    And a terminal sends its interrupt to children too, while they still import and cannot say that they ignore it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # the only one that Python interrupts
+        yield
+        return
+    caught: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        del frame
+        caught.append(number)
+
+    before = signal.signal(signal.SIGINT, hold)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+        if caught:
+            signal.raise_signal(signal.SIGINT)

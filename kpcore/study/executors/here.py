@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from kpcore.errors import KpError
+from kpcore.errors import KpError, system_error
 from kpcore.network import Network
 from kpcore.study.executors.interface import Events, Pool, Run, State
 from kpcore.study.guard import told
@@ -67,10 +67,18 @@ def attempt(job: Job, shop: Workshop, events: Events, *, fresh: bool = False) ->
     except MemoryError:
         return State("failed", "out of memory; lower training.batch_size, or run fewer jobs at once (--jobs)")
     except OSError as error:
-        return State("failed", f"{error.filename or 'the cache'}: {error.strerror or error}; is the disk full?")
+        return State("failed", system_error(error, "the cache"))
     except (Exception, SystemExit) as error:  # a component may fail in any way; it must not take other jobs down
-        return State("failed", _reason(error, job, shop.study), traceback=str(write_traceback(job.key, error)))
+        return State("failed", _reason(error, job, shop.study), traceback=kept_traceback(job.key, error))
     return State("done")
+
+
+def kept_traceback(key: str, error: BaseException) -> str:
+    """Write a failed job's traceback; return where, "" where it cannot be written (the disk may be full)."""
+    try:
+        return str(write_traceback(key, error))
+    except OSError:
+        return ""
 
 
 def _reason(error: BaseException, job: Job, study: Study) -> str:

@@ -15,13 +15,12 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from kpcore.registry import Registry
-from kpcore.study.executors.here import attempt, prepared
+from kpcore.study.executors.here import attempt, kept_traceback, prepared
 from kpcore.study.executors.interface import Events, Order, Pool, Run, State
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job, plan_jobs
-from kpcore.study.protocol import write_traceback
 from kpcore.study.workshop import open_workshop
-from kpcore.training.process import set_up_process
+from kpcore.training.process import set_up_process, undisturbed
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Processes:
         prepared(run)  # here, so that processes find it instead of waiting for one another
         pool = _Workers(run, min(self.jobs, len(run.missing)))
         try:
+            pool.open()
             yield pool
         finally:
             pool.stop()
@@ -56,19 +56,25 @@ class _Workers:
         self.events = run.events
         self.context = multiprocessing.get_context("spawn")
         self.outbox: Any = self.context.Queue()
-        self.idle: list[_Worker] = [self._worker() for _ in range(slots)]
+        self.idle: list[_Worker] = []
         self.busy: dict[str, _Worker] = {}
+
+    def open(self) -> None:
+        """Start the processes."""
+        for _ in range(self.slots):
+            self._add_worker()
 
     def stop(self) -> None:
         for worker in (*self.idle, *self.busy.values()):
             worker.process.terminate()
             worker.process.join()
 
-    def _worker(self) -> _Worker:
+    def _add_worker(self) -> None:
         inbox: Any = self.context.Queue()
         process = self.context.Process(target=_serve, args=(self.order, self.fresh, inbox, self.outbox), daemon=True)
-        process.start()
-        return _Worker(process, inbox)
+        with undisturbed():
+            process.start()
+            self.idle.append(_Worker(process, inbox))
 
     def start(self, job: Job) -> None:
         """Hand the job to an idle process."""
@@ -86,7 +92,7 @@ class _Workers:
                 if dead is None:
                     continue
                 code = self.busy.pop(dead).process.exitcode
-                self.idle.append(self._worker())
+                self._add_worker()
                 return self.jobs[dead], State("failed", f"its process died (exit code {code}); try --jobs 1")
             if kind == "ended":
                 self.idle.append(self.busy.pop(key))
@@ -142,7 +148,7 @@ def _opened(order: Order, fresh: bool, sender: Events) -> Callable[[str], State]
 
 
 def _not_opened(error: BaseException, line: str, key: str) -> State:
-    return State("failed", line, traceback=str(write_traceback(key, error)))
+    return State("failed", line, traceback=kept_traceback(key, error))
 
 
 def _leave_with_parent() -> None:

@@ -1,0 +1,294 @@
+"""What ``kp run`` shows: the plan, the live table, tables and curves while it runs, and how it is stopped."""
+
+import errno
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from kpcore.cache import Entry, cache_dir
+from kpcore.cli import app as kp
+from kpcore.cli.cache import what
+from kpcore.cli.live import Display, speed_text
+from kpcore.cli.plan import plan_table, short
+from kpcore.cli.refresh import Turns
+from kpcore.config import to_toml
+from kpcore.errors import KpError, system_error
+from kpcore.measure.estimate import Cost
+from kpcore.records.folder import JobFolder, JobResult
+from kpcore.registry import registry
+from kpcore.study.executors import State
+from kpcore.study.opening import open_study, resolve
+from kpcore.study.planning import plan_study
+from kpcore.study.reasons import damaged
+from kpcore.study.runner import make_folder
+from kpcore.study.spelling import in_full
+from kpcore.training.checkpoint import write_state
+from kpcore.training.device import choose_device
+
+LONG = "the-split-of-hands-and-feet-then-everything"
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory, tiny_mpii, tiny_study):
+    """The plan of a study of two seeds, whose splits' names are long."""
+    text = tiny_study.replace('modes = ["transfer", "frozen", "random"]', 'modes = ["transfer"]\nseeds = [3, 12]')
+    text = text.replace('name = "mpii"', f'name = "mpii"\nroot = "{tiny_mpii}"')
+    rule = f"""name = "explicit"
+[split.sets.{LONG}]
+steps = [["head_top"], ["upper_neck"]]"""
+    path = tmp_path_factory.mktemp("long") / "study.toml"
+    path.write_text(text.replace('name = "kptransfer"\nsplits = ["a", "d"]', rule))
+    study = open_study(registry(), path, notice=lambda text: None)
+    return plan_study(study, choose_device("cpu", "fp32", 1))
+
+
+def drawn(renderable, width=80):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(renderable)
+    return console.export_text()
+
+
+def costs(jobs, cached=()):
+    return [Cost(job, 12_800_000, 999, 1_200_000, 0.0433, job.name in cached) for job in jobs.jobs]
+
+
+def test_the_plan_fits_80_columns_and_cuts_no_name(jobs):
+    """The seeds of one kind of job stand in one row."""
+    text = drawn(plan_table(costs(jobs)))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    whole = "".join(line[: text.index("params")].strip() for line in text.splitlines())
+    assert f"{LONG}-transfer-{{3,12}}" in whole
+    assert f"from{LONG}-source" in whole
+    assert re.search(r"12\.8M +999 +1,200,000 +0\.0433 +2 x 14\.4 h", text)
+    assert re.split(" {2,}", text.splitlines()[0].strip()) == [
+        "job",
+        "params",
+        "trained",
+        "iterations",
+        "s/it",
+        "at most",
+    ]
+
+
+def test_the_plan_says_what_is_cached(jobs):
+    names = [job.name for job in jobs.jobs]
+    text = drawn(plan_table(costs(jobs, names[:1])), 160)
+    assert f"{names[0]} " in text.replace("{3,12}", "3")
+    assert text.count("1 x 14.4 h") == 1
+    assert "cached" not in text  # a row says how many of it are left
+    assert drawn(plan_table(costs(jobs, names)), 160).count("cached") == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(7, "7"), (999, "999"), (1000, "1k"), (12_849_000, "12.8M"), (999_600, "1M"), (3e9, "3G")]
+)
+def test_a_number_of_parameters_is_short(count, text):
+    assert short(count) == text
+
+
+@pytest.mark.parametrize(("speed", "text"), [(0.0, ""), (2.34, "2.3 it/s"), (1.0, "1.0 it/s"), (0.25, "4.0 s/it")])
+def test_a_slow_training_is_told_in_seconds_an_iteration(speed, text):
+    assert speed_text(speed) == text
+
+
+def finished(job, validation, best):
+    """Write what a finished job leaves of its epochs."""
+    folder = JobFolder.of(job.key)
+    folder.begin(job.name, "study", job.settings)
+    folder.write_history(
+        [{"epoch": n, "iterations": n, "loss": 0.5, "validation": value} for n, value in enumerate(validation, 1)]
+    )
+    folder.write_result(
+        JobResult(
+            epochs=len(validation), best_epoch=best, best_validation=max(validation), validation_convention="PCK",
+            iterations=9, parameters=9, frozen={},
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("validation", "best", "told"),
+    [((10.0, 45.5, 30.0), 2, ", PCK@0.2 45.5 after epoch 2"), ((0.0, 0.0), 1, ", PCK@0.2 0.0 after epoch 1")],
+)
+def test_a_finished_job_tells_the_validation_that_was_kept(jobs, capsys, validation, best, told):
+    job = jobs.jobs[0]
+    finished(job, validation, best)
+    with Display(Console(width=200), jobs, "PCK@0.2") as display:
+        display.job_started(job)
+        display.job_finished(job, State("done"))
+    assert re.fullmatch(rf"{job.name}: done in \d+ s{re.escape(told)}\n", capsys.readouterr().out)
+
+
+def test_the_live_table_says_what_every_figure_is(jobs):
+    shown = Display(Console(width=80, height=20, file=io.StringIO()), jobs, "PCK@0.2")
+    first, second, third, *_ = jobs.jobs
+    for job in (first, second, third):
+        shown.job_started(job)
+    shown.iteration(second, 1, 100)
+    shown.tracks[second.key].began -= 8
+    shown.iteration(second, 5, 100)
+    shown.epoch(second, {"validation": 0.0})
+    shown.tracks[third.key].started -= 40
+    shown.job_finished(third, State("done"))
+    text = drawn(shown.render())
+    heads, *rows = text.splitlines()
+    assert heads.split() == ["job", "state", "done", "speed", "time", "validation"]
+    assert re.search(r"… +starting *$", rows[0])
+    assert re.search(r"… +training +5% +1\.\d s/it +\d min left +▁ 0\.0 *$", rows[1])
+    assert re.search(r"… +done +took 40 s *$", rows[2])
+    assert rows[-1] == "1 of 4 trainings done; validation: PCK@0.2"
+    assert max(map(len, rows)) <= 80
+
+
+def test_the_live_table_is_never_higher_than_the_screen(jobs):
+    """What is higher cannot be wiped, and leaves copies of itself behind."""
+    for height in (4, 5, 7, 20):
+        shown = Display(Console(width=80, height=height, file=io.StringIO()), jobs, "PCK")
+        assert len(drawn(shown.render()).splitlines()) < height
+
+
+def test_work_that_is_dear_has_its_turn_more_seldom(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    turns, done = Turns(10, share=0.1), []
+
+    def work():
+        done.append(now[0])
+        now[0] += 3
+
+    for second in (5, 10, 20, 42, 43, 44):
+        now[0] = second
+        turns.take(work)
+    assert done == [10, 43]
+
+
+@pytest.mark.parametrize("delay", [0.4, 1.0, 2.5])
+def test_an_interrupt_at_any_moment_is_a_line_and_no_traceback(tmp_path, tiny_study, tiny_mpii, delay):
+    """Sent to the whole group, as a terminal does: to the workers too."""
+    path = tmp_path / "study.toml"
+    path.write_text(tiny_study.replace("epochs = 2", "epochs = 5000"))
+    command = [sys.executable, "-m", "kpcore", "run", path, "--jobs", "2", "--set", f"dataset.root={tiny_mpii}"]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+        start_new_session=True,
+    )  # fmt: skip
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert "Traceback" not in out
+    assert (process.returncode, out.splitlines()[-1].startswith("kp: interrupted")) == (130, True)
+
+
+def test_a_study_in_full_has_the_components_own_defaults_and_the_same_jobs(jobs, tmp_path, tiny_study, tiny_mpii):
+    """As ``kp config print`` prints it, and as a run's folder keeps it."""
+    plain, full = tmp_path / "plain.toml", tmp_path / "full.toml"
+    plain.write_text(tiny_study.replace('name = "mpii"', f'name = "mpii"\nroot = "{tiny_mpii}"'))
+    spelt = in_full(resolve(plain, None, []), registry(), "plain.toml")
+    full.write_text(to_toml(spelt.model_dump(mode="json")))
+    assert (spelt.backbone.options["modules"], spelt.codec.options["decode"]) == (1, "quarter")
+    assert spelt.modes["frozen"].options == {"norm": "eval"}
+    opened = [open_study(registry(), path, notice=lambda text: None) for path in (plain, full)]
+    one, other = (plan_study(study, choose_device("cpu", "fp32", 1)) for study in opened)
+    assert [job.key for job in one.jobs] == [job.key for job in other.jobs]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "channels = 8",
+            "chanels = 8",
+            r"plain.toml: backbone.chanels: unknown key 'chanels'; did you mean 'channels'",
+        ),
+        ('"frozen"', '"frozn"', r"plain.toml: study.modes: unknown strategy 'frozn'; did you mean 'frozen'"),
+        ('name = "pck"\n', 'name = "pkc"\n', r"plain.toml: evaluation.validation.name: unknown metric 'pkc'"),
+        ('name = "pck"\n', 'name = "nme"\n', r"missing; add the key 'normaliser', one of "),
+    ],
+)
+def test_a_study_in_full_is_checked_as_a_run_checks_it(tmp_path, tiny_study, old, new, told):
+    path = tmp_path / "plain.toml"
+    path.write_text(tiny_study.replace(old, new))
+    with pytest.raises(KpError, match=told):
+        in_full(resolve(path, None, []), registry(), "plain.toml")
+
+
+def test_only_a_full_disk_is_asked_whether_it_is_full():
+    assert system_error(OSError(errno.ENOSPC, "No space left on device", "/a"), "x") == (
+        "/a: No space left on device; is the disk full?"
+    )
+    assert system_error(OSError(errno.EDQUOT, "Disk quota exceeded"), "the cache").endswith("; is the disk full?")
+    for number in (errno.EISDIR, errno.EEXIST, errno.ENOTDIR):
+        assert "full" not in system_error(OSError(number, os.strerror(number), "/a"), "x")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")  # noqa: PTH110
+def test_a_checkpoint_on_a_full_disk_is_the_systems_error(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_state({"a": torch.zeros(1_000_000)}, Path("/dev/full"))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_job_whose_checkpoint_finds_no_room_fails_in_one_line(tmp_path, tiny_study, tiny_mpii, monkeypatch, capsys):
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("kpcore.training.checkpoint.write_state", full)
+    path = tmp_path / "study.toml"
+    path.write_text(tiny_study.replace('["a", "d"]', '["d"]'))
+    asked = ["run", path, "--jobs", "1", "--out", tmp_path / "out", "--set", f"dataset.root={tiny_mpii}"]
+    assert kp.outcome(list(map(str, asked))) == 1
+    out, err = capsys.readouterr()
+    assert "No space left on device; is the disk full?" in " ".join(out.split())
+    assert "Traceback" not in out + err
+    assert list(cache_dir().rglob("*.partial")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [("out", "a file is in the way of the folder of results; give another --out"),
+     ("out/results.json", "a folder is in the way of this file; move it, or give another --out")],
+)  # fmt: skip
+def test_what_is_in_the_way_of_results_is_named(tmp_path, place, told):
+    if place == "out":
+        (tmp_path / place).write_text("")
+    else:
+        (tmp_path / place).mkdir(parents=True)
+    with pytest.raises(KpError, match=f"{re.escape(str(tmp_path / place))}: {re.escape(told)}"):
+        make_folder(tmp_path / "out")
+
+
+def test_a_job_that_is_a_plain_file_is_not_whole(tmp_path):
+    path = tmp_path / ("a" * 64)
+    path.write_text("hi")
+    assert JobFolder(path).problem() == "is no folder"
+    assert not JobFolder(path).done
+
+
+def test_a_damaged_job_that_cannot_be_written_is_not_promised_to_be_trained_again(jobs, monkeypatch):
+    job = jobs.jobs[0]
+    finished(job, (1.0,), 1)
+    text = damaged(jobs)
+    assert text == [f"{job.name}: manifest.json is missing; its files are set aside, and it is trained again"]
+    monkeypatch.setattr("kpcore.study.reasons.os.access", lambda path, mode: False)
+    (text,) = damaged(jobs)
+    assert "it cannot be trained again, because " in text
+    assert "set aside" not in text
+
+
+def test_the_cache_is_listed_with_short_titles_and_what_was_set_aside(tmp_path):
+    path = tmp_path / "x.damaged"
+    long = Entry("digests", "x", "/very/long" * 15 + "/file.h5", (tmp_path / "x",), 1, 0.0)
+    assert (len(what(long)), what(long)[-8:], what(long)[:3]) == (50, "/file.h5", "...")
+    assert what(replace(long, title="d-source-0", paths=(path,))) == "d-source-0 (and a damaged copy, set aside)"
