@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("kp: interrupted\n")
         code = 130
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on it has nothing to stop, but might be a traceback
     if code == 130:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing to stop, but would be a traceback
         exec("")  # has Python forget an interrupt inside code that a library ran as text; it would exit by a signal
     sys.exit(code)
