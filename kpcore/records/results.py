@@ -96,6 +96,10 @@ class SplitInfo(Strict):
     extra: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     mean_shape: dict[str, Score] = Field(default_factory=dict)
+    averaged: tuple[str, ...] = ()
+    """Keypoints that the validation's average follows; empty where it is not known."""
+    validation_mean_shape: Score = None
+    """What the mean shape scores by the validation metric, on the people that are validated on."""
 
     @classmethod
     def of(cls, split: KeypointSplit, *, mean_shape: Mapping[str, float] | None = None) -> SplitInfo:
@@ -207,6 +211,8 @@ class Results(Strict):
     data: DataInfo
     higher_is_better: bool = True
     validation_convention: str = ""
+    validation_higher_is_better: bool = True
+    validation_unit: str = ""
     splits: tuple[SplitInfo, ...] = Field(min_length=1)
     modes: tuple[ModeInfo, ...] = Field(min_length=1)
     baseline: str = ""

@@ -27,6 +27,7 @@ from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.reasons import damaged
 from kpcore.study.scoring import Scorer
 from kpcore.study.study import Study
+from kpcore.study.validated import validated
 from kpcore.training.device import Device
 
 
@@ -66,7 +67,7 @@ class _Runner:
         self.folder = folder
         self.watcher = watcher
         self.states: dict[str, State] = {}
-        self.splits = tuple(_split_info(study, split) for split in study.splits)
+        self.splits = tuple(validated(study, split, _split_info(study, split)) for split in study.splits)
         self.scorer = Scorer(study)
 
     def run(self, executor: Executor, *, fresh: bool) -> None:
@@ -119,6 +120,8 @@ class _Runner:
             data=self._data(),
             higher_is_better=self.study.metric.higher_is_better,
             validation_convention=self.study.validation.convention,
+            validation_higher_is_better=self.study.validation.higher_is_better,
+            validation_unit=self.study.validation.unit,
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
             baseline=self.study.config.study.baseline or self.plan.baseline,

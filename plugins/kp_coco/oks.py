@@ -72,6 +72,11 @@ class Oks(Metric):
         return f"{what}, sigmas {own}COCO's, else {self._default_sigma:g}"
 
     @property
+    def unit(self) -> str:
+        """Percent, where the convention does not say it."""
+        return "%" if self._report == "ap" else ""
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True
