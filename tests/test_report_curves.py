@@ -21,7 +21,7 @@ from kpcore.tensors import UNLABELLED
 FONT = Font(8)
 
 
-def make(validation, average, *, splits=1, **changes):
+def make(validation, average, *, splits=1, scored=None, **changes):
     """A study of one seed: mode -> validation of epochs 1, 2, ... (the highest is scored), and its final average."""
     names = [f"s{number}" for number in range(splits)]
     rows, jobs, histories = [], [], {}
@@ -33,7 +33,9 @@ def make(validation, average, *, splits=1, **changes):
             rows.append(
                 Row(
                     split=split, mode=mode, seed=0, columns={"c": average[mode]}, average=average[mode],
-                    convention="final", epochs=len(values), best_epoch=best, iterations=1, job=key, status="done",
+                    convention="final",
+                    epochs=len(values), best_epoch=best, scored_epoch=scored or best,
+                    iterations=1, job=key, status="done",
                 )
             )  # fmt: skip
             histories[key] = [
@@ -131,14 +133,18 @@ def test_colours_follow_the_order_of_the_table_and_the_mean_shape_comes_last():
     assert list(level.get_ydata()) == [15.0, 15.0]
 
 
-def test_the_scored_epoch_is_marked():
-    results, histories = make({"a": [10.0, 30.0, 20.0]}, {"a": 1.0})
-    dots = [
+def dots_of(validation, **changes):
+    results, histories = make(validation, {"a": 1.0}, **changes)
+    return [
         line.get_xydata().tolist()
         for line in curves_figure(results, histories).axes[0].lines
         if line.get_marker() == "o"
     ]
-    assert dots == [[[2.0, 30.0]]]
+
+
+def test_the_scored_epoch_is_marked_be_it_the_best_or_the_last():
+    assert dots_of({"a": [10.0, 30.0, 20.0]}) == [[[2.0, 30.0]]]
+    assert dots_of({"a": [10.0, 30.0, 20.0]}, scored=3) == [[[3.0, 20.0]]]
 
 
 def test_a_note_names_the_modes_that_validation_and_the_final_score_rank_differently():

@@ -174,6 +174,8 @@ class Row(Strict):
     retained: tuple[Retained, ...] = ()
     epochs: Count | None = None
     best_epoch: Count | None = None
+    scored_epoch: Count | None = None
+    """Whose weights were scored: the best, or with ``training.keep = "last"`` the last."""
     iterations: Count | None = None
     job: str = ""
     status: Status

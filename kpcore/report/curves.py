@@ -156,9 +156,9 @@ def _draw_seed(axes: Axes, row: Row, values: Float64Array, shared: int, colour: 
     """One seed's own course after the shortest seed's end, and the epoch that was scored."""
     tail = np.arange(shared, len(values) + 1)
     axes.plot(tail, values[tail - 1], color=colour, linewidth=0.8, alpha=0.7, zorder=2)
-    if row.best_epoch and row.best_epoch <= len(values):
+    if row.scored_epoch and row.scored_epoch <= len(values):
         axes.plot(
-            row.best_epoch, values[row.best_epoch - 1], marker="o", markersize=6.5, color=colour,
+            row.scored_epoch, values[row.scored_epoch - 1], marker="o", markersize=6.5, color=colour,
             markeredgecolor=INK, markeredgewidth=0.9, zorder=4, clip_on=False,
         )  # fmt: skip
 

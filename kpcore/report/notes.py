@@ -31,7 +31,7 @@ def scored_values(results: Results, histories: Histories, split: str, mode: str)
         for row in results.rows_of(split, mode)
         if row.status == "done"
         for record in histories.get(row.job, ())
-        if record.epoch == row.best_epoch
+        if record.epoch == row.scored_epoch
     )
 
 
@@ -44,7 +44,7 @@ def _marks(results: Results) -> str:
     )
     unfinished = sum(row.status != "done" for row in results.rows)
     missing = f"; {unfinished} of {len(results.rows)} runs not finished" if unfinished else ""
-    return f"Dot: the epoch whose network was scored, the best by validation; {band}{missing}."
+    return f"Dot: the epoch whose network was scored; {band}{missing}."
 
 
 def _averaged(split: SplitInfo) -> str:

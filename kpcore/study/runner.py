@@ -16,7 +16,7 @@ from kpcore.config import to_toml
 from kpcore.errors import KpError
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
-from kpcore.records.folder import JobFolder
+from kpcore.records.folder import JobFolder, JobResult
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.registry import Registry
 from kpcore.study.data import StudyData
@@ -174,8 +174,14 @@ class _Runner:
             retained=retained,
             epochs=result.epochs,
             best_epoch=result.best_epoch,
+            scored_epoch=self._kept(result),
             iterations=result.iterations,
         )
+
+    def _kept(self, result: JobResult) -> int:
+        """The epoch whose weights a finished job kept."""
+        best = self.study.config.training.keep == "best" and result.best_epoch
+        return best or result.epochs
 
 
 @dataclass(frozen=True)
