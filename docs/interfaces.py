@@ -35,6 +35,17 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "training.step StepBatch",
     ),
     "Hooks": ("hooks *",),
+    "For readers of files": (
+        "reading.roots existing_root",
+        "reading.opening guarded read_text read_json",
+        "reading.csv_rows csv_rows",
+        "reading.matlab load",
+        "reading.hdf5 own",
+        "reading.paths image_path",
+        "reading.images image_size",
+        "reading.skeletons sided_keypoints",
+        "reading.held_out held_out",
+    ),
 }
 """Heading -> modules of kpcore, each with the names that are shown; * shows all that has a docstring."""
 OPENING = """# Interfaces

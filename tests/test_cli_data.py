@@ -277,8 +277,8 @@ def test_data_show_draws_pairs_in_the_split_s_colours(run, root, tmp_path):
     image = cv2.imread(str(sheet))[..., ::-1]
     assert image.shape == (256 + 22 + 22, 2 * 512, 3)
     colours = {tuple(colour) for colour in image[:256, :256].reshape(-1, 3).tolist()}
-    assert {(70, 160, 255), (255, 150, 30)} <= colours  # S1 alone, S2 alone
-    assert any(g > r + 60 and g > b + 60 for r, g, b in colours)  # both, a ring of soft edges: the nose is hidden
+    assert {(86, 180, 233), (230, 159, 0)} <= colours  # S1 alone, S2 alone
+    assert any(g > r + 60 and g > b + 20 for r, g, b in colours)  # both, a ring of soft edges: the nose is hidden
     again = tmp_path / "again.png"
     run("data", "show", root, "--split", "down", "--count", "2", "--out", again)
     assert again.read_bytes() == sheet.read_bytes()
@@ -473,7 +473,7 @@ HEAD = Skeleton(
 PARTED = KeypointSplit("parted", (Step(HEAD.select(["r_ear", "nose"])), Step(HEAD.select(["nose", "l_ear"]))))
 HERE = np.array([[1.0, 0, 0], [0, 1, 0]])
 WHITE = np.full((80, 80, 3), 255, np.uint8)
-BLUE, ORANGE, GREEN, GREY = (70, 160, 255), (255, 150, 30), (90, 230, 110), (190, 190, 190)
+BLUE, ORANGE, GREEN, GREY = (86, 180, 233), (230, 159, 0), (0, 158, 115), (190, 190, 190)
 PAPER, EDGE = (24, 24, 24), (235, 235, 235)
 
 
@@ -526,10 +526,21 @@ def test_marks_eight_sizes_away_are_left_out(x, y, drawn):
 @pytest.mark.parametrize("hidden", [True, False])
 def test_a_hidden_mark_is_a_ring_and_others_are_discs(size, radius, hidden):
     canvas = np.zeros((41, 41, 3), np.uint8)
-    show.draw_skeleton(canvas, show.Look(HEAD, PARTED, size=size), {"l_ear": show.Mark((20, 20), hidden)})
-    assert (tuple(canvas[20, 20]) == ORANGE) != hidden
-    expected = cv2.circle(np.zeros_like(canvas), (20, 20), radius, ORANGE, 1 if hidden else -1, cv2.LINE_AA)
+    show.draw_skeleton(canvas, show.Look(HEAD, PARTED, size=size), {"r_ear": show.Mark((20, 20), hidden)})
+    assert (tuple(canvas[20, 20]) == BLUE) != hidden
+    expected = cv2.circle(np.zeros_like(canvas), (20, 20), radius, BLUE, 1 if hidden else -1, cv2.LINE_AA)
     np.testing.assert_array_equal(canvas, expected)
+
+
+def test_marks_of_different_sets_differ_in_shape():
+    drawn = []
+    for word in show.LEGEND:
+        canvas = np.zeros((41, 41, 3), np.uint8)
+        show.draw_mark(canvas, show.Mark((20, 20), False), word, 8)
+        assert tuple(canvas[20, 20]) == show.LEGEND[word]
+        drawn.append(canvas.any(-1))
+    for place, one in enumerate(drawn):
+        assert all((one ^ other).sum() > 40 for other in drawn[:place])
 
 
 def test_an_edge_is_drawn_between_two_marks_and_below_them():
@@ -538,7 +549,7 @@ def test_an_edge_is_drawn_between_two_marks_and_below_them():
     show.draw_skeleton(canvas, show.Look(HEAD, size=64), found)
     expected = cv2.line(np.zeros_like(canvas), (10, 30), (50, 30), EDGE, 1, cv2.LINE_AA)
     for x in (10, 50):
-        cv2.circle(expected, (x, 30), 2, GREY, -1, cv2.LINE_AA)
+        show.draw_mark(expected, show.Mark((x, 30), False), "other", 2)
     np.testing.assert_array_equal(canvas, expected)
     alone = np.zeros((60, 60, 3), np.uint8)
     show.draw_skeleton(alone, show.Look(HEAD, size=64), {"r_ear": show.Mark((10, 30), False)})
@@ -616,12 +627,17 @@ def test_a_sheet_has_three_pairs_a_row_and_a_legend(people, rows, columns):
     ],
 )
 def test_the_legend_names_colours_in_the_order_of_the_keypoints(split, words):
-    drawn, left = [], 6
-    for text, colour in words:
-        drawn.append((text, left, colour))
-        left += width_of(text) + 12
-    drawn.append(("ring: hidden; right of each pair: augmented", left + 12, EDGE))
-    np.testing.assert_array_equal(show.legend(900, show.Look(HEAD, split)), line(900, *drawn))
+    (title, _), *marked = words
+    drawn, left = [(title, 6, EDGE)], 6 + width_of(title)
+    for text, colour in marked:
+        drawn.append((text, left + 24, colour))
+        left += width_of(text) + 24
+    drawn.append(("outline: hidden; right of each pair: augmented", left + 24, EDGE))
+    expected, left = line(900, *drawn), 6 + width_of(title)
+    for text, _ in marked:
+        show.draw_mark(expected, show.Mark((left + 16, 11), False), text, 4)
+        left += width_of(text) + 24
+    np.testing.assert_array_equal(show.legend(900, show.Look(HEAD, split)), expected)
 
 
 def test_letters_that_cannot_be_drawn_are_question_marks():

@@ -286,12 +286,20 @@ def test_the_example_of_a_data_set_is_trained_on_with_the_example_of_an_extra_lo
 
 def test_the_example_of_a_data_set_says_what_is_wrong(tmp_path, paint):
     ants = example("Ants")
-    with pytest.raises(KpError, match=r"dataset\.root: .*/none is not a folder"):
+    with pytest.raises(KpError, match=r"dataset\.root: .*/none has no train\.json"):
         ants(root=str(tmp_path / "none"))
     write_ants(tmp_path / "ants", paint)
     found = ants(root=str(tmp_path / "ants"))
     with pytest.raises(KpError, match="unknown part 'trian'; did you mean 'train'"):
         found.samples("trian")
+    people = json.loads((tmp_path / "ants" / "train.json").read_text())
+    people += [{"image": people[0]["image"], "points": points} for points in ({}, {"head": [5, 5]})]
+    (tmp_path / "ants" / "train.json").write_text(json.dumps(people))
+    for alone in found.samples("train")[-2:]:  # nothing or one point labelled: the whole image is the crop
+        assert (alone.side, alone.centre.tolist()) == (48, [23.5, 23.5])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KpError, match=r"/empty has no train\.json; give a folder with images/"):
+        ants(root=str(tmp_path / "empty"))
     first, second = found.samples("train")[:2]
     assert first.state.tolist() == [2, 0, 2]
     assert second.state.tolist() == [2, 2, 2]
@@ -421,3 +429,29 @@ def test_the_example_of_a_tracker_takes_a_line_of_history(capsys):
     exec(compile(block, "write-a-plugin.md", "exec"), namespace)
     namespace["kp_epoch_ended"](job={"name": "d-random-0"}, record={"epoch": 1, "loss": 0.5, "validation": 20.0})
     assert capsys.readouterr().out == "d-random-0 1 0.5 20.0\n"
+
+
+def test_the_whole_study_file_of_the_how_to_works_when_it_is_pasted(tmp_path, paint, monkeypatch):
+    (study,) = [
+        block
+        for block in blocks(ROOT / "docs" / "how-to" / "your-own-question.md", "toml")
+        if 'name = "named"' in block
+    ]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text(study)
+    images, random = tmp_path / "data" / "cats", np.random.default_rng(0)
+    images.mkdir(parents=True)
+    lines = ["image,part,nose_x,nose_y,left_ear_x,left_ear_y,right_ear_x,right_ear_y"]
+    for row in range(16):
+        points = random.uniform(8, 40, (3, 2)).round(1)
+        cv2.imwrite(str(images / f"{row}.png"), paint(points, 255 * np.eye(3), 48, 48))
+        lines.append(f"cats/{row}.png,{('train', 'valid')[row % 2]}," + ",".join(map(str, points.ravel())))
+    (tmp_path / "data" / "keypoints.csv").write_text("\n".join(lines) + "\n")
+    small = ["training.resolution=32", "training.epochs=1", "training.iterations_per_epoch=1", "backbone.depth=1"]
+    sets = [part for one in [*small, "backbone.channels=8", "training.threads=1"] for part in ("--set", one)]
+    assert outcome(["run", "study.toml", "--jobs", "1", *sets]) == 0
+    results = Results.from_json(Path("runs/nose_to_ears/results.json").read_text())
+    assert [(row.mode, row.status) for row in results.rows] == [("transfer", "done"), ("random", "done")]
+    assert results.splits[0].steps == (("nose",), ("left_ear", "right_ear"))
+    assert results.splits[0].averaged == ("left_ear", "right_ear")
+    assert results.splits[0].validation_mean_shape is not None

@@ -28,7 +28,7 @@ from kpcore.records.results import (
     SplitInfo,
     read_history,
 )
-from kpcore.report.curves import DPI, curve, curves_csv, curves_png, figure_size, write_curves
+from kpcore.report.curves import DPI, curve, curves_csv, curves_figure, curves_png, rendered, write_curves
 from kpcore.report.grid import difference, figure, grids, headline
 from kpcore.report.latex import escape, labels
 from kpcore.report.summary import Estimate, to_baseline
@@ -487,11 +487,17 @@ def test_a_curve_has_gaps_where_nothing_was_scored():
 
 def test_the_figure_is_written_in_its_size_and_twice_the_same(tmp_path):
     results = make(sample=True)
-    _, path = write_curves(results, histories(results), tmp_path)
+    _, path, svg, pdf = write_curves(results, histories(results), tmp_path)
+    assert [one.name for one in (path, svg, pdf)] == ["curves.png", "curves.svg", "curves.pdf"]
+    assert svg.read_text().startswith("<?xml")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    again = curves_figure(results, histories(results))
+    assert [rendered(again, form) for form in ("svg", "pdf")] == [svg.read_bytes(), pdf.read_bytes()]
     content = path.read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", content[16:24])
-    assert (width, height) == tuple(pytest.approx(inches * DPI, abs=1) for inches in figure_size(2, 3))
+    size = curves_figure(results, histories(results)).get_size_inches()
+    assert (width, height) == tuple(pytest.approx(inches * DPI, abs=1) for inches in size)
     assert content == curves_png(results, histories(results))
     assert content != curves_png(make(), histories(results)), "the title does not say 'sample data'"
 

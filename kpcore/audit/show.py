@@ -19,12 +19,18 @@ from kpcore.tensors import HIDDEN, UNLABELLED, Float64Array, ImageArray
 
 Colour = tuple[int, int, int]
 LEGEND: dict[str, Colour] = {
-    "S1": (70, 160, 255),
-    "S2": (255, 150, 30),
-    "S1 and S2": (90, 230, 110),
+    "S1": (86, 180, 233),
+    "S2": (230, 159, 0),
+    "S1 and S2": (0, 158, 115),
     "other": (190, 190, 190),
 }
-"""RGB of a keypoint by the sets that it is in."""
+"""RGB of a keypoint by the sets that it is in: Okabe and Ito's, which every common colour blindness tells apart."""
+SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
+    "S2": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    "S1 and S2": ((0, -1.4), (1.4, 0), (0, 1.4), (-1.4, 0)),
+    "other": ((0, -1.2), (1.2, 1), (-1.2, 1)),
+}
+"""Corners of a mark in radii: square, diamond, triangle; S1 is a disc."""
 EDGE: Colour = (235, 235, 235)
 PAPER: Colour = (24, 24, 24)
 LINE = 22
@@ -120,13 +126,24 @@ def marks(sample: Sample, look: Look, affine: Float64Array, *, flip: bool) -> di
 
 
 def draw_skeleton(canvas: ImageArray, look: Look, found: dict[str, Mark]) -> None:
-    """Draw edges, and a disc a keypoint (a ring where it is hidden)."""
+    """Draw edges, and a mark a keypoint."""
     for start, end in look.skeleton.edges:
         if start in found and end in found:
             cv2.line(canvas, found[start].place, found[end].place, EDGE, 1, cv2.LINE_AA)
     for name, mark in found.items():
-        colour, filling = LEGEND[look.group(name)], 1 if mark.hidden else -1
-        cv2.circle(canvas, mark.place, max(2, look.size // 64), colour, filling, cv2.LINE_AA)
+        draw_mark(canvas, mark, look.group(name), max(2, look.size // 64))
+
+
+def draw_mark(canvas: ImageArray, mark: Mark, word: str, radius: int) -> None:
+    """Draw a mark in the colour and shape of its sets; its outline alone where it is hidden."""
+    colour = LEGEND[word]
+    if word not in SHAPES:
+        cv2.circle(canvas, mark.place, radius, colour, 1 if mark.hidden else -1, cv2.LINE_AA)
+        return
+    corners = np.rint(np.array(SHAPES[word]) * radius + mark.place).astype(np.int32)
+    if not mark.hidden:
+        cv2.fillPoly(canvas, [corners], colour, cv2.LINE_AA)
+    cv2.polylines(canvas, [corners], True, colour, 1, cv2.LINE_AA)
 
 
 def legend(width: int, look: Look) -> ImageArray:
@@ -134,8 +151,9 @@ def legend(width: int, look: Look) -> ImageArray:
     line = np.full((LINE, width, 3), PAPER, np.uint8)
     at = write(line, f"split {look.split.name}:" if look.split else "keypoints:", 6, EDGE)
     for word in dict.fromkeys(look.group(name) for name in look.skeleton.names):
-        at = write(line, word, at + 12, LEGEND[word])
-    write(line, "ring: hidden; right of each pair: augmented", at + 24, EDGE)
+        draw_mark(line, Mark((at + 16, LINE // 2), hidden=False), word, 4)
+        at = write(line, word, at + 24, LEGEND[word])
+    write(line, "outline: hidden; right of each pair: augmented", at + 24, EDGE)
     return line
 
 

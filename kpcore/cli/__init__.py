@@ -13,7 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
     try:
         from kpcore.cli.app import outcome  # here, so that an interrupt while it is imported is no traceback
+        from kpcore.reading.quiet import spare_stderr
 
+        spare_stderr()
         code = outcome(arguments)
     except KeyboardInterrupt:
         sys.stderr.write("kp: interrupted\n")

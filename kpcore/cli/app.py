@@ -77,7 +77,7 @@ def kp(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train a keypoint network on some keypoints, carry it to others, and see with evidence whether that helped."""
+    """Train a keypoint network on some keypoints, carry it to others, and compare that with training from scratch."""
     del version
 
 

@@ -116,7 +116,8 @@ def show(
     look = Look(opened.data.skeleton, opened.split(registry(), split))
     write_png(out, contact_sheet(chosen, look, opened.augmentation, seed=seed))
     named = f", split {look.split.name}" if look.split else ""
-    print_lines([f"{out}: {len(chosen)} samples of {opened.data.label}, part {part}{named}"])
+    drawn = ", ".join(f"{key} {value}" for key, value in opened.augmentation.model_dump().items())
+    print_lines([f"{out}: {len(chosen)} samples of {opened.data.label}, part {part}{named}", f"Augmentation: {drawn}"])
 
 
 @app.command("prepare")

@@ -41,7 +41,11 @@ def score_mean_shape(
         split: its last set and columns are scored.
         metric: the study's.
     """
-    shape = mean_shape(training)[list(split.target.indices)]
     people = Instances.of(scored)
-    predicted = _centres(people) + shape * people.side[:, None, None]
+    predicted = placed(mean_shape(training)[list(split.target.indices)], people)
     return metric.score(predicted, None, people, split.target, split.columns)
+
+
+def placed(shape: Float64Array, people: Instances) -> Float64Array:
+    """Put a shape (K, D) in crop sides into everybody's crop: (N, K, D) source pixels."""
+    return _centres(people) + shape * people.side[:, None, None]

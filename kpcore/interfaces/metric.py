@@ -74,6 +74,11 @@ class Metric(Component):
         del keypoints
         return ()
 
+    @property
+    def unit(self) -> str:
+        """Return the unit of scores for a figure's axis ("%"), or "" where the convention says it or there is none."""
+        return ""
+
     @abstractmethod
     def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) values, NaN where not counted (the truth is unlabelled); usually a missing prediction is wrong.

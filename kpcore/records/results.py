@@ -98,6 +98,10 @@ class SplitInfo(Strict):
     extra: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     mean_shape: dict[str, Score] = Field(default_factory=dict)
+    averaged: tuple[str, ...] = ()
+    """Keypoints that the validation's average follows; empty where it is not known."""
+    validation_mean_shape: Score = None
+    """What the mean shape scores by the validation metric, on the people that are validated on."""
 
     @classmethod
     def of(
@@ -175,6 +179,8 @@ class Row(Strict):
     retained: tuple[Retained, ...] = ()
     epochs: Count | None = None
     best_epoch: Count | None = None
+    scored_epoch: Count | None = None
+    """Whose weights were scored: the best, or with ``training.keep = "last"`` the last."""
     iterations: Count | None = None
     job: str = ""
     status: Status
@@ -213,6 +219,8 @@ class Results(Strict):
     higher_is_better: bool = True
     average_name: str = "Average"
     validation_convention: str = ""
+    validation_higher_is_better: bool = True
+    validation_unit: str = ""
     splits: tuple[SplitInfo, ...] = Field(min_length=1)
     modes: tuple[ModeInfo, ...] = Field(min_length=1)
     baseline: str = ""

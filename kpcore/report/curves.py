@@ -1,26 +1,25 @@
-"""Training curves: every epoch of every job as CSV, and validation of the scored jobs as PNG (paper, Fig. 3)."""
+"""Training curves: every epoch of every job as CSV, and validation of the scored jobs as a figure (paper, Fig. 3)."""
 
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from kpcore.records.results import HistoryRecord, Results, Row
 from kpcore.report.files import csv_text, save
-from kpcore.report.grid import preset_in_words
+from kpcore.report.layout import AXIS, EDGE, ENTRY, HANDLE, Entry, Layout, layout
+from kpcore.report.lettering import INK, width, write
+from kpcore.report.notes import Histories
 from kpcore.tensors import Float64Array
-
-Histories = Mapping[str, Sequence[HistoryRecord]]
-"""Job key -> its epochs, in order; a job that has not begun may be absent."""
 
 CSV_HEADER = ("split", "mode", "seed", "step", "epoch", "iterations", "loss", "validation", "convention", "data")
 
@@ -33,28 +32,29 @@ STYLES: tuple[tuple[float, Sequence[float]], ...] = (
     (0, (5, 1.5, 1.5, 1.5)),
 )
 """Dash patterns, so that lines differ in print without colour too."""
-INK = "#333333"
 
-PANEL = (3.6, 2.5)
-"""Width and height of a panel, inches."""
-LONE_PANEL = 5.6
-"""Width of a panel that has no neighbour: the title needs it."""
-LEFT, RIGHT, TOP, BOTTOM, GAP = 0.72, 0.2, 0.88, 1.05, 0.58
-"""Margins around the panels and the height between them, inches."""
-LEGEND_COLUMNS, LEGEND_LINE = 3, 0.19
-"""Entries a line of the legend, and a line's height, inches."""
+SHAPE_COLOUR, SHAPE_STYLE = "#777777", (0, (6, 2, 1, 2, 1, 2))
+"""Of the mean shape's line: no mode has either."""
 DPI = 160
+FORMATS: dict[str, dict[str, object]] = {
+    # Without the library's version and the time in them, equal curves give equal files.
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Format -> what its metadata must not say."""
 
 
 def write_curves(results: Results, histories: Histories, folder: Path) -> list[Path]:
-    """Write ``curves.csv`` and ``curves.png``; return their paths.
+    """Write ``curves.csv``, and the figure as ``curves.png``, ``curves.svg`` and ``curves.pdf``; return their paths.
 
     Raises:
         KpError: the folder cannot be written.
     """
+    drawn = curves_figure(results, histories)
     return [
         save(folder / "curves.csv", curves_csv(results, histories).encode()),
-        save(folder / "curves.png", curves_png(results, histories)),
+        *(save(folder / f"curves.{form}", rendered(drawn, form)) for form in FORMATS),
     ]
 
 
@@ -75,61 +75,52 @@ def curves_csv(results: Results, histories: Histories) -> str:
 
 
 def curves_png(results: Results, histories: Histories) -> bytes:
-    """Return the figure: a panel a split, a line a mode (mean over seeds, in their range), best epochs marked."""
-    figure, panels = _panels(len(results.splits), len(results.modes))
-    for axes, split in zip(panels, results.splits, strict=True):
-        _title(axes, f"Split {split.name}")
+    """Return the figure as PNG."""
+    return rendered(curves_figure(results, histories), "png")
+
+
+def rendered(figure: Figure, form: str) -> bytes:
+    """Return a figure as a file of one of :data:`FORMATS`."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "kptransfer", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=form, dpi=DPI, metadata=FORMATS[form])
+    return buffer.getvalue()
+
+
+def curves_figure(results: Results, histories: Histories) -> Figure:
+    """Draw a panel a split: a line a mode (mean over seeds, in their range), the mean shape, and the scored epochs."""
+    plan = layout(results, histories)
+    figure = Figure(figsize=plan.size, facecolor="white")
+    FigureCanvasAgg(figure)
+    for axes, split in zip(_panels(figure, plan), results.splits, strict=True):
         drawn = [
             _draw_mode(axes, results.rows_of(split.name, mode.name), histories, place)
             for place, mode in enumerate(results.modes)
         ]
         if not any(drawn):
             axes.text(0.5, 0.5, "no epoch yet", transform=axes.transAxes, ha="center", va="center", color=INK)
-    _furnish(figure, results)
-    buffer = io.BytesIO()
-    # Without the library's version in it, equal curves give equal files.
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+        elif split.validation_mean_shape is not None:
+            axes.axhline(
+                split.validation_mean_shape, color=SHAPE_COLOUR, linestyle=SHAPE_STYLE, linewidth=1.3, zorder=1
+            )
+    _furnish(figure, plan, len(results.modes))
+    return figure
 
 
-def figure_size(panels: int, modes: int) -> tuple[float, float]:
-    """Width and height in inches of a figure with this many panels and legend entries."""
-    rows, columns = _shape(panels)
-    return LEFT + (columns * PANEL[0] if columns > 1 else LONE_PANEL) + RIGHT, TOP + rows * PANEL[1] + (
-        rows - 1
-    ) * GAP + _bottom(modes)
-
-
-def _bottom(modes: int) -> float:
-    """Inches below the panels: the axis name, the legend's lines and the footnotes."""
-    return BOTTOM + LEGEND_LINE * (math.ceil(modes / LEGEND_COLUMNS) - 1)
-
-
-def _shape(panels: int) -> tuple[int, int]:
-    """Rows and columns: one row of up to three panels, then as near to a square as they come."""
-    columns = panels if panels <= 3 else math.ceil(math.sqrt(panels))
-    return math.ceil(panels / columns), columns
-
-
-def _panels(count: int, modes: int) -> tuple[Figure, list[Axes]]:
-    width, height = figure_size(count, modes)
-    rows, columns = _shape(count)
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(
-        rows, columns, sharex=True, sharey=True, squeeze=False,
-        gridspec_kw={
-            "left": LEFT / width, "right": 1 - RIGHT / width,
-            "top": 1 - TOP / height, "bottom": _bottom(modes) / height,
-            "wspace": 0.08, "hspace": GAP / PANEL[1],
-        },
-    )  # fmt: skip
-    panels = list(grid.flat)
-    for axes in panels[count:]:
-        axes.remove()
-    for axes in panels[:count]:
+def _panels(figure: Figure, plan: Layout) -> list[Axes]:
+    """The panels at their places, on common axes."""
+    across, down = plan.size
+    panels: list[Axes] = []
+    for frame in plan.frames:
+        left, top, width, height = frame.box
+        first = panels[0] if panels else None
+        axes = figure.add_axes(
+            (left / across, 1 - (top + height) / down, width / across, height / down), sharex=first, sharey=first
+        )
         _dress(axes)
-    return figure, panels[:count]
+        axes.tick_params(labelleft=left == plan.left)
+        panels.append(axes)
+    return panels
 
 
 def _dress(axes: Axes) -> None:
@@ -139,11 +130,8 @@ def _dress(axes: Axes) -> None:
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.margins(x=0.03, y=0.06)
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10, fontweight="bold", color=INK, parse_math=False)
 
 
 def _draw_mode(axes: Axes, rows: Sequence[Row], histories: Histories, place: int) -> bool:
@@ -151,7 +139,7 @@ def _draw_mode(axes: Axes, rows: Sequence[Row], histories: Histories, place: int
     runs = [(row, curve(histories[row.job])) for row in rows if histories.get(row.job)]
     if not runs:
         return False
-    colour, style = COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)]
+    colour, style = look(place)
     # Seeds stop at different epochs; a mean over fewer and fewer of them would jump.
     shared = min(len(values) for _, values in runs)
     stack = np.stack([values[:shared] for _, values in runs])  # (seeds, epochs)
@@ -165,13 +153,13 @@ def _draw_mode(axes: Axes, rows: Sequence[Row], histories: Histories, place: int
 
 
 def _draw_seed(axes: Axes, row: Row, values: Float64Array, shared: int, colour: str) -> None:
-    """One seed's own course after the shortest seed's end, and its best epoch."""
+    """One seed's own course after the shortest seed's end, and the epoch that was scored."""
     tail = np.arange(shared, len(values) + 1)
     axes.plot(tail, values[tail - 1], color=colour, linewidth=0.8, alpha=0.7, zorder=2)
-    if row.best_epoch and row.best_epoch <= len(values):
+    if row.scored_epoch and row.scored_epoch <= len(values):
         axes.plot(
-            row.best_epoch, values[row.best_epoch - 1], marker="o", markersize=5, color=colour,
-            markeredgecolor="white", markeredgewidth=0.8, zorder=4,
+            row.scored_epoch, values[row.scored_epoch - 1], marker="o", markersize=6.5, color=colour,
+            markeredgecolor=INK, markeredgewidth=0.9, zorder=4, clip_on=False,
         )  # fmt: skip
 
 
@@ -184,56 +172,33 @@ def curve(records: Sequence[HistoryRecord]) -> Float64Array:
     return values
 
 
-def _furnish(figure: Figure, results: Results) -> None:
-    """Title, axis names, legend and footnote, once for all panels."""
-    width, height = figure.get_size_inches()
-    title = f"Validation during training: {results.data.name}"
-    subtitle = f"Study {results.study}; {results.data.extent}; {preset_in_words(results)}"
-    _write(figure, LEFT / width, 1 - 0.2 / height, title, size=11, weight="bold")
-    _write(figure, LEFT / width, 1 - 0.42 / height, subtitle, size=7.5)
-    middle = (LEFT + width - RIGHT) / 2 / width
-    bottom = _bottom(len(results.modes))
-    _write(figure, middle, (bottom - 0.34) / height, "epoch", size=9, align="center")
-    name = figure.text(0.16 / width, (bottom + height - TOP) / 2 / height, "validation score", rotation=90)
-    name.set(fontsize=9, color=INK, va="center", ha="center")
-    _legend(figure, results, middle, 0.4 / height)
-    for line, text in enumerate(_footnotes(results)):
-        _write(figure, LEFT / width, (0.26 - 0.15 * line) / height, text, size=7)
+def _furnish(figure: Figure, plan: Layout, modes: int) -> None:
+    """Titles, axis names, legend and footnotes."""
+    left, (across, down) = plan.left, plan.size
+    for block in (*plan.head, *plan.notes):
+        write(figure, (left, down - block.top), block.lines, block.font)
+    for frame in plan.frames:
+        write(figure, (frame.box[0], down - frame.title.top), frame.title.lines, frame.title.font)
+    middle = (left + across - EDGE) / 2 - width("epoch", AXIS) / 2
+    write(figure, (middle, down - plan.epoch.top), plan.epoch.lines, AXIS)
+    (_, top, _, _), (_, last, _, height) = plan.frames[0].box, plan.frames[-1].box
+    write(figure, (EDGE, down - (top + last + height) / 2), plan.axis, AXIS, turned=True)
+    for place, entry in enumerate(plan.entries):
+        colour, style = look(place) if place < modes else (SHAPE_COLOUR, SHAPE_STYLE)
+        _draw_entry(figure, entry, colour, style)
 
 
-def _write(
-    figure: Figure, x: float, y: float, text: str, *, size: float, weight: str = "normal", align: str = "left"
-) -> None:
-    # A name with a dollar sign in it is not a formula.
-    label = figure.text(x, y, text, parse_math=False)
-    label.set(fontsize=size, fontweight=weight, color=INK, ha=align, va="center")
+def look(place: int) -> tuple[str, tuple[float, Sequence[float]]]:
+    """Return colour and dash pattern of the mode at that place of the table."""
+    return COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)]
 
 
-def _legend(figure: Figure, results: Results, x: float, y: float) -> None:
-    handles = [
-        Line2D([], [], color=COLOURS[place % len(COLOURS)], linestyle=STYLES[place % len(STYLES)], linewidth=1.7)
-        for place in range(len(results.modes))
-    ]
-    legend = figure.legend(
-        handles, ["mode"] * len(handles), loc="lower center", bbox_to_anchor=(x, y), ncols=LEGEND_COLUMNS,
-        frameon=False, fontsize=8.5, labelcolor=INK, handlelength=2.6, borderaxespad=0, borderpad=0,
-    )  # fmt: skip
-    # Set afterwards: the legend would leave out a name that begins with an underscore.
-    for text, label in zip(legend.get_texts(), results.labels.values(), strict=True):
-        text.set_parse_math(False)
-        text.set_text(label)
-
-
-def _footnotes(results: Results) -> list[str]:
-    seeds = len({row.seed for row in results.rows})
-    band = (
-        "line: mean over seeds, band: their range, thin line: a seed that ran longer"
-        if seeds > 1
-        else "1 seed: no spread"
-    )
-    unfinished = sum(row.status != "done" for row in results.rows)
-    missing = f"; {unfinished} of {len(results.rows)} runs not finished" if unfinished else ""
-    return [f"Metric: {_convention(results)}.", f"Dot: best epoch; {band}{missing}."]
+def _draw_entry(figure: Figure, entry: Entry, colour: str, style: tuple[float, Sequence[float]]) -> None:
+    across, down = figure.get_size_inches()
+    y = 1 - (entry.label.top + ENTRY.line / 2) / down
+    ends = [entry.left / across, (entry.left + HANDLE - 0.1) / across]
+    figure.add_artist(Line2D(ends, [y, y], color=colour, linestyle=style, linewidth=1.7, transform=figure.transFigure))
+    write(figure, (entry.left + HANDLE, down - entry.label.top), entry.label.lines, ENTRY)
 
 
 def _convention(results: Results) -> str:

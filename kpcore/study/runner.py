@@ -16,7 +16,7 @@ from kpcore.config import to_toml
 from kpcore.errors import KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
-from kpcore.records.folder import JobFolder
+from kpcore.records.folder import JobFolder, JobResult
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.records.slugs import slug
 from kpcore.registry import Registry
@@ -30,6 +30,7 @@ from kpcore.study.reasons import damaged
 from kpcore.study.scoring import Scorer
 from kpcore.study.spelling import in_full
 from kpcore.study.study import Study
+from kpcore.study.validated import validated
 from kpcore.training.device import Device
 
 
@@ -90,7 +91,7 @@ class _Runner:
         self.folder = folder
         self.watcher = watcher
         self.states: dict[str, State] = {}
-        self.splits = tuple(_split_info(study, split) for split in study.splits)
+        self.splits = tuple(validated(study, split, _split_info(study, split)) for split in study.splits)
         self.scorer = Scorer(study)
 
     def run(self, executor: Executor, *, fresh: bool) -> None:
@@ -154,6 +155,8 @@ class _Runner:
             higher_is_better=self.study.metric.higher_is_better,
             average_name=self.study.metric.average_name,
             validation_convention=self.study.validation.convention,
+            validation_higher_is_better=self.study.validation.higher_is_better,
+            validation_unit=self.study.validation.unit,
             splits=self.splits,
             modes=tuple(ModeInfo(name=mode.name, summary=mode.strategy.summary) for mode in self.study.modes),
             baseline=self.study.config.study.baseline or self.plan.baseline,
@@ -207,8 +210,14 @@ class _Runner:
             retained=retained,
             epochs=result.epochs,
             best_epoch=result.best_epoch,
+            scored_epoch=self._kept(result),
             iterations=result.iterations,
         )
+
+    def _kept(self, result: JobResult) -> int:
+        """The epoch whose weights a finished job kept."""
+        best = self.study.config.training.keep == "best" and result.best_epoch
+        return best or result.epochs
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,11 @@ class Oks(Metric):
         return "AP" if self._report == "ap" else "OKS"
 
     @property
+    def unit(self) -> str:
+        """Percent, where the convention does not say it."""
+        return "%" if self._report == "ap" else ""
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True

@@ -56,6 +56,11 @@ class Pck(Metric):
         return f"PCK@{self._threshold:g} of {LENGTHS[self._normaliser]}{over}"
 
     @property
+    def unit(self) -> str:
+        """Percent."""
+        return "%"
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True

@@ -86,6 +86,11 @@ class Pckh(Metric):
         return f"PCKh@{self._threshold:g} {self._convention}"
 
     @property
+    def unit(self) -> str:
+        """Percent."""
+        return "%"
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True
