@@ -110,10 +110,12 @@ def test_who_is_left_out_is_neither_trained_nor_validated_on(study, select_on):
 
 def test_a_part_that_cannot_fill_a_batch_is_told(study):
     assert divide(study("training.batch_size=12"), study().data[""], CPU, None)
-    with pytest.raises(KpError, match=r"MPII: training samples are 12, too few for training\.batch_size = 13"):
-        study("training.batch_size=13")
-    opened = study("training.batch_size=12", "training.select_on=held_out", "training.held_out=0.4")
-    with pytest.raises(KpError, match=r"samples to train on and \d+ to validate on are too few for .*batch_size = 12"):
+    with pytest.raises(
+        KpError, match=r"MPII: training samples are 12, too few for training.batch_size = 13; set it to 12"
+    ):
+        study("training.batch_size=13")  # before anything is prepared
+    opened = study("training.batch_size=12", 'training.select_on="held_out"')  # what is left of them is known later
+    with pytest.raises(KpError, match=r"11 samples to train on and 1 to validate on are too few for .*batch_size = 12"):
         divide(opened, opened.data[""], CPU, None)
 
 

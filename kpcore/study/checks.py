@@ -52,12 +52,13 @@ def check_sizes(study: Study) -> None:
     Raises:
         FaultsError: those that do not.
     """
-    size, counts = study.config.training.batch_size, {data.label: data.people("train") for data in study.data.values()}
-    if few := {label: count for label, count in counts.items() if count < size}:
+    size = study.config.training.batch_size
+    counts = [(data.label, data.people("train")) for data in study.data.values()]
+    if few := [(label, count) for label, count in counts if count < size]:
         raise FaultsError(
             f"{study.file}: {label}: training samples are {count}, too few for training.batch_size = {size};"
             f" set it to {count} or less, or label more"
-            for label, count in few.items()
+            for label, count in few
         )
 
 
