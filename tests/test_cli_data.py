@@ -607,7 +607,8 @@ def test_a_sheet_has_three_pairs_a_row_and_a_legend(people, rows, columns):
     image = np.random.default_rng(2).integers(0, 256, (80, 80, 3), np.uint8)
     samples = [member(row=row, image=image) for row in range(people)]
     sheet = show.contact_sheet(samples, look, augmentation, seed=5)
-    assert sheet.shape == (rows * (32 + 22) + 22, columns * 64, 3)
+    below = show.legend(columns * 64, look).shape[0]
+    assert sheet.shape == (rows * (32 + 22) + below, columns * 64, 3)
     for place in range(rows * columns):
         top, left = 54 * (place // columns), 64 * (place % columns)
         found = sheet[top : top + 54, left : left + 64]
@@ -616,28 +617,18 @@ def test_a_sheet_has_three_pairs_a_row_and_a_legend(people, rows, columns):
             np.testing.assert_array_equal(found, show.pair(samples[place], look, draw))
         else:
             assert (found == PAPER).all()
-    np.testing.assert_array_equal(sheet[-22:], show.legend(columns * 64, look))
+    np.testing.assert_array_equal(sheet[-below:], show.legend(columns * 64, look))
 
 
-@pytest.mark.parametrize(
-    ("split", "words"),
-    [
-        (PARTED, [("split parted:", EDGE), ("S1", BLUE), ("S1 and S2", GREEN), ("S2", ORANGE), ("other", GREY)]),
-        (None, [("keypoints:", EDGE), ("other", GREY)]),
-    ],
-)
-def test_the_legend_names_colours_in_the_order_of_the_keypoints(split, words):
-    (title, _), *marked = words
-    drawn, left = [(title, 6, EDGE)], 6 + width_of(title)
-    for text, colour in marked:
-        drawn.append((text, left + 24, colour))
-        left += width_of(text) + 24
-    drawn.append(("outline: hidden; right of each pair: augmented", left + 24, EDGE))
-    expected, left = line(900, *drawn), 6 + width_of(title)
-    for text, _ in marked:
-        show.draw_mark(expected, show.Mark((left + 16, 11), False), text, 4)
-        left += width_of(text) + 24
-    np.testing.assert_array_equal(show.legend(900, show.Look(HEAD, split)), expected)
+def test_the_legend_names_every_keypoint_and_takes_the_lines_that_it_needs():
+    wide, narrow = (show.legend(width, show.Look(HEAD, PARTED)) for width in (1200, 200))
+    assert (wide.shape, narrow.shape[1]) == ((22, 1200, 3), 200)
+    assert narrow.shape[0] > 3 * 22
+    for colour in (BLUE, GREEN, ORANGE, GREY):
+        assert (wide == colour).all(-1).any() and (narrow == colour).all(-1).any()
+    assert (wide[:, -40:] == PAPER).all() and (narrow[:, -1] == PAPER).all(), "nothing is cut off"
+    texts = [text for text, _ in show._entries(show.Look(HEAD, PARTED))]
+    assert texts[:8] == ["S1", "r_ear", "S1 and S2", "nose", "S2", "l_ear", "other", "chin"]
 
 
 def test_letters_that_cannot_be_drawn_are_question_marks():

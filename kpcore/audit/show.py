@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,14 +147,33 @@ def draw_mark(canvas: ImageArray, mark: Mark, word: str, radius: int) -> None:
 
 
 def legend(width: int, look: Look) -> ImageArray:
-    """Return a line that explains the colours."""
-    line = np.full((LINE, width, 3), PAPER, np.uint8)
-    at = write(line, f"split {look.split.name}:" if look.split else "keypoints:", 6, EDGE)
+    """Return lines that explain the marks and name the keypoints of each, as many as the width asks for."""
+    lines = [np.full((LINE, width, 3), PAPER, np.uint8)]
+    at = write(lines[-1], f"split {look.split.name}:" if look.split else "keypoints:", 6, EDGE)
+    for text, word in _entries(look):
+        room = 24 if text == word else 8
+        if at + room + text_width(text) > width and at > 0:
+            lines.append(np.full((LINE, width, 3), PAPER, np.uint8))
+            at = 0
+        if text == word:
+            draw_mark(lines[-1], Mark((at + 16, LINE // 2), hidden=False), word, 4)
+        at = write(lines[-1], text, at + room, LEGEND.get(word, EDGE))
+    return np.vstack(lines)
+
+
+def _entries(look: Look) -> Iterator[tuple[str, str]]:
+    """(text, word of the legend or ""): every word, the names it is for, and what the rest of the sheet means."""
     for word in dict.fromkeys(look.group(name) for name in look.skeleton.names):
-        draw_mark(line, Mark((at + 16, LINE // 2), hidden=False), word, 4)
-        at = write(line, word, at + 24, LEGEND[word])
-    write(line, "outline: hidden; right of each pair: augmented", at + 24, EDGE)
-    return line
+        yield word, word
+        yield from ((name, word) for name in look.skeleton.names if look.group(name) == word)
+    yield "outline: hidden;", ""
+    yield "right of each pair: augmented", ""
+
+
+def text_width(text: str) -> int:
+    """Pixels that a line of text takes."""
+    plain = text.encode("ascii", "replace").decode()
+    return int(cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0])
 
 
 def write(canvas: ImageArray, text: str, left: int, colour: Colour) -> int:
