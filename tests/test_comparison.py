@@ -38,7 +38,7 @@ def opened(*sets, file=EXAMPLE, profile=None, people=None, list_name="newell", s
         made = known.make("strategy", (table and table.strategy) or name, table.options if table else {}, where=name)
         modes.append(Mode(name, made.component, made.recipe))
     return SimpleNamespace(
-        config=config, watch=watch, recipes=recipes, modes=modes, sample=sample,
+        known=known, file=str(file), config=config, watch=watch, recipes=recipes, modes=modes, sample=sample,
         preset=preset_name(config, profile, sets),
         scored=SimpleNamespace(list_name=list_name, people=counts.__getitem__),
     )  # fmt: skip

@@ -94,6 +94,7 @@ FACTS: dict[type, dict[str, tuple[Test, str]]] = {
     Metric: {
         "convention": TEXT,
         "average_name": TEXT,
+        "unit": TEXT,
         "higher_is_better": (lambda value: isinstance(value, bool), "a bool"),
     },
     TransferStrategy: {"summary": TEXT},

@@ -61,6 +61,11 @@ class HeatmapPck(Metric):
         """Yes."""
         return True
 
+    @property
+    def unit(self) -> str:
+        """Percent."""
+        return "%"
+
     def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) distances of whole pixels, as shares of the heatmap's side.
 

@@ -313,6 +313,8 @@ BEFORE = [
     ("codec", "merge", change(lambda m: m[:1]), "merge(): (1, 2, 8, 8) float32, expected (2, 2, 8, 8) float32"),
     ("metric", "convention", boom, "convention: ZeroDivisionError"),
     ("metric", "convention", value(None), "convention: None, expected a string"),
+    ("metric", "unit", boom, "unit: ZeroDivisionError"),
+    ("metric", "unit", value(None), "unit: None, expected a string"),
     ("metric", "average_name", boom, "average_name: ZeroDivisionError"),
     ("metric", "average_name", value(None), "average_name: None, expected a string"),
     ("metric", "higher_is_better", value(1), "higher_is_better: 1, expected a bool"),
