@@ -524,12 +524,37 @@ def test_marks_eight_sizes_away_are_left_out(x, y, drawn):
 
 @pytest.mark.parametrize(("size", "radius"), [(64, 2), (128, 2), (256, 4), (640, 10)])
 @pytest.mark.parametrize("hidden", [True, False])
-def test_a_hidden_mark_is_a_ring_and_others_are_discs(size, radius, hidden):
+def test_a_hidden_mark_is_a_ring_and_others_are_discs(size, radius, hidden, monkeypatch):
+    monkeypatch.setattr(show, "NUMBERED", 0)
     canvas = np.zeros((41, 41, 3), np.uint8)
     show.draw_skeleton(canvas, show.Look(HEAD, PARTED, size=size), {"r_ear": show.Mark((20, 20), hidden)})
     assert (tuple(canvas[20, 20]) == BLUE) != hidden
     expected = cv2.circle(np.zeros_like(canvas), (20, 20), radius, BLUE, 1 if hidden else -1, cv2.LINE_AA)
     np.testing.assert_array_equal(canvas, expected)
+
+
+def test_left_marks_have_a_ring_and_every_mark_its_number(monkeypatch):
+    def drawn(name, place=(30, 30)):
+        canvas = np.zeros((61, 61, 3), np.uint8)
+        show.draw_skeleton(canvas, show.Look(HEAD, PARTED, size=64), {name: show.Mark(place, False)})
+        return canvas
+
+    numbers = [drawn(name) for name in HEAD.names]
+    beside = [canvas[20:30, 34:44] for canvas in numbers]
+    assert all(one.any() for one in beside)
+    assert all((one != other).any() for place, one in enumerate(beside) for other in beside[:place])
+    assert drawn("chin", (60, 0))[:12, 40:56].any(), "beside a mark at the edge it stands on the other side"
+    monkeypatch.setattr(show, "NUMBERED", 0)
+    white = [int((drawn(name) == 255).all(-1).sum()) for name in HEAD.names]
+    assert white[HEAD.names.index("l_ear")] > 0 == sum(white) - white[HEAD.names.index("l_ear")]
+
+
+@pytest.mark.parametrize(("width", "end"), [(400, "folder/picture.png"), (90, "re.png"), (3, "")])
+def test_a_text_that_does_not_fit_loses_its_beginning(width, end):
+    found = show.fitted("folder/picture.png", width)
+    assert found.endswith(end)
+    assert show.text_width(found) <= width or found == "..."
+    assert found.startswith("...") == (width < 400)
 
 
 def test_marks_of_different_sets_differ_in_shape():
@@ -543,7 +568,8 @@ def test_marks_of_different_sets_differ_in_shape():
         assert all((one ^ other).sum() > 40 for other in drawn[:place])
 
 
-def test_an_edge_is_drawn_between_two_marks_and_below_them():
+def test_an_edge_is_drawn_between_two_marks_and_below_them(monkeypatch):
+    monkeypatch.setattr(show, "NUMBERED", 0)
     canvas = np.zeros((60, 60, 3), np.uint8)
     found = {"r_ear": show.Mark((10, 30), False), "nose": show.Mark((50, 30), False)}
     show.draw_skeleton(canvas, show.Look(HEAD, size=64), found)
@@ -607,7 +633,7 @@ def test_a_sheet_has_three_pairs_a_row_and_a_legend(people, rows, columns):
     image = np.random.default_rng(2).integers(0, 256, (80, 80, 3), np.uint8)
     samples = [member(row=row, image=image) for row in range(people)]
     sheet = show.contact_sheet(samples, look, augmentation, seed=5)
-    below = show.legend(columns * 64, look).shape[0]
+    below = show.legend(columns * 64, look, augmentation).shape[0]
     assert sheet.shape == (rows * (32 + 22) + below, columns * 64, 3)
     for place in range(rows * columns):
         top, left = 54 * (place // columns), 64 * (place % columns)
@@ -617,18 +643,22 @@ def test_a_sheet_has_three_pairs_a_row_and_a_legend(people, rows, columns):
             np.testing.assert_array_equal(found, show.pair(samples[place], look, draw))
         else:
             assert (found == PAPER).all()
-    np.testing.assert_array_equal(sheet[-below:], show.legend(columns * 64, look))
+    np.testing.assert_array_equal(sheet[-below:], show.legend(columns * 64, look, augmentation))
 
 
 def test_the_legend_names_every_keypoint_and_takes_the_lines_that_it_needs():
-    wide, narrow = (show.legend(width, show.Look(HEAD, PARTED)) for width in (1200, 200))
+    wide, narrow = (show.legend(width, show.Look(HEAD, PARTED), Augmentation()) for width in (1200, 200))
     assert (wide.shape, narrow.shape[1]) == ((22, 1200, 3), 200)
     assert narrow.shape[0] > 3 * 22
     for colour in (BLUE, GREEN, ORANGE, GREY):
         assert (wide == colour).all(-1).any() and (narrow == colour).all(-1).any()
     assert (wide[:, -40:] == PAPER).all() and (narrow[:, -1] == PAPER).all(), "nothing is cut off"
-    texts = [text for text, _ in show._entries(show.Look(HEAD, PARTED))]
-    assert texts[:8] == ["S1", "r_ear", "S1 and S2", "nose", "S2", "l_ear", "other", "chin"]
+    texts = [text for text, _ in show._entries(show.Look(HEAD, PARTED), Augmentation())]
+    assert texts[:8] == ["S1", "1 r_ear", "S1 and S2", "2 nose", "S2", "3 l_ear", "other", "4 chin"]
+    assert texts[8:] == [
+        "outline: hidden;", "white ring: left;",
+        "right of each pair: augmented (scale 0.75 to 1.25, rotation 30, flip 0.5)",
+    ]  # fmt: skip
 
 
 def test_letters_that_cannot_be_drawn_are_question_marks():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kpcore.audit.sides import disagreements, lonely, pairs_of, side_findings
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, Skeleton
-from kpcore.reading.sides import mirror_partners, names_a_side, shared_name, without_partner
+from kpcore.reading.sides import mirror_partners, names_a_side, shared_name, side_of, without_partner
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 
 
@@ -297,3 +297,9 @@ def test_two_skeletons_disagree_where_both_know_what_is_named():
     assert disagreements({"one": first, "two": same}) == []
     (line,) = disagreements({"one": first, "two": same, "three": figure(c="d", d="c")})
     assert line.startswith("one and three disagree on mirror partners: 'c' (None; d), 'd' (None; c); say")
+
+
+def test_the_side_of_one_of_a_pair():
+    pairs = [("l_ear", "r_ear"), ("LeftPaw", "RightPaw"), ("earL", "earR"), ("FL", "FR"), ("nose", "tail")]
+    assert [side_of(*pair) for pair in pairs] == ["left"] * 4 + [""]
+    assert [side_of(*pair[::-1]) for pair in pairs] == ["right"] * 4 + [""]

@@ -14,6 +14,7 @@ from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentat
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.reading.images import pixels_of
+from kpcore.reading.sides import side_of
 from kpcore.samples import Sample
 from kpcore.tensors import HIDDEN, UNLABELLED, Float64Array, ImageArray
 
@@ -31,6 +32,10 @@ SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
     "other": ((0, -1.2), (1.2, 1), (-1.2, 1)),
 }
 """Corners of a mark in radii: square, diamond, triangle; S1 is a disc."""
+RIM: Colour = (255, 255, 255)
+"""Around the marks of left keypoints."""
+NUMBERED = 24
+"""Keypoints whose marks bear numbers, at most; more would cover the picture."""
 EDGE: Colour = (235, 235, 235)
 PAPER: Colour = (24, 24, 24)
 LINE = 22
@@ -52,6 +57,17 @@ class Look:
     skeleton: Skeleton
     split: KeypointSplit | None = None
     size: int = 256
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Keypoint -> its number beside the mark and in the legend; none where there are too many."""
+        names = self.skeleton.names
+        return {name: number for number, name in enumerate(names, 1)} if len(names) <= NUMBERED else {}
+
+    def left(self, name: str) -> bool:
+        """Whether a keypoint is the left one of a pair, as far as names tell."""
+        mirror = self.skeleton[name].mirror
+        return mirror is not None and side_of(name, mirror) == "left"
 
     def group(self, name: str) -> str:
         """Return the legend's word for a keypoint."""
@@ -81,7 +97,7 @@ def contact_sheet(samples: Sequence[Sample], look: Look, augmentation: Augmentat
     blank = np.full_like(pairs[0], PAPER)
     pairs += [blank] * (-len(pairs) % columns)
     rows = [np.hstack(pairs[start : start + columns]) for start in range(0, len(pairs), columns)]
-    return np.vstack([*rows, legend(rows[0].shape[1], look)])
+    return np.vstack([*rows, legend(rows[0].shape[1], look, augmentation)])
 
 
 def pair(sample: Sample, look: Look, draw: Draw) -> ImageArray:
@@ -89,7 +105,8 @@ def pair(sample: Sample, look: Look, draw: Draw) -> ImageArray:
     image = pixels_of(sample)
     pictures = np.hstack([picture(image, sample, look, AS_IS), picture(image, sample, look, draw)])
     line = np.full((LINE, pictures.shape[1], 3), PAPER, np.uint8)
-    write(line, f"{sample.image_id}  row {sample.row}", 6, LEGEND["other"])
+    named = f"{sample.image_id}  row {sample.row}"
+    write(line, fitted(named, line.shape[1] - 12), 6, LEGEND["other"])
     return np.vstack([pictures, line])
 
 
@@ -130,8 +147,14 @@ def draw_skeleton(canvas: ImageArray, look: Look, found: dict[str, Mark]) -> Non
     for start, end in look.skeleton.edges:
         if start in found and end in found:
             cv2.line(canvas, found[start].place, found[end].place, EDGE, 1, cv2.LINE_AA)
+    radius = max(2, look.size // 64)
     for name, mark in found.items():
-        draw_mark(canvas, mark, look.group(name), max(2, look.size // 64))
+        draw_mark(canvas, mark, look.group(name), radius)
+        if look.left(name):
+            cv2.circle(canvas, mark.place, radius + 3, RIM, 1, cv2.LINE_AA)
+    for name, mark in found.items():
+        if name in look.numbers:
+            draw_number(canvas, mark, look.numbers[name], radius)
 
 
 def draw_mark(canvas: ImageArray, mark: Mark, word: str, radius: int) -> None:
@@ -146,28 +169,64 @@ def draw_mark(canvas: ImageArray, mark: Mark, word: str, radius: int) -> None:
     cv2.polylines(canvas, [corners], True, colour, 1, cv2.LINE_AA)
 
 
-def legend(width: int, look: Look) -> ImageArray:
+def draw_number(canvas: ImageArray, mark: Mark, number: int, radius: int) -> None:
+    """Write a keypoint's number beside its mark, in light on dark."""
+    (width, height), _ = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, 0.34, 1)
+    inside = canvas.shape[1] - width - 2
+    left = mark.place[0] + radius + 2
+    at = (left if left <= inside else min(inside, mark.place[0] - radius - width - 2),
+          max(height + 1, mark.place[1] - radius))  # fmt: skip
+    if not (0 <= mark.place[0] < canvas.shape[1] and 0 <= mark.place[1] < canvas.shape[0]):
+        return
+    for colour, thick in ((PAPER, 3), (EDGE, 1)):
+        cv2.putText(canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, 0.34, colour, thick, cv2.LINE_AA)
+
+
+def legend(width: int, look: Look, augmentation: Augmentation) -> ImageArray:
     """Return lines that explain the marks and name the keypoints of each, as many as the width asks for."""
     lines = [np.full((LINE, width, 3), PAPER, np.uint8)]
     at = write(lines[-1], f"split {look.split.name}:" if look.split else "keypoints:", 6, EDGE)
-    for text, word in _entries(look):
-        room = 24 if text == word else 8
+    for entry, word in _entries(look, augmentation):
+        room = 24 if entry == word else 8
+        text = fitted(entry, width - room - 6)
         if at + room + text_width(text) > width and at > 0:
             lines.append(np.full((LINE, width, 3), PAPER, np.uint8))
             at = 0
-        if text == word:
+        if entry == word:
             draw_mark(lines[-1], Mark((at + 16, LINE // 2), hidden=False), word, 4)
         at = write(lines[-1], text, at + room, LEGEND.get(word, EDGE))
     return np.vstack(lines)
 
 
-def _entries(look: Look) -> Iterator[tuple[str, str]]:
+def _entries(look: Look, augmentation: Augmentation) -> Iterator[tuple[str, str]]:
     """(text, word of the legend or ""): every word, the names it is for, and what the rest of the sheet means."""
     for word in dict.fromkeys(look.group(name) for name in look.skeleton.names):
         yield word, word
-        yield from ((name, word) for name in look.skeleton.names if look.group(name) == word)
+        yield from ((numbered(name, look), word) for name in look.skeleton.names if look.group(name) == word)
     yield "outline: hidden;", ""
-    yield "right of each pair: augmented", ""
+    if any(look.left(name) for name in look.skeleton.names):
+        yield "white ring: left;", ""
+    yield f"right of each pair: augmented ({told(augmentation)})", ""
+
+
+def numbered(name: str, look: Look) -> str:
+    """Return a keypoint's entry in the legend: its number, where marks bear them, and its name."""
+    return f"{look.numbers[name]} {name}" if name in look.numbers else name
+
+
+def told(augmentation: Augmentation) -> str:
+    """Return the settings of augmentation in a line: "scale 0.75 to 1.25, rotation 30, flip 0.5"."""
+    low, high = augmentation.scale
+    rest = augmentation.model_dump(exclude={"scale"})
+    return ", ".join([f"scale {low:g} to {high:g}", *(f"{name} {value:g}" for name, value in rest.items() if value)])
+
+
+def fitted(text: str, width: int) -> str:
+    """Return a text, its beginning left out where it is wider than so many pixels."""
+    if text_width(text) <= width:
+        return text
+    fits = (len(text) - place for place in range(len(text)) if text_width("..." + text[place:]) <= width)
+    return "..." + text[len(text) - next(fits, 0) :]
 
 
 def text_width(text: str) -> int:

@@ -104,7 +104,7 @@ def show(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the samples and of augmentation.")] = 0,
 ) -> None:  # fmt: skip
     """Draw samples, as they are and as augmentation makes them, into a PNG."""
-    from kpcore.audit.show import Look, choose, contact_sheet, write_png
+    from kpcore.audit.show import Look, choose, contact_sheet, told, write_png
     from kpcore.errors import KpError
     from kpcore.registry import registry
 
@@ -116,8 +116,12 @@ def show(
     look = Look(opened.data.skeleton, opened.split(registry(), split))
     write_png(out, contact_sheet(chosen, look, opened.augmentation, seed=seed))
     named = f", split {look.split.name}" if look.split else ""
-    drawn = ", ".join(f"{key} {value}" for key, value in opened.augmentation.model_dump().items())
-    print_lines([f"{out}: {len(chosen)} samples of {opened.data.label}, part {part}{named}", f"Augmentation: {drawn}"])
+    print_lines(
+        [
+            f"{out}: {len(chosen)} samples of {opened.data.label}, part {part}{named}",
+            f"Augmentation: {told(opened.augmentation)}",
+        ]
+    )
 
 
 @app.command("prepare")

@@ -74,6 +74,14 @@ def shared_name(name: str, partner: str) -> str:
     return next(same, "")
 
 
+def side_of(name: str, partner: str) -> str:
+    """Return "left" or "right" for one of a pair; "" where the names tell no side."""
+    for marker in MARKERS:
+        if _swapped(name, marker) == partner:
+            return "left" if marker.findall(name)[0].lower() in ("left", "l") else "right"
+    return ""
+
+
 def _swapped(name: str, marker: re.Pattern[str]) -> str | None:
     """Return the name with the other side; None where the marker does not occur, or more than once."""
     if len(found := list(marker.finditer(name))) != 1:
