@@ -127,6 +127,7 @@ def _sample(one: Instance, picture: Picture, size: tuple[int, int], margin: floa
         person_id=str(one.line),
         row=row,
         stated_size=size,
+        orientation="turned",  # as ultralytics does, mirrored orientations too
     )
 
 

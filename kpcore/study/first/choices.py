@@ -89,7 +89,7 @@ def _split(skeleton: Skeleton, made: Choices) -> None:
         name, steps = "first", [list(first), list(second)]
         why = f"first question: does a network that knows {_listed(first)} learn {_listed(second)} sooner?"
     else:
-        name, steps = "all", [list(everything(skeleton))] * 2
+        name, steps = "all", [list(everything(skeleton))]
         why = (
             f"{len(skeleton.names)} keypoints are too few to split in two halves of 2 with mirror pairs whole: one"
             " network is trained on all of them (the mode 'random'), and nothing is carried over"
@@ -112,9 +112,10 @@ def _resolution(first: First, machine: Machine) -> int:
 def _network(first: First, machine: Machine, made: Choices) -> None:
     few = len(first.train) < MANY
     width = (128 if few else 256) if machine.gpu else (48 if few else 64)
-    stages = [2, 4] if machine.gpu else [1, 2]
+    every = [2, 4] if machine.gpu else [1, 2]
+    stages = every if halves(first.dataset.skeleton) else every[1:]
     where = "a GPU" if machine.gpu else f"{machine.cores} cores and no GPU"
-    why = f"{len(first.train):,} samples and {where}: {stages[0]} then {stages[1]} stacks of {width} channels"
+    why = f"{len(first.train):,} samples and {where}: {' then '.join(map(str, stages))} stacks of {width} channels"
     made.add("backbone", {"name": "hourglass", "stages": stages, "channels": width, "depth": 3}, why)
 
 
