@@ -43,6 +43,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""Pixels, as far as any picture could reach."""
+
+
 class ComponentTable(BaseModel):
     """A table that names a component; ``options`` are the keys that are the component's own."""
 
@@ -99,7 +103,7 @@ class OtherDatasetTable(ComponentTable):
         description="whether a picture is turned as its EXIF orientation says: as its points' file gives width and"
         " height (auto; as stored where nothing tells), never, or always",
     )
-    unlabelled_at: list[tuple[float, float]] = Field(
+    unlabelled_at: list[tuple[Coordinate, Coordinate]] = Field(
         default=[],
         description="places [x, y] that stand for 'not labelled', in pixels as `kp data check` prints them; a keypoint"
         " exactly there is unlabelled",
@@ -138,7 +142,7 @@ class SplitTable(ComponentTable):
 class BackboneTable(ComponentTable):
     """``[backbone]``: the network's parts."""
 
-    stages: list[Annotated[int, Field(ge=1)]] = Field(
+    stages: list[Annotated[int, Field(ge=1, le=64)]] = Field(
         default=[2, 4], min_length=1, description="stages of the network at each step of a split: S1, S2, ..."
     )
 

@@ -12,6 +12,10 @@ from kpcore.audit.shared import shared_findings
 from kpcore.errors import FaultsError
 from kpcore.interfaces import Dataset, Finding
 
+NEEDED = ("train", "valid")
+"""Parts that a study reads."""
+PARTS_REMEDY = "call the parts so, or hold out a share where the data set has the option 'held_out'"
+
 
 def check_part(
     dataset: Dataset, part: str, *, decode: bool, videos: bool = True, progress: Progress | None = None
@@ -35,6 +39,15 @@ def check_part(
         found += picture_findings(dataset, part, decode=decode, progress=progress)
         found += shared_findings(dataset, part, near=decode, videos=videos)
     return found
+
+
+def part_findings(parts: Sequence[str]) -> list[Finding]:
+    """Return a warning where a study would miss the part that it trains on, or the one that it scores."""
+    lost = [part for part in NEEDED if part not in parts]
+    if not lost:
+        return []
+    there = ", ".join(f"'{part}'" for part in parts)
+    return [Finding("warning", f"no part is called '{lost[0]}', and 'kp run' needs it ({there} exist); {PARTS_REMEDY}")]
 
 
 def quick_findings(dataset: Dataset, parts: Sequence[str]) -> dict[str, list[Finding]]:

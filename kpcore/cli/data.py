@@ -67,7 +67,7 @@ def check(
     as_json: AsJson = False, verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Look for faults; exits with 2 where one makes a part unusable."""
-    from kpcore.audit.check import check_part, with_count
+    from kpcore.audit.check import check_part, part_findings, with_count
     from kpcore.audit.sides import side_findings
     from kpcore.interfaces import Finding
     from kpcore.registry import registry
@@ -75,7 +75,7 @@ def check(
 
     opened = open_data(source, dataset, root, profile, sets, verbose)
     sides = side_findings(opened.data.skeleton) if opened.mirrored else []
-    general = [*sides, *remark_findings(opened, registry())]
+    general = [*sides, *part_findings(opened.dataset.parts), *remark_findings(opened, registry())]
     found: list[dict[str, Any]] = [{"part": None, **asdict(finding)} for finding in general]
     for name in opened.parts(part):
         with progress(f"checking {name}") as step:

@@ -147,6 +147,6 @@ def print_result(result: Result, split: str | None) -> None:
     named = f", split {split}" if split else ""
     print_lines([f"{result.data}, part {result.part}, {result.people:,}{some} people{named}: {result.convention}", ""])
     cells = {**result.columns} if result.note else {**result.columns, "average": result.average}
-    print_table(list(cells), [[number(value, 2) for value in cells.values()]], right=list(cells))
+    print_table(["column", "score"], [[name, number(value, 2)] for name, value in cells.items()], right=["score"])
     if result.note:
         print_lines(["", result.note])

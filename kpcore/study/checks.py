@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kpcore.audit.check import quick_findings, said
+from kpcore.audit.check import PARTS_REMEDY, quick_findings, said
 from kpcore.audit.sides import disagreements, listed, lonely, pairs_of, side_findings
 from kpcore.errors import FaultsError, KpError, unknown
 from kpcore.interfaces import Dataset, Metric
@@ -72,7 +72,10 @@ def _look_at(study: Study, data: StudyData) -> tuple[list[str], list[str]]:
         wrong.append(f"{study.file}: codec: '{name}' needs {needed}D points, {key} '{table.name}' has {given}D")
     exist = data.dataset.parts
     lost = [part for part in PARTS if part not in exist]
-    wrong += [f"{study.file}: {key} '{table.name}' has no part '{part}' ({', '.join(exist)} exist)" for part in lost]
+    wrong += [
+        f"{study.file}: {key} '{table.name}' has no part '{part}' ({', '.join(exist)} exist); {PARTS_REMEDY}"
+        for part in lost
+    ]
     wrong += _side_problems(study, data)
     found = quick_findings(data.dataset, [part for part in PARTS if part in exist])
     return [*wrong, *said(data.label, found, "error")], said(data.label, found, "warning")

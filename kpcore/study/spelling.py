@@ -55,11 +55,20 @@ class _Speller:
 
     def dataset(self, table: Any, key: str) -> Any:
         """Return a data set's table with all options, and those of what generates it."""
-        full = self.full("dataset", table, key)
+        full = with_options(table, self._of_dataset(table, key))
         if full.generate is None:
             return full
         made = self.full("generator", full.generate, f"{key}.generate")
         return full.model_copy(update={"generate": made})
+
+    def _of_dataset(self, table: Any, key: str) -> dict[str, Any]:
+        """Return a data set's options; a root that it wants and that is not said yet stays unsaid."""
+        root = self.known.component("dataset", table.name, where=f"{self.where}: {key}.name").Config.model_fields.get(
+            "root"
+        )
+        unsaid = root is not None and root.is_required() and "root" not in table.options
+        options = self.options("dataset", table.name, {**table.options, **({"root": "."} if unsaid else {})}, key)
+        return {name: value for name, value in options.items() if not (unsaid and name == "root")}
 
     def mode(self, name: str, table: ModeTable | None) -> ModeTable:
         """Return a mode's table with all options of its strategy."""

@@ -70,7 +70,7 @@ class StackedHourglass(Backbone):
     class Config(ComponentConfig):
         """Options; the defaults are the paper's network."""
 
-        channels: int = Field(default=256, ge=8, multiple_of=8, description="width; 256 is Newell's")
+        channels: int = Field(default=256, ge=8, le=4096, multiple_of=8, description="width; 256 is Newell's")
         depth: int = Field(default=4, ge=1, le=6, description="how often an hourglass halves")
         modules: int = Field(default=1, ge=1, le=8, description="residual modules at each position")
 

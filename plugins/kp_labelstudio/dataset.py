@@ -28,6 +28,8 @@ from kpcore.tensors import UNLABELLED, VISIBLE
 
 HOLDS = "one JSON export of Label Studio, and the pictures"
 PARTS = ("train", "valid")
+RESIZED = 0.02
+"""Difference in shape up to which a picture was only resized, whole: rounding to pixels."""
 
 
 class LabelStudio(Dataset):
@@ -35,7 +37,8 @@ class LabelStudio(Dataset):
 
     Keypoints are regions of ``KeyPointLabels`` (or ``KeyPoint`` with ``Labels``). Those of several instances of one
     picture are told apart by the rectangle that they were put under, are joined to by a relation, or lie in. Percent
-    become pixels of the picture as the file has its size. A task's picture is found by its base name, with the prefix
+    become pixels of the picture as it is, though it may have been resized since; where the task tells a size of another
+    shape, of that, which the check of images then refuses. A task's picture is found by its base name, with the prefix
     that an upload gets or without it. Where a task has several annotations, the one marked as ground truth is read,
     else the ``last`` by its last change. A labelled keypoint counts as visible: Label Studio does not tell.
 
@@ -158,7 +161,7 @@ class LabelStudio(Dataset):
         return [one for one in self._found if self._held[one.image] == (part == "valid")]
 
     def _sample(self, one: Found) -> Sample:
-        size = one.size or shown_size(self._images / one.image).size
+        size = _size(self._images / one.image, one.size)
         points = np.full((len(self._names), 2), np.nan, np.float32)
         state = np.full(len(self._names), UNLABELLED, np.uint8)
         for name, region in one.points.items():
@@ -178,6 +181,22 @@ class LabelStudio(Dataset):
             row=one.row,
             stated_size=size,
         )
+
+
+def _size(picture: Path, stated: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the (width, height) that percent are of: the picture's, unless the task tells one of another shape.
+
+    A picture that was resized whole keeps its percent.
+    """
+    try:
+        width, height = shown_size(picture).size
+    except KpError:  # which the check of images tells
+        if stated is None:
+            raise
+        return stated
+    if stated is not None and abs(stated[0] * height - stated[1] * width) > RESIZED * stated[0] * height:
+        return stated
+    return width, height
 
 
 def _annotation(root: Path, name: str | None) -> Path:

@@ -67,7 +67,7 @@ class TimmBackbone(Backbone):
         neck: Literal["deconv", "fpn"] = Field(
             default="deconv", description="to stride 4: transposed convolutions of the last map, or all maps added"
         )
-        channels: int = Field(default=256, ge=8, multiple_of=2, description="width of the neck and the stages")
+        channels: int = Field(default=256, ge=8, le=4096, multiple_of=2, description="width of the neck and the stages")
         refinements: int = Field(default=2, ge=1, le=16, description="residual bottlenecks of a stage")
         size: int | None = Field(
             default=None,
