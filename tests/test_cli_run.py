@@ -203,6 +203,19 @@ def test_a_study_in_full_has_the_components_own_defaults_and_the_same_jobs(jobs,
     assert [job.key for job in one.jobs] == [job.key for job in other.jobs]
 
 
+def test_a_root_that_is_still_to_be_generated_is_not_asked_for(tmp_path):
+    file = tmp_path / "people.toml"
+    file.write_text(
+        '[dataset]\nname = "people"\ngenerate = { name = "people", people = 30 }\n[split]\nname = "groups"\n'
+        '[backbone]\nname = "hourglass"\n[codec]\nname = "heatmap"\n[datasets.other]\nname = "people"\n'
+    )
+    spelt = in_full(resolve(file, None, []), registry(), "people.toml")
+    for table in (spelt.dataset, spelt.datasets["other"]):
+        assert set(table.options) == {"dims"}
+    assert spelt.dataset.generate.options["people"] == 30
+    assert "clutter" in spelt.dataset.generate.options
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kpcore.audit.check import check_part, require_usable
+from kpcore.audit.check import check_part, part_findings, require_usable
 from kpcore.audit.found import found_in
 from kpcore.audit.images import first_of_each_image, missing_findings
 from kpcore.audit.shared import shared_findings
@@ -39,6 +39,15 @@ class Made(Dataset):
 
     def findings(self, part):
         return self._own
+
+
+def test_parts_that_a_study_needs_are_told():
+    assert part_findings(("valid", "test", "train")) == []
+    (one,) = part_findings(("train", "Valid"))
+    assert one.level == "warning"
+    assert one.what.startswith(
+        "no part is called 'valid', and 'kp run' needs it ('train', 'Valid' exist); call the parts"
+    )
 
 
 @pytest.fixture

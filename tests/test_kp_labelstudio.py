@@ -266,6 +266,18 @@ def test_sizes_that_are_not_there_are_the_pictures_own(tmp_path):
     assert "no original_width and original_height" in told(data)
 
 
+@pytest.mark.parametrize(
+    ("stated", "size", "nose"),
+    [((160, 80), (80, 40), [40, 10]), ((161, 80), (80, 40), [40, 10]), ((80, 80), (80, 80), [40, 20])],
+)
+def test_percent_of_a_picture_that_was_resized_whole_stay_right(tmp_path, stated, size, nose):
+    """Of another shape they cannot be: that size is stated, and the check of images refuses it."""
+    width, height = stated
+    result = [{**one, "original_width": width, "original_height": height} for one in FACE]
+    (one, *_) = everybody(opened(write(tmp_path, [task(number, result) for number in range(4)])))
+    assert (one.stated_size, placed(one)[0]) == (size, nose)
+
+
 def test_options(tmp_path):
     write(tmp_path, [task(number) for number in range(6)])
     data = opened(tmp_path, keypoints=["right_ear", "nose"], mirrors={"nose": "right_ear"}, groups={"head": ["nose"]},
