@@ -229,6 +229,28 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(study, data, whole, monk
     assert same_as_whole(Path("runs/tiny"), whole)
 
 
+def test_a_folder_never_shows_two_studies_as_one(finished, data, monkeypatch):
+    """Stopped after other settings were taken: what the earlier study left is not mistaken for this one's."""
+    only = ("--set", 'split.splits=["d"]')
+    assert run(finished, data, *only) == 0
+    folder = Path("runs/tiny")
+    before = {place.name: place.readlink() for place in (folder / "jobs").iterdir()}
+    assert (folder / "tables.md").exists()
+
+    def stop(self, listener):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "run", stop)
+    assert run(finished, data, *only, "--set", "training.epochs=3") == 130
+    assert {row.status for row in results().rows} == {"pending"}
+    assert not (folder / "tables.csv").exists() or "pending" in (folder / "tables.csv").read_text()
+    after = {place.name: place.readlink() for place in (folder / "jobs").iterdir()}
+    assert not set(before.values()) & set(after.values())
+    assert run(finished, data, *only) == 0  # as it was, from the cache
+    assert {place.name: place.readlink() for place in (folder / "jobs").iterdir()} == before
+    assert (folder / "tables.md").exists()
+
+
 def test_jobs_at_once_give_the_same_results_as_one_after_another(study, data, whole):
     both = ["run", str(study), "--set", f"dataset.root={data}", "--set", 'split.splits=["d"]', "--jobs", "2"]
     assert outcome(both) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,7 +56,9 @@ def run_study(
         KpError: the data cannot be prepared, or the folder cannot be made.
     """
     make_folder(folder)
-    replace_file(folder / "study.toml", to_toml(recorded(study)).encode())
+    settings = to_toml(recorded(study)).encode()
+    clear(folder, settings, {job.key for job in plan.jobs})
+    replace_file(folder / "study.toml", settings)
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
     return runner.write()
@@ -70,6 +72,22 @@ def recorded(study: Study) -> dict[str, Any]:
     settings = in_full(study.config, study.known, study.file).model_dump(mode="json", exclude_none=True)
     settings["study"]["preset"] = study.preset
     return settings
+
+
+def clear(folder: Path, settings: bytes, keys: Collection[str]) -> None:
+    """Take what other settings left out of a study's folder, so that it never shows two studies as one.
+
+    Those are tables and curves, which the cache can draw again, and links to jobs that are not of this study.
+    """
+    told = folder / "study.toml"
+    if not told.is_file() or told.read_bytes() == settings:
+        return
+    for path in (*folder.glob("tables.*"), *folder.glob("curves.*")):
+        if path.is_file():
+            path.unlink()
+    for place in (folder / "jobs").glob("*"):
+        if place.is_symlink() and place.readlink().name not in keys:
+            place.unlink()
 
 
 def make_folder(folder: Path) -> None:
