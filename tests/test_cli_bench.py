@@ -75,7 +75,7 @@ def test_a_folder_cannot_be_prepared(tmp_path, capsys):
 def test_a_run_says_what_it_will_prepare(study, tmp_path, capsys):
     first = run(capsys, "run", study, "--jobs", "1", "--out", str(tmp_path / "out"))
     assert first[0] == 0
-    assert "Crops to prepare: 32 people, " in first[1]
+    assert "Crops to prepare: 32 samples, " in first[1]
     again = run(capsys, "run", study, "--jobs", "1", "--out", str(tmp_path / "out"))
     assert "Crops to prepare" not in again[1]
 

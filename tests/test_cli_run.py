@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,8 +19,9 @@ from rich.console import Console
 from kpcore.cache import Entry, cache_dir
 from kpcore.cli import app as kp
 from kpcore.cli.cache import what
+from kpcore.cli.display import counted
 from kpcore.cli.live import Display, speed_text
-from kpcore.cli.plan import plan_table, short
+from kpcore.cli.plan import plan_table, short, shortest
 from kpcore.cli.refresh import Turns
 from kpcore.config import to_toml
 from kpcore.errors import KpError, system_error
@@ -305,3 +307,19 @@ def test_the_cache_is_listed_with_short_titles_and_what_was_set_aside(tmp_path):
     long = Entry("digests", "x", "/very/long" * 15 + "/file.h5", (tmp_path / "x",), 1, 0.0)
     assert (len(what(long)), what(long)[-8:], what(long)[:3]) == (50, "/file.h5", "...")
     assert what(replace(long, title="d-source-0", paths=(path,))) == "d-source-0 (and a damaged copy, set aside)"
+
+
+def test_jobs_at_once_wait_for_their_sources():
+    def cost(key, seconds, *sources):
+        job = SimpleNamespace(key=key, sources=[SimpleNamespace(key=source) for source in sources])
+        return SimpleNamespace(job=job, seconds=seconds)
+
+    chain = [cost("s", 60.0), cost("t", 59.0, "s")]
+    assert shortest(chain, 1) == shortest(chain, 2) == 119
+    assert shortest([cost(name, 10.0) for name in "abcd"], 2) == 20
+    assert shortest([*chain, cost("r", 300.0)], 4) == 300
+    assert shortest([cost("s", 0.0), cost("t", 0.0, "s")], 2) == 0
+
+
+def test_numbers_and_their_nouns():
+    assert [counted(count, "row") for count in (0, 1, 2, 1716)] == ["0 rows", "1 row", "2 rows", "1,716 rows"]

@@ -150,6 +150,13 @@ def test_a_share_that_leaves_a_side_empty_is_raised(run, tmp_path, monkeypatch):
     assert "'named' has no samples in part valid (its parts: train, valid)" in err
 
 
+def test_what_the_data_set_says_of_itself_is_said(run, tmp_path):
+    code, out, _ = run(named(tmp_path / "cats", part=False))
+    assert code == 0
+    assert "- of the data: no parts in the file: 0.1 of the images are 'valid'" in " ".join(out.split())
+    assert "of the data: no parts in the file" in (tmp_path / "here/cats.toml").read_text()
+
+
 def test_options_of_the_data_set_are_written(run, tmp_path):
     root = named(tmp_path / "cats")
     sets = ["mirrors={}", "groups.head=['nose', 'tail']", 'normaliser=["nose", "tail"]']

@@ -109,7 +109,7 @@ def test_a_flat_folder_is_read_as_published(tmp_path):
     assert data.facts.default_metric == "pck"
     assert any("walk/img001.png" in found.what for part in data.parts for found in data.findings(part))
     levels = {found.what: found.level for part in data.parts for found in data.findings(part)}
-    assert levels["'valid' is held out 0.5 of the images, by their names; a crop is the image's box"] == "note"
+    assert levels["'valid' is 0.5 of the images, drawn by their names; a crop is the box of the image"] == "note"
     told = "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
     assert levels[told] == "note"
     assert {level for what, level in levels.items() if "no bodypart is labelled, left out" in what} == {"warning"}
@@ -375,13 +375,13 @@ def test_the_findings_in_order_with_level_and_count(tmp_path):
     data = opened(flat(tmp_path), held_out=1e-9, normaliser=("nose", "ear_r"))
     warning = "run/img001.png: no distance from nose to ear_r; the data's median is taken"
     assert told(data) == [
-        ("note", "'valid' is held out 1e-09 of the images, by their names; a crop is the image's box", 1),
+        ("note", "'valid' is 1e-09 of the images, drawn by their names; a crop is the box of the image", 1),
         ("note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones", 1),
         ("warning", "walk/img001.png: no bodypart is labelled, left out", 1),
     ]
     assert told(data, "valid")[2:] == [("warning", warning, 1)]
     assert told(opened(tmp_path, valid_videos=["walk"], crop="points")) == [
-        ("note", "'valid' is held out by video; a crop is the points's box", 1),
+        ("note", "'valid' is whole videos; a crop is the box of the points", 1),
     ]  # fmt: skip
     assert [what for _, what, _ in told(opened(tmp_path, valid_videos=["walk"]), "valid")][1:] == [
         "walk/img001.png: no bodypart is labelled, left out"

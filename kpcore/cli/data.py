@@ -224,7 +224,7 @@ def print_info(opened: Opened, summaries: Sequence[Summary]) -> None:
         [s.part, f"{s.people:,}", f"{s.images:,}", mean_percent(s.labelled), spread(s.side), spread(s.normaliser)]
         for s in summaries
     ]
-    print_table(["data", "part", *heads], rows, right=heads)
+    print_table(["part", *heads], rows, right=heads, whole=["part"])
     print_lines(["", f"Crop side and normaliser ({normaliser}): 5%, median and 95% of the samples.", ""])
     parts = [summary.part for summary in summaries if summary.people]
     keypoints = [

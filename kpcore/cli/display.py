@@ -33,15 +33,21 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
             console.print(f"Split {split.name}: {line}", highlight=False)
     seeds = len(study.config.study.seeds)
     rows, product = len(plan.rows) + len(plan.refused), len(study.splits) * len(study.modes) * seeds
-    equal = f" = {len(study.splits)} splits x {len(study.modes)} modes x {seeds} seeds" if rows == product else ""
+    factors = ((len(study.splits), "split"), (len(study.modes), "mode"), (seeds, "seed"))
+    equal = " = " + " x ".join(counted(*one) for one in factors) if rows == product else ""
     console.print(
-        f"{rows} rows{equal}; {len(plan.jobs)} trainings ({plan.shared} saved by sharing,"
+        f"{counted(rows, 'row')}{equal}; {counted(len(plan.jobs), 'training')} ({plan.shared} saved by sharing,"
         f" {done} in the cache), {jobs} at once on {device.torch}, {device.precision}, {threads(device)} each",
         highlight=False,
     )
     if missing := [store for store in wanted_stores(study) if not store.path.exists()]:
         count, needed = sum(store.people for store in missing), sum(store.size for store in missing)
-        console.print(f"Crops to prepare: {count:,} people, {size(needed)} in {cache_dir()}", highlight=False)
+        console.print(f"Crops to prepare: {counted(count, 'sample')}, {size(needed)} in {cache_dir()}", highlight=False)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 row", "1,716 samples"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def print_reasons(console: Console, reasons: Mapping[str, str]) -> None:

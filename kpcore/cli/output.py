@@ -70,6 +70,9 @@ def print_table(
         title: above it.
         right: columns of numbers, which are set flush right and never wrap.
         whole: other columns that never wrap.
+
+    Raises:
+        ValueError: a row has another number of cells than there are columns.
     """
     from rich import box
     from rich.table import Table
@@ -80,6 +83,8 @@ def print_table(
             name, justify="right" if name in right else "left", no_wrap=name in (*right, *whole), overflow="fold"
         )
     for row in rows:
+        if len(row) != len(columns):  # rich would shift or drop cells without a word
+            raise ValueError(f"{len(row)} cells for {len(columns)} columns")
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console().print(table)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from kpcore.cli.display import duration, threads
+from kpcore.cli.display import counted, duration, threads
 from kpcore.measure.estimate import Cost, estimate
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.study import Study
@@ -26,13 +26,24 @@ def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jo
         console.print(f"{row.split.name}-{row.mode.name}-{row.seed}: failed: {row.reason}", highlight=False)
     total = sum(cost.seconds for cost in costs)
     early = "; early stopping may end jobs sooner" if study.config.training.early_stopping else ""
+    if not total:
+        console.print("Nothing is left to train: all of it is in the cache.", highlight=False)
+        return
+    together = f", about {duration(shortest(costs, jobs))} with {jobs} at once" if jobs > 1 and len(costs) > 1 else ""
     console.print(
-        f"{len(costs)} trainings, {plan.shared} saved because jobs share their source. At most {duration(total)} of"
-        f" training on {device.torch} ({threads(device)}, {device.precision}), about {duration(total / jobs)} with"
-        f" {jobs} at once; measured on steps with random images, one job at a time. Validation and scoring come on"
-        f" top{early}.",
+        f"{counted(len(costs), 'training')}, {plan.shared} saved because jobs share their source. About"
+        f" {duration(total)} of training on {device.torch} ({threads(device)}, {device.precision}){together}; measured"
+        f" on steps with random images, one job at a time. Validation and scoring come on top{early}.",
         highlight=False,
     )
+
+
+def shortest(costs: Sequence[Cost], jobs: int) -> float:
+    """Return the seconds that ``jobs`` at once need at least: their share of all, or the longest chain of sources."""
+    ends: dict[str, float] = {}
+    for cost in costs:  # sources come before what starts from them
+        ends[cost.job.key] = cost.seconds + max((ends.get(source.key, 0) for source in cost.job.sources), default=0)
+    return max([sum(cost.seconds for cost in costs) / jobs, *ends.values()])
 
 
 def plan_table(costs: Sequence[Cost]) -> Table:

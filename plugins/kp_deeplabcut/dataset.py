@@ -125,8 +125,8 @@ class DeepLabCut(Dataset):
         """Return how the part was made, and what was left out or guessed."""
         rows = self._rows(part)
         kept = [row for row in rows if _labelled(row)]
-        how = "by video" if self._videos is not None else f"{self._held_out:g} of the images, by their names"
-        found = [*self._named, Finding("note", f"'valid' is held out {how}; a crop is the {self._crop}'s box")]
+        how = "whole videos" if self._videos is not None else f"{self._held_out:g} of the images, drawn by their names"
+        found = [*self._named, Finding("note", f"'valid' is {how}; a crop is the box of the {self._crop}")]
         if self._videos is None and kept:
             found.append(
                 Finding(

@@ -26,6 +26,9 @@ HELD_OUT = "held_out"
 FEW = 50
 """Scored samples below which a warning is due."""
 
+TOLD = 6
+"""Findings of the data that are said, at most; 'kp data check' says all."""
+
 
 @dataclass(frozen=True, eq=False)
 class First:
@@ -78,7 +81,12 @@ def open_first(known: Registry, root: Path, name: str | None, sets: Sequence[str
         raise _one_sided(first)
     counts = f"{len(both.train):,} samples to train on, {both.scored:,} to score"
     few = f"{both.scored} scored samples tell only large differences apart; label more of them" * (both.scored < FEW)
-    return replace(both, notes=(*both.notes, counts, *([few] if few else [])))
+    return replace(both, notes=(*both.notes, counts, *([few] if few else []), *_told(both.dataset)))
+
+
+def _told(dataset: Dataset) -> list[str]:
+    """Return what the data set itself has to say of the part that is trained on, an entry a finding."""
+    return [f"of the data: {finding.what}" for finding in dict.fromkeys(dataset.findings("train"))][:TOLD]
 
 
 def _recognised(known: Registry, root: Path, sets: Sequence[str], notice: Notice) -> tuple[str, tuple[str, ...]]:
