@@ -145,6 +145,12 @@ def test_many_looks_are_compared_as_few_are():
         ("d/walk_mp4-12_jpg.rf.3fa9.jpg", "d/walk_mp4"), ("walk.mp4/0001.png", "walk.mp4"),
         ("video3/img001.png", "video3"), ("d/img0001.png", None), ("d/0001.jpg", None), ("d/im00012.jpg", None),
         ("d/000000000139.jpg", None), ("d/cat_001.png", None), ("videos/0001.png", None),
+        ("d/clip_art_001.png", None), ("video_game_001.png", None), ("movie_poster_12.png", None),
+        ("d/train/images/walk_mp4-12_jpg.rf.3fa9.jpg", "d/walk_mp4"),
+        ("d/valid/images/walk_mp4-19_jpg.jpg", "d/walk_mp4"),
+        ("d/valid/frame0007.jpg", "d/valid"),
+        ("d/val/video_0001.png", "d/val/video"),
+        ("val/walk.mp4_0012.png", "walk.mp4"),
         ("d/framework_1.png", None), ("d/training_Wes_Craven_31.jpg", None), ("labeled-data/img0001.png", None),
     ],
 )  # fmt: skip

@@ -13,11 +13,16 @@ _NUMBER = r"[ _.-]*\d+"
 NAMED = (
     re.compile(rf"(?P<video>.*{_ENDING})-\d+_(?:jpe?g|png)(?:\.rf\..*)?", re.IGNORECASE),  # walk_mp4-12_jpg.rf.3fa9
     re.compile(rf"(?P<video>.*?)[ _.-]*(?<![a-z])frame{_NUMBER}", re.IGNORECASE),  # walk_frame0012
-    re.compile(rf"(?P<video>.*(?:{_VIDEO}|{_ENDING}).*?)[ _.-]+\d+", re.IGNORECASE),  # video_0001, clip3_12
+    re.compile(rf"(?P<video>.*{_VIDEO}[ _.-]*\d*)[ _.-]+\d+", re.IGNORECASE),  # video_0001, clip3_12; not clip_art_001
+    re.compile(rf"(?P<video>.*{_ENDING}.*?)[ _.-]+\d+", re.IGNORECASE),  # walk.mp4_0012
 )
 """Names of frames, without their ending; the first that fits counts."""
 FOLDER = re.compile(rf"(?:.*[ _.-])?(?:{_VIDEO}{_NUMBER}|.*\.(?:mp4|avi|mov|mkv|webm|m4v))", re.IGNORECASE)
 """Names of folders of one video: ``video3``, ``walk.mp4``."""
+NAMELESS = re.compile(rf"[ _.-]*(?:{_VIDEO})?[ _.-]*", re.IGNORECASE)
+"""What stands for a video without telling which."""
+PARTS = re.compile(r"train(?:ing)?|val(?:id|idation)?|test(?:ing)?|images?", re.IGNORECASE)
+"""Folders that divide frames, and so say nothing of their video."""
 NUMBERED = re.compile(rf"(?:img|image|im)?{_NUMBER}", re.IGNORECASE)
 
 
@@ -28,5 +33,10 @@ def video_of(path: Path) -> str | None:
         return str(folder)
     for pattern in NAMED:
         if found := pattern.fullmatch(path.stem):
-            return str(folder / found["video"])
+            return str((folder if NAMELESS.fullmatch(found["video"]) else _undivided(folder)) / found["video"])
     return None
+
+
+def _undivided(folder: Path) -> Path:
+    """Return a folder without the names that only say a part: a video that has a name is one in all of them."""
+    return Path(*(name for name in folder.parts if not PARTS.fullmatch(name)))
