@@ -670,3 +670,12 @@ def test_a_check_without_a_study_is_by_the_usual_metric(study, tmp_path, run):
     sets = [word for key in ("train_annotations=ann.json", "held_out=0.3") for word in ("--set", key)]
     code, out, _ = run("data", "check", tmp_path, "--dataset", "coco", *sets, "--json")
     assert code == 0 and REMARK in json.dumps(json.loads(out)["findings"])
+
+
+def test_keypoints_of_a_category_that_names_none_are_not_left_out_in_silence(tmp_path):
+    """Half of the annotations under a second category of the name, whose keypoints were forgotten."""
+    forgotten = {key: value for key, value in mouse(2, "mouse").items() if key != "keypoints"}
+    some = opened(tmp_path, zoo(mouse(1, "mouse"), forgotten))
+    (lost,) = (finding for finding in some.findings("train") if "category has none" in finding.what)
+    assert (lost.level, lost.count) == ("warning", 6)
+    assert len(some.samples("train")) == 6

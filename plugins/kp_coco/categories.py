@@ -30,6 +30,7 @@ class Category:
         names: keypoints, in the file's order.
         edges: pairs of names.
         findings: what was left out of it.
+        bare: ids of the file's categories that have no keypoints.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Category:
     names: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]
     findings: tuple[Finding, ...] = ()
+    bare: frozenset[Identity] = frozenset()
 
 
 def choose(document: Document, wanted: Wanted) -> Category:
@@ -60,6 +62,7 @@ def choose(document: Document, wanted: Wanted) -> Category:
         names,
         tuple(dict.fromkeys(edge for edges, _ in drawn for edge in edges)),
         _once([finding for _, found in drawn for finding in found]),
+        frozenset(entry.identity("id") for entry in document.categories if not entry.fields.get("keypoints")),
     )
 
 

@@ -15,6 +15,10 @@ BOX_TO_AREA = 0.53
 """Area of a person over that of the box, where no segment was drawn; as MMPose takes it."""
 
 OTHER_CATEGORY = "annotations of other categories left out"
+BARE_CATEGORY = (
+    "annotations with keypoints left out, because their category has none: add its keypoints to 'categories', or give"
+    " them the category that has"
+)
 CROWD = "crowd regions (iscrowd = 1) left out"
 NO_LIST = "annotations without keypoints (boxes alone) left out"
 LOST_LIST = "annotations without keypoints left out, though their num_keypoints counts some"
@@ -86,7 +90,7 @@ class Rows:
         """
         place = f"{picture.name}, row {row}"
         if reason := _left_out(entry, self.category):
-            self.tally.add(reason, place)
+            self.tally.add(reason, place, "warning" if reason == BARE_CATEGORY else "note")
             return None
         points, state = _keypoints(entry, self.category.names)
         if not state.any():
@@ -118,8 +122,9 @@ class Rows:
 
 def _left_out(entry: Entry, category: Category) -> str:
     """Return why an annotation is left out, "" where it is not."""
-    if entry.identity("category_id") not in category.identities:
-        return OTHER_CATEGORY
+    kind = entry.identity("category_id")
+    if kind not in category.identities:
+        return BARE_CATEGORY if kind in category.bare and entry.fields.get("keypoints") else OTHER_CATEGORY
     if entry.flag("iscrowd"):
         return CROWD
     if entry.fields.get("keypoints") in (None, []):
