@@ -513,3 +513,10 @@ def test_people_of_an_image_share_its_part_and_are_named_apart(tmp_path):
     )
     refused(one(tmp_path, "1.png,train,a,1,2\n2.png,,b,3,4", header), "line 3: no part, where other rows have one")
     refused(one(tmp_path, "", header), r"keypoints\.csv: no rows; write one a person")
+
+
+@pytest.mark.parametrize(("box", "warned"), [("10,5,40,30", 0), ("44,40,10,10", 1), ("0.1,0.1,0.4,0.3", 1)])
+def test_a_box_of_something_else_is_told(tmp_path, box, warned):
+    data = opened(write(tmp_path, CSV.replace("10,5,40,30", box)))
+    found = [one for one in data.findings("train") if "a box (left, top, width, height) that holds none" in one.what]
+    assert [(one.level, one.count) for one in found] == [("warning", 1)] * warned

@@ -317,3 +317,11 @@ def test_names_in_another_case_or_unicode_form_are_found_and_told(tmp_path):
     (tmp_path / "train.txt").write_text("images/train/a.png\nimages/train/B.png\n")
     (tmp_path / "data.yaml").write_text(YAML.replace("train: images/train", "train: train.txt"))
     assert [one.image_id for one in opened(tmp_path).samples("train")] == ["images/train/A.PNG", "images/train/b.png"]
+
+
+@pytest.mark.parametrize(("box", "warned"), [("0.5 0.5 0.5 0.5", 0), ("0.9 0.9 0.1 0.1", 4), ("0.25 0.25 0.1 0.1", 4)])
+def test_a_box_of_something_else_is_told(tmp_path, box, warned):
+    text = told(opened(write(tmp_path, labels=f"0 {box} 0.5 0.3 2 0.4 0.5 1 0 0 0\n")))
+    assert ("boxes that hold none of their keypoints" in text) == bool(warned)
+    if warned:
+        assert f"width, height, keypoints [{warned}]" in " ".join(text.split()) or f"[{warned}]" in text

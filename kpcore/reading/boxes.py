@@ -27,3 +27,17 @@ def widened(box: Float64Array | None, points: FloatArray, state: StateArray) -> 
 def crop_side(longer: float, margin: float) -> float:
     """Return the crop's side, px: the box's longer side times the margin, but not below :data:`SMALLEST`."""
     return max(SMALLEST, margin * longer)
+
+
+def holds_none(box: Float64Array, points: FloatArray | Float64Array, state: StateArray) -> bool:
+    """Whether every labelled point lies outside a box, by more than a tenth of its sides: of another row, or unit.
+
+    Args:
+        box: (4,) left, top, right, bottom, in the points' unit.
+        points: (K, D).
+        state: (K,); False where nothing is labelled.
+    """
+    flat = np.asarray(points[state != UNLABELLED, :2], np.float64)
+    low, high = box[:2], box[2:]
+    slack = (high - low) / 10
+    return bool(len(flat)) and bool(((flat < low - slack) | (flat > high + slack)).any(1).all())

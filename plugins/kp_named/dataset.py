@@ -17,6 +17,7 @@ from kp_named.table import Row, Table, arrays, check_rows
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
+from kpcore.reading.boxes import holds_none
 from kpcore.reading.csv_rows import csv_rows
 from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
@@ -152,6 +153,11 @@ class Named(Dataset):
         if empty := [place for place in rows if not self._labelled(place)]:
             first = self._table.rows[empty[0]]
             found.append(Finding("warning", f"{first.where}: no keypoint is labelled, left out", len(empty)))
+        if away := [place for place in rows if self._away(place)]:
+            what = (
+                f"{self._table.rows[away[0]].where}: a box (left, top, width, height) that holds none of its keypoints"
+            )
+            found.append(Finding("warning", what, len(away)))
         short = [place for place in rows if self._labelled(place) and self._length(place) is None]
         if self._pair and short:
             what = f"{self._table.rows[short[0]].where}: {' or '.join(self._pair)} not labelled, divided by the box"
@@ -207,6 +213,15 @@ class Named(Dataset):
             person_id=row.person,
             row=place,
         )
+
+    def _away(self, place: int) -> bool:
+        """Whether a row's box is not that of its keypoints."""
+        row = self._table.rows[place]
+        if row.box is None:
+            return False
+        corner, extent = np.array(row.box[:2]) - self._origin, np.array(row.box[2:])
+        points, states = arrays(row, self._table.names, self._table.dims, self._origin)
+        return holds_none(np.concatenate([corner, corner + extent]), points, states)
 
     def _box(self, row: Row, points: FloatArray, labelled: np.ndarray) -> tuple[Float64Array, float]:
         """Return the box's middle, and its longer side: the row's, widened to its labelled points; else theirs."""

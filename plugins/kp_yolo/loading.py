@@ -13,7 +13,7 @@ from kp_yolo.labels import Instance, read_labels
 from kp_yolo.places import Picture
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
-from kpcore.reading.boxes import crop_side, widened
+from kpcore.reading.boxes import crop_side, holds_none, widened
 from kpcore.reading.shown import shown_size
 from kpcore.reading.tally import Tally
 from kpcore.samples import Sample
@@ -32,6 +32,7 @@ MISSING = "picture does not exist, its instances cannot be placed"
 LISTED = "pictures of the list that do not exist, and have no labels"
 TWICE = "equal lines in a file of labels: one is kept"
 NO_BOX = "no box of positive size: the box of the labelled keypoints taken"
+AWAY = "boxes that hold none of their keypoints: a line is class, centre x, centre y, width, height, keypoints"
 ZEROS = "keypoints at (0, 0) taken for not labelled: kpt_shape has no visibilities"
 ROTATED = "pictures turned by EXIF: sizes and keypoints are those of the turned picture, as ultralytics has it"
 
@@ -93,7 +94,14 @@ def _chosen(picture: Picture, told: Description, classes: Sequence[int], tally: 
         else:
             tally.add(ZEROS, where, "note", one.zeros)
             tally.add(NO_BOX, where, "warning", int(not (one.box[2:] > 0).all()))
+            tally.add(AWAY, where, "warning", int(_away(one)))
     return list(kept.values())
+
+
+def _away(one: Instance) -> bool:
+    """Whether a stated box is not that of its keypoints."""
+    centre, half = one.box[:2], one.box[2:] / 2
+    return bool((half > 0).all()) and holds_none(np.concatenate([centre - half, centre + half]), one.points, one.state)
 
 
 def _key(one: Instance) -> bytes:
