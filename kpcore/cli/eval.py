@@ -69,7 +69,7 @@ def evaluate(
     if as_json:
         print_json(record(built, result, split))
     else:
-        print_result(result, split)
+        print_result(result, split, built.component.average_name)
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,12 @@ def record(built: Built[Metric], result: Result, split: str | None) -> dict[str,
     }
 
 
-def print_result(result: Result, split: str | None) -> None:
-    """Print a score as a table with what it is."""
+def print_result(result: Result, split: str | None, average: str) -> None:
+    """Print a score as a table with what it is; ``average`` is what the metric calls it ("AP")."""
     some = "" if result.people == result.people_of_part else f" of {result.people_of_part:,}"
     named = f", split {split}" if split else ""
     print_lines([f"{result.data}, part {result.part}, {result.people:,}{some} people{named}: {result.convention}", ""])
-    cells = {**result.columns} if result.note else {**result.columns, "average": result.average}
+    cells = {**result.columns} if result.note else {**result.columns, average: result.average}
     print_table(["column", "score"], [[name, number(value, 2)] for name, value in cells.items()], right=["score"])
     if result.note:
         print_lines(["", result.note])
