@@ -433,7 +433,7 @@ def test_eval_prints_a_table(run, root, predictions):
     code, out, _ = run("eval", predictions(TRUTH + 1), "--dataset", "faces", "--root", root)
     assert code == 0
     assert out.startswith("Faces, part valid, 3 people: near all\n")
-    assert "average" in out
+    assert "Average" in out
 
 
 WRONG_FILES = {

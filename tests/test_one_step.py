@@ -56,7 +56,7 @@ def test_it_runs_from_end_to_end_and_says_what_is_left_out(study, tiny_mpii, cap
     assert outcome(command) == 0
     said = " ".join("".join(capfd.readouterr()).split())
     assert "Split arms has one step: a plain training on it; transfer, frozen would carry over" in said
-    assert "1 rows = 1 splits x 1 modes x 1 seeds; 1 trainings" in said
+    assert "1 row = 1 split x 1 mode x 1 seed; 1 training" in said
     folder = Path("runs/tiny")
     found = Results.from_json((folder / "results.json").read_text())
     assert [(row.split, row.mode, row.status) for row in found.rows] == [("arms", "random", "done")]
