@@ -325,3 +325,19 @@ def test_a_box_of_something_else_is_told(tmp_path, box, warned):
     assert ("boxes that hold none of their keypoints" in text) == bool(warned)
     if warned:
         assert f"width, height, keypoints [{warned}]" in " ".join(text.split()) or f"[{warned}]" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "turn", "taken"), [("jpg", 6, "turned"), ("jpg", 2, "turned"), ("jpg", 1, "stored"), ("png", 6, "stored")]
+)
+def test_only_a_jpeg_is_turned_by_its_exif(tmp_path, kind, turn, taken):
+    """As ultralytics does; so width and height, that the labels are shares of, fit the pixels that are read."""
+    root = write(tmp_path)
+    for path in sorted((root / "images").rglob("*.png")):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        path.unlink()
+        Image.new("RGB", (80, 40)).save(path.with_suffix(f".{kind}"), exif=exif)
+    (one, *_) = opened(root).samples("train")
+    assert (one.orientation, one.stated_size) == (taken, (40, 80) if taken == "turned" and turn == 6 else (80, 40))
+    assert not [found for found in check_part(opened(root), "train", decode=True) if found.level == "error"]

@@ -1,4 +1,4 @@
-"""Newell's training accuracy, the paper's Fig. 3: PCK in whole heatmap pixels, person by person (FACTS 1)."""
+"""Newell's training accuracy, the paper's Fig. 3: PCK in whole heatmap pixels, person by person."""
 
 from __future__ import annotations
 

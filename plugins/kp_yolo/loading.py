@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from kp_yolo.places import Picture
 from kpcore.errors import KpError
 from kpcore.interfaces import Finding
 from kpcore.reading.boxes import crop_side, holds_none, widened
-from kpcore.reading.shown import shown_size
+from kpcore.reading.shown import Shown, shown_size
 from kpcore.reading.tally import Tally
 from kpcore.samples import Sample
 from kpcore.tensors import Float64Array, FloatArray
@@ -64,8 +63,9 @@ def load(pictures: Sequence[Picture], told: Description, classes: Sequence[int],
         if chosen and not picture.path.is_file():
             tally.add(MISSING, picture.where or picture.path, "error", len(chosen))
         elif chosen:
-            size = _size(picture.path, tally)
-            samples += [_sample(one, picture, size, margin, len(samples) + n) for n, one in enumerate(chosen)]
+            shown = shown_size(picture.path)
+            tally.add(ROTATED, picture.path, "note", int(shown.turned))
+            samples += [_sample(one, picture, shown, margin, len(samples) + n) for n, one in enumerate(chosen)]
     return Loaded(tuple(samples), tuple(Finding(*line) for line in tally.lines()))
 
 
@@ -112,15 +112,8 @@ def _listed(told: Description) -> str:
     return ", ".join(f"{number} ({name})" for number, name in list(told.classes.items())[:20])
 
 
-def _size(path: Path, tally: Tally) -> tuple[int, int]:
-    """Return (width, height) of a picture as it is shown."""
-    shown = shown_size(path)
-    tally.add(ROTATED, path, "note", int(shown.turned))
-    return shown.size
-
-
-def _sample(one: Instance, picture: Picture, size: tuple[int, int], margin: float, row: int) -> Sample:
-    scale = np.array(size, np.float64)
+def _sample(one: Instance, picture: Picture, shown: Shown, margin: float, row: int) -> Sample:
+    scale = np.array(shown.size, np.float64)
     points: FloatArray = (one.points * scale).astype(np.float32)
     box, area = _box(one, scale, points)
     centre, longer = widened(box, points, one.state)
@@ -134,8 +127,8 @@ def _sample(one: Instance, picture: Picture, size: tuple[int, int], margin: floa
         image_id=picture.name,
         person_id=str(one.line),
         row=row,
-        stated_size=size,
-        orientation="turned",  # as ultralytics does, mirrored orientations too
+        stated_size=shown.size,
+        orientation="turned" if shown.turned else "stored",  # as ultralytics does: JPEG alone, mirrored ones too
     )
 
 
