@@ -32,7 +32,7 @@ from kpcore.measure.estimate import job_plan, random_batch
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
 from kpcore.registry import registry
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.trained.evaluator import Evaluator
 from kpcore.training.device import Device

@@ -26,8 +26,8 @@ from kpcore.keypoints import Column, Keypoint
 from kpcore.plans import Layout
 from kpcore.registry import registry
 from kpcore.study import jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.data import generate
-from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study, split_by
 from kpcore.study.study import Study
 from kpcore.tensors import HIDDEN, UNLABELLED

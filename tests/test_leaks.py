@@ -14,7 +14,7 @@ from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.registry import registry
 from kpcore.samples import Sample
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.leaks import BUDGET
 from kpcore.study.opening import open_study
 from kpcore.training.device import Device

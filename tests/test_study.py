@@ -19,8 +19,8 @@ from kpcore.errors import KpError
 from kpcore.records.results import Results
 from kpcore.registry import registry
 from kpcore.study import protocol
+from kpcore.study.dag import plan_jobs
 from kpcore.study.executors import Processes, Run
-from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.training.device import choose_device
 from kpcore.training.loop import JobError, Training

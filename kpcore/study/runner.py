@@ -31,6 +31,7 @@ from kpcore.study.scoring import Scorer
 from kpcore.study.spelling import in_full
 from kpcore.study.study import Study
 from kpcore.study.validated import validated
+from kpcore.study.views import TrainingImages
 from kpcore.training.device import Device
 
 
@@ -111,6 +112,7 @@ class _Runner:
         self.states: dict[str, State] = {}
         self.splits = tuple(validated(study, split, _split_info(study, split)) for split in study.splits)
         self.scorer = Scorer(study)
+        self.images = TrainingImages(study)
 
     def run(self, executor: Executor, *, fresh: bool) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
@@ -137,7 +139,7 @@ class _Runner:
         while waiting or running:
             while (lost := doomed(waiting, self.states)) is not None:
                 waiting.remove(lost[0])
-                self._ended(lost[0], State("failed", f"its source {lost[1].name} failed"))
+                self._ended(lost[0], State("failed", f"{lost[1].name}, which it waits for, failed"))
             while running < pool.slots and (job := ready(waiting, self.states)) is not None:
                 waiting.remove(job)
                 running += 1
@@ -209,8 +211,8 @@ class _Runner:
     def _row(self, row: PlannedRow) -> Row:
         state = self.states.get(row.job.key, State("pending"))
         about: dict[str, Any] = {
-            "split": row.split.name, "mode": row.mode.name, "seed": row.seed, "job": row.job.key,
-            "status": state.status, "reason": state.reason,
+            "split": row.split.name, "mode": row.mode.name, "seed": row.seed, "labels": row.labels, "job": row.job.key,
+            "images": self.images.seen(row.job), "status": state.status, "reason": state.reason,
         }  # fmt: skip
         if state.status != "done":
             return Row(**about)
@@ -267,7 +269,9 @@ def tell(watcher: Events, known: Registry, hook: str, **arguments: Any) -> None:
 
 def refused_row(row: Refused) -> Row:
     """Return the line of the results for what no job answers."""
-    return Row(split=row.split.name, mode=row.mode.name, seed=row.seed, status="failed", reason=row.reason)
+    return Row(
+        split=row.split.name, mode=row.mode.name, seed=row.seed, labels=row.labels, status="failed", reason=row.reason
+    )  # fmt: skip
 
 
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
@@ -320,16 +324,16 @@ def timing(jobs: Sequence[Job], device: Device) -> Mapping[str, Any]:
 
 
 def ready(waiting: Sequence[Job], states: Mapping[str, State]) -> Job | None:
-    """Return the first job whose sources are all done."""
-    return next((job for job in waiting if all(_done(source, states) for source in job.sources)), None)
+    """Return the first job of which all that it waits for is done."""
+    return next((job for job in waiting if all(_done(other, states) for other in job.waits_for)), None)
 
 
 def doomed(waiting: Sequence[Job], states: Mapping[str, State]) -> tuple[Job, Job] | None:
-    """Return a job and its source that failed, where there is one."""
+    """Return a job and what it waits for that failed, where there is such a pair."""
     for job in waiting:
-        for source in job.sources:
-            if source.key in states and states[source.key].status == "failed":
-                return job, source
+        for other in job.waits_for:
+            if other.key in states and states[other.key].status == "failed":
+                return job, other
     return None
 
 

@@ -48,6 +48,7 @@ class Task:
         settings: the ``[training]`` table.
         validate: network -> validation value.
         higher_is_better: direction of that value.
+        people: of a pass, which an epoch is where its length is not set; those of the stream where None.
     """
 
     learner: Learner
@@ -55,11 +56,12 @@ class Task:
     settings: TrainingTable
     validate: Callable[[Network], float]
     higher_is_better: bool
+    people: int | None = None
 
     @property
     def epoch_iterations(self) -> int:
         """Iterations of an epoch."""
-        return epoch_iterations(self.settings, len(self.stream.people))
+        return epoch_iterations(self.settings, len(self.stream.people) if self.people is None else self.people)
 
 
 def epoch_iterations(settings: TrainingTable, people: int) -> int:

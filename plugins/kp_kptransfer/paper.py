@@ -107,6 +107,7 @@ SETTINGS: dict[str, object] = {
     "modes.transfer.strategy": "transfer",
     "modes.transfer.supervision": "s2",
     "modes.transfer.heads": "reset",
+    "modes.transfer.source": "s1",
     "modes.frozen.strategy": "frozen",
     "modes.frozen.norm": "eval",
     "modes.random.strategy": "random",
