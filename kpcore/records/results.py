@@ -166,8 +166,8 @@ class Retained(Strict):
 class Row(Strict):
     """The score of one split, mode, seed and share of the labels.
 
-    Epochs count from 1; ``job`` is the key of the training that was scored. A row that is not done has no columns; a failed one says why. ``retained`` has an entry for every earlier step whose
-    keypoints its last head still predicts.
+    Epochs count from 1; ``job`` is the key of the training that was scored. A row that is not done has no columns; a
+    failed one says why. ``retained`` has an entry for every earlier step whose keypoints its last head still predicts.
     """
 
     split: str

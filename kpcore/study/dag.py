@@ -30,6 +30,9 @@ from kpcore.study.single import modes_of
 from kpcore.study.study import Mode, Study, mirroring
 from kpcore.training.device import Device
 
+SOURCE = "source"
+"""Stands for a mode in the name of a training on S1, which all modes share."""
+
 
 def plan_jobs(study: Study, device: Device) -> JobPlan:
     """Expand splits x modes x shares of labels x seeds into jobs; equal keys are one job.
@@ -102,8 +105,8 @@ class _Chains:
 
     def job(self, split: KeypointSplit, mode: Mode, step: int) -> Job:
         """Return the job of this step, after those that it needs."""
-        if step == 0:
-            return self._plain(split, Need(0))
+        if step == 0:  # plain training, whatever the mode is called that wants it
+            return self._plain(split, Need(0), mode.name if len(split.steps) == 1 else SOURCE)
         stages = self.planner.study.config.backbone.stages
         strategy = mode.strategy
         needs = checked_needs(strategy, strategy.needs(split, step), step)
@@ -114,9 +117,9 @@ class _Chains:
         draft = self._draft(title, split, step, layout, final=final, some=final)
         return self.planner.add(replace(draft, mode=mode, sources=sources, matches=self._matched(split, mode, final)))
 
-    def _plain(self, split: KeypointSplit, need: Need) -> Job:
+    def _plain(self, split: KeypointSplit, need: Need, label: str = SOURCE) -> Job:
         """Return the plain training at step 0, of S1 or of what is learned instead."""
-        title = f"{split.name}-source" + ("-permuted" if need.permuted else "")
+        title = f"{split.name}-{label}" + ("-permuted" if need.permuted else "")
         if need.keypoints is not None and need.keypoints != split.source:
             split, title = _beginning_with(need.keypoints, split), f"{title}-other"
         layout = Layout((split.source,) * self.planner.study.config.backbone.stages[0])

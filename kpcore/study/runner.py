@@ -139,7 +139,7 @@ class _Runner:
         while waiting or running:
             while (lost := doomed(waiting, self.states)) is not None:
                 waiting.remove(lost[0])
-                self._ended(lost[0], State("failed", f"{lost[1].name}, which it waits for, failed"))
+                self._ended(lost[0], State("failed", _lost(*lost)))
             while running < pool.slots and (job := ready(waiting, self.states)) is not None:
                 waiting.remove(job)
                 running += 1
@@ -335,6 +335,11 @@ def doomed(waiting: Sequence[Job], states: Mapping[str, State]) -> tuple[Job, Jo
             if other.key in states and states[other.key].status == "failed":
                 return job, other
     return None
+
+
+def _lost(job: Job, failed: Job) -> str:
+    """Return why a job cannot be trained, because another one failed."""
+    return f"{'its source' if failed in job.sources else 'what it is as long as,'} {failed.name} failed"
 
 
 def _done(job: Job, states: Mapping[str, State]) -> bool:
