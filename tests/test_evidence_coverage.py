@@ -87,39 +87,39 @@ def figures(world, studies, *, kind, resamples=1000, clustered=True, seed=0):
 
 
 def test_given_the_seeds_intervals_cover_as_often_as_they_say():
-    scores, gaps, _ = figures(World(images=120, people=3, seeds=3, gain=0.1), 150, kind="given", resamples=600)
+    scores, gaps, _ = figures(World(images=120, people=3, seeds=3, gain=0.1), 80, kind="given", resamples=300)
     assert 0.93 <= scores <= 0.97 and 0.93 <= gaps <= 0.97
 
 
 def test_across_three_seeds_intervals_cover_and_without_a_difference_nothing_is_told():
-    scores, gaps, wrong = figures(World(images=120, people=3, seeds=3, gain=0.0), 150, kind="across", resamples=600)
+    scores, gaps, wrong = figures(World(images=120, people=3, seeds=3, gain=0.0), 100, kind="across", resamples=300)
     assert scores >= 0.93 and gaps >= 0.93
     assert wrong <= 0.05
 
 
 def test_without_clusters_intervals_cover_too_little():
-    world = World(images=40, people=12, seeds=3, gain=0.1)
-    scores, gaps, _ = figures(world, 100, kind="given", resamples=600)
-    alone = figures(world, 100, kind="given", resamples=600, clustered=False)
+    world = World(images=60, people=12, seeds=2, gain=0.1)
+    scores, gaps, _ = figures(world, 60, kind="given", resamples=300)
+    alone = figures(world, 60, kind="given", resamples=300, clustered=False)
     assert scores >= 0.93 and gaps >= 0.93
     assert alone[0] <= 0.85 and alone[1] <= 0.85
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("images", "people"), [(30, 8), (120, 3), (1000, 1)])
-@pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_coverage_at_length(images, people, seeds):
-    world = World(images=images, people=people, seeds=seeds, gain=0.1)
-    scores, gaps, _ = figures(world, 1000, kind="given", resamples=2000, seed=1)
-    print(f"\n{images} x {people}, {seeds} seeds, given: scores {scores:.1%}, differences {gaps:.1%}")
-    assert 0.93 <= scores <= 0.97 and 0.93 <= gaps <= 0.97
-    alone = figures(world, 300, kind="given", resamples=2000, seed=2, clustered=False)
-    print(f"{images} x {people}, {seeds} seeds, without clusters: scores {alone[0]:.1%}, differences {alone[1]:.1%}")
+@pytest.mark.parametrize(("seeds", "training"), [(1, 0.06), (2, 0.06), (3, 0.06), (3, 0.15), (5, 0.06)])
+def test_coverage_at_length(images, people, seeds, training):
+    world = World(images=images, people=people, seeds=seeds, gain=0.1, training=training)
+    scores, gaps, _ = figures(world, 500, kind="given", resamples=1000, seed=1)
+    print(f"\n{images} x {people}, {seeds} seeds of {training}, given: scores {scores:.1%}, differences {gaps:.1%}")
+    assert 0.93 <= scores <= 0.975 and 0.93 <= gaps <= 0.975
+    alone = figures(world, 200, kind="given", resamples=1000, seed=2, clustered=False)
+    print(f"the same without clusters: scores {alone[0]:.1%}, differences {alone[1]:.1%}")
     if seeds > 1:
-        scores, gaps, _ = figures(world, 1000, kind="across", resamples=2000, seed=3)
-        print(f"{images} x {people}, {seeds} seeds, across: scores {scores:.1%}, differences {gaps:.1%}")
+        scores, gaps, _ = figures(world, 500, kind="across", resamples=1000, seed=3)
+        print(f"{images} x {people}, {seeds} seeds of {training}, across: scores {scores:.1%}, differences {gaps:.1%}")
         assert scores >= 0.93 and gaps >= 0.93
-        same = World(images=images, people=people, seeds=seeds, gain=0.0)
-        wrong = figures(same, 1000, kind="across", resamples=2000, seed=4)[2]
-        print(f"{images} x {people}, {seeds} seeds, no difference: told in {wrong:.1%} of tables")
-        assert wrong <= 0.05
+        same = World(images=images, people=people, seeds=seeds, gain=0.0, training=training)
+        wrong = figures(same, 500, kind="across", resamples=1000, seed=4)[2]
+        print(f"{images} x {people}, {seeds} seeds of {training}, no difference: told in {wrong:.1%} of tables")
+        assert wrong <= 0.07  # 5% of 500 tables come out below 7% in 98 of 100 tries

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from kpcore.config import Strict
 from kpcore.draws import ClusterKind
-from kpcore.evidence.verdicts import Verdict, no_worse
+from kpcore.evidence.intervals import Spread
+from kpcore.evidence.verdicts import Verdict, equivalent, no_worse
 
 DECIMALS = 4
 DIGITS = 6
@@ -73,7 +74,8 @@ class Difference(Strict):
     """A mode against the baseline, paired by sample and seed.
 
     ``value`` is mode minus baseline. ``scope`` says what the verdict is about; ``adjusted`` is the p value after Holm's
-    correction over the table. ``error`` is the standard error of ``value`` and ``freedom`` its degrees of freedom.
+    correction over the table. ``seeds_error`` and ``samples_error`` are the standard errors of ``value`` that come of
+    other seeds and of other samples.
     """
 
     mode: str
@@ -82,8 +84,9 @@ class Difference(Strict):
     value: Figure
     given: Interval | None
     across: Interval | None
-    error: Probability | Annotated[float, BeforeValidator(_shortened)]
-    freedom: Annotated[float, BeforeValidator(_shortened)]
+    seeds_error: Annotated[float, BeforeValidator(_shortened)]
+    samples_error: Annotated[float, BeforeValidator(_shortened)]
+    clusters: int
     p: Probability
     adjusted: Probability
     verdict: Verdict
@@ -97,11 +100,16 @@ class Difference(Strict):
 
     def no_worse(self, margin: float, *, higher_is_better: bool) -> bool:
         """Whether the mode is worse than the baseline by less than the margin, by the one-sided 95% limit."""
-        return no_worse(self.value if higher_is_better else -self.value, self.error, self.freedom, margin)
+        return no_worse(self._spread, margin, higher_is_better=higher_is_better)
 
     def equivalent(self, margin: float) -> bool:
-        """Whether it differs by less than the margin either way: two one-sided tests (Schuirmann 1987)."""
-        return all(self.no_worse(margin, higher_is_better=way) for way in (True, False))
+        """Whether it differs by less than the margin either way, by two one-sided tests."""
+        return equivalent(self._spread, margin)
+
+    @property
+    def _spread(self) -> Spread:
+        count = len(self.seeds)
+        return Spread(self.value, count, self.clusters, count * self.seeds_error**2, self.samples_error**2, 0.0)
 
 
 class TableEvidence(Strict):

@@ -14,7 +14,7 @@ def signature(split: SplitValues, rows: Sequence[RowValues], resamples: int, tor
     """Return metric, data, samples, clusters, seeds, draws, method and versions in one line; no path is in it."""
     seeds = sorted({row.seed for row in rows})
     several = len(seeds) > 1
-    method = "expanded percentile given the seeds" + (", t (Satterthwaite) across seeds" if several else "")
+    method = "expanded percentile given the seeds" + (", t (Zou-Donner) across seeds" if several else "")
     parts = [
         split.convention,
         split.data,

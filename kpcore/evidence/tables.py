@@ -194,11 +194,22 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         return None
     spread = Spread.of(values, replicates, drawn.clusters)
     p = p_value(spread)
+    of_seeds, of_samples = spread.parts
     about = Difference(
-        mode=mode, column=drawn.names[place], seeds=seeds, value=spread.value, given=given, across=across,
-        error=spread.error, freedom=spread.freedom, p=p, adjusted=p, verdict="undecided",
+        mode=mode,
+        column=drawn.names[place],
+        seeds=seeds,
+        value=spread.value,
+        given=given,
+        across=across,
+        seeds_error=of_seeds**0.5,
+        samples_error=of_samples**0.5,
+        clusters=drawn.clusters,
+        p=p,
+        adjusted=p,
+        verdict="undecided",
         scope="across seeds" if across else "these trainings",
-    )  # fmt: skip
+    )
     return about, spread
 
 

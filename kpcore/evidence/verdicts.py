@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-from kpcore.evidence.intervals import Spread
+from kpcore.evidence.intervals import Spread, reach
 from kpcore.tensors import AnyArray, Float64Array
 
 ERROR = 0.05
@@ -18,19 +18,26 @@ POWER = 0.80
 MOST_SEEDS = 100
 MOST_SAMPLES = 100
 """Times as many samples as there are."""
+SMALLEST = 1e-12
+"""No p value below this is told apart from it."""
 
 Verdict = Literal["positive", "negative", "undecided"]
 
 
 def p_value(spread: Spread) -> float:
-    """Return the two-sided p value that there is no difference, by the t statistic that the interval is made of.
+    """Return the two-sided p value that there is no difference: of the interval that just reaches 0.
 
     With C clusters no test by signs gives less than 2^(1 - C); neither does this, so that three images decide nothing.
     """
+
+    def beyond(power: float) -> float:
+        return float(reach(np.exp(power), spread.parts, spread.seeds, spread.clusters)) - abs(spread.value)
+
     if spread.value == 0:
         return 1.0
-    statistic = abs(spread.value) / spread.error if spread.variance > 0 else np.inf
-    return max(float(2 * stats.t.sf(statistic, spread.freedom)), 2.0 ** (1 - spread.clusters))
+    lowest = float(np.log(SMALLEST))
+    found = SMALLEST if beyond(lowest) <= 0 else float(np.exp(optimize.brentq(beyond, lowest, 0.0)))
+    return max(found, 2.0 ** (1 - spread.clusters))
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -50,16 +57,15 @@ def verdict(difference: float, adjusted: float, *, higher_is_better: bool) -> Ve
     return "positive" if (difference > 0) == higher_is_better else "negative"
 
 
-def no_worse(value: float, error: float, freedom: float, margin: float) -> bool:
-    """Whether it is worse than the baseline by less than the margin: by the one-sided 95% limit (non-inferiority).
+def no_worse(spread: Spread, margin: float, *, higher_is_better: bool) -> bool:
+    """Whether it is worse than the baseline by less than the margin: by the one-sided 95% limit (non-inferiority)."""
+    low, high = spread.t_limits(1 - 2 * ERROR)
+    return low > -margin if higher_is_better else high < margin
 
-    Args:
-        value: the difference, positive where it is better than the baseline; for "no better" turn its sign.
-        error: its standard error.
-        freedom: degrees of freedom of that.
-        margin: in the metric's unit.
-    """
-    return value - float(stats.t.ppf(1 - ERROR, freedom)) * error > -margin
+
+def equivalent(spread: Spread, margin: float) -> bool:
+    """Whether it differs by less than the margin either way: two one-sided tests (Schuirmann 1987)."""
+    return all(no_worse(spread, margin, higher_is_better=way) for way in (True, False))
 
 
 def seeds_needed(spread: Spread, level: float = ERROR) -> float | None:
@@ -75,11 +81,10 @@ def seeds_needed(spread: Spread, level: float = ERROR) -> float | None:
     """
     if spread.seeds < 2 or spread.value == 0:
         return None
-    shared, own = _parts(spread)
     counts = np.arange(2, MOST_SEEDS + 1, dtype=np.float64)
-    between, sampling = spread.between / counts, shared + own / counts
-    enough = _told(spread.value, _both(between, counts - 1, sampling, spread.clusters - 1), level)
-    limit = _told(spread.value, _both(np.zeros(1), np.ones(1), np.array([shared]), spread.clusters - 1), level)
+    shared = np.full_like(counts, spread.shared)
+    enough = _told(spread.value, (spread.trainings / counts, shared), counts, spread.clusters, level)
+    limit = _told(spread.value, (np.zeros(1), shared[:1]), 2.0, spread.clusters, level)
     return _first(counts, enough, reachable=bool(limit[0]), beyond=MOST_SEEDS + 1)
 
 
@@ -92,14 +97,13 @@ def samples_needed(spread: Spread, level: float = ERROR) -> float | None:
     """
     if spread.value == 0:
         return None
-    shared, own = _parts(spread)
-    trainings = max(0.0, spread.between - own) / spread.seeds
     factors = np.concatenate([np.arange(1, 10, 0.1), np.arange(10, MOST_SAMPLES + 1)])
-    sampling = (shared + own / spread.seeds) / factors
-    between = trainings + (own / spread.seeds / factors if spread.seeds > 1 else np.zeros_like(factors))
-    freedom = max(1, spread.seeds - 1) * np.ones_like(factors)
-    enough = _told(spread.value, _both(between, freedom, sampling, spread.clusters * factors - 1), level)
-    limit = _told(spread.value, (np.array([trainings]), freedom[:1]), level)
+    kept = max(0.0, spread.trainings - spread.own)
+    own = min(spread.own, spread.trainings)  # 0 with one seed
+    parts = (kept + own / factors) / spread.seeds, spread.shared / factors
+    enough = _told(spread.value, parts, spread.seeds, spread.clusters * factors, level)
+    endless = np.array([kept / spread.seeds]), np.zeros(1)
+    limit = _told(spread.value, endless, spread.seeds, spread.clusters, level)
     return _first(factors, enough, reachable=bool(limit[0]), beyond=MOST_SAMPLES + 1)
 
 
@@ -110,26 +114,10 @@ def _first(counts: Float64Array, enough: AnyArray, *, reachable: bool, beyond: f
     return beyond if reachable else float("inf")
 
 
-def _both(
-    between: Float64Array, seeds: Float64Array, sampling: Float64Array, clusters: Float64Array | float
-) -> tuple[Float64Array, Float64Array]:
-    """Return the sums of two variances and their degrees of freedom (Satterthwaite), from those of the parts."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = between + sampling
-        freedom = total**2 / (between**2 / seeds + sampling**2 / clusters)
-    return total, np.where(total > 0, freedom, 1.0)
-
-
-def _parts(spread: Spread) -> tuple[float, float]:
-    """Return the samples' variance that all trainings share, and that which is each training's own."""
-    if spread.seeds < 2:
-        return spread.sampling, 0.0
-    own = max(0.0, (spread.single - spread.sampling) * spread.seeds / (spread.seeds - 1))
-    return max(0.0, spread.sampling - own / spread.seeds), own
-
-
-def _told(value: float, spread: tuple[Float64Array, Float64Array], level: float) -> AnyArray:
-    """Whether a true difference of this value is told with 80% power, by variances and their degrees of freedom."""
-    variances, freedom = spread
-    reach = stats.t.ppf(1 - level / 2, freedom) + stats.t.ppf(POWER, freedom)
-    return np.asarray(abs(value) >= reach * np.sqrt(variances))
+def _told(
+    value: float, parts: tuple[Float64Array, Float64Array], seeds: Float64Array | float,
+    clusters: Float64Array | float, level: float,
+) -> AnyArray:  # fmt: skip
+    """Whether a true difference of this value is told with 80% power."""
+    far = reach(level, parts, seeds, clusters) + stats.norm.ppf(POWER) * np.sqrt(parts[0] + parts[1])
+    return np.asarray(abs(value) >= far)
