@@ -19,6 +19,7 @@ from kpcore.interfaces.component import Component
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import Float64Array
+from kpcore.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,27 @@ class Metric(Component):
         Raises:
             KpError: the convention needs keypoints that are not in the set.
         """
+
+    def terms(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Terms | None:
+        """Return what every sample adds to the score, where that is made of ratios of sums over samples.
+
+        Intervals and comparisons are made of these: the core draws the samples anew ten thousand times. They must give
+        the columns and the average of ``score`` to 1e-9. None (the default) says that the score is nothing of that
+        kind, or that nobody has written it down: then the core scores drawn images again and again, which is slow.
+
+        Args:
+            values: as for ``reduce``.
+            truth: as for ``reduce``.
+            keypoints: as for ``reduce``.
+            columns: as for ``reduce``.
+
+        Raises:
+            KpError: as ``reduce`` does.
+        """
+        del values, truth, keypoints, columns
+        return None
 
     def score(
         self,

@@ -1,0 +1,30 @@
+"""One line that says what a score is, as sacrebleu does (Post, A Call for Clarity in Reporting BLEU Scores, 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kpcore import __version__
+from kpcore.records.values import RowValues, SplitValues
+
+PLURAL = {"image": "images", "video": "videos (images, where a name tells none)"}
+
+
+def signature(split: SplitValues, rows: Sequence[RowValues], resamples: int, torch: str = "") -> str:
+    """Return metric, data, samples, clusters, seeds, draws, method and versions in one line; no path is in it."""
+    seeds = sorted({row.seed for row in rows})
+    several = len(seeds) > 1
+    method = "expanded percentile given the seeds" + (", t (Zou-Donner) across seeds" if several else "")
+    parts = [
+        split.convention,
+        split.data,
+        f"n {len(split.samples):,}",
+        f"{len(split.clusters):,} {PLURAL[split.clusters.kind]}",
+        f"seed{'s' * several} {', '.join(map(str, seeds))}",
+        *([f"labels {rows[0].labels:g}"] if rows[0].labels != 1 else []),
+        f"{resamples:,} resamples",
+        f"95%: {method}",
+        f"kptransfer {__version__}",
+        *([f"torch {torch}"] if torch else []),
+    ]
+    return " | ".join(part for part in parts if part)
