@@ -27,6 +27,7 @@ from kpcore.interfaces import Dataset, Facts
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.headers import LARGEST_PIXELS, Header, read_header
 from kpcore.reading.images import decode_image, image_size, pixels_of, stretched
+from kpcore.reading.shown import shown_size
 from kpcore.reading.turning import turn_of, turned, turned_back, unclear
 from kpcore.samples import Sample
 from kpcore.study.data import read_part
@@ -115,6 +116,26 @@ def test_auto_takes_what_fits_the_stated_size(orientation, stated, option, turn,
 def test_a_square_picture_tells_nothing():
     header = Header((40, 40), 6)
     assert turn_of(header, (40, 40), "auto") == 1 and unclear(header, (40, 40))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "orientation", "shown"),
+    [
+        ("jpg", 1, ((WIDTH, HEIGHT), False)),
+        ("jpg", 3, ((WIDTH, HEIGHT), True)),
+        ("jpg", 6, ((HEIGHT, WIDTH), True)),
+        ("jpg", 9, ((WIDTH, HEIGHT), False)),  # there is no such orientation
+        ("mpo", 8, ((HEIGHT, WIDTH), True)),
+        ("png", 6, ((WIDTH, HEIGHT), False)),
+        ("tif", 6, ((WIDTH, HEIGHT), False)),
+    ],
+)
+def test_viewers_turn_a_jpeg_alone_which_is_opened_once(tmp_path, monkeypatch, suffix, orientation, shown):
+    more = {"save_all": True, "append_images": [Image.fromarray(PICTURE)]} if suffix == "mpo" else {}
+    path, opened, real = write(tmp_path / f"a.{suffix}", orientation=orientation, **more), [], Image.open
+    monkeypatch.setattr(Image, "open", lambda *given, **how: opened.append(given) or real(*given, **how))
+    assert shown_size(path) == shown
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])

@@ -30,7 +30,7 @@ from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 DIGESTS = "digests"
 FRESH = 2_000_000_000
 """Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
-HEADERS = "headers-1"
+HEADERS = "headers-2"
 """Raise the number whenever another header would be read from the same bytes."""
 
 
