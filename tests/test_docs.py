@@ -378,9 +378,10 @@ def test_an_example_would_be_taken_as_a_plugin(kind, name):
 
 def test_every_kind_of_component_has_an_example_to_look_at():
     text = (ROOT / "docs" / "how-to" / "write-a-plugin.md").read_text(encoding="utf-8")
-    table = re.findall(r"^\| .* \| `kpcore\.interfaces\.\w+` \| `(kp_\w+)` \| `([\w/.]+)`", text, re.MULTILINE)
-    assert sorted(hook for hook, _ in table) == sorted(KINDS.values())
-    for _, path in table:
+    table = re.findall(r"^\| .* \| `([A-Z]\w+)` \| `(kp_\w+)` \| `([\w/.]+)`", text, re.MULTILINE)
+    assert sorted(hook for _, hook, _ in table) == sorted(KINDS.values())
+    for base, _, path in table:
+        assert base in interfaces.__all__
         assert (ROOT / path).exists(), path
 
 

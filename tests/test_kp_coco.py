@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pycocotools.coco
 import pytest
+from hand_made import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_coco.dataset import Coco
@@ -75,13 +76,6 @@ def open_coco(root, **options):
 def read(root, *rows, **changes):
     lay(root, document(*rows, **changes))
     return open_coco(root)
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def notes(dataset, part="valid"):

@@ -6,11 +6,11 @@ import math
 import cv2
 import numpy as np
 import pytest
+from hand_made import refused, told
 from kp_coco.folders import found_lists, known
 from kp_coco.skeleton import BONES, ORDER
 
 from kpcore.cli import app as kp
-from kpcore.errors import KpError
 from kpcore.registry import registry
 
 NAMES = ["nose", "left_ear", "right_ear", "left_paw", "right_paw"]
@@ -66,17 +66,6 @@ def build(root, **options):
 def opened(root, content, **options):
     lay(root, content)
     return build(root, train_annotations="ann.json", train_images="images", **options)
-
-
-def told(dataset, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in dataset.findings(part)]
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_file_in_order_has_nothing_to_tell(tmp_path):

@@ -8,6 +8,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused, told
 from kp_deeplabcut.crops import SMALLEST
 from kp_deeplabcut.csv_file import read_csv
 from kp_deeplabcut.dataset import DeepLabCut
@@ -15,7 +16,6 @@ from kp_deeplabcut.hdf_file import read_hdf
 from kp_deeplabcut.synthetic.generator import MiceGenerator
 from kp_deeplabcut.synthetic.mouse import BODYPARTS
 
-from kpcore.errors import KpError
 from kpcore.reading.paths import Images
 from kpcore.reading.sides import mirror_partners
 from kpcore.registry import registry
@@ -59,16 +59,6 @@ def opened(root, **options):
 
 def everybody(data):
     return sorted((sample for part in data.parts for sample in data.samples(part)), key=lambda sample: sample.row)
-
-
-def refused(call, *words):
-    with pytest.raises(KpError) as caught:
-        call()
-    told = str(caught.value)
-    assert "\n" not in told
-    for word in words:
-        assert word in told
-    return told
 
 
 def write_hdf(path, *, names=("nose", "tail"), images=("labeled-data/run/img001.png",), values=None, index=None):
@@ -365,10 +355,6 @@ def test_the_real_mouse():
     assert np.isnan(np.stack([sample.points for sample in people])).mean() == pytest.approx(0.0876, abs=1e-4)
     assert all(sample.side == 406 and sample.image.is_file() for sample in people)
     assert np.median([sample.normaliser for sample in people]) == pytest.approx(300, abs=20)
-
-
-def told(data, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
 
 
 def test_the_findings_in_order_with_level_and_count(tmp_path):

@@ -11,6 +11,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kp_faces.readers import aflw_info
@@ -61,13 +62,6 @@ PUBLISHED = {
 def build(kind, root, **options):
     config = kind.Config(root=None if root is None else str(root), **options)
     return kind(**{name: getattr(config, name) for name in kind.Config.model_fields})
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def picture(path, height=40, width=48):
@@ -1147,10 +1141,6 @@ LINES = {
 def test_drawn_lines_by_place(name):
     skeleton = SKELETONS[name]
     assert {frozenset(map(skeleton.index, edge)) for edge in skeleton.edges} == LINES[name]
-
-
-def told(dataset, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in dataset.findings(part)]
 
 
 SHIFTED = "coordinates are 1-based in the file and were shifted to 0-based, once"

@@ -11,6 +11,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_mpii.dataset import Mpii
@@ -183,13 +184,6 @@ def written(root, layout):
 
 def notes(dataset, part):
     return {finding.what.split(" (first")[0]: finding.count for finding in dataset.findings(part)}
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_skeleton_is_in_mpii_order_with_its_mirror_pairs():

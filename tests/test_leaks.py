@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hand_made import somebody
 
 from kpcore.audit.leaks import leaks_between
 from kpcore.audit.looks import FLAT, looks_of, near_pairs
@@ -13,7 +14,6 @@ from kpcore.audit.videos import video_of
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.registry import registry
-from kpcore.samples import Sample
 from kpcore.study.jobs import plan_jobs
 from kpcore.study.leaks import BUDGET
 from kpcore.study.opening import open_study
@@ -53,9 +53,8 @@ def picture(seed, width=160, height=120):
 
 
 def sample(image, row=0, name=None):
-    centre = np.array([20.0, 20], np.float32)
     name = name or (image.name if isinstance(image, Path) else f"array{row}")
-    return Sample(image, np.array([[9.0, 9]], np.float32), np.array([2], np.uint8), centre, 30.0, 9.0, name, "0", row)
+    return somebody(image, [[9.0, 9]], row, image_id=name, person_id="0")
 
 
 def saved(path, pixels, *options):
