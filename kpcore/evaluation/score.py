@@ -95,7 +95,7 @@ def score(
     note = "" if split else _no_average(found)
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
-        convention=metric.convention, columns=found.scores.columns,
+        convention=metric.convention_of(keypoints), columns=found.scores.columns,
         average=nan if note else found.scores.average, note=note,
     )  # fmt: skip
 
