@@ -118,10 +118,9 @@ def chosen_split(known: Registry, opened: Opened, asked: Asked) -> KeypointSplit
     if asked.split is None and len(opened.splits) > 1:
         from kpcore.errors import KpError, listed
 
-        exist = listed(split.name for split in opened.splits)
-        raise KpError(
-            f"{asked.study}: has {len(opened.splits)} splits; --split NAME says whose last set is scored ({exist} exist)"
-        )
+        names = [split.name for split in opened.splits]
+        what = f"{len(names)} splits; --split NAME says whose last set is scored ({listed(names)} exist)"
+        raise KpError(f"{asked.study}: has {what}")
     return opened.split(known, asked.split)
 
 
