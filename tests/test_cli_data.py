@@ -14,7 +14,9 @@ from kpcore.cli import app as kp
 from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, crop_affine, draw_augmentation, order, warp
 from kpcore.errors import KpError
+from kpcore.interfaces import Facts
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
+from kpcore.reading.skeletons import sided_keypoints
 from kpcore.registry import Registry
 from kpcore.samples import Sample
 from kpcore.study import rules as splits
@@ -520,6 +522,37 @@ HERE = np.array([[1.0, 0, 0], [0, 1, 0]])
 WHITE = np.full((80, 80, 3), 255, np.uint8)
 BLUE, ORANGE, GREEN, GREY = (86, 180, 233), (230, 159, 0), (0, 158, 115), (190, 190, 190)
 PAPER, EDGE = (24, 24, 24), (235, 235, 235)
+
+
+@pytest.mark.parametrize(("names", "flip", "told"), [
+    (("nose", "tail"), 0, "not mirrored: no mirror pair is known"),
+    (("l_ear", "r_ear", "left_paw"), 0, "not mirrored: 'left_paw' without a mirror partner"),
+    (("left_paw", "nose"), 0, "not mirrored: 'left_paw' without a mirror partner"),
+    (("l_ear", "r_ear", "nose"), 0.5, ""), (("nose",), 0.5, ""),
+])  # fmt: skip
+def test_a_sheet_without_a_study_mirrors_only_what_a_study_could(names, flip, told):
+    kept, why = show.without_unsure_flips(Augmentation(), Skeleton("some", sided_keypoints(names)))
+    assert (kept, why) == (Augmentation(flip=flip), told)
+    off = Augmentation(flip=0.0)
+    assert show.without_unsure_flips(off, Skeleton("some", sided_keypoints(names))) == (off, "")
+
+
+def test_data_show_mirrors_as_a_study_says_and_else_where_partners_are_known(run, root, study, monkeypatch, known):
+    pairless = Skeleton("face", tuple(Keypoint(name) for name in ("r_eye", "l_eye", "nose", "chin")))
+    faces = known.component("dataset", "faces")
+    facts = property(lambda self: Facts("Faces", pairless, ("train", "valid"), "ten pixels", "near", origin=1))
+    asked = ["data", "show", root, "--out", "sheet.png"]
+    assert "rotation 30, flip 0.5\n" in run(*asked)[1]
+    monkeypatch.setattr(faces, "facts", facts)
+    told = "rotation 30; not mirrored: 'r_eye', 'l_eye' without a mirror partner"
+    assert " ".join(run(*asked)[1].split()).endswith(told)
+    study.write_text(study.read_text() + "[training.augmentation]\nflip = 0.4\n")
+    monkeypatch.setattr(known.component("split", "needy"), "splits", lambda self, skeleton, others: [down(skeleton)])
+    assert "rotation 30, flip 0.4\n" in run("data", "show", study, "--root", root, "--out", "sheet.png")[1]
+
+
+def down(skeleton):
+    return KeypointSplit("down", (Step(skeleton.select(["nose"])), Step(skeleton.select(["chin"]))))
 
 
 def member(points=((10, 20), (30.4, 40.6), (50, 20), (60, 70)), states=(VISIBLE,) * 4, row=3, image=WHITE):
