@@ -280,9 +280,8 @@ def test_a_length_that_the_data_set_states_is_kept():
 
 def test_why_oks_is_not_taken_is_said(run, tmp_path):
     found = choose_metric(registry(), First("coco", {}, None, Made(50, 90, "oks", ("tip", "nose"))))
-    assert found.why[0].startswith(
-        "not scored by 'oks', as such files often are: no sigma is known for 1 of 2 keypoints (tip): the default 0.067"
-    )
+    left = "'oks', which such data is often scored by, is left aside; it would warn: no sigma is known for 1 of 2"
+    assert found.why[0].startswith(f"{left} keypoints (tip): the default 0.067 is taken; say how far")
     assert found.why[1].startswith("scored by PCK@0.1: a keypoint is right within 0.1 of the longer side of the box")
 
 

@@ -79,7 +79,9 @@ def _assumptions(known: Registry, name: str, skeleton: Skeleton) -> Sequence[str
 
 
 def _not_taken(name: str, assumed: Sequence[str]) -> list[str]:
-    return [f"not scored by '{name}', as such files often are: {line.removeprefix(f'{name}: ')}" for line in assumed]
+    """Return why a metric is left aside, in its own words."""
+    what = f"'{name}', which such data is often scored by, is left aside; it would warn"
+    return [f"{what}: {line.removeprefix(f'{name}: ')}" for line in assumed]
 
 
 def _own_keypoints(known: Registry, first: First) -> bool:
