@@ -192,6 +192,19 @@ def test_an_interrupt_at_any_moment_is_a_line_and_no_traceback(tmp_path, tiny_st
     assert (process.returncode, out.splitlines()[-1].startswith("kp: interrupted")) == (130, True)
 
 
+@pytest.mark.parametrize(("call", "code"), [("", -signal.SIGINT), ("forget_interrupt()", 130)])
+def test_an_interrupt_that_a_library_s_text_was_left_by_is_forgotten(tmp_path, call, code):
+    """The first case is what Python does by itself: where it no longer does, the function is not needed."""
+    lines = [
+        "import sys", "from kpcore.cli import forget_interrupt", "try:", "    exec('raise KeyboardInterrupt')",
+        "except KeyboardInterrupt:", "    pass", call, "sys.exit(130)",
+    ]  # fmt: skip
+    (tmp_path / "left.py").write_text("\n".join(lines))
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run([sys.executable, "-m", "left"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == code
+
+
 def test_a_study_in_full_has_the_components_own_defaults_and_the_same_jobs(jobs, tmp_path, tiny_study, tiny_mpii):
     """As ``kp config print`` prints it, and as a run's folder keeps it."""
     plain, full = tmp_path / "plain.toml", tmp_path / "full.toml"

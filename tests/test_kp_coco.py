@@ -911,9 +911,9 @@ def test_a_column_over_keypoints_that_are_not_scored_is_an_error():
 @pytest.mark.parametrize(
     ("options", "convention"),
     [
-        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas of COCO, AP-10K, CrowdPose, else 0.067"),
+        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas by keypoint name, else 0.067"),
         ({"report": "similarity", "sigmas": {"tail": 0.1, "paw": 0.05}, "default_sigma": 0.08},
-         "mean OKS (percent), sigmas paw 0.05, tail 0.1, of COCO, AP-10K, CrowdPose, else 0.08"),
+         "mean OKS (percent), sigmas by keypoint name, else 0.08"),
     ],
 )  # fmt: skip
 def test_results_carry_the_convention(options, convention):

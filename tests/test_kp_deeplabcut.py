@@ -148,7 +148,11 @@ def test_crop_normaliser_mirrors_and_groups_are_options(tmp_path):
     refused(lambda: opened(root, groups={"head": ["nos"]}), "did you mean 'nose'")
     refused(lambda: opened(root, mirrors={"nose": "ear"}), "keypoint 'ear'")
     refused(lambda: opened(root, mirrors={"nose": "ear_l", "ear_l": "ear_r"}), "partners")
-    refused(lambda: opened(root, normaliser=("nose", "tail")), "unknown keypoint 'tail'")
+    refused(lambda: opened(root, normaliser=("nose", "tail")), f"{root}, normaliser: unknown keypoint 'tail'")
+    refused(lambda: opened(root, normaliser=("nose", "nose")), f"{root}, normaliser: 'nose' is named twice, a length")
+    alone = {"root": str(root), "normaliser": ["nose"]}
+    told = "dataset.normaliser.1: missing; the list is too short (got ['nose'])"
+    refused(lambda: registry().build("dataset", "deeplabcut", alone, where="s.toml: dataset"), told)
 
 
 def test_the_mouse_on_a_wheel_has_no_mirror_partners():

@@ -90,7 +90,8 @@ class DeepLabCut(Dataset):
         self._videos = self._known_videos(valid_videos)
         self._crop: Crop = crop or ("points" if any(row.individual for row in self._all) else "image")
         self._factor = factor
-        self._ends = normaliser
+        where = f"{self._root}, normaliser"
+        self._ends = None if normaliser is None else self._skeleton.pair(normaliser, where=where)
         self._lengths = self._measured()
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
@@ -151,9 +152,7 @@ class DeepLabCut(Dataset):
         places = [self._skeleton.index(name) for name in self._ends] if self._ends else None
         lengths = [length_of(row.points, places) for row in self._all]
         if self._ends and not any(length >= LEAST for length in lengths):
-            raise KpError(
-                f"{self._root}: no frame has both {' and '.join(self._ends)} labelled; name other normalisers"
-            )
+            raise KpError(f"{self._root}: no frame has both {' and '.join(self._ends)} labelled apart; name two others")
         return lengths
 
     def _known_videos(self, named: list[str] | None) -> set[str] | None:

@@ -106,9 +106,8 @@ class Named(Dataset):
         chosen = self._table.mirrors if mirrors is None else mirrors
         self._guessed = chosen is None
         self._skeleton = _skeleton(self._table, chosen, groups, str(self._file))
-        for name in normaliser or ():
-            self._skeleton.index(name)
-        self._pair = normaliser
+        where = f"{self._file}, normaliser"
+        self._pair = None if normaliser is None else self._skeleton.pair(normaliser, where=where)
 
     @property
     def facts(self) -> Facts:

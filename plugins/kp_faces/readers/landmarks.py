@@ -44,7 +44,7 @@ class Landmarks(Dataset):
     images named by a word of the same part (``training/``, ``train/``). The words are those of ``WORDS``. The first
     column of a CSV names the image; the others are coordinates, named ``NAME_x`` and ``NAME_y``, or ``x0`` and ``y0``,
     or numbered 0, 1, ... in turn. 68 unnamed landmarks are iBUG's. An empty cell is not labelled. Coordinates are taken
-    as 0-based (FACTS 8).
+    as 0-based: no header says it.
 
     Part "valid" is the validation CSV; where there is none, the test CSV; where there is none either, a share of the
     training images. Where there are both, "test" is a part of its own.

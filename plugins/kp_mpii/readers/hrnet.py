@@ -31,7 +31,7 @@ from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "HRNet's JSON annotation"
 NEVER_SCORED = [ORDER.index("pelvis"), ORDER.index("thorax")]
-"""Marked missing for every person of gt_valid.mat although labelled (FACTS 3)."""
+"""Marked missing for every person of gt_valid.mat although MPII labels them."""
 
 
 @dataclass(frozen=True, eq=False)
