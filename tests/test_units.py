@@ -164,6 +164,8 @@ def test_percent_up_to_100_on_large_pictures_is_an_error(rounded):
         (6, 20, 60, (640, 480), "warning"),
         (6, 30, 50, (640, 480), None),  # a corner where something may sit
         (6, 20, 60, (240, 300), None),
+        (12, 10, 90, (240, 180), "warning"),  # about the middle of 0..100, not of the pictures
+        (12, 0, 80, (240, 180), None),
         (12, 0, 150, (640, 480), None),
         (12, 5, 90, (640, 480), "warning"),
         (12, 5, 90, (96, 96), None),

@@ -23,7 +23,8 @@ HUNDRED: Span = (-1.0, 101.0)
 LEAST = 120.0
 """Pixels of a picture's shorter side from which its points are judged: on smaller ones pixels are much like percent."""
 SMALL = 150.0
-"""Pixels of the pictures' shorter sides, their median, from which places that reach just up to 100 deserve a look."""
+"""Pixels of the pictures' shorter sides, their median, from which places that lie about as percent would deserve a
+look: they reach just up to 100, or fill most of 0..100 about its middle."""
 LARGE = 250.0
 """The same, from which they are percent, and from which any places within 0..100 deserve a look."""
 ENOUGH = 5
@@ -37,6 +38,9 @@ REACH = (92.0, 96.0)
 fills the first 90 pixels does not."""
 SPREAD = 50.0
 """Percent that coordinates reach over, at least, to be told by where they end."""
+FILLED = (60.0, 10.0)
+"""Percent that coordinates about the middle of 0..100 reach over, at least, and how far their mean is from it, at most:
+small things are seldom so, and what is photographed often is."""
 WORTH = 25.0
 """Percent that they reach over, at least, to be worth a warning: one small thing may lie anywhere."""
 TIGHT = 0.4
@@ -133,7 +137,7 @@ def _level(look: Look, people: Instances, points: Float64Array, sizes: Float64Ar
     if not both:
         return "warning" if reaching and look.side >= LARGE and len(look.values) >= ENOUGH_ALONE else None
     near = look.side >= LARGE and bool(look.spread.max() >= WORTH)
-    return "warning" if near or (reaching and look.side >= SMALL) else None
+    return "warning" if near or (look.side >= SMALL and (reaching or _fills_hundred(look))) else None
 
 
 def _told(look: Look, level: Level) -> str:
@@ -150,6 +154,13 @@ def _reaches_hundred(look: Look) -> bool:
     spread, most = np.ptp(differing, axis=0), differing.max(0)
     end = most + spread / (len(differing) - 1)  # of an even distribution with this largest value
     return bool((spread >= SPREAD).all() and (most >= REACH[0]).all() and (end >= REACH[1]).all())
+
+
+def _fills_hundred(look: Look) -> bool:
+    """Whether the values fill most of 0..100 about its middle, on every axis."""
+    extent, off = FILLED
+    away = np.abs(look.values.mean(0) - 50)
+    return len(look.values) >= ENOUGH_ALONE and bool((look.spread >= extent).all() and (away <= off).all())
 
 
 def _boxes_say_so(people: Instances, points: Float64Array, sizes: Float64Array) -> bool:
