@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from kpcore.audit.check import check_part, require_usable
+from kpcore.audit.units import unit_findings
 from kpcore.cli.app import outcome
 from kpcore.data.adjusted import Adjusted, Adjustments
 from kpcore.data.fingerprint import fingerprint
@@ -17,7 +18,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.registry import registry
-from kpcore.samples import Sample
+from kpcore.samples import Instances, Sample
 from kpcore.study.opening import open_study
 from kpcore.study.source import open_named
 
@@ -179,6 +180,15 @@ def test_what_may_be_percent_or_something_small_is_a_warning(count, low, high, s
         assert "or pixels of something small at the top left" in finding.what and "trust_coordinates" in finding.what
 
 
+@pytest.mark.parametrize(("count", "level"), [(1, "warning"), (2, "warning"), (3, "error")])
+def test_parts_of_few_samples_are_judged_by_their_points(count, level):
+    points = np.linspace(0, 100, count * 6).reshape(count * 2, 3, 1).repeat(2, 2)
+    several = [dataclasses.replace(one, points=both, state=np.full(6, 2, np.uint8)) for one, both in zip(
+        people(points[:count]), points.reshape(count, 6, 2).astype(np.float32), strict=True)]  # fmt: skip
+    (finding,) = unit_findings(Instances.of(several), np.full((count, 2), 500.0))
+    assert finding.level == level and "0..100" in finding.what
+
+
 def test_a_trusted_doubt_is_a_note():
     assert found(people(drawn(12, 5, 90)), "0..100", trust_coordinates=True).level == "note"
 
@@ -323,6 +333,26 @@ def test_three_of_a_dozen_are_many():
     assert found(people(points), "exactly").count == 3
     points[3:5, 0] = [100, 100]
     assert found(people(points), "exactly") is None
+
+
+def test_a_place_that_is_scattered_over_keypoints_is_a_warning():
+    points = drawn(30, 10, 400)
+    points[[0, 5, 9, 14, 20, 28], [0, 1, 2, 0, 1, 2]] = [320, 240]
+    finding = found(people(points), "exactly")
+    assert finding.count == 6 and "'nose' (2), 'ear' (2), 'tail' (2)" in finding.what and "[[320, 240]]" in finding.what
+    points[[14, 20], [0, 1]] += 1
+    assert found(people(points), "exactly") is None
+    points = drawn(30, 10, 400)
+    points[[0, 5, 9, 14, 20, 28], [0, 1, 1, 0, 1, 0]] = [320, 240]  # two keypoints may meet
+    assert found(people(points), "exactly") is None
+
+
+def test_a_scattered_place_is_told_beside_a_corner():
+    points = drawn(30, 10, 400)
+    points[[0, 5, 9, 14, 20, 28], [0, 1, 2, 0, 1, 2]] = [320, 240]
+    points[11, 1] = 0
+    told = [one for one in check_part(Made(people(points)), "train", decode=False) if "exactly" in one.what]
+    assert [one.count for one in told] == [1, 6]
 
 
 def test_a_keypoint_that_crops_are_centred_on_is_a_note():

@@ -29,6 +29,8 @@ LARGE = 250.0
 """The same, from which they are percent, and from which any places within 0..100 deserve a look."""
 ENOUGH = 5
 """Points from which their places say something about the unit."""
+PEOPLE = 3
+"""People from whom the end of their coordinates says that these are percent: one alone ends somewhere."""
 ENOUGH_ALONE = 10
 """The same where one axis alone looks like percent: something may stand at the left edge of all pictures."""
 STRAYS = 0.05
@@ -69,12 +71,14 @@ class Look:
         values: (M, A) their coordinates on these axes, the strays left out.
         sides: (M, A) sides of their pictures, px.
         strays: how many points of several places lie outside 0..100.
+        people: how many have such points.
     """
 
     axes: tuple[int, ...]
     values: Float64Array
     sides: Float64Array
     strays: int
+    people: int
 
     @property
     def side(self) -> float:
@@ -119,7 +123,7 @@ def _look(points: Float64Array, sizes: Float64Array, axes: Sequence[int]) -> Loo
     if count < ENOUGH or once.sum() > max(1, STRAYS * count) or placeholders > count:
         return None
     sides = np.broadcast_to(sizes[:, None], points.shape)[inside][:, chosen]
-    return Look(tuple(axes), points[inside][:, chosen], sides, int(once.sum()))
+    return Look(tuple(axes), points[inside][:, chosen], sides, int(once.sum()), int(anywhere(inside).sum()))
 
 
 def _inside(points: Float64Array, axes: Sequence[int]) -> Mask:
@@ -132,7 +136,8 @@ def _level(look: Look, people: Instances, points: Float64Array, sizes: Float64Ar
     both = len(look.axes) > 1
     proven = _whole_as_percent(look) or (both and _boxes_say_so(people, points, sizes))
     reaching = _reaches_hundred(look)
-    if proven or (both and reaching and not look.strays and look.side >= LARGE):
+    telling = reaching and not look.strays and look.people >= PEOPLE
+    if proven or (both and telling and look.side >= LARGE):
         return "error"
     if not both:
         return "warning" if reaching and look.side >= LARGE and len(look.values) >= ENOUGH_ALONE else None
