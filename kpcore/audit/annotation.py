@@ -71,7 +71,12 @@ def number_findings(people: Instances) -> list[Finding]:
         ),
         *found_in(people, "error", "crop centre is no number", anywhere(~np.isfinite(people.centre))),
         *found_in(people, "error", "crop side is not a positive number", ~_positive(people.side)),
-        *found_in(people, "error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
+        *found_in(
+            people,
+            "error",
+            f"crop side over {LARGEST_SIDE:g} px: is the scale in another unit?",
+            people.side > LARGEST_SIDE,
+        ),
         *found_in(
             people,
             "error",

@@ -18,15 +18,20 @@ MOST = 0.5
 extended, 300-W, COCO and filmed mice nobody has more; 4 in 100 of MPII's people have any."""
 MANY = 0.2
 """Share of the people with such crops beyond which that is true of the file; fewer are only warned of."""
+FITS = 0.95
+"""Share of those whom their crops hold with x and y exchanged from which that is told."""
 SMALL, TINY = 1 / 20, 1 / 100
 """Of the crop's side: keypoints that reach over less, in the middle of all people, are warned of; over far less, they
 are an error: at 256 pixels a whole person would be 2 or 3 of them. On the same data it is 0.57 to 0.9."""
+FLOOR = 64.0
+"""Pixels: crops up to this side are as small as readers make them, whatever lies in them."""
 SPREAD = 3
 """Labelled keypoints from which their reach says something of the person's size."""
-FEW, SOME = 6, 0.02
-"""Labelled keypoints outside their picture, and their share, from which exchanged axes are looked for."""
-FITS = 0.05
-"""Of those, still outside with the axes exchanged, at most."""
+FAR = 0.05
+"""Of a picture's longer side: who is cut off by its edge has no keypoint that far outside, but one whose axes are
+exchanged has."""
+SEVERAL, SOME = 2, 0.05
+"""People whose axes look exchanged from which that is warned of, and their share from which it is an error."""
 TRUST = "where they are right, set dataset.trust_coordinates = true"
 
 
@@ -48,7 +53,7 @@ def _astray(people: Instances, trusted: bool) -> list[Finding]:
     if not hits.any():
         return []
     turned = ~_away(points[..., ::-1], people)[hits]
-    hint = "; with x and y exchanged they lie inside: exchange them" if turned.mean() >= 1 - FITS else ""
+    hint = "; with x and y exchanged they lie inside: exchange them;" if turned.mean() >= FITS else ""
     ask = hint or "; are centre and scale in another unit or of another person, or x and y exchanged?"
     what = f"most labelled keypoints lie outside the crop that the file's centre and scale give{ask} {TRUST}"
     return found_in(people, "error" if share > MANY and not trusted else "warning", what, hits)
@@ -69,7 +74,7 @@ def _oversized(people: Instances, trusted: bool) -> list[Finding]:
     enough = np.asarray((~np.isnan(points[..., 0])).sum(1) >= SPREAD)
     low, high = (np.where(np.isnan(points), edge, points) for edge in (np.inf, -np.inf))
     reach = (high.max(1) - low.min(1)).max(-1) / people.side
-    enough &= np.isfinite(reach) & (reach > 0)
+    enough &= np.isfinite(reach) & (reach > 0) & (people.side > FLOOR)
     middle = float(np.median(reach[enough])) if enough.any() else 1.0
     if middle >= SMALL:
         return []
@@ -87,24 +92,33 @@ def axes_findings(people: Instances, sizes: Float64Array, *, trusted: bool = Fal
         sizes: (N, 2) width and height of their pictures, NaN where unknown.
         trusted: a warning instead of an error.
     """
+    beside = _outside(people.centre[:, None], sizes)[:, 0]
+    what = "crop centre lies outside the picture: of another unit, size or picture, or it stands for none"
+    return [*found_in(people, "warning", what, beside), *_exchanged(people, sizes, trusted)]
+
+
+def _exchanged(people: Instances, sizes: Float64Array, trusted: bool) -> list[Finding]:
     points = _flat(people)
-    out, turned = _outside(points, sizes), _outside(points[..., ::-1], sizes)
-    count, known = int(out.sum()), int((~np.isnan(points[..., 0]) & ~np.isnan(sizes[:, :1])).sum())
-    beside = found_in(
-        people, "warning", "crop centre lies outside the picture", _outside(people.centre[:, None], sizes)[:, 0]
-    )
-    if count < max(FEW, SOME * known) or turned.sum() > FITS * count:
-        return beside
-    what = f"{count} of {known} labelled keypoints lie outside their picture, and with x and y exchanged"
-    still = f"{int(turned.sum())} do" if turned.any() else "none does"
-    ask = f"exchange them in the annotation; {TRUST}"
-    return [*beside, *found_in(people, "warning" if trusted else "error", f"{what} {still}: {ask}", anywhere(out))]
+    far = _outside(points, sizes, FAR)
+    hits = anywhere(far) & ~anywhere(_outside(points[..., ::-1], sizes))
+    if hits.sum() < SEVERAL:
+        return []
+    what = f"{int(far[hits].sum())} labelled keypoints lie far outside their picture, and with x and y exchanged none"
+    level: Level = "error" if hits.sum() >= max(SEVERAL + 1, SOME * len(people)) and not trusted else "warning"
+    return found_in(people, level, f"{what} does: exchange them in the annotation; {TRUST}", hits)
 
 
-def _outside(points: Float64Array, sizes: Float64Array) -> Mask:
-    """(N, K) whether points (N, K, 2) lie outside pictures (N, 2); false where either is unknown."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(((points < -0.5) | (points > sizes[:, None] - 0.5)).any(-1) & ~np.isnan(sizes[:, :1]))
+def _outside(points: Float64Array, sizes: Float64Array, by: float = 0.0) -> Mask:
+    """(N, K) whether points (N, K, 2) lie outside pictures (N, 2); false where either is unknown.
+
+    Args:
+        points: pixels.
+        sizes: width and height, pixels.
+        by: share of the longer side by which they lie outside, at least.
+    """
+    slack = 0.5 + by * sizes.max(1)[:, None]
+    with np.errstate(invalid="ignore"):  # comparisons with what is unknown are false
+        return np.asarray((points.min(-1) < -slack) | ((points - sizes[:, None]).max(-1) > slack - 1))
 
 
 def _flat(people: Instances) -> Float64Array:

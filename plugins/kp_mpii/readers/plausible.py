@@ -7,7 +7,7 @@ import numpy as np
 from kp_mpii.readers.table import counted
 from kp_mpii.skeleton import ORDER
 from kpcore.interfaces import Finding
-from kpcore.tensors import AnyArray, Float64Array
+from kpcore.tensors import Float64Array
 
 LEAST, MOST = 0.05, 20.0
 """Raw scales beyond which a person would be under 10 or over 4,000 pixels high. MPII's own are 0.3 to 13."""
