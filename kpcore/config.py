@@ -336,8 +336,8 @@ class EvaluationTable(Strict):
     batch_size: int = Field(default=32, ge=1, description="people at once; the flip test doubles them")
     leaks: Literal["warn", "leave_out"] = Field(
         default="warn",
-        description="training images that are also scored (the same, nearly the same, or frames of one video): say so,"
-        " or leave them out of training",
+        description="training images that are also scored (the same, augmented copies by their names, nearly the same,"
+        " or frames of one video): say so, or leave them out of training",
     )
 
     @property

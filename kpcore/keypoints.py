@@ -54,7 +54,7 @@ class Skeleton:
         names = self.names
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise KpError(f"skeleton '{self.name}': keypoint names occur twice: {', '.join(twice)}")
+            raise KpError(f"skeleton '{self.name}': keypoint names occur twice: {', '.join(twice)}; give each its own")
         mirrors = {point.name: point.mirror for point in self.keypoints}
         for name, mirror in mirrors.items():
             if mirror is None:

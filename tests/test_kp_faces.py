@@ -14,7 +14,7 @@ import pytest
 from hand_made import refused, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kp_faces.readers import aflw_info
+from kp_faces.readers import aflw_info, landmark_csv
 from kp_faces.readers.aflw import Aflw
 from kp_faces.readers.aflw_sqlite import LANDMARKS
 from kp_faces.readers.cofw import Cofw
@@ -36,6 +36,7 @@ from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.reading import matlab
 from kpcore.reading.held_out import undivided
+from kpcore.reading.paths import Images
 from kpcore.registry import registry
 from kpcore.study.data import read_part
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
@@ -1388,3 +1389,22 @@ def test_a_csv_row_is_named_by_line_and_column(root):
         wrong = [rows[0], [*rows[1][:place], value, *rows[1][place + 1 :]]]
         write_csv(path, NUMBERED, wrong)
         assert refused(lambda: build(Landmarks, root).samples("train")).startswith(f"{path}{where}")
+
+
+def test_a_line_of_landmarks_with_another_count_of_cells_says_what_to_do(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("name,a_x,a_y\n1.png,3,4\nface, second.png,5,6\n")
+    with pytest.raises(KpError) as caught:
+        landmark_csv.read(path, Images(tmp_path), "train", landmark_csv.read_header(path))
+    assert str(caught.value) == (
+        f"{path}, line 3: has 4 cells; the header has 3; mend this line (what is not labelled is an empty cell, and a"
+        " name with a comma stands in quotes)"
+    )
+
+
+def test_landmarks_of_two_parts_in_two_spellings_are_told(tmp_path):
+    for part, name in (("train", "Left_Eye"), ("test", "left eye")):
+        (tmp_path / part).mkdir()
+        (tmp_path / f"{part}.csv").write_text(f"name,{name}_x,{name}_y\n1.png,3,4\n")
+    with pytest.raises(KpError, match="one name in two spellings, 'left eye' and 'Left_Eye'; give both the same"):
+        Landmarks(root=str(tmp_path), skeleton=None, crop=1.3, held_out=0.1)

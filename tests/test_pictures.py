@@ -255,8 +255,8 @@ def test_exchanged_sides_are_an_error_only_where_points_lie_outside(tmp_path):
     path = write(tmp_path / "a.png")
     fits, beyond = person(path), person(path, points=np.array([[10, 40], [20, 44]], np.float32))
     stated = {"stated_size": (HEIGHT, WIDTH)}
-    assert found([dataclasses.replace(fits, **stated)], "exchanged").level == "warning"
-    assert found([dataclasses.replace(beyond, **stated)], "exchanged").level == "error"
+    assert found([dataclasses.replace(fits, **stated)], "exchanged: turned").level == "warning"
+    assert found([dataclasses.replace(beyond, **stated)], "exchanged: turned").level == "error"
 
 
 def test_a_few_pixels_are_a_warning(tmp_path):

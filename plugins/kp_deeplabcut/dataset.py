@@ -129,11 +129,7 @@ class DeepLabCut(Dataset):
         how = "whole videos" if self._videos is not None else f"{self._held_out:g} of the images, drawn by their names"
         found = [*self._named, Finding("note", f"'valid' is {how}; a crop is the box of the {self._crop}")]
         if self._videos is None and kept:
-            found.append(
-                Finding(
-                    "note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
-                )
-            )
+            found.append(Finding("note", self._divided_videos))
         if self._videos is None:
             found += [Finding("warning", why) for why in [undivided(self._divided)] if why]
         if left := [row for row in rows if not _labelled(row)]:
@@ -142,6 +138,16 @@ class DeepLabCut(Dataset):
             what = f"{guessed[0].name}: no {self._length_name}; the data's median is taken"
             found.append(Finding("warning", what, len(guessed)))
         return found
+
+    @property
+    def _divided_videos(self) -> str:
+        """What it means that frames are divided, not videos."""
+        if len({row.video for row in self._all if _labelled(row)}) > 1:
+            return "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
+        return (
+            "all frames are in one folder, as those of one video are: scores are for that video alone; label another"
+            " one, and hold it out by valid_videos"
+        )
 
     def _measured(self) -> list[float]:
         """Return everybody's own length, px; NaN where it cannot be measured.

@@ -128,7 +128,12 @@ class Named(Dataset):
 
     @classmethod
     def near(cls, root: Path) -> Near | None:
-        """Return the option for a CSV with an image column under another name."""
+        """Return that all is there where a file has one of the names, and is refused; else the option for another name.
+
+        A CSV with an image column is taken for one under another name.
+        """
+        if any((root / file).is_file() for file in FILES):
+            return Near(1.0)
         for path in sorted(root.glob("*.csv")):
             with suppress(KpError):
                 header = next(csv_rows(path, "a CSV file of named keypoints"), (0, []))[1]
