@@ -108,7 +108,7 @@ class Display:
         """Show how far the crops are."""
         self.prepared = (done, total)
         if done == total:
-            self.console.print(f"Prepared the crops of {total:,} people.", highlight=False)
+            self.console.print(f"Prepared the crops of {total:,} samples.", highlight=False)
             self.prepared = None
 
     def notice(self, text: str) -> None:
@@ -162,7 +162,7 @@ class Display:
     def render(self) -> RenderableType:
         """Return the table as it stands."""
         if self.prepared is not None:
-            return Text(f"Preparing crops: {self.prepared[0]:,} of {self.prepared[1]:,} people")
+            return Text(f"Preparing crops: {self.prepared[0]:,} of {self.prepared[1]:,} samples")
         table = Table(box=None, pad_edge=False)
         table.add_column("job", overflow="ellipsis")
         numbers = ("iterations" if self.wide else "done", "speed", "time")

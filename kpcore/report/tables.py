@@ -30,7 +30,6 @@ CSV_HEADER = (
     "split", "mode", "seed", "column", "statistic", "value", "seeds", "paper", "difference", "convention", "data",
     "preset", "status", "note",
 )  # fmt: skip
-DDOF = "sample standard deviation over seeds (ddof = 1)"
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
@@ -62,9 +61,11 @@ def csv_table(results: Results) -> str:
 
     ``statistic`` is "value" for one seed; a row that is not done has such lines without values. "mean" and "sd" are
     over the ``seeds`` that are done, the sample standard deviation (ddof = 1) where there are two or more; "mean shape"
-    is what the mean shape of the training people scores.
+    is what the mean shape of the training samples scores. "note" has no value: it says once what holds for the split.
     """
-    lines = [line for split in results.splits for part in (_values, _means, _shape) for line in part(results, split)]
+    lines = [
+        line for split in results.splits for part in (_values, _means, _shape, _remark) for line in part(results, split)
+    ]
     return csv_text(CSV_HEADER, lines)
 
 
@@ -106,10 +107,10 @@ def _values(results: Results, split: SplitInfo) -> Iterator[Line]:
     for row in results.rows_of(split.name):
         for column in (*columns_of(results, split), AVERAGE):
             value = row.value(column)
-            paper, gap, note = _beside(results, split, row.mode, column, value)
+            paper, gap = _beside(results, split, row.mode, column, value)
             yield (
                 row.split, row.mode, row.seed, column, "value", value, 1 if row.status == "done" else 0, paper, gap,
-                row.convention, results.data.name, results.preset, row.status, row.reason or note,
+                row.convention, results.data.name, results.preset, row.status, row.reason if column == AVERAGE else "",
             )  # fmt: skip
 
 
@@ -117,24 +118,30 @@ def _means(results: Results, split: SplitInfo) -> Iterator[Line]:
     for mode in (mode.name for mode in results.modes):
         for column in (*columns_of(results, split), AVERAGE):
             found = estimate(results, split.name, mode, column)
-            paper, gap, note = _beside(results, split, mode, column, found.mean)
-            if column == AVERAGE and below_mean_shape(results, split, mode):
-                note = "; ".join(filter(None, ("worse than the mean shape", note)))
+            below = column == AVERAGE and below_mean_shape(results, split, mode)
             place = (split.name, mode, None, column)
             if found.mean is not None:
-                yield _summary(results, (*place, "mean"), (_rounded(found.mean), found.n, paper, gap), note)
+                figures = (_rounded(found.mean), found.n, *_beside(results, split, mode, column, found.mean))
+                yield _summary(results, (*place, "mean"), figures, "worse than the mean shape" if below else "")
             if found.spread is not None:
-                yield _summary(results, (*place, "sd"), (_rounded(found.spread), found.n, None, None), DDOF)
+                yield _summary(results, (*place, "sd"), (_rounded(found.spread), found.n, None, None))
 
 
 def _shape(results: Results, split: SplitInfo) -> Iterator[Line]:
     for column in (*columns_of(results, split), AVERAGE):
         if (value := split.mean_shape.get(column)) is not None:
             place = (split.name, "", None, column, "mean shape")
-            yield _summary(results, place, (_rounded(value), None, None, None), "")
+            yield _summary(results, place, (_rounded(value), None, None, None))
 
 
-def _summary(results: Results, place: Line, figures: Line, note: str) -> Line:
+def _remark(results: Results, split: SplitInfo) -> Iterator[Line]:
+    """What holds for the whole split, once: why no published figure stands beside its own."""
+    if split.reference and (blocked := obstacle(results, split)):
+        place = (split.name, "", None, "", "note")
+        yield _summary(results, place, (None, None, None, None), f"not comparable: {blocked}")
+
+
+def _summary(results: Results, place: Line, figures: Line, note: str = "") -> Line:
     """A line that no single seed stands behind: split to statistic, then value to difference, then what they are."""
     about = (" and ".join(results.conventions), results.data.name, results.preset, "", note)
     return (*place, *figures, *about)
@@ -146,13 +153,10 @@ def _rounded(value: float) -> float:
 
 def _beside(
     results: Results, split: SplitInfo, mode: str, column: str, value: float | None
-) -> tuple[float | None, float | None, str]:
-    """The paper's figure, the difference to it, and why there is neither where it printed one."""
-    published = split.reference.get(mode, {})
-    if published and (blocked := obstacle(results, split)):
-        return None, None, f"not comparable: {blocked}"
-    paper = published.get(column)
-    return paper, None if value is None or paper is None else _rounded(value - paper), ""
+) -> tuple[float | None, float | None]:
+    """The paper's figure and the difference to it; None where there is none, or it cannot be compared."""
+    paper = None if obstacle(results, split) else split.reference.get(mode, {}).get(column)
+    return paper, None if value is None or paper is None else _rounded(value - paper)
 
 
 def _terminal_tables(grid: Grid) -> Iterator[Table]:

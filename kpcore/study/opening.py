@@ -11,6 +11,7 @@ from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, 
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
+from kpcore.records.results import CHANGED
 from kpcore.registry import Built, Registry
 from kpcore.study.checks import check_names, check_sizes, check_study
 from kpcore.study.contracts import check_dataset, check_facts, check_skeletons, checked_splits
@@ -33,8 +34,6 @@ from kpcore.study.study import Mode, Study
 
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
-CHANGED = ", changed: "
-"""Stands between a preset's name and the keys that ``--set`` changed; a resolved file keeps both."""
 SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
 
