@@ -28,11 +28,13 @@ from kpcore.records.results import (
     SplitInfo,
     read_history,
 )
+from kpcore.report.breaking import broken, pieces
 from kpcore.report.curves import DPI, curve, curves_csv, curves_figure, curves_png, rendered, write_curves
 from kpcore.report.grid import difference, figure, grids, headline
 from kpcore.report.latex import escape, labels
 from kpcore.report.summary import Estimate, to_baseline
-from kpcore.report.tables import csv_table, latex, markdown, print_tables, write_tables
+from kpcore.report.tables import csv_table, latex, markdown, write_tables
+from kpcore.report.terminal import print_tables, tables
 
 GOLDEN = Path(__file__).parent / "golden_report"
 NAN = float("nan")
@@ -299,6 +301,68 @@ def test_the_terminal_keeps_to_100_columns_and_breaks_no_figure(width):
     assert max(len(line) for line in text.splitlines()) <= 100
     assert text.count("88.5") == 16 * 3
     assert text.count("± 0.7") == 16 * 3
+
+
+LONG_NAMES = (
+    "paw1LH_top",
+    "tailBase_top",
+    "obsHighCornerOfTheCageWall_bot",
+    *(f"pawNumber{n}_bottom" for n in range(9)),
+)
+
+
+@pytest.mark.parametrize("width", [48, 80, 100])
+@pytest.mark.parametrize("names", [LONG_NAMES[:2], LONG_NAMES])
+def test_the_terminal_breaks_names_at_their_separators_and_cuts_nothing(names, width):
+    """In any number of tables: every figure is there, and every name, in parts that end at a separator."""
+    split = SplitInfo(name="mouse", steps=(("p",), ("q",)), columns=names)
+    done = {"average": 99.9, "convention": "PCK", "status": "done", "columns": dict.fromkeys(names, 88.0)}
+    rows = tuple(Row(split="mouse", mode=mode.name, seed=0, **done) for mode in MODES)
+    grid = grids(make(splits=(split,), rows=rows, jobs=()))[0]
+    console = Console(width=width, file=io.StringIO())
+    for table in tables(grid, width):
+        console.print(table)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("88.0") == len(names) * len(MODES)
+    assert "…" not in text
+    parts = {part for name in names for part in pieces(name)}
+    for line in text.splitlines():
+        for word in re.findall(r"[A-Za-z0-9_]*(?:paw|tail|obs|bot|top|Wall)[A-Za-z0-9_]*", line):
+            assert any(name.startswith(word) or word in name for name in names)
+            assert set(pieces(word)) <= parts, f"{word} is broken within a part"
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "told"),
+    [
+        ("paw1LH_bot", 9, ["paw1LH_", "bot"]),
+        ("leftHindPaw", 8, ["leftHind", "Paw"]),
+        ("a.long-name of two words", 7, ["a.long-", "name of", "two", "words"]),
+        ("intermediate", 5, ["inter", "media", "te"]),
+        ("", 5, [""]),
+        ("x__y", 3, ["x__", "y"]),
+    ],
+)
+def test_a_name_is_broken_where_its_parts_meet(text, room, told):
+    assert broken(text, lambda line: len(line) <= room) == told
+
+
+@given(st.text(alphabet="abC1_-. 腕", max_size=40), st.integers(1, 12))
+def test_no_letter_is_lost_where_lines_are_broken(text, room):
+    found = broken(text, lambda line: len(line) <= room)
+    assert "".join(found).replace(" ", "") == "".join(text.split())
+    assert all(len(line) <= room for line in found)
+
+
+def test_a_table_that_does_not_fit_has_a_row_a_column():
+    grid = grids(make())[0]
+    assert [len(tables(grid, width)) for width in (100, 60)] == [1, 1]
+    console = Console(width=60, file=io.StringIO())
+    console.print(tables(grid, 60)[0])
+    text = console.file.getvalue()
+    assert re.search(r"^ elbow +87\.5 ± 0\.7 +74\.7 +87\.7 ± 0\.3 *$", text, re.MULTILINE)
+    assert re.search(r"^ Seeds +2 +1, 1 failed +2 *$", text, re.MULTILINE)
 
 
 def test_markup_in_names_is_printed_as_it_is():

@@ -105,7 +105,8 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.cli.refresh import Refresher
     from kpcore.cli.terminal import Terminal
     from kpcore.report.curves import write_curves
-    from kpcore.report.tables import print_tables, write_tables
+    from kpcore.report.tables import write_tables
+    from kpcore.report.terminal import print_tables
     from kpcore.study.executors import local
     from kpcore.study.runner import run_study
 

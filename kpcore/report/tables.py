@@ -1,15 +1,10 @@
-"""The tables of a study, one a split, in the paper's layout: Markdown, LaTeX, tidy CSV and the terminal."""
+"""The tables of a study, one a split, in the paper's layout: Markdown, LaTeX and tidy CSV."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kpcore.errors import visible
 from kpcore.records.results import AVERAGE, DECIMALS, Results, SplitInfo
@@ -20,9 +15,6 @@ from kpcore.report.summary import below_mean_shape, columns_of, estimate, obstac
 
 Line = tuple[object, ...]
 """One line of the CSV, in the order of its header."""
-TERMINAL_WIDTH = 100
-SCORES_A_TABLE = 6
-"""Score columns that fit beside the row's name in the terminal's width; a wider table goes on below."""
 
 MARKUP = re.compile(r"([\\|`*<>\[\]&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """What Markdown reads as markup; an underscore within a word is none."""
@@ -67,24 +59,6 @@ def csv_table(results: Results) -> str:
         line for split in results.splits for part in (_values, _means, _shape, _remark) for line in part(results, split)
     ]
     return csv_text(CSV_HEADER, lines)
-
-
-def print_tables(results: Results, console: Console) -> None:
-    """Print all tables, at most 100 columns wide."""
-    width = min(console.width, TERMINAL_WIDTH)
-    for grid in grids(results):
-        console.print(_text(grid.title, style="bold"), width=width)
-        for line in grid.sets:
-            console.print(_text(line, style="dim"), width=width)
-        for table in _terminal_tables(grid):
-            console.print(table, width=width)
-        for note in grid.notes:
-            console.print(_text(note, style="dim"), width=width)
-        console.print()
-
-
-def _text(text: str, style: str = "") -> Text:
-    return Text(visible(text), style=style)
 
 
 def _markdown_text(text: str) -> str:
@@ -157,28 +131,3 @@ def _beside(
     """The paper's figure and the difference to it; None where there is none, or it cannot be compared."""
     paper = None if obstacle(results, split) else split.reference.get(mode, {}).get(column)
     return paper, None if value is None or paper is None else _rounded(value - paper)
-
-
-def _terminal_tables(grid: Grid) -> Iterator[Table]:
-    """The grid in tables that fit: its score columns in blocks, and what comments on the average with the last one."""
-    last = grid.scores + 1
-    starts = range(1, last, SCORES_A_TABLE)
-    for start in starts:
-        stop = start + SCORES_A_TABLE if start != starts[-1] else len(grid.header)
-        yield _terminal_table(grid, [0, *range(start, stop)])
-
-
-def _terminal_table(grid: Grid, places: list[int]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for place in places:
-        heading = _text(grid.header[place].replace(" ", "\n") if place > grid.scores else grid.header[place])
-        side = place in (0, len(grid.header) - 1)
-        table.add_column(heading, justify="left" if side else "right", overflow="fold", vertical="top")
-    for row in grid.rows:
-        table.add_row(*(_text(_stacked(row[place]) if place else row[place]) for place in places))
-    return table
-
-
-def _stacked(cell: str) -> str:
-    """A cell on several narrow lines."""
-    return cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
