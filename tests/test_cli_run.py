@@ -238,27 +238,30 @@ class Resized(Console):
         return self.now
 
 
+def wiped(wiper, lines):
+    """Draw lines of these widths; return how many rows are wiped before, beyond those that rich knows of."""
+    wiper.drawing(lines)
+    *before, _ = wiper.process_renderables([Control()])
+    return str(before[0]).count("\x1b[1A") if before else 0
+
+
 def test_what_a_narrower_terminal_wraps_is_wiped_once():
     console = Resized()
     wiper = Wiper(console)
-    wiper.drawn([80, 70, 30])
-    assert wiper.excess() == 0
+    assert wiped(wiper, [80, 70, 30]) == 0
     console.now = ConsoleDimensions(40, 24)
-    assert wiper.excess() == 2, "two of the three lines take two now"
-    assert wiper.excess() == 0
+    assert wiped(wiper, [40, 40]) == 2, "two of the three lines take two now"
+    assert wiped(wiper, [40, 40]) == 0
 
 
 def test_what_a_lower_terminal_pushed_out_is_wiped_when_it_comes_back():
     console = Resized()
     wiper = Wiper(console)
-    wiper.drawn([70] * 20)
+    wiped(wiper, [70] * 20)
     console.now = ConsoleDimensions(80, 12)
-    assert (wiper.excess(), wiper.above) == (0, 8)
-    wiper.drawn([70] * 10)
+    assert (wiped(wiper, [70] * 10), wiper.above) == (0, 8)
     console.now = ConsoleDimensions(80, 15)
-    assert (wiper.excess(), wiper.above) == (3, 5)
-    wiper.process_renderables([Control()])
-    assert wiper.above == 5
+    assert (wiped(wiper, [70] * 13), wiper.above) == (3, 5)
     wiper.process_renderables([Text("a notice between them and the table")])
     assert wiper.above == 0
 

@@ -61,6 +61,11 @@ class Screen:
     width: int
     height: int
 
+    @property
+    def lines(self) -> int:
+        """Lines that a table takes at most: not all, so that it still fits where the terminal gets a bit smaller."""
+        return max(min(self.height - 1, 10), self.height * 3 // 4)
+
 
 def job_table(tracks: Sequence[Track], metric: str, screen: Screen) -> list[str]:
     """Return the lines of a heading, as many jobs as fit, what the others are at, and how far all is.
@@ -68,7 +73,7 @@ def job_table(tracks: Sequence[Track], metric: str, screen: Screen) -> list[str]
     No line is wider than the screen, and there are fewer than it is high: what is higher cannot be wiped.
     """
     feet = summary(tracks, metric, screen)
-    room = max(1, screen.height - 2 - len(feet))
+    room = max(1, screen.lines - 1 - len(feet))
     rows = _rows(tracks, screen, max(1, room - 1))
     heights = list(map(len, rows))
     shown = fitting(tracks, heights, room)

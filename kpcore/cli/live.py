@@ -120,7 +120,7 @@ class Display:
             lines = [f"Preparing crops: {self.prepared[0]:,} of {self.prepared[1]:,} samples"]
         else:  # a line that ends in the last column would be wrapped by some terminals
             lines = job_table(list(self.tracks.values()), self.metric, Screen(size.width - 1, size.height))
-        self.wiper.drawn([cell_len(line) for line in lines])
+        self.wiper.drawing([cell_len(line) for line in lines])
         first, *rest = lines
         return Text("\n", no_wrap=True, overflow="ignore").join([Text(first, style="bold"), *map(Text, rest)])
 

@@ -19,30 +19,31 @@ class Wiper(RenderHook):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.lines: list[int] = []
         self.size = console.size
+        self.lines: list[int] = []
+        """Widths of the lines on the screen."""
+        self.coming: list[int] = []
         self.above = 0
         """Lines of older drawings above the screen, nothing between them and the display."""
 
-    def drawn(self, lines: Sequence[int]) -> None:
-        """Take down the widths of the lines that are about to be drawn."""
-        self.lines = list(lines)
-        self.size = self.console.size
+    def drawing(self, lines: Sequence[int]) -> None:
+        """Take down the widths of the lines that are drawn next."""
+        self.coming = list(lines)
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """Put the wiping in front of what is printed, after rich's own."""
+        rows = self.excess()
+        self.lines, self.size = self.coming, self.console.size
         if any(not isinstance(one, Control) for one in renderables):
             self.above = 0
-        rows = self.excess()
         up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
         return [Control(*up * rows), *renderables] if rows else renderables
 
     def excess(self) -> int:
-        """Return how many rows more the display takes than it has lines; told once for each new size."""
+        """Return how many rows more the display takes at the new size than it has lines."""
         now, before = self.console.size, self.size
         if now == before or not self.lines:
             return 0
-        self.size = now
         rows = sum(max(1, -(-width // now.width)) for width in self.lines)
         back = min(self.above, max(0, now.height - before.height))
         self.above += max(0, rows - now.height) - back

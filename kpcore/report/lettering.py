@@ -49,7 +49,7 @@ def _letter(letter: str, font: Font) -> float:
 
 
 def wrapped(text: str, font: Font, room: float) -> list[str]:
-    """Return the text in lines of at most ``room`` inches; a name that is longer than that is broken where it may be."""
+    """Return the text in lines of at most ``room`` inches; a longer name is broken where it may be."""
     return broken(text, lambda line: width(line, font) <= room)
 
 

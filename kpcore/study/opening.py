@@ -25,6 +25,7 @@ from kpcore.study.data import (
     nothing_configured,
     open_all,
     sample_notice,
+    tables,
     unseen,
 )
 from kpcore.study.leaks import without_leaks
@@ -36,6 +37,10 @@ SAMPLE = "sample"
 """Profile that runs where no data is configured."""
 SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
+
+
+def unheard(stage: str) -> None:
+    """Stages that nobody follows."""
 
 
 def resolve(file: Path, profile: str | None, sets: Sequence[str], notice: Notice | None = None) -> StudyConfig:
@@ -68,18 +73,21 @@ def open_study(
     sets: Sequence[str] = (),
     notice: Notice = print,
     progress: Progress = unseen,
+    stage: Notice = unheard,
 ) -> Study:
     """Open a study: build its components, check all of it against each other and the data, and try the network.
 
     Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run.
-    ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written.
+    ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written, and ``stage`` what is being done.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
         ContractError: a component gives back what its interface does not allow.
     """
     config, profile = settle(known, file, profile, sets, notice)
+    stage(f"Reading and checking {', '.join(dict.fromkeys(table.name for _, table in tables(config).values()))} ...")
     study = build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    stage(f"Trying {config.backbone.name} and {config.codec.name} on a batch ...")
     probe(study)
     return study
 
