@@ -581,6 +581,7 @@ def test_the_figure_is_written_in_its_size_and_twice_the_same(tmp_path):
     _, path, svg, pdf = write_curves(results, histories(results), tmp_path)
     assert [one.name for one in (path, svg, pdf)] == ["curves.png", "curves.svg", "curves.pdf"]
     assert svg.read_text().startswith("<?xml")
+    assert pdf.read_bytes().count(b"/FontFile2") >= 2, "both weights are embedded"
     assert pdf.read_bytes().startswith(b"%PDF")
     again = curves_figure(results, histories(results))
     assert [rendered(again, form) for form in ("svg", "pdf")] == [svg.read_bytes(), pdf.read_bytes()]

@@ -42,12 +42,14 @@ class Names:
         """Yield the parts that fit the width."""
         for line in self.lines:
             indent = line[: len(line) - len(line.lstrip())]
-            room = options.max_width - len(indent)
-            yield Text(
-                "\n".join(indent + part for part in broken(line, lambda text, room=room: cell_len(text) <= room))
-            )
+            yield Text("\n".join(indent + part for part in parts(line, options.max_width - len(indent))))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Return the columns of the longest part of a name, and of the longest line."""
-        parts = [part for line in self.lines for word in line.split() for part in pieces(word)]
-        return Measurement(max(map(cell_len, parts), default=0), max(map(cell_len, self.lines)))
+        longest = [cell_len(part) for line in self.lines for word in line.split() for part in pieces(word)]
+        return Measurement(max(longest, default=0), max(map(cell_len, self.lines)))
+
+
+def parts(line: str, room: int) -> list[str]:
+    """Return a line in parts of so many columns."""
+    return broken(line, lambda part: cell_len(part) <= room)

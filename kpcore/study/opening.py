@@ -78,7 +78,8 @@ def open_study(
     """Open a study: build its components, check all of it against each other and the data, and try the network.
 
     Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run.
-    ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written, and ``stage`` what is being done.
+    ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written;
+    ``stage`` is told what is being done.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
