@@ -37,10 +37,10 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
+    from kpcore.cli.output import console as new_console
     from kpcore.cli.stages import Stages
-    from kpcore.cli.terminal import Terminal
 
-    console = Terminal()
+    console = new_console()
     with Stages(console, "Loading PyTorch ...") as stages:
         study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device))
     from kpcore.training.device import jobs_at_once
