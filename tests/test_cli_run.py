@@ -210,9 +210,11 @@ def test_a_narrow_live_table_drops_columns_before_it_breaks_names_to_pieces():
 
 def test_the_curve_of_a_resumed_job_has_the_epochs_before(jobs):
     job = jobs.jobs[0]
-    finished(job, (10.0, 45.5, 30.0), 2)  # epochs of one iteration
     for done, known in ((4, [10.0, 45.5, 30.0]), (3, [10.0, 45.5]), (1, [])):
+        finished(job, (10.0, 45.5, 30.0), 2)  # epochs of one iteration
         shown = Display(Console(width=200, file=io.StringIO()), jobs, "PCK")
+        shown.job_started(job)
+        JobFolder.of(job.key).begin(job.name, "study", job.settings)  # as a job that goes on does
         shown.iteration(job, done, 9)
         shown.epoch(job, {"validation": 99.0})
         assert shown.tracks[job.key].validation == [*known, 99.0]

@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from kpcore.cli.display import duration
 from kpcore.errors import visible
+from kpcore.records.results import HistoryRecord
 from kpcore.report.breaking import broken
 from kpcore.study.jobs import Job
 
@@ -41,6 +42,8 @@ class Track:
     first: int = 0
     seconds: float = 0.0
     validation: list[float | None] = field(default_factory=list)
+    before: list[HistoryRecord] = field(default_factory=list)
+    """Epochs that were behind when this run took the job up."""
 
     @property
     def speed(self) -> float:

@@ -68,8 +68,10 @@ class Display:
 
     def job_started(self, job: Job) -> None:
         """Show the job as starting: before its first iteration data and network are made ready."""
-        self.tracks[job.key].state = "starting"
-        self.tracks[job.key].started = time.perf_counter()
+        track = self.tracks[job.key]
+        track.state = "starting"
+        track.started = time.perf_counter()
+        track.before = epochs_before(job)  # now, since a job that goes on writes them anew after its next epoch only
 
     def iteration(self, job: Job, done: int, total: int) -> None:
         """Show how far the job is."""
@@ -78,7 +80,7 @@ class Display:
             track.state = "training"
             track.first = done - 1
             track.began = time.perf_counter()
-            track.validation = validated_before(job, track.first)
+            track.validation = [record.validation for record in track.before if record.iterations <= track.first]
         track.done, track.total = done, total
 
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
@@ -92,7 +94,7 @@ class Display:
         track.state = "cached" if state.cached else state.status
         track.seconds = time.perf_counter() - track.started if track.started else 0.0
         if state.status == "done":
-            track.validation = validated_before(job)
+            track.validation = [record.validation for record in epochs_before(job)]
         if state.cached:
             return
         if not self.console.is_terminal or state.status == "failed":
@@ -125,16 +127,13 @@ class Display:
         return Text("\n", no_wrap=True, overflow="ignore").join([Text(first, style="bold"), *map(Text, rest)])
 
 
-def validated_before(job: Job, iterations: int | None = None) -> list[float | None]:
-    """Return what validation read in the epochs of a job that are behind, those of so many iterations, or all."""
+def epochs_before(job: Job) -> list[HistoryRecord]:
+    """Return the epochs of a job that are behind; none where they cannot be read."""
     folder = JobFolder.of(job.key)
-    if iterations == 0 or not folder.begun:
-        return []
     try:
-        history = folder.history()
+        return folder.history() if folder.begun else []
     except KpError:  # it only informs; the results say what is wrong
         return []
-    return [record.validation for record in history if iterations is None or record.iterations <= iterations]
 
 
 def kept_epoch(folder: JobFolder) -> HistoryRecord | None:
