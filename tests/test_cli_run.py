@@ -26,6 +26,7 @@ from kpcore.cli.jobtable import Screen, Track, job_table, speed_text
 from kpcore.cli.live import Display
 from kpcore.cli.plan import plan_table, short, shortest
 from kpcore.cli.refresh import Turns
+from kpcore.cli.stages import Stages
 from kpcore.cli.wiping import Wiper
 from kpcore.config import to_toml
 from kpcore.errors import KpError, system_error
@@ -157,6 +158,40 @@ def test_the_live_table_says_what_every_figure_is(jobs):
     assert max(map(len, rows)) <= 80
     names = "".join(line[:30].strip() for line in rows[:-1])
     assert names == "".join(job.name for job in jobs.jobs), "broken at separators, and whole"
+
+
+def test_what_is_being_done_is_said_on_a_terminal_alone():
+    for terminal in (True, False):
+        console = Console(width=80, file=io.StringIO(), force_terminal=terminal)
+        with Stages(console, "Loading PyTorch ...") as stages:
+            stages("Reading and checking mpii ...")
+            stages.progress(5, 1200)
+            assert stages.shown == "Writing sample data: 5 of 1,200 samples ..."
+            stages.progress(1200, 1200)
+            assert stages.shown == "Reading and checking mpii ..."
+            console.print("a notice")
+        text = console.file.getvalue()
+        if terminal:
+            assert "Reading and checking mpii ..." in text
+        else:
+            assert text == "a notice\n"
+
+
+def test_opening_a_study_says_what_it_does(tmp_path, tiny_study, tiny_mpii):
+    path = tmp_path / "study.toml"
+    path.write_text(tiny_study.replace('name = "mpii"', f'name = "mpii"\nroot = "{tiny_mpii}"'))
+    stages: list[str] = []
+    open_study(registry(), path, notice=lambda text: None, stage=stages.append)
+    assert stages == ["Reading and checking mpii ...", "Trying hourglass and heatmap on a batch ..."]
+
+
+def test_the_first_word_comes_before_torch_is_imported():
+    """On a terminal the user must not wait for it in silence."""
+    code = (
+        "import sys, kpcore.cli.run, kpcore.cli.stages, kpcore.cli.output as output; output.console();"
+        "sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 METRIC = "PCK@0.05 of the crop side, average over ankle, knee, hip, wrist, elbow"

@@ -15,7 +15,7 @@ class Stages:
     """
 
     def __init__(self, console: Console, first: str) -> None:
-        self.now = first
+        self.now = self.shown = first
         self.status = Status(first, console=console) if console.is_terminal else None
 
     def __enter__(self) -> Stages:
@@ -37,5 +37,6 @@ class Stages:
         self._show(f"Writing sample data: {done:,} of {total:,} samples ..." if done < total else self.now)
 
     def _show(self, text: str) -> None:
+        self.shown = text
         if self.status is not None:
             self.status.update(text)
