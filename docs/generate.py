@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import typer
-from interfaces import interfaces
+from interfaces import html_as_text, interfaces
 from pydantic import BaseModel
 
 from kpcore.catalogue import options
@@ -73,7 +73,15 @@ def rows(model: type[BaseModel]) -> Iterator[str]:
         if option.name not in NESTED:
             default = f"`{option.default}`" if option.default else ""
             cells = (f"`{option.name}`", option.type, default, option.description)
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            yield "| " + " | ".join(map(cell, cells)) + " |"
+
+
+def cell(text: str) -> str:
+    """Return a text as a table's cell that shows all of it; what stands in backticks is code."""
+    parts = [
+        part if place % 2 else html_as_text(part).replace("*", "\\*") for place, part in enumerate(text.split("`"))
+    ]
+    return "`".join(parts).replace("|", "\\|")
 
 
 def study_files() -> str:

@@ -72,7 +72,8 @@ def markdown(docstring: str) -> Iterator[str]:
     """Yield a Google-style docstring's lines as Markdown: sections become lists, roles and literals become code."""
     section = ""
     for line in inspect.cleandoc(docstring).splitlines():
-        text, indent = _inline(line.strip()), len(line) - len(line.lstrip())
+        indent = len(line) - len(line.lstrip())
+        text = line.strip() if indent >= 4 and not section else _inline(line.strip())  # indented so, it is code
         if line.endswith(":") and line[:-1] in SECTIONS:
             section = line[:-1]
             yield f"*{section}*"
@@ -89,7 +90,13 @@ def markdown(docstring: str) -> Iterator[str]:
 
 def _inline(text: str) -> str:
     named = re.sub(r":\w+:`~?(?:kpcore\.(?:[a-z_]+\.)*)?([A-Z][\w.]*)`", r"`\1`", text)
-    return re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", named).replace("``", "`")
+    marked = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", named).replace("``", "`")
+    return "`".join(part if place % 2 else html_as_text(part) for place, part in enumerate(marked.split("`")))
+
+
+def html_as_text(text: str) -> str:
+    """Return text outside code so that ``<name>`` is shown, rather than taken for a tag."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def _parts(module: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,24 @@ def content_key(value: Any) -> str:
     """Return the SHA-256 of a JSON value in canonical form, as 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hex digits; raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_digest(path: Path) -> str:
+    """Return a file's digest as :func:`file_digest` does, but have a process read an unchanged file only once."""
+    about = path.stat()
+    return _known_digest(path, (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+
+
+@lru_cache(maxsize=16384)
+def _known_digest(path: Path, state: tuple[int, ...]) -> str:
+    del state  # only there to have a changed file read again
+    return file_digest(path)
 
 
 def replace_file(path: Path, content: bytes) -> None:

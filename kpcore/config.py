@@ -351,8 +351,8 @@ class EvaluationTable(Strict):
     batch_size: int = Field(default=32, ge=1, description="people at once; the flip test doubles them")
     leaks: Literal["warn", "leave_out"] = Field(
         default="warn",
-        description="training images that are also scored (the same, nearly the same, or frames of one video): say so,"
-        " or leave them out of training",
+        description="training images that are also scored (the same, augmented copies by their names, nearly the same,"
+        " or frames of one video): say so, or leave them out of training",
     )
 
     @property
@@ -587,6 +587,8 @@ def _problem_text(problem: ErrorDetails, path: Sequence[str], tables: Sequence[t
     exist = f"({', '.join(tables[0].model_fields) or 'no keys'} exist here)"
     if problem["type"] == "extra_forbidden":
         return _unknown_key(path[-1], tables, exist)
+    if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
+        return f"missing; the list is too short (got {problem['input']!r})"
     if problem["type"] == "missing":
         return f"missing; add the key '{path[-1]}'{_one_of(tables[0], path[-1])} {exist}"
     if problem["type"] == "union_tag_invalid":

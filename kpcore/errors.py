@@ -93,6 +93,24 @@ def shown(value: object) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
+def told_apart(one: str, other: str) -> tuple[str, str]:
+    r"""Return two texts so that a reader sees where they differ.
+
+    Two that differ in their Unicode form alone look the same: what is written in several ways is escaped, as in
+    ``caf\xe9`` and ``cafe\u0301``.
+    """
+    alike = one != other and unicodedata.normalize("NFKC", one) == unicodedata.normalize("NFKC", other)
+    return (_formed(one), _formed(other)) if alike else (one, other)
+
+
+def _formed(text: str) -> str:
+    """Escape the characters that Unicode can write in another way."""
+    several = (
+        unicodedata.combining(character) or unicodedata.normalize("NFKD", character) != character for character in text
+    )
+    return "".join(ascii(character)[1:-1] if ways else character for character, ways in zip(text, several, strict=True))
+
+
 def nearest(name: str, options: Iterable[str]) -> str | None:
     """Return the option most like ``name``, or None where nothing is near."""
     found = difflib.get_close_matches(str(name), [str(option) for option in options], n=1, cutoff=0.5)
@@ -111,5 +129,6 @@ def unknown(kind: str, name: object, options: Iterable[str], *, where: str = "")
     exist = list(options)
     near = nearest(str(name), exist)
     place = f"{where}: " if where else ""
-    hint = f"; did you mean '{near}'?" if near else ""
-    return KpError(f"{place}unknown {kind} '{name}'{hint} ({listed(exist)} exist)")
+    asked, meant = told_apart(str(name), near) if near else (name, "")
+    hint = f"; did you mean '{meant}'?" if near else ""
+    return KpError(f"{place}unknown {kind} '{asked}'{hint} ({listed(exist)} exist)")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kpcore.errors import KpError, unknown
+from kpcore.errors import KpError, listed, unknown
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Skeleton:
         names = self.names
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise KpError(f"skeleton '{self.name}': keypoint names occur twice: {', '.join(twice)}")
+            raise KpError(f"skeleton '{self.name}': keypoint names occur twice: {', '.join(twice)}; give each its own")
         mirrors = {point.name: point.mirror for point in self.keypoints}
         for name, mirror in mirrors.items():
             if mirror is None:
@@ -116,6 +116,20 @@ class Skeleton:
         if not chosen:
             raise KpError(f"{where or self.name}: no keypoints named; name at least one of {', '.join(self.names)}")
         return KeypointSet(self, tuple(chosen))
+
+    def pair(self, names: tuple[str, str], *, where: str) -> tuple[str, str]:
+        """Return the names of two keypoints that a length is measured between.
+
+        Raises:
+            KpError: a name is no keypoint, or both are the same one.
+        """
+        for name in names:
+            if name not in self.names:
+                raise unknown("keypoint", name, self.names, where=where)
+        if names[0] == names[1]:
+            rest = listed(name for name in self.names if name != names[0])
+            raise KpError(f"{where}: '{names[0]}' is named twice, a length of 0; name another beside it ({rest} exist)")
+        return names
 
     def all(self) -> KeypointSet:
         """Return the set of all keypoints."""

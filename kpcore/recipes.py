@@ -7,9 +7,10 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from kpcore.cache import known_digest
 
 OTHERS = frozenset({"kpcore", "torch"})
 """Packages whose versions are in a key by themselves."""
@@ -77,17 +78,6 @@ def _found(package: str) -> Iterator[tuple[str, str]]:
         for path in root.rglob("*"):
             inside = path.relative_to(root)
             if path.is_file() and _is_code(inside):
-                yield f"{package}/{inside.as_posix()}", _file_digest(path)
+                yield f"{package}/{inside.as_posix()}", known_digest(path)
     if spec is not None and not roots and spec.origin is not None and Path(spec.origin).is_file():
-        yield f"{package}.py", _file_digest(Path(spec.origin))
-
-
-@cache
-def _read(path: Path, size: int, modified: int) -> str:
-    del size, modified  # only there to have a changed file read again
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    about = path.stat()
-    return _read(path, about.st_size, about.st_mtime_ns)
+        yield f"{package}.py", known_digest(Path(spec.origin))

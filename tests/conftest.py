@@ -1,6 +1,7 @@
 """What tests share: a clean environment, one small skeleton, images of dots, and a narrow network.
 
-With ``--import-mode=importlib`` test modules cannot import each other, so helpers are handed out as fixtures.
+With ``--import-mode=importlib`` test modules cannot import each other, so helpers are handed out as fixtures; what is
+made by hand, and used by plain functions, is in ``helpers/hand_made.py``.
 """
 
 import os

@@ -14,7 +14,9 @@ from kpcore.cli import app as kp
 from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, crop_affine, draw_augmentation, order, warp
 from kpcore.errors import KpError
+from kpcore.interfaces import Facts
 from kpcore.keypoints import Keypoint, KeypointSplit, Skeleton, Step
+from kpcore.reading.skeletons import sided_keypoints
 from kpcore.registry import Registry
 from kpcore.samples import Sample
 from kpcore.study import rules as splits
@@ -424,15 +426,60 @@ def test_eval_with_a_study_measures_as_the_study_does(run, root, study, predicti
 
 def test_eval_with_a_study_knows_keypoints_by_its_names(run, root, study, predictions):
     study.write_text(study.read_text().replace('name = "faces"', 'name = "faces"\naliases = { nose = "snout" }', 1))
-    path = predictions(TRUTH[:, 2:3] + 1, keypoints=["snout"])
+    path = predictions(TRUTH[:, 2:] + 1, keypoints=["snout", "chin"])
     code, out, _ = run("eval", path, "--study", study, "--root", root, "--json")
-    assert (code, json.loads(out)["columns"]) == (0, {"snout": 100})
+    assert (code, json.loads(out)["columns"], json.loads(out)["not_scored"]) == (0, {"chin": 100}, ["snout"])
+    path = predictions(TRUTH[:, 2:] + 1, keypoints=["nose", "chin"])
+    fails_with(run("eval", path, "--study", study, "--root", root), "unknown keypoint 'nose'")
+
+
+def test_eval_with_a_study_scores_its_only_split_and_says_so(run, root, study, predictions):
+    asked = ["eval", predictions(TRUTH + 1), "--study", study, "--root", root]
+    found = json.loads(run(*asked, "--json")[1])
+    assert (found["split"], found["columns"], found["keypoints"]) == ("down", {"chin": 100}, ["chin"])
+    assert found["not_scored"] == ["r_eye", "l_eye", "nose"]
+    head, scored, rest, _ = run(*asked)[1].split("\n", 3)
+    assert head == "Faces, part valid, 3 samples: near all"
+    assert scored == "Scored: 1 keypoints, the last set of split 'down': chin"
+    assert rest == "Predicted, but not scored: r_eye, l_eye, nose"
+
+
+def test_eval_with_a_study_of_several_splits_wants_one_named(run, root, study, predictions):
+    study.write_text(study.read_text().replace('"needy"\ntimes = 1', '"halves"'))
+    asked = ["eval", predictions(TRUTH + 1), "--study", study, "--root", root]
+    told = f"{study}: has 2 splits; --split NAME says whose last set is scored (down, up exist)"
+    fails_with(run(*asked), told)
+    assert json.loads(run(*asked, "--split", "up", "--json")[1])["keypoints"] == ["r_eye", "l_eye", "nose"]
+
+
+def test_eval_counts_samples_without_a_value(run, root, predictions, monkeypatch, known):
+    near = known.component("metric", "near")
+    whole = near.values
+
+    def unmeasured(self, predicted, people, keypoints):
+        values = whole(self, predicted, people, keypoints)
+        values[:2] = np.nan
+        return values
+
+    monkeypatch.setattr(near, "values", unmeasured)
+    asked = ["eval", predictions(TRUTH + 1), "--dataset", "faces", "--root", root]
+    assert json.loads(run(*asked, "--json")[1])["without_value"] == 2
+    assert "Left out: 2 samples with labels that the metric gives no value" in run(*asked)[1]
+
+
+def test_eval_heads_the_average_as_the_metric_does(run, root, predictions, monkeypatch, known):
+    asked = ["eval", predictions(TRUTH + 1), "--dataset", "faces", "--root", root]
+    for name, told in (("AP", "AP"), ("nose", "nose (all)")):
+        monkeypatch.setattr(known.component("metric", "near"), "average_name", name)
+        rows = [line.split("  ")[0].strip() for line in run(*asked)[1].splitlines()]
+        assert rows[-4:] == ["eye", "nose", "chin", told]
 
 
 def test_eval_prints_a_table(run, root, predictions):
     code, out, _ = run("eval", predictions(TRUTH + 1), "--dataset", "faces", "--root", root)
     assert code == 0
-    assert out.startswith("Faces, part valid, 3 people: near all\n")
+    told = "Scored: 4 keypoints, all that are predicted: r_eye, l_eye, nose, chin"
+    assert out.startswith(f"Faces, part valid, 3 samples: near all\n{told}\n\n")
     assert "Average" in out
 
 
@@ -475,6 +522,37 @@ HERE = np.array([[1.0, 0, 0], [0, 1, 0]])
 WHITE = np.full((80, 80, 3), 255, np.uint8)
 BLUE, ORANGE, GREEN, GREY = (86, 180, 233), (230, 159, 0), (0, 158, 115), (190, 190, 190)
 PAPER, EDGE = (24, 24, 24), (235, 235, 235)
+
+
+@pytest.mark.parametrize(("names", "flip", "told"), [
+    (("nose", "tail"), 0, "not mirrored: no mirror pair is known"),
+    (("l_ear", "r_ear", "left_paw"), 0, "not mirrored: 'left_paw' without a mirror partner"),
+    (("left_paw", "nose"), 0, "not mirrored: 'left_paw' without a mirror partner"),
+    (("l_ear", "r_ear", "nose"), 0.5, ""), (("nose",), 0.5, ""),
+])  # fmt: skip
+def test_a_sheet_without_a_study_mirrors_only_what_a_study_could(names, flip, told):
+    kept, why = show.without_unsure_flips(Augmentation(), Skeleton("some", sided_keypoints(names)))
+    assert (kept, why) == (Augmentation(flip=flip), told)
+    off = Augmentation(flip=0.0)
+    assert show.without_unsure_flips(off, Skeleton("some", sided_keypoints(names))) == (off, "")
+
+
+def test_data_show_mirrors_as_a_study_says_and_else_where_partners_are_known(run, root, study, monkeypatch, known):
+    pairless = Skeleton("face", tuple(Keypoint(name) for name in ("r_eye", "l_eye", "nose", "chin")))
+    faces = known.component("dataset", "faces")
+    facts = property(lambda self: Facts("Faces", pairless, ("train", "valid"), "ten pixels", "near", origin=1))
+    asked = ["data", "show", root, "--out", "sheet.png"]
+    assert "rotation 30, flip 0.5\n" in run(*asked)[1]
+    monkeypatch.setattr(faces, "facts", facts)
+    told = "rotation 30; not mirrored: 'r_eye', 'l_eye' without a mirror partner"
+    assert " ".join(run(*asked)[1].split()).endswith(told)
+    study.write_text(study.read_text() + "[training.augmentation]\nflip = 0.4\n")
+    monkeypatch.setattr(known.component("split", "needy"), "splits", lambda self, skeleton, others: [down(skeleton)])
+    assert "rotation 30, flip 0.4\n" in run("data", "show", study, "--root", root, "--out", "sheet.png")[1]
+
+
+def down(skeleton):
+    return KeypointSplit("down", (Step(skeleton.select(["nose"])), Step(skeleton.select(["chin"]))))
 
 
 def member(points=((10, 20), (30.4, 40.6), (50, 20), (60, 70)), states=(VISIBLE,) * 4, row=3, image=WHITE):

@@ -14,15 +14,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
+from rich.control import Control
+from rich.text import Text
 
 from kpcore.cache import Entry, cache_dir
 from kpcore.cli import app as kp
 from kpcore.cli.cache import what
 from kpcore.cli.display import counted
-from kpcore.cli.live import Display, speed_text
+from kpcore.cli.jobtable import Screen, Track, job_table, speed_text
+from kpcore.cli.live import Display
 from kpcore.cli.plan import plan_table, short, shortest
 from kpcore.cli.refresh import Turns
+from kpcore.cli.stages import Stages
+from kpcore.cli.wiping import Wiper
 from kpcore.config import to_toml
 from kpcore.errors import KpError, system_error
 from kpcore.measure.estimate import Cost
@@ -146,18 +151,156 @@ def test_the_live_table_says_what_every_figure_is(jobs):
     text = drawn(shown.render())
     heads, *rows = text.splitlines()
     assert heads.split() == ["job", "state", "done", "speed", "time", "validation"]
-    assert re.search(r"… +starting *$", rows[0])
-    assert re.search(r"… +training +5% +1\.\d s/it +\d min left +▁ 0\.0 *$", rows[1])
-    assert re.search(r"… +done +took 40 s *$", rows[2])
+    assert re.search(r"  starting *$", rows[0])
+    assert re.search(r"  training +5% +1\.\d s/it +\d min left +▁ 0\.0 *$", rows[2])
+    assert re.search(r"  done +took 40 s *$", rows[4])
     assert rows[-1] == "1 of 4 trainings done; validation: PCK@0.2"
     assert max(map(len, rows)) <= 80
+    names = "".join(line[:30].strip() for line in rows[:-1])
+    assert names == "".join(job.name for job in jobs.jobs), "broken at separators, and whole"
 
 
-def test_the_live_table_is_never_higher_than_the_screen(jobs):
-    """What is higher cannot be wiped, and leaves copies of itself behind."""
-    for height in (4, 5, 7, 20):
-        shown = Display(Console(width=80, height=height, file=io.StringIO()), jobs, "PCK")
-        assert len(drawn(shown.render()).splitlines()) < height
+def test_what_is_being_done_is_said_on_a_terminal_alone():
+    for terminal in (True, False):
+        console = Console(width=80, file=io.StringIO(), force_terminal=terminal)
+        with Stages(console, "Loading PyTorch ...") as stages:
+            stages("Reading and checking mpii ...")
+            stages.progress(5, 1200)
+            assert stages.shown == "Writing sample data: 5 of 1,200 samples ..."
+            stages.progress(1200, 1200)
+            assert stages.shown == "Reading and checking mpii ..."
+            console.print("a notice")
+        text = console.file.getvalue()
+        if terminal:
+            assert "Reading and checking mpii ..." in text
+        else:
+            assert text == "a notice\n"
+
+
+def test_opening_a_study_says_what_it_does(tmp_path, tiny_study, tiny_mpii):
+    path = tmp_path / "study.toml"
+    path.write_text(tiny_study.replace('name = "mpii"', f'name = "mpii"\nroot = "{tiny_mpii}"'))
+    stages: list[str] = []
+    open_study(registry(), path, notice=lambda text: None, stage=stages.append)
+    assert stages == ["Reading and checking mpii ...", "Trying hourglass and heatmap on a batch ..."]
+
+
+def test_the_first_word_comes_before_torch_is_imported():
+    """On a terminal the user must not wait for it in silence."""
+    code = (
+        "import sys, kpcore.cli.run, kpcore.cli.stages, kpcore.cli.output as output; output.console();"
+        "sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+METRIC = "PCK@0.05 of the crop side, average over ankle, knee, hip, wrist, elbow"
+
+
+def many_tracks(count, *, running=()):
+    """Tracks of so many jobs with long names; those before the first that runs are done."""
+    tracks = [Track(SimpleNamespace(name=f"{LONG}-transfer-{place}", key=str(place))) for place in range(count)]
+    for place, track in enumerate(tracks):
+        if place in running:
+            track.state, track.done, track.total, track.began = "training", 40, 90, time.perf_counter() - 1.0
+            track.validation = [1.0, 20.25, 31.5]
+        elif place < min(running, default=0):
+            track.state, track.seconds = "done", 3000.0
+    return tracks
+
+
+@pytest.mark.parametrize("height", [4, 5, 7, 10, 24, 60])
+@pytest.mark.parametrize("width", [30, 50, 79, 99, 120])
+def test_the_live_table_fits_any_screen_and_says_what_it_leaves_out(width, height):
+    """What is higher than the screen cannot be wiped, and leaves copies of itself behind."""
+    tracks = many_tracks(25, running=(11, 12, 20))
+    lines = job_table(tracks, METRIC, Screen(width, height))
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+    rows = [line for line in lines[1:] if re.search(r" (training|done|waiting)\b", line) and "..." not in line]
+    rows = [row for row in rows if "trainings done" not in row]
+    assert any("training" in row for row in rows)
+    if (told := [line for line in lines if line.startswith("... and ")]) and width > 50:
+        assert sum(map(int, re.findall(r"(\d+) more", told[0]))) + len(rows) == 25
+    if height > 7:
+        assert "…" not in "".join(lines), "nothing is cut"
+        assert told or len(rows) == 25
+    if height == 24:
+        assert sum(" training" in row for row in rows) == 3, "what runs is shown, wherever it stands"
+
+
+def test_the_live_table_says_what_waits():
+    lines = job_table(many_tracks(30, running=(0, 1)), METRIC, Screen(79, 24))
+    assert re.fullmatch(r"\.\.\. and \d+ more waiting", lines[-3])
+    assert " ".join(lines[-2:]) == f"0 of 30 trainings done; validation: {METRIC}"
+    assert lines[0].split() == ["job", "state", "done", "speed", "time", "validation"]
+
+
+def test_a_narrow_live_table_drops_columns_before_it_breaks_names_to_pieces():
+    tracks = many_tracks(2, running=(0,))
+    wide, narrow = (job_table(tracks, "PCK", Screen(width, 24))[0].split() for width in (79, 45))
+    assert wide[1:] == ["state", "done", "speed", "time", "validation"]
+    assert narrow[1:] == ["state", "done"]
+
+
+def test_the_curve_of_a_resumed_job_has_the_epochs_before(jobs):
+    job = jobs.jobs[0]
+    for done, known in ((4, [10.0, 45.5, 30.0]), (3, [10.0, 45.5]), (1, [])):
+        finished(job, (10.0, 45.5, 30.0), 2)  # epochs of one iteration
+        shown = Display(Console(width=200, file=io.StringIO()), jobs, "PCK")
+        shown.job_started(job)
+        JobFolder.of(job.key).begin(job.name, "study", job.settings)  # as a job that goes on does
+        shown.iteration(job, done, 9)
+        shown.epoch(job, {"validation": 99.0})
+        assert shown.tracks[job.key].validation == [*known, 99.0]
+
+
+def test_the_curve_of_a_job_that_was_done_before_is_shown(jobs):
+    job = jobs.jobs[0]
+    finished(job, (10.0, 45.5), 2)
+    shown = Display(Console(width=120, height=20, file=io.StringIO()), jobs, "PCK")
+    shown.job_finished(job, State("done", cached=True))
+    assert re.search(r"cached +▂█ 45\.5", drawn(shown.render(), 120))
+
+
+class Resized(Console):
+    """A console whose size is set."""
+
+    def __init__(self):
+        super().__init__(file=io.StringIO(), force_terminal=True)
+        self.now = ConsoleDimensions(80, 24)
+
+    @property
+    def size(self):
+        return self.now
+
+
+def wiped(wiper, lines):
+    """Draw lines of these widths; return how many rows are wiped before, beyond those that rich knows of."""
+    wiper.drawing(lines)
+    *before, _ = wiper.process_renderables([Control()])
+    return str(before[0]).count("\x1b[1A") if before else 0
+
+
+def test_what_a_narrower_terminal_wraps_is_wiped_once():
+    console = Resized()
+    wiper = Wiper(console)
+    assert wiped(wiper, [80, 70, 30]) == 0
+    console.now = ConsoleDimensions(40, 24)
+    assert wiped(wiper, [40, 40]) == 2, "two of the three lines take two now"
+    assert wiped(wiper, [40, 40]) == 0
+
+
+def test_what_a_lower_terminal_pushed_out_is_wiped_when_it_comes_back():
+    console = Resized()
+    wiper = Wiper(console)
+    wiped(wiper, [70] * 20)
+    console.now = ConsoleDimensions(80, 12)
+    assert (wiped(wiper, [70] * 10), wiper.above) == (0, 8)
+    console.now = ConsoleDimensions(80, 15)
+    assert (wiped(wiper, [70] * 13), wiper.above) == (3, 5)
+    wiper.process_renderables([Text("a notice between them and the table")])
+    assert wiper.above == 0
 
 
 def test_work_that_is_dear_has_its_turn_more_seldom(monkeypatch):
@@ -190,6 +333,19 @@ def test_an_interrupt_at_any_moment_is_a_line_and_no_traceback(tmp_path, tiny_st
     out, _ = process.communicate(timeout=60)
     assert "Traceback" not in out
     assert (process.returncode, out.splitlines()[-1].startswith("kp: interrupted")) == (130, True)
+
+
+@pytest.mark.parametrize(("call", "code"), [("", -signal.SIGINT), ("forget_interrupt()", 130)])
+def test_an_interrupt_that_a_library_s_text_was_left_by_is_forgotten(tmp_path, call, code):
+    """The first case is what Python does by itself: where it no longer does, the function is not needed."""
+    lines = [
+        "import sys", "from kpcore.cli import forget_interrupt", "try:", "    exec('raise KeyboardInterrupt')",
+        "except KeyboardInterrupt:", "    pass", call, "sys.exit(130)",
+    ]  # fmt: skip
+    (tmp_path / "left.py").write_text("\n".join(lines))
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run([sys.executable, "-m", "left"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == code
 
 
 def test_a_study_in_full_has_the_components_own_defaults_and_the_same_jobs(jobs, tmp_path, tiny_study, tiny_mpii):

@@ -50,7 +50,7 @@ def error_of(**tables):
 
 
 def test_the_defaults_are_the_paper_s():
-    """FACTS of the protocol: what the paper says, and what is taken where it says nothing."""
+    """Of the protocol: what the paper says, and what is taken where it says nothing."""
     found = study()
     training = found.training
     assert (training.resolution, training.batch_size, training.epochs, training.early_stopping) == (256, 6, 200, 10)

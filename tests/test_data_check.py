@@ -139,10 +139,11 @@ def test_points_that_do_not_fit_the_skeleton_are_an_error(image):
 
 @pytest.mark.parametrize("decode", [True, False])
 def test_what_lies_beyond_the_picture_is_counted_and_the_border_is_inside(image, decode):
-    border = person(image, points=np.array([[-0.5, -0.5], [WIDTH - 0.5, HEIGHT - 0.5]], np.float32))
-    assert found(Made(train=[border]), decode=decode) == {}
+    corners = ([-0.5, -0.5], [WIDTH - 0.5, HEIGHT - 0.5])
+    border = [person(image, points=np.array([corner, [20, 12]], np.float32)) for corner in corners]
+    assert found(Made(train=border), decode=decode) == {}
     beyond = person(image, 1, points=np.array([[-0.6, 3], [3, HEIGHT - 0.4]], np.float32), side=60.0)
-    seen = found(Made(train=[border, beyond]), decode=decode)
+    seen = found(Made(train=[*border, beyond]), decode=decode)
     assert the(seen, "truncated: 2 labelled").count == 1
     assert the(seen, "crop reaches beyond").count == 1
 

@@ -36,6 +36,7 @@ from kpcore.records.results import (
     read_history,
 )
 from kpcore.registry import KINDS, check_class, registry
+from kpcore.report.tables import csv_table
 from kpcore.samples import Instances
 from kpcore.study.opening import resolve
 from kpcore.training.device import Device
@@ -76,8 +77,11 @@ def test_the_layout_of_results_is_told_key_by_key():
 
 
 def test_the_lines_of_pandas_read_the_file(tmp_path, monkeypatch, capsys):
-    (code,) = blocks(ROOT / "docs" / "reference" / "results.md", "python")
-    split = SplitInfo(name="a", steps=(("x",), ("y",)), columns=("y",))
+    code, of_csv = blocks(ROOT / "docs" / "reference" / "results.md", "python")
+    reference = {"random": {"average": 40.0}}
+    split = SplitInfo(
+        name="a", steps=(("x",), ("y",)), columns=("y",), reference=reference, not_compared="other people"
+    )
     rows = tuple(
         Row(split="a", mode="random", seed=seed, columns={"y": 50.0 + seed}, average=50.0 + seed, convention="c",
             status="done")
@@ -85,7 +89,9 @@ def test_the_lines_of_pandas_read_the_file(tmp_path, monkeypatch, capsys):
     )  # fmt: skip
     data = DataInfo(label="D", list="", people={}, sample=False)
     modes = (ModeInfo(name="random", summary="Random"),)
-    text = Results(study="s", data=data, splits=(split,), modes=modes, rows=rows).to_json()
+    results = Results(study="s", data=data, splits=(split,), modes=modes, rows=rows)
+    text = results.to_json()
+    (tmp_path / "tables.csv").write_text(csv_table(results), encoding="utf-8")
     (tmp_path / "results.json").write_text(text, encoding="utf-8")
     assert {"split", "mode", "average", "status"} <= json.loads(text)["rows"][0].keys(), "what the lines name"
     pytest.importorskip("pandas")
@@ -94,6 +100,10 @@ def test_the_lines_of_pandas_read_the_file(tmp_path, monkeypatch, capsys):
         compile(code, "results.md", "exec"), {"open": lambda name: io.StringIO(Path(name).read_text(encoding="utf-8"))}
     )
     assert "50.5" in capsys.readouterr().out
+    exec(compile(of_csv, "results.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert "50.5" in out
+    assert out.count("not comparable: other people") == 1
 
 
 def sections(text: str) -> dict[str, str]:
@@ -378,9 +388,10 @@ def test_an_example_would_be_taken_as_a_plugin(kind, name):
 
 def test_every_kind_of_component_has_an_example_to_look_at():
     text = (ROOT / "docs" / "how-to" / "write-a-plugin.md").read_text(encoding="utf-8")
-    table = re.findall(r"^\| .* \| `kpcore\.interfaces\.\w+` \| `(kp_\w+)` \| `([\w/.]+)`", text, re.MULTILINE)
-    assert sorted(hook for hook, _ in table) == sorted(KINDS.values())
-    for _, path in table:
+    table = re.findall(r"^\| .* \| `([A-Z]\w+)` \| `(kp_\w+)` \| `([\w/.]+)`", text, re.MULTILINE)
+    assert sorted(hook for _, hook, _ in table) == sorted(KINDS.values())
+    for base, _, path in table:
+        assert base in interfaces.__all__
         assert (ROOT / path).exists(), path
 
 

@@ -1,4 +1,4 @@
-"""Newell's stacked hourglass: parameter counts, multiply-adds, shapes and structure (FACTS 2)."""
+"""Newell's stacked hourglass: parameter counts, multiply-adds, shapes and structure."""
 
 import pytest
 import torch

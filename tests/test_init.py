@@ -11,11 +11,14 @@ import pytest
 from kpcore.cli.app import outcome
 from kpcore.interfaces import Facts
 from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.reading.skeletons import sided_keypoints
 from kpcore.registry import registry
-from kpcore.samples import Sample
+from kpcore.samples import Instances, Sample
 from kpcore.study.first import choices, text
 from kpcore.study.first.choices import Machine, choose
 from kpcore.study.first.data import First
+from kpcore.study.first.lengths import natural_length
+from kpcore.study.first.metric import choose_metric
 from kpcore.study.first.split import halves
 from kpcore.study.opening import open_study
 
@@ -130,7 +133,8 @@ def test_one_part_is_divided(run, tmp_path):
     assert {key: options[key] for key in options if key != "root"} == {
         "train_annotations": "cats.json", "train_images": "pics", "held_out": 0.2,
     }  # fmt: skip
-    assert study.config.evaluation.metric.name == "oks"
+    assert study.config.evaluation.metric.name == "pck"
+    assert study.config.evaluation.metric.options == {"normaliser": "box", "threshold": 0.1}
 
 
 def test_a_share_that_leaves_a_side_empty_is_raised(run, tmp_path, monkeypatch):
@@ -224,8 +228,8 @@ class Made:
 
 
 def chosen(machine, **made):
-    first = First("made", {}, None, Made(**made))
-    return {table.name: table.keys for table in choose(first, machine).tables}
+    first = First("named", {}, None, Made(**made))
+    return {table.name: table.keys for table in choose(registry(), first, machine).tables}
 
 
 CPU, GPU = Machine(2, False), Machine(16, True)
@@ -250,17 +254,110 @@ def test_settings_fit_the_data_and_the_machine(machine, count, side, told):
 
 
 @pytest.mark.parametrize(("metric", "names", "table"), [
-    ("pck", ("a", "b", "c", "d"), {"name": "pck", "normaliser": "sample", "threshold": 0.1}),
-    ("oks", ("a", "b", "c", "d"), {"name": "oks"}),
+    ("pck", ("a", "b", "c", "d"), {"name": "pck", "normaliser": "box", "threshold": 0.1}),
+    ("pckh", ("a", "b", "c", "d"), {"name": "pckh", "convention": "kptransfer"}),
+    ("oks", ("a", "b", "nose", "d"), {"name": "pck", "normaliser": "box", "threshold": 0.1}),
+    ("oks", ("nose", "l_knee", "wrist", "eye"), {"name": "oks"}),
     ("nme", ("a", "b", "c", "d"), {"name": "nme", "normaliser": "sample"}),
     ("nme", ("l_eye_outer", "r_eye_outer", "c", "d"), {"name": "nme", "normaliser": "inter_ocular"}),
     ("mpjpe", ("a", "b", "c", "d"), {"name": "mpjpe", "align": "procrustes"}),
-    ("theirs", ("a", "b", "c", "d"), {"name": "theirs"}),
 ])  # fmt: skip
-def test_the_metric_is_the_datas_own_with_its_normaliser(metric, names, table):
+def test_the_metric_is_the_datas_own_or_pck_of_the_box(metric, names, table):
     found = chosen(CPU, count=50, side=90, metric=metric, names=names)
-    assert found["evaluation"]["metric"] == table
+    assert found["evaluation.metric"] == table
     assert found["codec"]["name"] == ("volumetric" if metric == "mpjpe" else "heatmap")
+
+
+def test_a_length_that_the_data_set_states_is_kept():
+    pck = {"name": "pck", "normaliser": "sample", "threshold": 0.1}
+    for name, options in (("named", {"normaliser": ["a", "b"]}), ("lspet", {})):
+        (why, change) = choose_metric(registry(), First(name, options, None, Made(50, 90))).why
+        assert choose_metric(registry(), First(name, options, None, Made(50, 90))).table == pck
+        told = "PCK@0.1 of the data set's normaliser; errors are divided by: a length"
+        assert why == f"scored by 'pck', as this data usually is: {told}"
+        assert "edit [evaluation.metric] ('kp plugins info pck' lists the options): stored" in change
+
+
+def test_why_oks_is_not_taken_is_said(run, tmp_path):
+    found = choose_metric(registry(), First("coco", {}, None, Made(50, 90, "oks", ("tip", "nose"))))
+    left = "'oks', which such data is often scored by, is left aside; it would warn: no sigma is known for 1 of 2"
+    assert found.why[0].startswith(f"{left} keypoints (tip): the default 0.067 is taken; say how far")
+    assert found.why[1].startswith("scored by PCK@0.1: a keypoint is right within 0.1 of the longer side of the box")
+
+
+# --- natural lengths --------------------------------------------------------------------------------------------------
+
+
+def spread(names, count=10, state=None):
+    """Samples whose keypoints lie 10 px apart in a row."""
+    points = np.stack([10.0 * np.arange(len(names)), np.zeros(len(names))], 1)
+    states = np.full((count, len(names)), 2, np.uint8) if state is None else state
+    made = [np.where(one[:, None] > 0, points, np.nan).astype(np.float32) for one in states]
+    middle = np.zeros(2, np.float32)
+    return Instances.of(
+        [Sample("x.png", those, one, middle, 90.0, 1.0, "x", "0", 0) for those, one in zip(made, states, strict=True)]
+    )
+
+
+def natural(names, **more):
+    return natural_length(Skeleton("some", sided_keypoints(names)), spread(names, **more))
+
+
+@pytest.mark.parametrize(("names", "pair", "threshold"), [
+    (("snout", "ear", "tailbase"), ("snout", "tailbase"), 0.1),
+    (("Nose", "ear", "Tail_base", "tail"), ("Nose", "Tail_base"), 0.1),
+    (("noseTip", "ear", "baseOfTail"), ("noseTip", "baseOfTail"), 0.1),
+    (("nose", "neck", "root of tail", "l_hip", "r_shoulder", "r_hip", "l_shoulder"), ("nose", "root of tail"), 0.1),
+    (("paw", "nose_top", "tailBase_bot", "tailBase_top"), ("nose_top", "tailBase_top"), 0.1),
+    (("left_shoulder", "right_shoulder", "left_hip", "right_hip"), ("left_shoulder", "right_hip"), 0.2),
+    (("rShoulder", "lShoulder", "rHip", "lHip", "rKnee", "lKnee"), ("rShoulder", "lHip"), 0.2),
+    (("shoulder", "elbow", "hip"), ("shoulder", "hip"), 0.2),
+    (("r_shoulder", "r_elbow", "r_hip"), ("r_shoulder", "r_hip"), 0.2),
+    (("r_eye_outer", "chin", "l_eye_outer"), ("r_eye_outer", "l_eye_outer"), 0.1),
+    (("left_eye_outer_corner", "right_eye_outer_corner"), ("left_eye_outer_corner", "right_eye_outer_corner"), 0.1),
+])  # fmt: skip
+def test_a_natural_length_is_found_by_names(names, pair, threshold):
+    found = natural(names)
+    assert (found.pair, found.natural.threshold, found.without) == (pair, threshold, 0)
+    assert found.median == 10 * abs(names.index(pair[0]) - names.index(pair[1]))
+
+
+@pytest.mark.parametrize("names", [
+    ("a", "b", "c"), ("nose", "tail", "tip"), ("nose_top", "x", "tailBase_bot"), ("l_eye_outer", "r_eye_inner"),
+    ("l_shoulder", "r_shoulder", "hip"), ("l_shoulder", "r_hip"), ("diagnose", "tailbase"), ("left_eye", "right_eye"),
+    ("shoulder", *"abcdefghijk", "hipster"),
+])  # fmt: skip
+def test_no_natural_length_is_guessed(names):
+    assert natural(names) is None
+
+
+def test_a_length_must_be_labelled_nearly_always_and_no_small_part_of_the_whole():
+    names = ("snout", "ear", "tailbase", "snout_side", "tailbase_side")
+    state = np.full((20, 5), 2, np.uint8)
+    state[:1, 0] = state[:3, 3] = 0
+    found = natural(names, state=state)
+    assert (found.pair, found.without, found.median) == (("snout", "tailbase"), 1, 20)
+    state[:2, 0] = state[:2, 3] = 0
+    state[2, 3] = 2
+    assert natural(names, state=state).without == 2  # nine in ten
+    state[:3, [0, 3]] = 0
+    assert natural(names, state=state) is None
+    assert natural(("snout", "tailbase", *"abcd")).median == 10  # a fifth of the box
+    assert natural(("snout", "tailbase", *"abcde")) is None
+
+
+def test_the_natural_length_is_written_and_said(run, tmp_path):
+    code, out, _ = run(named(tmp_path / "mice", ("snout", "left_ear", "right_ear", "tailbase")))
+    assert code == 0
+    metric = opened(tmp_path / "here/mice.toml").config.evaluation.metric
+    assert metric.options == {"normaliser": ["snout", "tailbase"], "threshold": 0.1}
+    written = " ".join((tmp_path / "here/mice.toml").read_text().replace("\n# ", " ").split())
+    for line in (
+        "scored by PCK@0.1: a keypoint is right within 0.1 of the body length, snout - tailbase (median",
+        'edit [evaluation.metric] (threshold; normaliser = "crop", "sample", "box" or ["NAME", "OTHER"]',
+    ):
+        assert line in out
+        assert line in written
 
 
 def test_this_machine_is_looked_at(monkeypatch):
@@ -271,8 +368,8 @@ def test_this_machine_is_looked_at(monkeypatch):
 
 def test_whatever_a_folder_and_its_keypoints_are_called_the_file_is_toml(tmp_path):
     odd = 'a "b"\n#\u2028c'
-    first = First("made", {}, tmp_path / odd, Made(50, 90, names=('x "y"', "é", "c]", "d = 1")))
-    made = tomllib.loads(text.study_text(first, choose(first, CPU), tmp_path / f"{odd}.toml"))
+    first = First("named", {}, tmp_path / odd, Made(50, 90, names=('x "y"', "é", "c]", "d = 1")))
+    made = tomllib.loads(text.study_text(first, choose(registry(), first, CPU), tmp_path / f"{odd}.toml"))
     assert made["dataset"]["root"] == str(tmp_path / odd)
     assert made["split"]["sets"]["first"]["steps"] == [['x "y"', "é"], ["c]", "d = 1"]]
     assert made["study"]["name"] == "a_b_c"

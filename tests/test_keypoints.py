@@ -180,7 +180,7 @@ def test_a_name_that_is_a_keypoint_and_a_group_is_the_keypoint():
 
 
 def test_names_that_occur_twice_are_told_once_each():
-    with pytest.raises(KpError, match=r"^skeleton 's': keypoint names occur twice: a, b$"):
+    with pytest.raises(KpError, match=r"^skeleton 's': keypoint names occur twice: a, b; give each its own$"):
         Skeleton("s", tuple(Keypoint(name) for name in "bacbab"))
 
 

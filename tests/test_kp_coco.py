@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pycocotools.coco
 import pytest
+from hand_made import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_coco.dataset import Coco
@@ -75,13 +76,6 @@ def open_coco(root, **options):
 def read(root, *rows, **changes):
     lay(root, document(*rows, **changes))
     return open_coco(root)
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def notes(dataset, part="valid"):
@@ -600,8 +594,11 @@ def test_a_list_in_a_message_is_short_and_counted(tmp_path):
 
 def test_a_side_whose_partner_is_told_is_no_warning(tmp_path):
     lay(tmp_path, document(categories=[category(keypoints=["nose", "left_paw", "right_ear", "tail"])]))
-    (told,) = side_findings(open_coco(tmp_path, mirrors={"left_paw": "nose"}).skeleton)
-    assert "'right_ear'" in told.what and "'left_paw'" not in told.what
+    contradicted, alone = side_findings(open_coco(tmp_path, mirrors={"left_paw": "nose"}).skeleton)
+    assert "'right_ear'" in alone.what and "'left_paw'" not in alone.what
+    assert contradicted.what.startswith(
+        "mirror partners that contradict the sides in their names: 'nose' and 'left_paw'"
+    )
 
 
 def test_the_file_of_a_keypoint_named_twice_is_told(tmp_path):
@@ -917,9 +914,9 @@ def test_a_column_over_keypoints_that_are_not_scored_is_an_error():
 @pytest.mark.parametrize(
     ("options", "convention"),
     [
-        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas of COCO, AP-10K, CrowdPose, else 0.067"),
+        ({}, "OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas by keypoint name, else 0.067"),
         ({"report": "similarity", "sigmas": {"tail": 0.1, "paw": 0.05}, "default_sigma": 0.08},
-         "mean OKS (percent), sigmas paw 0.05, tail 0.1, of COCO, AP-10K, CrowdPose, else 0.08"),
+         "mean OKS (percent), sigmas by keypoint name, else 0.08"),
     ],
 )  # fmt: skip
 def test_results_carry_the_convention(options, convention):
@@ -1004,3 +1001,34 @@ def test_real_people_are_scored_as_pycocotools_does(part):
     index.createIndex()
     np.testing.assert_allclose([scores.average, *scores.columns.values()], evaluated(index, found), atol=1e-9)
     assert 10 < scores.average <= with_regions[0] < 95
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("image_id", "write the 'id' of its picture in 'images', or remove the entry"),
+        ("category_id", "write the 'id' of its category in 'categories', or remove the entry"),
+    ],
+)
+def test_a_field_that_is_missing_is_told_with_what_belongs_there(tmp_path, key, told):
+    message = refused(lambda: read(tmp_path, without(key)))
+    assert f"annotations[0] has no '{key}' (" in message and message.endswith(told)
+    assert "did you mean" not in message
+
+
+def test_a_field_in_another_spelling_is_told(tmp_path):
+    message = refused(lambda: read(tmp_path, without("image_id") | {"Image-ID": 1}))
+    assert message.endswith("call 'Image-ID' so")
+
+
+def test_a_name_that_occurs_twice_says_what_to_do(tmp_path):
+    lay(tmp_path, document(categories=[category(keypoints=["a", "a", "b", "c"])]))
+    assert refused(lambda: open_coco(tmp_path)).endswith("keypoint names occur twice: a; give each its own")
+
+
+def test_two_files_that_spell_a_keypoint_in_two_ways_are_told_which(tmp_path):
+    names = [*NAMES[:2], "Right Paw", NAMES[3]]
+    lay(tmp_path, document(*map(row, range(1, 9)), categories=[category(keypoints=names)]), TRAIN)
+    lay(tmp_path, document())
+    message = refused(lambda: open_coco(tmp_path).samples("train"))
+    assert message.endswith("one name in two spellings: 'Right Paw' and 'right_paw'; write one of them in both files")

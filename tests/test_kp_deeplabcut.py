@@ -8,6 +8,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused, told
 from kp_deeplabcut.crops import SMALLEST
 from kp_deeplabcut.csv_file import read_csv
 from kp_deeplabcut.dataset import DeepLabCut
@@ -15,7 +16,7 @@ from kp_deeplabcut.hdf_file import read_hdf
 from kp_deeplabcut.synthetic.generator import MiceGenerator
 from kp_deeplabcut.synthetic.mouse import BODYPARTS
 
-from kpcore.errors import KpError
+from kpcore.audit.annotation import annotation_findings
 from kpcore.reading.paths import Images
 from kpcore.reading.sides import mirror_partners
 from kpcore.registry import registry
@@ -30,6 +31,7 @@ labeled-data/run/img001.png,10.5,20.25,30,22,,
 labeled-data/run/img002.png,11,21,31,23,8,24
 labeled-data/walk/img001.png,,,,,,
 """
+ONE_VIDEO = "all frames are in one folder, as those of one video are: scores are for that video alone"
 HEADER, FRAMES = SINGLE.splitlines()[:3], SINGLE.splitlines()[3:]
 SEVERAL = """scorer,,,anna,anna,anna,anna,anna,anna,anna,anna
 individuals,,,one,one,one,one,two,two,two,two
@@ -59,16 +61,6 @@ def opened(root, **options):
 
 def everybody(data):
     return sorted((sample for part in data.parts for sample in data.samples(part)), key=lambda sample: sample.row)
-
-
-def refused(call, *words):
-    with pytest.raises(KpError) as caught:
-        call()
-    told = str(caught.value)
-    assert "\n" not in told
-    for word in words:
-        assert word in told
-    return told
 
 
 def write_hdf(path, *, names=("nose", "tail"), images=("labeled-data/run/img001.png",), values=None, index=None):
@@ -110,7 +102,7 @@ def test_a_flat_folder_is_read_as_published(tmp_path):
     assert any("walk/img001.png" in found.what for part in data.parts for found in data.findings(part))
     levels = {found.what: found.level for part in data.parts for found in data.findings(part)}
     assert levels["'valid' is 0.5 of the images, drawn by their names; a crop is the box of the image"] == "note"
-    told = "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
+    told = f"{ONE_VIDEO}; label another one, and hold it out by valid_videos"
     assert levels[told] == "note"
     assert {level for what, level in levels.items() if "no bodypart is labelled, left out" in what} == {"warning"}
 
@@ -158,7 +150,11 @@ def test_crop_normaliser_mirrors_and_groups_are_options(tmp_path):
     refused(lambda: opened(root, groups={"head": ["nos"]}), "did you mean 'nose'")
     refused(lambda: opened(root, mirrors={"nose": "ear"}), "keypoint 'ear'")
     refused(lambda: opened(root, mirrors={"nose": "ear_l", "ear_l": "ear_r"}), "partners")
-    refused(lambda: opened(root, normaliser=("nose", "tail")), "unknown keypoint 'tail'")
+    refused(lambda: opened(root, normaliser=("nose", "tail")), f"{root}, normaliser: unknown keypoint 'tail'")
+    refused(lambda: opened(root, normaliser=("nose", "nose")), f"{root}, normaliser: 'nose' is named twice, a length")
+    alone = {"root": str(root), "normaliser": ["nose"]}
+    told = "dataset.normaliser.1: missing; the list is too short (got ['nose'])"
+    refused(lambda: registry().build("dataset", "deeplabcut", alone, where="s.toml: dataset"), told)
 
 
 def test_the_mouse_on_a_wheel_has_no_mirror_partners():
@@ -367,16 +363,12 @@ def test_the_real_mouse():
     assert np.median([sample.normaliser for sample in people]) == pytest.approx(300, abs=20)
 
 
-def told(data, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
-
-
 def test_the_findings_in_order_with_level_and_count(tmp_path):
     data = opened(flat(tmp_path), held_out=1e-9, normaliser=("nose", "ear_r"))
     warning = "run/img001.png: no distance from nose to ear_r; the data's median is taken"
     assert told(data) == [
         ("note", "'valid' is 1e-09 of the images, drawn by their names; a crop is the box of the image", 1),
-        ("note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones", 1),
+        ("note", f"{ONE_VIDEO}; label another one, and hold it out by valid_videos", 1),
         ("warning", "walk/img001.png: no bodypart is labelled, left out", 1),
     ]
     assert told(data, "valid")[2:] == [("warning", warning, 1)]
@@ -528,3 +520,43 @@ def test_hdf5_of_several_animals_and_of_other_layouts(tmp_path):
     with h5py.File(path, "a") as file:
         file.create_group("another")
     refused(lambda: read_hdf(path, Images(tmp_path)), "'another', 'df_with_missing'", "CollectedData_a.csv")
+
+
+def test_row_numbers_that_pandas_writes_before_the_labels_are_left_out(tmp_path):
+    plain = everybody(opened(flat(tmp_path / "a"), held_out=0.5))
+    for name, first in (("b", ""), ("c", "Unnamed: 0_level_0")):
+        lines = [f"{first},{line}" for line in HEADER] + [f"{row},{line}" for row, line in enumerate(FRAMES)]
+        numbered = everybody(opened(flat(tmp_path / name, "\n".join(lines)), held_out=0.5))
+        assert [sample.image_id for sample in numbered] == [sample.image_id for sample in plain]
+        np.testing.assert_array_equal([s.points for s in numbered], [s.points for s in plain])
+
+
+def test_another_column_before_the_labels_is_told_with_what_to_do(tmp_path):
+    text = "\n".join([f",{line}" for line in HEADER] + [f"frame{row},{line}" for row, line in enumerate(FRAMES)])
+    refused(
+        lambda: opened(flat(tmp_path, text)),
+        "the first rows begin with '', '', ''; DeepLabCut's begin with scorer, (individuals,) bodyparts, coords: delete"
+        " what stands before these (pandas: to_csv(index=False))",
+    )
+
+
+def test_a_row_with_another_count_of_cells_says_what_to_do(tmp_path):
+    text = SINGLE.replace("walk/img001.png,,,,,,", "walk/img001.png,,,,,,,9")
+    refused(lambda: opened(flat(tmp_path, text)), "row 6: has 8 cells; the header has 7; mend this row")
+
+
+def test_bodyparts_in_two_spellings_in_two_videos_are_told(tmp_path):
+    for video, name in (("run", "Left_Ear"), ("walk", "left ear")):
+        picture(tmp_path / "labeled-data" / video / "img001.png")
+        text = f"scorer,a,a\nbodyparts,{name},{name}\ncoords,x,y\nlabeled-data/{video}/img001.png,10,20\n"
+        (tmp_path / "labeled-data" / video / "CollectedData_a.csv").write_text(text)
+    found = [
+        one.what for part in ("train", "valid") for one in annotation_findings(opened(tmp_path, held_out=0.5), part)
+    ]
+    assert sum("one keypoint in two spellings, taken as two, and nobody has both: 'Left_Ear' and 'left ear'" in what
+               for what in found) == 2  # fmt: skip
+
+
+def test_several_videos_are_told_that_whole_ones_can_be_held_out(tmp_path):
+    data = opened(flat(tmp_path, SINGLE.replace("walk/img001.png,,,,,,", "walk/img001.png,1,2,3,4,5,6")), held_out=0.5)
+    assert any("valid_videos holds out whole ones" in found.what for found in data.findings("train"))

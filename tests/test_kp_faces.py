@@ -11,9 +11,10 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kp_faces.readers import aflw_info
+from kp_faces.readers import aflw_info, landmark_csv
 from kp_faces.readers.aflw import Aflw
 from kp_faces.readers.aflw_sqlite import LANDMARKS
 from kp_faces.readers.cofw import Cofw
@@ -35,6 +36,7 @@ from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.reading import matlab
 from kpcore.reading.held_out import undivided
+from kpcore.reading.paths import Images
 from kpcore.registry import registry
 from kpcore.study.data import read_part
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
@@ -61,13 +63,6 @@ PUBLISHED = {
 def build(kind, root, **options):
     config = kind.Config(root=None if root is None else str(root), **options)
     return kind(**{name: getattr(config, name) for name in kind.Config.model_fields})
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def picture(path, height=40, width=48):
@@ -1149,10 +1144,6 @@ def test_drawn_lines_by_place(name):
     assert {frozenset(map(skeleton.index, edge)) for edge in skeleton.edges} == LINES[name]
 
 
-def told(dataset, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in dataset.findings(part)]
-
-
 SHIFTED = "coordinates are 1-based in the file and were shifted to 0-based, once"
 
 
@@ -1398,3 +1389,22 @@ def test_a_csv_row_is_named_by_line_and_column(root):
         wrong = [rows[0], [*rows[1][:place], value, *rows[1][place + 1 :]]]
         write_csv(path, NUMBERED, wrong)
         assert refused(lambda: build(Landmarks, root).samples("train")).startswith(f"{path}{where}")
+
+
+def test_a_line_of_landmarks_with_another_count_of_cells_says_what_to_do(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text("name,a_x,a_y\n1.png,3,4\nface, second.png,5,6\n")
+    with pytest.raises(KpError) as caught:
+        landmark_csv.read(path, Images(tmp_path), "train", landmark_csv.read_header(path))
+    assert str(caught.value) == (
+        f"{path}, line 3: has 4 cells; the header has 3; mend this line (what is not labelled is an empty cell, and a"
+        " name with a comma stands in quotes)"
+    )
+
+
+def test_landmarks_of_two_parts_in_two_spellings_are_told(tmp_path):
+    for part, name in (("train", "Left_Eye"), ("test", "left eye")):
+        (tmp_path / part).mkdir()
+        (tmp_path / f"{part}.csv").write_text(f"name,{name}_x,{name}_y\n1.png,3,4\n")
+    with pytest.raises(KpError, match="one name in two spellings, 'left eye' and 'Left_Eye'; give both the same"):
+        Landmarks(root=str(tmp_path), skeleton=None, crop=1.3, held_out=0.1)

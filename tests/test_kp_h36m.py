@@ -16,6 +16,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused, told
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_h36m.names import frontal, image_name, part_of, subject
@@ -106,16 +107,6 @@ def both_spin(root, **changes):
 
 def open_h36m(root, **options):
     return registry().build("dataset", "h36m", {"root": str(root), **options}, where="dataset")
-
-
-def refused(call, *words):
-    with pytest.raises(KpError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text, text
-    return text
 
 
 def everything(root, **options):
@@ -694,10 +685,6 @@ def test_mpii_does_not_take_these_files_for_its_own(tmp_path):
         file["part"] = np.zeros((3, 17, 2))
     with pytest.raises(KpError, match=r"'part' is \(3, 17, 2\).*another data set's file"):
         registry().build("dataset", "mpii", {"root": str(tmp_path)}, where="test")
-
-
-def told(data, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
 
 
 def test_the_skeletons_order_and_bones():

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+from hand_made import told
 from kp_lspet.dataset import CROP, SMALLEST, TORSO_SHARE, TRAINED, Lspet
 from kp_lspet.reader import LARGEST, read_joints
 from kp_lspet.skeleton import LSP, ORDER
@@ -182,10 +183,6 @@ def test_the_torso_is_the_longer_diagonal_that_is_labelled(tmp_path, shoulder, h
     data = opened(write_root(tmp_path, joints, 3))
     assert [sample.normaliser for sample in everybody(data)] == [30, 25, 1]  # 0.2 x 125, where it is under a pixel
     assert hip in ORDER
-
-
-def told(data, part="train"):
-    return [(finding.level, finding.what, finding.count) for finding in data.findings(part)]
 
 
 def test_the_notes_of_lsp_extended(tmp_path):

@@ -11,6 +11,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kp_mpii.dataset import Mpii
@@ -183,13 +184,6 @@ def written(root, layout):
 
 def notes(dataset, part):
     return {finding.what.split(" (first")[0]: finding.count for finding in dataset.findings(part)}
-
-
-def refused(call):
-    with pytest.raises(KpError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_skeleton_is_in_mpii_order_with_its_mirror_pairs():
@@ -892,3 +886,73 @@ def test_list_newell_is_refused_where_the_files_hold_the_shorter(root, layout):
 def test_a_valid_list_must_be_a_file(root):
     write_mat(root / "annot")
     assert "nowhere.h5 is not a file" in refused(lambda: open_mpii(root, valid_list="nowhere.h5"))
+
+
+# units of other formats
+
+
+def mutated(root, layout, change):
+    """Write a layout, then change every person's fields, which are called as the layout calls them."""
+    annot = root / "annot"
+    WRITERS[layout](annot)
+    for path in annot.glob("*.json"):
+        path.write_text(json.dumps([row | change(row) for row in json.loads(path.read_text())]))
+    for path in annot.glob("*.h5"):
+        with h5py.File(path) as file:
+            fields = {key: file[key][()] for key in ("scale", "center", "visible")}
+        rewrite(path, **change(fields))
+    return open_mpii(root, annotations=layout)
+
+
+def warned(dataset, part="train"):
+    return [finding for finding in dataset.findings(part) if finding.level == "warning"]
+
+
+KEYS = {"hrnet": "scale", "pytorch_pose": "scale_provided", "newell": "scale"}
+
+
+@pytest.mark.parametrize("layout", KEYS)
+@pytest.mark.parametrize(("factor", "wild"), [(200, True), (0.01, True), (4, False), (0.2, False)])
+def test_a_scale_in_pixels_or_in_shares_is_told(root, layout, factor, wild):
+    key = KEYS[layout]
+    found = warned(mutated(root, layout, lambda row: {key: row[key] * factor}))
+    assert bool(found) == wild
+    if wild:
+        told = found[0].what
+        assert f"'{key}' is a person's height in pixels / 200" in told and "(first: row 0: " in told
+        assert found[0].count >= 3
+
+
+@pytest.mark.parametrize(("layout", "key"), [("hrnet", "center"), ("pytorch_pose", "objpos")])
+@pytest.mark.parametrize(("place", "odd"), [([-1, -1], True), ([0, 0], True), ([-1, 30], False), ([0, 9], False)])
+def test_a_centre_that_stands_for_none_is_told(root, layout, key, place, odd):
+    found = warned(mutated(root, layout, lambda row: {key: place}))
+    assert [finding.count for finding in found] == ([3] if odd else [])
+    assert all(f"'{key}' is left of and above the picture" in finding.what for finding in found)
+
+
+@pytest.mark.parametrize(("flag", "odd"), [(0.9, True), (0.5, True), (7, True), (2, False), (1, False), (-1, False)])
+def test_a_joint_that_is_labelled_by_a_share_is_told_with_its_name(root, flag, odd):
+    found = warned(mutated(root, "hrnet", lambda row: {"joints_vis": [1] * 10 + [flag] + [1] * 5}))
+    assert [finding.count for finding in found] == ([3] if odd else [])
+    if odd:
+        assert "'joints_vis' is a flag" in found[0].what and f"(first: row 0, r_wrist: {flag:g})" in found[0].what
+
+
+OTHER_FLAGS = {
+    "newell": ("visible", lambda fields: {"visible": np.where(fields["visible"] > 0, 0.7, 0)}),
+    "pytorch_pose": ("joint_self", lambda row: {"joint_self": [[x, y, 0.5 * v] for x, y, v in row["joint_self"]]}),
+}
+
+
+@pytest.mark.parametrize("layout", OTHER_FLAGS)
+def test_visibilities_of_other_layouts_are_looked_at_too(root, layout):
+    key, change = OTHER_FLAGS[layout]
+    (found,) = warned(mutated(root, layout, change))
+    assert f"'{key}' is a flag" in found.what
+
+
+def test_a_scale_of_the_mat_in_pixels_is_told(root):
+    write_release(root / "annot" / "mpii_human_pose_v1_u12_1.mat", [image_of(IMAGES[0], [annorect(0, scale=400.0)])])
+    found = [one for part in ("train", "valid") for one in warned(open_mpii(root, annotations="mat"), part)]
+    assert any("'scale' is a person's height in pixels / 200" in finding.what for finding in found)

@@ -260,7 +260,8 @@ def test_junk_is_never_a_traceback(content):
 
 def test_wrong_options_and_folders_are_told(tmp_path):
     root = write(tmp_path / "a", CSV)
-    refused(root, "unknown keypoint 'nsoe'", normaliser=["nose", "nsoe"])
+    refused(root, "csv, normaliser: unknown keypoint 'nsoe'; did you mean 'nose'?", normaliser=["nose", "nsoe"])
+    refused(root, "csv, normaliser: 'nose' is named twice, a length of 0; name another", normaliser=["nose", "nose"])
     both = {"nose": "left_ear", "left_ear": "right_ear"}
     refused(root, "mirrors: 'left_ear' has the partners 'nose' and 'right_ear'", mirrors=both)
     refused(root, "groups.a: unknown keypoint 'tail'", groups={"a": ["tail"]})

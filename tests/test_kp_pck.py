@@ -281,6 +281,65 @@ def test_pck_can_divide_by_the_samples_own_length():
     assert score(shifted(truth, 0.26), truth, name="pck", normaliser="sample", threshold=0.25).average == 0
 
 
+def test_pck_can_divide_by_the_distance_of_two_keypoints_that_need_not_be_scored():
+    truth, knees = people(3), MPII.select(["knee"])
+    truth.points[:, MPII.index("head_top")] += [[30, 40], [0, 0], [30, 40]]  # 50 px from the rest; none; unlabelled
+    unlabel(truth, 2, "head_top")
+    off = {"keypoints": knees, "name": "pck", "normaliser": ["head_top", "pelvis"]}
+    predicted = truth.points[:, list(knees.indices)] + [10, 0]
+    metric = build("pck", normaliser=["head_top", "pelvis"])
+    values = metric.values(predicted, truth, knees)
+    np.testing.assert_array_equal(values, [[0.2, 0.2], [math.nan] * 2, [math.nan] * 2])
+    assert metric.reads(knees) == ("head_top", "pelvis")
+    assert score(predicted, truth, threshold=0.2, **off).average == 100
+    assert score(predicted, truth, threshold=0.19, **off).average == 0
+
+
+def test_pck_can_divide_by_the_longer_side_of_the_labelled_keypoints_box():
+    truth = people(3)
+    truth.points[:, MPII.index("head_top")] += [30, 80]
+    truth.points[:, MPII.index("l_wrist")] += [-70, 0]
+    unlabel(truth, 1, "head_top")
+    unlabel(truth, 2, *(name for name in MPII.names if name != "r_knee"))
+    knee = MPII.select(["r_knee"])
+    metric = build("pck", normaliser="box")
+    values = metric.values(truth.points[:, list(knee.indices)] + [0, 7], truth, knee)
+    np.testing.assert_array_equal(values, [[7 / 100], [7 / 70], [math.nan]])
+    assert metric.reads(knee) == MPII.names
+    assert build("pck").reads(knee) == ()
+
+
+@pytest.mark.parametrize(("normaliser", "told"), [
+    ("box", "no longer side of the keypoints' box"), (["pelvis", "thorax"], "no distance pelvis - thorax, where both"),
+])  # fmt: skip
+def test_pck_without_any_length_is_an_error(normaliser, told):
+    truth = people(3)
+    truth.state[0] = UNLABELLED
+    with pytest.raises(KpError, match=f"^image 1.jpg, row 1, and everybody else: metric 'pck', normaliser: .*{told}"):
+        score(truth.points, truth, name="pck", normaliser=normaliser)
+    truth.state[:] = UNLABELLED
+    assert math.isnan(score(truth.points, truth, name="pck", normaliser=normaliser).average)
+
+
+@pytest.mark.parametrize(("normaliser", "told"), [
+    (["pelvis", "pelvis"], "metric 'pck', normaliser: 'pelvis' is named twice, a length of 0; name another beside it"),
+    (["pelvis", "torax"], "metric 'pck', normaliser: unknown keypoint 'torax'; did you mean 'thorax'?"),
+])  # fmt: skip
+def test_pck_refuses_a_pair_that_is_none(normaliser, told):
+    metric = build("pck", normaliser=normaliser)
+    for ask in (metric.reads, lambda every: metric.values(people(1).points, people(1), every)):
+        with pytest.raises(KpError) as caught:
+            ask(EVERY)
+        assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["croop", ["pelvis"], ["a", "b", "c"], ["a", 1], 3])
+def test_pck_says_what_its_normaliser_may_be(given):
+    told = r'^evaluation.metric: normaliser: is one of "crop", "sample", "box", or two keypoints, \["NAME", "OTHER"\]'
+    with pytest.raises(KpError, match=told):
+        build("pck", normaliser=given)
+
+
 def test_pck_averages_keypoints_of_its_groups_that_are_scored():
     kept = MPII.select(["knee", "wrist", "head_top"])
     truth = people(2)
@@ -314,6 +373,12 @@ def test_pck_groups_that_cannot_be_averaged(groups, message):
         ("pckh", {}, "PCKh@0.5 kptransfer"),
         ("pckh", {"threshold": 0.1, "convention": "mpii-weighted"}, "PCKh@0.1 mpii-weighted"),
         ("pck", {}, "PCK@0.05 of the crop side"),
+        ("pck", {"normaliser": "box"}, "PCK@0.05 of the longer side of the keypoints' box"),
+        (
+            "pck",
+            {"normaliser": ["a", "b"], "threshold": 0.1},
+            "PCK@0.1 of the distance a - b, where both are labelled",
+        ),
         (
             "pck",
             {"normaliser": "sample", "threshold": 0.2, "groups": ["knee", "hip"]},

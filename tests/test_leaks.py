@@ -5,15 +5,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hand_made import somebody
 
-from kpcore.audit.leaks import leaks_between
+from kpcore.audit.copies import copies_between
+from kpcore.audit.leaks import Leak, leaks_between
 from kpcore.audit.looks import FLAT, looks_of, near_pairs
-from kpcore.audit.shared import shared_findings
+from kpcore.audit.shared import REMEDY, remedy, shared_findings
 from kpcore.audit.videos import video_of
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.registry import registry
-from kpcore.samples import Sample
 from kpcore.study.dag import plan_jobs
 from kpcore.study.leaks import BUDGET
 from kpcore.study.opening import open_study
@@ -53,9 +54,8 @@ def picture(seed, width=160, height=120):
 
 
 def sample(image, row=0, name=None):
-    centre = np.array([20.0, 20], np.float32)
     name = name or (image.name if isinstance(image, Path) else f"array{row}")
-    return Sample(image, np.array([[9.0, 9]], np.float32), np.array([2], np.uint8), centre, 30.0, 9.0, name, "0", row)
+    return somebody(image, [[9.0, 9]], row, image_id=name, person_id="0")
 
 
 def saved(path, pixels, *options):
@@ -314,3 +314,100 @@ def test_all_faults_are_told_in_one_pass_a_line_each(root, capsys):
     for text in ("has 3 steps; give one", "names a side", "part 'train': image file", "part 'valid': image file"):
         assert len([line for line in lines if text in line]) == 1
     assert next(line for line in lines if "part 'train'" in line).endswith("(2 such)")
+
+
+# copies by their names
+
+
+HASHES = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "copies"),
+    [
+        (f"train/IMG_1_jpg.rf.{HASHES[0]}.jpg", f"valid/IMG_1_jpg.rf.{HASHES[1]}.jpg", True),
+        (f"train/IMG_1_jpg.rf.{HASHES[0]}.jpg", f"valid/IMG_2_jpg.rf.{HASHES[1]}.jpg", False),
+        ("d/cats_original_1.png_a1b2c3d4-0000-1111-2222-333344445555.png",
+         "d/dogs_original_1.png_a1b2c3d4-0000-1111-2222-333344445556.png", True),
+        ("train/cat.jpg", "valid/cat_flip.png", True), ("d/cat_hflip.jpg", "d/cat_vflip.jpg", True),
+        ("d/cat-augmented-1.jpg", "d/cat.jpg", True), ("d/cat_aug3.jpg", "d/cat.jpg", True),
+        ("d/cat_flip_rot90.jpg", "d/cat.jpg", True),
+        ("a/cat.jpg", "b/cat_flip.png", False), ("d/cat.jpg", "e/cat.jpg", False),
+        ("train/cat.jpg", "valid/cat.jpg", False),  # two pictures of one name
+        ("d/photo_aug_12.jpg", "d/photo_aug_13.jpg", False),  # days of August
+        ("d/table_rot10.jpg", "d/table_rot20.jpg", False),  # views of a turntable
+        ("d/img (1).jpg", "d/img (2).jpg", False), ("d/img.jpg", "d/img (1).jpg", False),
+        ("d/cat_augusta.jpg", "d/cat.jpg", False), ("d/flip.jpg", "d/cat_flip.jpg", False),
+    ],
+)  # fmt: skip
+def test_names_that_say_copies_of_one_picture(ours, theirs, copies):
+    for one, other in ((ours, theirs), (theirs, ours)):
+        assert copies_between([Path(one)], [Path(other)]) == ({Path(one): Path(other)} if copies else {})
+
+
+def test_copies_without_a_clear_word_count_where_the_original_is_there():
+    ours, theirs = [Path("d/cat.jpg"), Path("d/cat_aug0.jpg")], [Path("d/cat_aug1.jpg"), Path("d/dog_aug1.jpg")]
+    assert copies_between(ours, theirs) == dict.fromkeys(ours, theirs[0])
+
+
+def test_mirrored_copies_in_two_parts_are_a_leak_of_their_own_and_are_left_out(root, capsys):
+    lines = (root / "keypoints.csv").read_text()
+    for old, name, pixels in (
+        ("train2.png", f"IMG_7_jpg.rf.{HASHES[0]}.png", picture(2)),
+        ("valid0.png", f"IMG_7_jpg.rf.{HASHES[1]}.png", picture(2)[:, ::-1]),
+    ):
+        saved(root / name, pixels)
+        lines = lines.replace(old, name)
+    (root / "keypoints.csv").write_text(lines)
+    left, (line,) = opened(root, LEAVE_OUT)
+    assert left.data[""].left_out == (2,)
+    assert "augmented copies of the same pictures, by their names, are in part 'valid' (first: 'IMG_7_jpg.rf.0" in line
+    assert outcome(["data", "check", str(root), "--dataset", "named", "--quick"]) == 0
+    assert "augmented copies of the same pictures" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_same_file_is_no_copy_too(tmp_path):
+    names = [f"{part}/IMG_1_jpg.rf.{HASHES[0]}.png" for part in ("train", "valid")]
+    ours, theirs = (sample(saved(tmp_path / name, picture(1))) for name in names)
+    assert set(between([ours], [theirs])) == {"same"}
+
+
+# advice that helps
+
+
+def film(root, *videos):
+    """Call the pictures frames of these videos in turn."""
+    lines = (root / "keypoints.csv").read_text()
+    for place, path in enumerate(sorted(root.glob("*.png"))):
+        name = f"{videos[place % len(videos)]}_frame{place}.png"
+        path.rename(root / name)
+        lines = lines.replace(path.name, name)
+    (root / "keypoints.csv").write_text(lines)
+
+
+def test_one_video_alone_is_not_told_to_be_left_out(root):
+    film(root, "walk")
+    study, (line,) = opened(root)
+    assert "leave_out" not in line and "every training image is of such a video" in line
+    assert "label frames of another video and hold that out as a whole, or keep it and say" in line
+    for part in ("train", "valid"):
+        (finding,) = shared_findings(study.data[""].dataset, part, near=False)
+        assert finding.what.endswith(line.rpartition("; ")[2]) and "leave_out" not in finding.what
+    with pytest.raises(KpError, match=r'set evaluation.leaks = "warn"; .* label frames of another video'):
+        opened(root, LEAVE_OUT)
+
+
+def test_where_a_video_is_left_the_others_can_be_left_out(root):
+    film(root, "walk", "run", "sit", "lie", "eat", "play", "jump", "hide")  # the ninth picture is of the first again
+    study, (line,) = opened(root)
+    assert line.endswith('divide the data in another way, or set evaluation.leaks = "leave_out"')
+    for part in ("train", "valid"):
+        (finding,) = shared_findings(study.data[""].dataset, part, near=False)
+        assert finding.what.endswith(REMEDY)
+
+
+def test_where_every_picture_is_the_same_the_advice_is_to_divide_in_another_way():
+    leak = Leak("same", (0, 1, 2), 3, "")
+    assert remedy([leak], 4) == remedy([], 0) == REMEDY
+    assert "leave" not in remedy([leak], 3).replace("leaves none", "").replace("leaving them out", "")
+    assert "divide the data in another way, or keep it and say so" in remedy([leak, Leak("video", (0,), 1, "")], 3)

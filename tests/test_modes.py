@@ -1,4 +1,4 @@
-"""The paper's three modes: which tensor comes from where, what trains, what is supervised (FACTS 1)."""
+"""The paper's three modes: which tensor comes from where, what trains, what is supervised."""
 
 from functools import cache
 

@@ -228,9 +228,24 @@ def test_a_given_sigma_goes_before_a_published_one():
     assert sigmas_of(every, {"Neck": 0.5, "F_Paw": 0.4}, 9.0).tolist() == [0.5, 0.035, 0.4, 0.4]
 
 
+@pytest.mark.parametrize(("names", "options", "told"), [
+    (("nose", "left_eye", "right_eye"), {}, "COCO's for 3 of 3 keypoints"),
+    (AP10K, {}, "COCO's for 11 of 17 keypoints, AP-10K's for 6"),
+    ((*CROWDPOSE, "head", "neck"), {}, "COCO's for 12 of 14 keypoints, CrowdPose's for 2"),
+    (("tip", "blade"), {}, "the default 0.067 for 2 of 2 keypoints"),
+    (("tip", "nose", "l_paw", "r_paw"), {"sigmas": {"paw": 0.05, "nose": 0.1}, "default_sigma": 0.08},
+     "the default 0.08 for 1 of 4 keypoints, given (nose 0.1, paw 0.05) for 3"),
+])  # fmt: skip
+def test_the_convention_tells_whose_sigmas_the_keypoints_at_hand_take(names, options, told):
+    ap, mean = (build(report=report, **options).convention_of(named(*names)) for report in ("ap", "similarity"))
+    assert ap == f"OKS AP@.50:.95, ground-truth boxes of labelled people, sigmas: {told}"
+    assert mean == f"mean OKS (percent), sigmas: {told}"
+
+
 def test_the_default_is_taken_with_a_word():
     every = named("nose", "spine", "l_paw", "r_paw", *"abcdefg")
     (remark,) = build(default_sigma=0.08).remarks(every)
-    assert remark.startswith("oks: no sigma is known for spine, l_paw, r_paw, a, b, c and 4 more: 0.08 is taken; say")
+    told = "oks: no sigma is known for 10 of 11 keypoints (spine, l_paw, r_paw, a, b, c and 4 more): the default 0.08"
+    assert remark.startswith(f"{told} is taken; say how far off annotators are")
     assert build(sigmas=dict.fromkeys(["spine", "paw", *"abcdefg"], 0.1)).remarks(every) == ()
     assert build().remarks(every.skeleton.select(["nose"])) == ()

@@ -10,10 +10,12 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
+from hand_made import Listed, finding_of, somebody
 from PIL import Image, ImageOps
 
 from kpcore.audit.check import check_part, require_usable
@@ -23,12 +25,11 @@ from kpcore.data.adjusted import Adjusted, Adjustments
 from kpcore.data.fingerprint import fingerprint, image_headers
 from kpcore.data.store import Cut, prepare
 from kpcore.errors import KpError
-from kpcore.interfaces import Dataset, Facts
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.reading.headers import LARGEST_PIXELS, Header, read_header
 from kpcore.reading.images import decode_image, image_size, pixels_of, stretched
+from kpcore.reading.shown import shown_size
 from kpcore.reading.turning import turn_of, turned, turned_back, unclear
-from kpcore.samples import Sample
 from kpcore.study.data import read_part
 
 WIDTH, HEIGHT = 48, 32
@@ -36,26 +37,11 @@ SKELETON = Skeleton("two", (Keypoint("a"), Keypoint("b")))
 RANDOM = np.random.default_rng(3)
 PICTURE = cv2.resize(RANDOM.integers(0, 255, (4, 6, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
 """RGB, (H, W, 3)."""
-
-
-class Made(Dataset):
-    """Two keypoints a person, from a list of samples; both parts are the same."""
-
-    facts = Facts("made", SKELETON, ("train", "valid"), "a length", "pck")
-
-    def __init__(self, samples):
-        self._samples = samples
-
-    def samples(self, part):
-        return self._samples
+Made = partial(Listed, SKELETON)
 
 
 def person(image, row=0, **changes):
-    fine = Sample(
-        image=image, points=np.array([[10.0, 10.3], [20, 12]], np.float32) + row * 0.25,
-        state=np.array([2, 2], np.uint8), centre=np.array([15.0, 14], np.float32), side=20.0, normaliser=6.0,
-        image_id=getattr(image, "name", "array"), person_id=str(row), row=row,
-    )  # fmt: skip
+    fine = somebody(image, np.array([[10.0, 10.3], [20, 12]]) + row * 0.25, row)
     return dataclasses.replace(fine, **changes)
 
 
@@ -71,9 +57,7 @@ def write(path, pixels=PICTURE, orientation=None, **options):
 
 def found(samples, text, **how):
     data = Adjusted(Made(samples), Adjustments(**how)) if how else Made(samples)
-    hits = [finding for finding in check_part(data, "train", decode=True) if text in finding.what]
-    assert len(hits) < 2
-    return hits[0] if hits else None
+    return finding_of(data, text, decode=True)
 
 
 def levels(samples):
@@ -115,6 +99,26 @@ def test_auto_takes_what_fits_the_stated_size(orientation, stated, option, turn,
 def test_a_square_picture_tells_nothing():
     header = Header((40, 40), 6)
     assert turn_of(header, (40, 40), "auto") == 1 and unclear(header, (40, 40))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "orientation", "shown"),
+    [
+        ("jpg", 1, ((WIDTH, HEIGHT), False)),
+        ("jpg", 3, ((WIDTH, HEIGHT), True)),
+        ("jpg", 6, ((HEIGHT, WIDTH), True)),
+        ("jpg", 9, ((WIDTH, HEIGHT), False)),  # there is no such orientation
+        ("mpo", 8, ((HEIGHT, WIDTH), True)),
+        ("png", 6, ((WIDTH, HEIGHT), False)),
+        ("tif", 6, ((WIDTH, HEIGHT), False)),
+    ],
+)
+def test_viewers_turn_a_jpeg_alone_which_is_opened_once(tmp_path, monkeypatch, suffix, orientation, shown):
+    more = {"save_all": True, "append_images": [Image.fromarray(PICTURE)]} if suffix == "mpo" else {}
+    path, opened, real = write(tmp_path / f"a.{suffix}", orientation=orientation, **more), [], Image.open
+    monkeypatch.setattr(Image, "open", lambda *given, **how: opened.append(given) or real(*given, **how))
+    assert shown_size(path) == shown
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
@@ -251,8 +255,8 @@ def test_exchanged_sides_are_an_error_only_where_points_lie_outside(tmp_path):
     path = write(tmp_path / "a.png")
     fits, beyond = person(path), person(path, points=np.array([[10, 40], [20, 44]], np.float32))
     stated = {"stated_size": (HEIGHT, WIDTH)}
-    assert found([dataclasses.replace(fits, **stated)], "exchanged").level == "warning"
-    assert found([dataclasses.replace(beyond, **stated)], "exchanged").level == "error"
+    assert found([dataclasses.replace(fits, **stated)], "exchanged: turned").level == "warning"
+    assert found([dataclasses.replace(beyond, **stated)], "exchanged: turned").level == "error"
 
 
 def test_a_few_pixels_are_a_warning(tmp_path):

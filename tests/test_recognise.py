@@ -166,3 +166,33 @@ def test_a_data_set_without_marks_or_with_a_broken_hook_is_passed_over(tmp_path)
 @pytest.mark.parametrize("value", ["a.json", "1.5", "true", "a b", "a#b", "a'b", '"', 0.2, True, ["a", 1], "x = 1"])
 def test_an_assignment_is_read_back_as_it_was(value):
     assert parse_sets(assignments({"key": value})) == {"key": value}
+
+
+FAULTY = {
+    "a cell": ("keypoints.csv", "image,nose_x,nose_y\na.png,1,two\n", "keypoints.csv, line 2, nose: 'two' is no coord"),
+    "a column": ("keypoints.csv", "image,nose_x\na.png,1\n", "keypoints.csv, line 1: no column 'nose_y'"),
+    "not JSON": ("keypoints.json", '{"keypoints": ["nose"], ', "keypoints.json: "),
+    "a key": (
+        "keypoints.json",
+        '{"keypoints": ["nose"], "sample": []}',
+        "unknown key 'sample'; did you mean 'samples'",
+    ),
+    "a layout": ("CollectedData_a.csv", "scorer,a,a\nbodyparts,n,n\ncoords,x,y\na.png,1\n", "row 4: has 2 cells"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_what_is_wrong_with_a_file_of_the_nearest_layout_is_told(tmp_path, case):
+    file, text, told = FAULTY[case]
+    (tmp_path / file).write_text(text)
+    pictures(tmp_path / "labeled-data", 1)
+    first, says, command = refusal(tmp_path)
+    name = "deeplabcut" if file.startswith("C") else "named"
+    assert f"nearest is {name}: " in first and says.startswith("it says: ") and told in says
+    assert command.endswith(f"--dataset {name}")
+
+
+def test_two_files_of_one_layout_are_told(tmp_path):
+    for file in ("keypoints.csv", "keypoints.json"):
+        (tmp_path / file).write_text("{}")
+    assert "both are there; say which by 'annotation'" in refusal(tmp_path)[1]

@@ -28,11 +28,13 @@ from kpcore.records.results import (
     SplitInfo,
     read_history,
 )
+from kpcore.report.breaking import broken, pieces
 from kpcore.report.curves import DPI, curve, curves_csv, curves_figure, curves_png, rendered, write_curves
 from kpcore.report.grid import difference, figure, grids, headline
 from kpcore.report.latex import escape, labels
 from kpcore.report.summary import Estimate, to_baseline
-from kpcore.report.tables import csv_table, latex, markdown, print_tables, write_tables
+from kpcore.report.tables import csv_table, latex, markdown, write_tables
+from kpcore.report.terminal import print_tables, tables
 
 GOLDEN = Path(__file__).parent / "golden_report"
 NAN = float("nan")
@@ -180,6 +182,32 @@ def test_nan_is_null_in_the_file_a_dash_in_tables_and_empty_in_csv():
     assert (line["value"], line["status"]) == ("", "done")
 
 
+def test_csv_says_why_a_run_failed_once_and_not_beside_every_column():
+    lines = parsed(csv_table(make()))
+    told = [line for line in lines if line["note"] == "loss is NaN in epoch 3"]
+    assert [(line["split"], line["mode"], line["seed"], line["column"]) for line in told] == [
+        ("a", "frozen", "1", "average")
+    ]
+    assert {
+        line["status"] for line in lines if (line["mode"], line["seed"], line["split"]) == ("frozen", "1", "a")
+    } == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "told"),
+    [
+        ("small", "preset small"),
+        ("sample, changed: training.epochs", "preset sample with 1 setting changed"),
+        ("own, changed: training.epochs, codec.sigma", "preset own with 2 settings changed"),
+    ],
+)
+def test_the_caption_says_data_samples_and_preset_shortly(preset, told):
+    results = make(preset=preset)
+    assert grids(results)[0].caption == f"Split a: PCKh@0.5 kptransfer on MPII, 2,958 samples, {told}"
+    assert preset in grids(results)[0].title, "the whole of it"
+    assert rf"\caption{{Split a: PCKh@0.5 kptransfer on MPII, 2,958 samples, {told}.}}" in latex(results)
+
+
 def test_csv_has_every_row_and_column_once():
     lines = [line for line in parsed(csv_table(make())) if line["statistic"] == "value"]
     assert len(lines) == 2 * 3 * 2 * 3
@@ -204,7 +232,8 @@ def test_the_paper_is_not_compared_with_something_else_whatever_it_calls_itself(
         line for line in parsed(csv_table(results)) if line["split"] == "a" and line["statistic"] in ("value", "mean")
     ]
     assert {line["paper"] + line["difference"] for line in lines} == {""}
-    assert all(line["note"] == f"not comparable: {reason}" for line in lines if line["status"] != "failed")
+    told = [line for line in parsed(csv_table(results)) if line["note"] == f"not comparable: {reason}"]
+    assert [(line["split"], line["statistic"], line["value"], line["seed"]) for line in told] == [("a", "note", "", "")]
 
 
 def test_the_paper_is_not_compared_under_another_convention():
@@ -234,7 +263,7 @@ def test_a_label_that_says_sample_data_says_it_once():
 
 def test_the_title_says_what_the_figures_are():
     assert grids(make())[0].title == (
-        "Split a: MPII; list newell; people: 25,925 train, 2,958 valid; PCKh@0.5 kptransfer; preset paper"
+        "Split a: MPII; list newell; samples: 25,925 train, 2,958 valid; PCKh@0.5 kptransfer; preset paper"
     )
 
 
@@ -274,6 +303,68 @@ def test_the_terminal_keeps_to_100_columns_and_breaks_no_figure(width):
     assert text.count("± 0.7") == 16 * 3
 
 
+LONG_NAMES = (
+    "paw1LH_top",
+    "tailBase_top",
+    "obsHighCornerOfTheCageWall_bot",
+    *(f"pawNumber{n}_bottom" for n in range(9)),
+)
+
+
+@pytest.mark.parametrize("width", [48, 80, 100])
+@pytest.mark.parametrize("names", [LONG_NAMES[:2], LONG_NAMES])
+def test_the_terminal_breaks_names_at_their_separators_and_cuts_nothing(names, width):
+    """In any number of tables: every figure is there, and every name, in parts that end at a separator."""
+    split = SplitInfo(name="mouse", steps=(("p",), ("q",)), columns=names)
+    done = {"average": 99.9, "convention": "PCK", "status": "done", "columns": dict.fromkeys(names, 88.0)}
+    rows = tuple(Row(split="mouse", mode=mode.name, seed=0, **done) for mode in MODES)
+    grid = grids(make(splits=(split,), rows=rows, jobs=()))[0]
+    console = Console(width=width, file=io.StringIO())
+    for table in tables(grid, width):
+        console.print(table)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("88.0") == len(names) * len(MODES)
+    assert "…" not in text
+    parts = {part for name in names for part in pieces(name)}
+    for line in text.splitlines():
+        for word in re.findall(r"[A-Za-z0-9_]*(?:paw|tail|obs|bot|top|Wall)[A-Za-z0-9_]*", line):
+            assert any(name.startswith(word) or word in name for name in names)
+            assert set(pieces(word)) <= parts, f"{word} is broken within a part"
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "told"),
+    [
+        ("paw1LH_bot", 9, ["paw1LH_", "bot"]),
+        ("leftHindPaw", 8, ["leftHind", "Paw"]),
+        ("a.long-name of two words", 7, ["a.long-", "name of", "two", "words"]),
+        ("intermediate", 5, ["inter", "media", "te"]),
+        ("", 5, [""]),
+        ("x__y", 3, ["x__", "y"]),
+    ],
+)
+def test_a_name_is_broken_where_its_parts_meet(text, room, told):
+    assert broken(text, lambda line: len(line) <= room) == told
+
+
+@given(st.text(alphabet="abC1_-. 腕", max_size=40), st.integers(1, 12))
+def test_no_letter_is_lost_where_lines_are_broken(text, room):
+    found = broken(text, lambda line: len(line) <= room)
+    assert "".join(found).replace(" ", "") == "".join(text.split())
+    assert all(len(line) <= room for line in found)
+
+
+def test_a_table_that_does_not_fit_has_a_row_a_column():
+    grid = grids(make())[0]
+    assert [len(tables(grid, width)) for width in (100, 60)] == [1, 1]
+    console = Console(width=60, file=io.StringIO())
+    console.print(tables(grid, 60)[0])
+    text = console.file.getvalue()
+    assert re.search(r"^ elbow +87\.5 ± 0\.7 +74\.7 +87\.7 ± 0\.3 *$", text, re.MULTILINE)
+    assert re.search(r"^ Seeds +2 +1, 1 failed +2 *$", text, re.MULTILINE)
+
+
 def test_markup_in_names_is_printed_as_it_is():
     split = SplitInfo(name="[red]a|b", steps=(("p",), ("q",)), columns=("x|y",))
     results = make(splits=(split,), rows=(), jobs=())
@@ -310,7 +401,7 @@ def test_csv_has_means_and_deviations_over_seeds_with_their_ddof_and_the_mean_sh
     mean, deviation = found["transfer", "elbow", "mean"], found["transfer", "elbow", "sd"]
     assert (mean["value"], mean["seeds"], mean["paper"], mean["difference"]) == ("87.5", "2", "87.9", "-0.4")
     assert (deviation["value"], deviation["seeds"], deviation["difference"]) == ("0.7071", "2", "")
-    assert deviation["note"] == "sample standard deviation over seeds (ddof = 1)"
+    assert deviation["note"] == ""
     assert ("frozen", "elbow", "sd") not in found, "one seed has no spread"
     assert found["frozen", "average", "mean"]["note"] == "worse than the mean shape"
     assert found["transfer", "average", "mean"]["note"] == ""
@@ -349,7 +440,7 @@ def test_latex_compiles_with_booktabs(results, tmp_path):
 def test_a_caption_is_short_and_the_whole_story_is_a_comment():
     lines = latex(make()).splitlines()
     captions = [line.strip() for line in lines if "caption" in line]
-    assert captions[0] == r"\caption{Split a: PCKh@0.5 kptransfer on MPII, 2,958 people.}"
+    assert captions[0] == r"\caption{Split a: PCKh@0.5 kptransfer on MPII, 2,958 samples, preset paper.}"
     assert "% Split a: " + escape(headline(make())) in lines
     assert "% S1: pelvis, l\\_hip, r\\_hip" in lines
     assert r"  \label{tab:by-hand-a}" in lines
@@ -490,6 +581,7 @@ def test_the_figure_is_written_in_its_size_and_twice_the_same(tmp_path):
     _, path, svg, pdf = write_curves(results, histories(results), tmp_path)
     assert [one.name for one in (path, svg, pdf)] == ["curves.png", "curves.svg", "curves.pdf"]
     assert svg.read_text().startswith("<?xml")
+    assert pdf.read_bytes().count(b"/FontFile2") >= 2, "both weights are embedded"
     assert pdf.read_bytes().startswith(b"%PDF")
     again = curves_figure(results, histories(results))
     assert [rendered(again, form) for form in ("svg", "pdf")] == [svg.read_bytes(), pdf.read_bytes()]

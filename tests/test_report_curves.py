@@ -1,9 +1,13 @@
 """The figure of curves: no text is cut off or covers another, and notes say what is averaged and what differs."""
 
+import base64
+import io
+import re
 from itertools import combinations
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
@@ -11,7 +15,7 @@ from kpcore.evaluation.averaged import averaged
 from kpcore.interfaces import Metric, Scores
 from kpcore.keypoints import default_columns
 from kpcore.records.results import DataInfo, HistoryRecord, JobInfo, ModeInfo, Results, Row, SplitInfo
-from kpcore.report.curves import COLOURS, SHAPE_COLOUR, curves_figure, curves_png
+from kpcore.report.curves import COLOURS, SHAPE_COLOUR, curves_figure, curves_png, rendered
 from kpcore.report.layout import MEAN_SHAPE, axis_name, labels
 from kpcore.report.lettering import Font, width, wrapped
 from kpcore.report.notes import footnotes
@@ -196,3 +200,25 @@ def test_keypoints_that_the_average_follows_are_found_by_asking_the_metric(dots,
     keypoints = figure.all()
     found = averaged(HeadAndHand(), people.points + 1.0, people, keypoints, default_columns(keypoints))
     assert set(found) == {"head", "r_hand"}, "nobody's left hand is labelled, and hips and feet are not counted"
+
+
+def test_the_text_of_an_svg_is_text_and_its_letters_are_embedded():
+    results, histories = make({"a & <b>_long.name": [1.0, 2.0]}, {"a & <b>_long.name": 3.0})
+    svg = rendered(curves_figure(results, histories), "svg").decode()
+    assert re.search(r"<text[^>]*>[^<]*a &amp; &lt;b&gt;_long\.name", svg)
+    fonts = {
+        weight: TTFont(io.BytesIO(base64.b64decode(data))).getBestCmap()
+        for weight, data in re.findall(r"font-weight:(\w+);src:url\(data:font/ttf;base64,([^)]+)\)", svg)
+    }
+    assert set(fonts) == {"normal", "bold"}
+    assert set(map(ord, "a & <b>_long.name")) <= fonts["normal"].keys()
+    assert set(map(ord, "Validation during training")) <= fonts["bold"].keys()
+    assert len(fonts["bold"]) < 60, "no letters but those that are used"
+
+
+def test_a_split_with_a_long_name_is_broken_at_its_separators():
+    lines = wrapped("Split the_split_of_hands_and.feetThenEverything", Font(10), 1.2)
+    assert "".join(lines).replace(" ", "") == "Splitthe_split_of_hands_and.feetThenEverything"
+    assert all(width(line, Font(10)) <= 1.2 for line in lines)
+    assert all(re.search(r"([_. ]|[a-z])$", line) for line in lines[:-1])
+    assert not any(re.match(r"[_.]", line) for line in lines)

@@ -46,7 +46,7 @@ def cells(table, place):
 
 def test_a_table_names_data_people_convention_and_preset():
     (table,) = grids(results(*TWO_SEEDS))
-    assert table.title == "Split a: MPII; list newell; people: 1,200 train, 6 valid; PCK; preset own"
+    assert table.title == "Split a: MPII; list newell; samples: 1,200 train, 6 valid; PCK; preset own"
     assert table.sets == ("S1: hip", "S2: elbow, wrist")
     assert table.scores == 3
     pending = grid(results(row("random", 0, 0, 0, status="pending"), modes=("random",)), SPLIT)

@@ -169,6 +169,9 @@ def test_a_split_chooses_what_is_scored_and_in_which_columns(predicted, truth, f
     assert np.isnan(plain.average)
     assert "averages the columns of a split, and none was given" in plain.note
     assert (found.average, found.note) == (100.0, "")
+    assert (found.split, found.keypoints, found.not_scored) == ("s", ("l_foot", "head"), ("r_hand",))
+    assert (plain.split, plain.keypoints, plain.not_scored) == ("", ("r_hand", "head", "l_foot"), ())
+    assert (found.without_value, plain.without_value) == (0, 0)
 
 
 @pytest.mark.parametrize(("name", "options", "expected"), [("pckh", {}, True), ("pck", {}, False)])

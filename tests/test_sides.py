@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 from kpcore.audit.sides import disagreements, lonely, pairs_of, side_findings
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, Skeleton
-from kpcore.reading.sides import mirror_partners, names_a_side, shared_name, side_of, without_partner
+from kpcore.reading.sides import (
+    contradiction,
+    mirror_partners,
+    names_a_side,
+    shared_name,
+    side_of,
+    without_partner,
+)
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
+from kpcore.registry import registry
 
 
 def both(pattern, *names, sides=("left", "right")):
@@ -303,3 +311,37 @@ def test_the_side_of_one_of_a_pair():
     pairs = [("l_ear", "r_ear"), ("LeftPaw", "RightPaw"), ("earL", "earR"), ("FL", "FR"), ("nose", "tail")]
     assert [side_of(*pair) for pair in pairs] == ["left"] * 4 + [""]
     assert [side_of(*pair[::-1]) for pair in pairs] == ["right"] * 4 + [""]
+
+
+def test_partners_that_their_names_contradict_are_listed():
+    crossed = figure(left_eye="left_ear", left_ear="left_eye", right_eye="right_ear", right_ear="right_eye", nose=None)
+    (found,) = side_findings(crossed)
+    assert (found.level, found.count) == ("warning", 2)
+    assert found.what == (
+        "mirror partners that contradict the sides in their names: 'left_eye' and 'left_ear' (by its name the partner"
+        " of 'left_eye' is 'right_eye'), 'right_eye' and 'right_ear' (by its name the partner of 'right_eye' is"
+        " 'left_eye'); mend 'mirrors' in the data set's table or file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "more", "why"),
+    [
+        ("left_eye", "right_ear", ("right_eye",), "by its name the partner of 'left_eye' is 'right_eye'"),
+        ("eye", "right_ear", ("left_ear",), "by its name the partner of 'right_ear' is 'left_ear'"),
+        ("left_eye", "left_ear", (), "both say left"),
+        ("pawR", "tail_R", (), "both say right"),
+        ("left_eye", "nose", (), "'nose' says no side"),
+        ("left_eye", "right_eye", (), ""), ("earL", "earR", (), ""), ("lhip", "rhip", (), ""),
+        ("left_front_paw", "right_forepaw", (), ""),  # nobody else is called so
+        ("l_paw", "paw_right", (), ""), ("port", "starboard", (), ""), ("p1", "p2", (), ""),
+    ],
+)  # fmt: skip
+def test_what_names_say_against_a_pair(one, other, more, why):
+    assert contradiction(one, other, (one, other, *more)) == why
+
+
+def test_no_published_skeleton_is_contradicted():
+    for name in registry().names("dataset"):
+        skeleton = registry().component("dataset", name).default_skeleton
+        assert skeleton is None or not [one for one in side_findings(skeleton) if "contradict" in one.what]

@@ -4,48 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+from hand_made import Listed, finding_of, somebody
 from PIL import Image
 
 from kpcore.audit.check import check_part, require_usable
+from kpcore.audit.units import unit_findings
 from kpcore.cli.app import outcome
 from kpcore.data.adjusted import Adjusted, Adjustments
 from kpcore.data.fingerprint import fingerprint
 from kpcore.errors import KpError
-from kpcore.interfaces import Dataset, Facts, Finding
+from kpcore.interfaces import Finding
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.registry import registry
-from kpcore.samples import Sample
+from kpcore.samples import Instances
 from kpcore.study.opening import open_study
 from kpcore.study.source import open_named
 
 NAMES = ("nose", "ear", "tail")
 SKELETON = Skeleton("three", tuple(Keypoint(name) for name in NAMES))
-
-
-class Made(Dataset):
-    """Three keypoints a person; both parts are the same."""
-
-    facts = Facts("made", SKELETON, ("train", "valid"), "a length", "pck")
-
-    def __init__(self, samples):
-        self._samples = samples
-
-    def samples(self, part):
-        return self._samples
+Made = partial(Listed, SKELETON)
 
 
 def people(points, size=(640, 480), state=None):
     """One person a row of points (N, 3, 2), each on a picture of its own."""
     blank = np.zeros((size[1], size[0], 3), np.uint8)
+    crop = {"centre": np.array(size, np.float32) / 2, "side": float(max(size)), "normaliser": 50.0}
+    states = np.full((len(points), 3), 2) if state is None else np.asarray(state)
     return [
-        Sample(
-            image=blank, points=np.asarray(one, np.float32),
-            state=np.full(3, 2, np.uint8) if state is None else np.asarray(state[row], np.uint8),
-            centre=np.array([size[0] / 2, size[1] / 2], np.float32), side=float(max(size)), normaliser=50.0,
-            image_id=f"{row}.png", person_id="0", row=row,
+        somebody(
+            blank, one, row, image_id=f"{row}.png", person_id="0",
+            state=states[row].astype(np.uint8), **crop,
         )
         for row, one in enumerate(points)
     ]  # fmt: skip
@@ -57,9 +49,7 @@ def drawn(count, low, high, seed=0):
 
 def found(samples, text, **how):
     data = Adjusted(Made(samples), Adjustments(**how)) if how else Made(samples)
-    hits = [finding for finding in check_part(data, "train", decode=False) if text in finding.what]
-    assert len(hits) < 2
-    return hits[0] if hits else None
+    return finding_of(data, text, decode=False)
 
 
 # Units
@@ -97,34 +87,169 @@ def test_whole_numbers_at_a_corner_are_no_shares():
 
 def test_an_unlabelled_point_says_nothing_of_the_unit():
     points = drawn(3, 0, 1)
-    points[:, 2] = 300
-    assert found(people(points, state=[[2, 2, 0]] * 3), "0..1").level == "error"
+    points[:, 1:] = 300
+    assert found(people(points, state=[[2, 0, 0]] * 3), "0..1").level == "error"
     assert found(people(points), "0..1") is None
 
 
-def test_percent_on_large_pictures_is_an_error():
-    finding = found(people(drawn(6, 0, 100)), "0..100")
-    assert (finding.level, finding.count) == ("error", 6) and "Label Studio" in finding.what
+PLACEHOLDERS = [(-999, -999), (-1, -1), (0, 0), (-2, -2), (9999, 9999), (500, 400)]
+
+
+@pytest.mark.parametrize("place", PLACEHOLDERS)
+def test_placeholders_beside_shares_hide_nothing(place):
+    points = drawn(8, 0.1, 0.9)
+    points[[1, 4, 6], [0, 1, 2]] = place
+    points[3, :2] = place
+    finding = found(people(points), "0..1")
+    assert finding.level == "error" and ("all coordinates" in finding.what) == (place != (500, 400))
+    assert found(people(drawn(8, 10, 400)), "0..1") is None
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_shares_on_one_axis_are_an_error(axis):
+    points = drawn(5, 10, 400)
+    points[..., axis] = drawn(5, 0, 1, seed=1)[..., axis]
+    finding = found(people(points), "0..1")
+    assert (finding.level, finding.count) == ("error", 5) and f"all {'xy'[axis]} lie in 0..1" in finding.what
+    points[..., 1 - axis] = 200
+    assert found(people(points), "0..1").level == "error"
+    points[..., 1 - axis] = 0.5
+    assert "all coordinates lie in 0..1" in found(people(points), "0..1").what
+
+
+def test_shares_rounded_to_whole_numbers_are_an_error():
+    assert found(people(np.round(drawn(6, 0, 1))), "0..1").level == "error"
+
+
+def test_a_few_places_at_an_edge_are_no_shares():
+    points = drawn(5, 10, 400)
+    points[:4, 0, 0] = [0.2, 0.8, 1.4, 1.9]
+    assert found(people(points), "0..1") is None
+    points[:, 1:] = [0.3, 300]  # something that stands at the left edge of all pictures
+    assert found(people(points[4:].repeat(5, 0)), "0..1") is None
+
+
+# Percent
+
+
+def percent(finding):
+    return finding and finding.level
+
+
+@pytest.mark.parametrize("rounded", [0, 1, 5])
+def test_percent_up_to_100_on_large_pictures_is_an_error(rounded):
+    finding = found(people(np.round(drawn(12, 0, 100), rounded)), "0..100")
+    assert (finding.level, finding.count) == ("error", 12) and "Label Studio" in finding.what
     assert "divide by 100" in finding.what and "trust_coordinates" in finding.what
+    assert found(people(drawn(12, 0, 100)), "0..100", trust_coordinates=True).level == "warning"
 
 
 @pytest.mark.parametrize(
     ("count", "low", "high", "size", "level"),
     [
-        (6, 0, 100, (240, 300), None),  # a small picture: things may be anywhere
-        (4, 0, 100, (640, 480), None),  # four people are an accident
-        (6, 20, 60, (640, 480), None),  # a corner where something may sit
-        (6, 20, 60, (2000, 1500), "warning"),
-        (6, 0, 110, (640, 480), None),
+        (12, 0, 100, (240, 300), "warning"),
+        (12, 0, 100, (140, 130), None),  # hardly larger than 100: things may be anywhere
+        (2, 0, 100, (640, 480), "warning"),
+        (1, 0, 100, (640, 480), None),  # three points are an accident
+        (6, 20, 60, (640, 480), "warning"),
+        (6, 30, 50, (640, 480), None),  # a corner where something may sit
+        (6, 20, 60, (240, 300), None),
+        (12, 10, 90, (240, 180), "warning"),  # about the middle of 0..100, not of the pictures
+        (12, 0, 80, (240, 180), None),
+        (12, 0, 150, (640, 480), None),
+        (12, 5, 90, (640, 480), "warning"),
+        (12, 5, 90, (96, 96), None),
     ],
 )
-def test_percent_is_told_only_where_it_is_likely(count, low, high, size, level):
-    finding = found(people(drawn(count, low, high), size), "0..100")
-    assert (finding and finding.level) == level
+@pytest.mark.parametrize("digits", [0, 6])
+def test_what_may_be_percent_or_something_small_is_a_warning(count, low, high, size, level, digits):
+    finding = found(people(np.round(drawn(count, low, high), digits), size), "0..100")
+    assert percent(finding) == level
+    if finding:
+        assert "or pixels of something small at the top left" in finding.what and "trust_coordinates" in finding.what
 
 
-def test_whole_pixels_are_no_percent():
-    assert found(people(np.round(drawn(8, 0, 100))), "0..100") is None
+@pytest.mark.parametrize(("count", "level"), [(1, "warning"), (2, "warning"), (3, "error")])
+def test_parts_of_few_samples_are_judged_by_their_points(count, level):
+    points = np.linspace(0, 100, count * 6).reshape(count * 2, 3, 1).repeat(2, 2)
+    several = [dataclasses.replace(one, points=both, state=np.full(6, 2, np.uint8)) for one, both in zip(
+        people(points[:count]), points.reshape(count, 6, 2).astype(np.float32), strict=True)]  # fmt: skip
+    (finding,) = unit_findings(Instances.of(several), np.full((count, 2), 500.0))
+    assert finding.level == level and "0..100" in finding.what
+
+
+def test_a_trusted_doubt_is_a_note():
+    assert found(people(drawn(12, 5, 90)), "0..100", trust_coordinates=True).level == "note"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_something_small_in_the_first_90_pixels_is_never_refused(seed):
+    points = np.random.default_rng(seed).integers(0, 91, (40, 3, 2))
+    assert percent(found(people(points), "0..100")) == "warning"
+    require_usable(Made(people(points)), ("train",))
+
+
+def test_pictures_that_are_hardly_larger_than_100_say_nothing():
+    rng = np.random.default_rng(2)
+    small, large = people(rng.integers(0, 96, (30, 3, 2)), (96, 96)), people(rng.integers(0, 400, (4, 3, 2)))
+    assert found([*small, *large], "0..100") is None
+    assert percent(found([*small, *people(rng.integers(0, 101, (30, 3, 2)))], "0..100")) == "error"
+
+
+@pytest.mark.parametrize("place", PLACEHOLDERS)
+def test_placeholders_beside_percent_hide_nothing(place):
+    points = drawn(12, 0, 100)
+    points[[1, 4, 6], [0, 1, 2]] = place
+    assert percent(found(people(points), "0..100")) == "error"
+
+
+def test_a_place_beyond_makes_percent_less_sure():
+    points = drawn(12, 0, 100)
+    points[4, 1] = 300
+    assert percent(found(people(points), "0..100")) == "warning"
+    points[:2, 1] = [[300, 200], [310, 100]]
+    assert found(people(points), "0..100") is None
+
+
+def test_what_is_whole_pixels_as_percent_is_an_error():
+    pixels = np.random.default_rng(4).integers([150, 100], [450, 350], (6, 3, 2))
+    for extent in ([640, 480], [639, 479]):
+        assert percent(found(people(pixels / np.array(extent) * 100), "0..100")) == "error"
+    assert percent(found(people(np.round(pixels / [640, 480] * 100, 2)), "0..100")) == "error"
+    assert percent(found(people(np.round(pixels / [640, 480] * 100, 1)), "0..100")) == "warning"
+    assert percent(found(people(pixels / 8), "0..100")) == "warning"  # eighths of a pixel
+
+
+def test_one_axis_in_percent():
+    points = drawn(12, 10, 400)
+    points[..., 0] = drawn(12, 0, 100, seed=1)[..., 0]
+    finding = found(people(points), "0..100")
+    assert finding.level == "warning" and "all x lie in 0..100" in finding.what
+    points[..., 0] = np.random.default_rng(4).integers(150, 450, (12, 3)) / 6.4
+    assert found(people(points), "0..100").level == "error"
+    points[..., 0] = drawn(12, 5, 60, seed=1)[..., 0]  # something at the left edge
+    assert found(people(points), "0..100") is None
+    points[..., 0], points[..., 1] = drawn(12, 0, 100, seed=1)[..., 0], 50
+    assert found(people(points), "0..100").level == "error"
+
+
+def boxed(points, middles, side):
+    """People whose crops have a middle (N, 2) and a side of their own."""
+    return [
+        dataclasses.replace(one, centre=np.asarray(middle, np.float32), side=side)
+        for one, middle in zip(people(points), middles, strict=True)
+    ]
+
+
+def test_boxes_that_fit_the_points_only_as_percent_make_it_an_error():
+    rng = np.random.default_rng(6)
+    middles = rng.uniform([200, 160], [440, 320], (6, 2))
+    pixels = middles[:, None] + rng.uniform(-100, 100, (6, 3, 2))
+    points = pixels / [6.4, 4.8]
+    assert percent(found(boxed(points, middles, 220.0), "0..100")) == "error"
+    drawn_around = (points.min(1) + points.max(1)) / 2
+    assert percent(found(boxed(points, drawn_around, 60.0), "0..100")) == "warning"
+    assert percent(found(boxed(points, [(320, 240)] * 6, 640.0), "0..100")) == "warning"  # the whole picture tells none
 
 
 # Outside
@@ -199,6 +324,26 @@ def test_three_of_a_dozen_are_many():
     assert found(people(points), "exactly") is None
 
 
+def test_a_place_that_is_scattered_over_keypoints_is_a_warning():
+    points = drawn(30, 10, 400)
+    points[[0, 5, 9, 14, 20, 28], [0, 1, 2, 0, 1, 2]] = [320, 240]
+    finding = found(people(points), "exactly")
+    assert finding.count == 6 and "'nose' (2), 'ear' (2), 'tail' (2)" in finding.what and "[[320, 240]]" in finding.what
+    points[[14, 20], [0, 1]] += 1
+    assert found(people(points), "exactly") is None
+    points = drawn(30, 10, 400)
+    points[[0, 5, 9, 14, 20, 28], [0, 1, 1, 0, 1, 0]] = [320, 240]  # two keypoints may meet
+    assert found(people(points), "exactly") is None
+
+
+def test_a_scattered_place_is_told_beside_a_corner():
+    points = drawn(30, 10, 400)
+    points[[0, 5, 9, 14, 20, 28], [0, 1, 2, 0, 1, 2]] = [320, 240]
+    points[11, 1] = 0
+    told = [one for one in check_part(Made(people(points)), "train", decode=False) if "exactly" in one.what]
+    assert [one.count for one in told] == [1, 6]
+
+
 def test_a_keypoint_that_crops_are_centred_on_is_a_note():
     points = drawn(8, 10, 400)
     points[:, 0] = [320, 240]
@@ -209,6 +354,29 @@ def test_a_keypoint_that_crops_are_centred_on_is_a_note():
 
 def test_aligned_faces_in_whole_pixels_are_no_placeholders():
     points = np.round(np.random.default_rng(1).normal([100, 80], 0.6, (300, 3, 2)))
+    assert found(people(points), "exactly") is None
+
+
+@pytest.mark.parametrize("deviation", [0.2, 0.3, 0.6, 1.5, 3])
+@pytest.mark.parametrize("step", [1, 0.5])
+def test_forty_aligned_faces_are_no_placeholders(deviation, step):
+    for seed in range(20):
+        free = np.random.default_rng(seed).normal([[60, 80], [100, 80], [80, 110]], [[deviation], [deviation], [9]])
+        points = np.stack([np.random.default_rng([seed, row]).normal(free, deviation) for row in range(40)])
+        assert found(people(np.round(points / step) * step, (160, 160)), "exactly") is None
+
+
+def test_a_placeholder_lies_apart_from_aligned_faces():
+    points = np.round(np.random.default_rng(1).normal([[60, 80], [100, 80], [80, 110]], 2, (40, 3, 2)))
+    points[:8, 1] = [20, 20]
+    finding = found(people(points, (160, 160)), "exactly")
+    assert finding.count == 8 and "'ear' (8)" in finding.what and "[[20, 20]]" in finding.what
+
+
+def test_an_animal_that_rests_and_shifts_a_little_is_no_placeholder():
+    rng = np.random.default_rng(1)
+    points = np.round(rng.uniform(10, 400, (60, 3, 2)))
+    points[:30] = np.round(rng.normal([200, 100], [[0.3], [4], [4]], (30, 3, 2)))
     assert found(people(points), "exactly") is None
 
 
@@ -301,16 +469,17 @@ def test_keys_change_where_samples_do_and_only_there():
 
 
 def test_the_data_sets_own_findings_stay():
-    class Odd(Made):
+    class Odd(Listed):
         def findings(self, part):
             return (Finding("note", "own"),)
 
-    data = Adjusted(Odd(people(drawn(2, 10, 400))), Adjustments(unlabelled_at=((0.0, 0.0),)))
+    odd = Odd(SKELETON, people(drawn(2, 10, 400)))
+    data = Adjusted(odd, Adjustments(unlabelled_at=((0.0, 0.0),)))
     assert [finding.what for finding in data.findings("train")] == [
         "own",
         "unlabelled_at: no labelled keypoint lies at (0, 0)",
     ]
-    assert data.facts is Odd.facts
+    assert data.facts == odd.facts
 
 
 # As users give them

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from kpcore.audit.found import Mask, anywhere, found_in, labelled
+from kpcore.audit.framing import framing_findings
 from kpcore.audit.placeholders import placeholder_findings
+from kpcore.audit.spellings import spelling_findings
+from kpcore.data.adjusted import Adjusted
 from kpcore.interfaces import Dataset, Finding
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import Float64Array
@@ -32,7 +35,9 @@ def annotation_findings(dataset: Dataset, part: str) -> list[Finding]:
     return [
         *number_findings(people),
         *distance_findings(people),
+        *framing_findings(people, trusted=isinstance(dataset, Adjusted) and dataset.how.trust_coordinates),
         *label_findings(people),
+        *spelling_findings(people, dataset.skeleton.names),
         *placeholder_findings(people, dataset.skeleton.names),
     ]
 
@@ -66,7 +71,12 @@ def number_findings(people: Instances) -> list[Finding]:
         ),
         *found_in(people, "error", "crop centre is no number", anywhere(~np.isfinite(people.centre))),
         *found_in(people, "error", "crop side is not a positive number", ~_positive(people.side)),
-        *found_in(people, "error", f"crop side over {LARGEST_SIDE:g} px", people.side > LARGEST_SIDE),
+        *found_in(
+            people,
+            "error",
+            f"crop side over {LARGEST_SIDE:g} px: is the scale in another unit?",
+            people.side > LARGEST_SIDE,
+        ),
         *found_in(
             people,
             "error",

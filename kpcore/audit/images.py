@@ -11,6 +11,7 @@ import numpy as np
 
 from kpcore.audit.annotation import shape_findings
 from kpcore.audit.found import Progress, anywhere, found_in
+from kpcore.audit.framing import axes_findings
 from kpcore.audit.sizes import Headers, kind_findings, mismatched, orientation_findings, size_findings, size_of
 from kpcore.audit.units import outside_findings, unit_findings
 from kpcore.data.adjusted import Adjusted
@@ -117,7 +118,8 @@ def place_findings(samples: Sequence[Sample], headers: Headers, *, trusted: bool
     people = Instances.of(samples)
     sizes = np.array([size_of(sample, headers) or (np.nan, np.nan) for sample in samples], np.float64)
     units = unit_findings(people, sizes, trusted=trusted)
-    return [*units, *outside_findings(people, sizes, trusted=trusted), *crop_findings(people, sizes)]
+    placed = [*outside_findings(people, sizes, trusted=trusted), *axes_findings(people, sizes, trusted=trusted)]
+    return [*units, *placed, *crop_findings(people, sizes)]
 
 
 def crop_findings(people: Instances, sizes: Float64Array) -> list[Finding]:

@@ -1,8 +1,8 @@
 """Images that are trained on and scored: in two data sets of a study, or in two parts of one.
 
-Files are the same byte by byte (by size, then SHA-256), under any name; nearly the same by their look
-(:mod:`kpcore.audit.looks`); and frames of one video where their names say so (:mod:`kpcore.audit.videos`). Two
-images of one name are no leak.
+Files are the same byte by byte (by size, then SHA-256), under any name; augmented copies of one picture where their
+names say so (:mod:`kpcore.audit.copies`); nearly the same by their look (:mod:`kpcore.audit.looks`); and frames of one
+video where their names say so (:mod:`kpcore.audit.videos`). Two images of one name are no leak.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kpcore.audit.copies import copies_between
 from kpcore.audit.looks import looks_of, near_pairs
 from kpcore.audit.videos import video_of
 from kpcore.data.fingerprint import image_digests
@@ -21,7 +22,7 @@ from kpcore.tensors import ImageArray
 
 Image = Path | ImageArray
 Key = str | int
-Kind = Literal["same", "near", "video"]
+Kind = Literal["same", "copy", "near", "video"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Leak:
     """What two lists of samples share, of one kind.
 
     Args:
-        kind: the same images, images that are nearly the same, or frames of the same videos.
+        kind: the same images, copies of the same pictures, images that are nearly the same, or frames of the same
+            videos.
         places: of our samples that are concerned.
         count: how many images of ours, or how many videos.
         first: one of them: our image's name and theirs, or the video's.
@@ -57,9 +59,10 @@ def leaks_between(ours: Sequence[Sample], theirs: Sequence[Sample], *, near: boo
         videos: also look for frames of one video.
     """
     same = same_images(ours, theirs)
-    found = [_images("same", ours, theirs, same)]
+    copied = _copies(ours, theirs, same)
+    found = [_images("same", ours, theirs, same), _images("copy", ours, theirs, copied)]
     if near:
-        found.append(_images("near", ours, theirs, _near_images(ours, theirs, same)))
+        found.append(_images("near", ours, theirs, _near_images(ours, theirs, same | copied)))
     if videos:
         found.append(_shared_videos(ours, theirs))
     return [leak for leak in found if leak.count]
@@ -74,6 +77,15 @@ def same_images(ours: Sequence[Sample], theirs: Sequence[Sample]) -> dict[Key, K
         digests = image_digests(list(mine[size].values()))
         found |= {name: held[digest] for name, digest in zip(mine[size], digests, strict=True) if digest in held}
     return found
+
+
+def _copies(ours: Sequence[Sample], theirs: Sequence[Sample], same: dict[Key, Key]) -> dict[Key, Key]:
+    mine = [path for path in _paths_of(ours) if str(path) not in same]
+    return {str(path): str(other) for path, other in copies_between(mine, _paths_of(theirs)).items()}
+
+
+def _paths_of(samples: Iterable[Sample]) -> list[Path]:
+    return [image for image in _images_of(samples).values() if isinstance(image, Path)]
 
 
 def _near_images(ours: Sequence[Sample], theirs: Sequence[Sample], same: dict[Key, Key]) -> dict[Key, Key]:

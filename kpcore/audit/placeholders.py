@@ -16,8 +16,19 @@ CORNERS = ((0.0, 0.0), (-1.0, -1.0), (-2.0, -2.0))
 """Where exports put what nobody labelled: (0, 0) or (-1, -1), and these in files that count pixels from 1."""
 CROWDS = ((5, 0.05), (3, 0.2))
 """People at one place, at least, and their share of a keypoint's labels, at least; either pair is worth a word."""
+SCATTERED = ((5, 0.01),)
+"""The same of labels of any keypoint, at a place that :data:`DIFFERENT` keypoints share."""
+DIFFERENT = 3
+"""Keypoints at one place, at least, to be scattered placeholders: parts of a body do not lie at one pixel."""
 STANDS_OUT = 3
-"""How many times more people are at a placeholder than at the next place: aligned faces crowd on many places."""
+"""How many times more people are at a placeholder than at the next place that lies apart: a thing stands on many."""
+NEAR = (1.5, 3.0)
+"""Pixels within which labels lie around an aligned face's eye or a resting animal's nose, at least and at most."""
+NEAR_SHARE = 0.02
+"""The same as a share of a crop's side; half of all others lie within it where faces are aligned less exactly."""
+CLUSTERED = (0.1, 0.5)
+"""Labels around a place, as a share of those at it, or of all others, from which they are a cluster: a placeholder lies
+apart from the rest."""
 NAMED = 4
 """Keypoints that a line names."""
 
@@ -46,6 +57,8 @@ def placeholder_findings(people: Instances, names: Sequence[str]) -> list[Findin
     """
     once = _first_of_equal(people)
     crowds = [crowd for place, name in enumerate(names) for crowd in _crowds(people, place, name, once)]
+    if all(crowd.everybody or crowd.place in CORNERS for crowd in crowds):
+        crowds += _scattered(people, names, once)
     found = []
     for place in sorted({crowd.place for crowd in crowds}):
         same = [crowd for crowd in crowds if crowd.place == place]
@@ -84,17 +97,54 @@ def _crowds(people: Instances, keypoint: int, name: str, once: Mask) -> list[Cro
     told = [(float(place.real) + 0.0, float(place.imag) + 0.0) for place in places]  # no -0
     wanted = {number for number, place in enumerate(told) if place in CORNERS}
     counts = np.bincount(which[once[rows]], minlength=len(places))
-    wanted |= {int(counts.argmax())} if _stands_out(counts) else set()
+    wanted |= _standing_out(places, counts, float(np.median(people.side)), CROWDS)
     return [
         Crowd(name, told[number], tuple(rows[which == number].tolist()), len(places) == 1) for number in sorted(wanted)
     ]
 
 
-def _stands_out(counts: AnyArray) -> bool:
-    """Whether one place holds many people, and far more than any other."""
-    next_most, most = np.sort(np.append(counts, 0))[-2:]
-    many = any(most >= max(least, share * counts.sum()) for least, share in CROWDS)
-    return bool(many and most >= STANDS_OUT * next_most)
+def _scattered(people: Instances, names: Sequence[str], once: Mask) -> list[Crowd]:
+    """Return a crowd a keypoint at the place where labels of several keypoints lie, few of each; none at a corner."""
+    known = labelled(people) & np.isfinite(people.points[..., :2]).all(-1)
+    rows, columns = np.nonzero(known)
+    points = people.points[rows, columns]
+    places, which = np.unique(points[:, 0] + 1j * points[:, 1], return_inverse=True)
+    counts = np.bincount(which[once[rows]], minlength=len(places))
+    for number in _standing_out(places, counts, float(np.median(people.side)), SCATTERED):
+        place = (float(places[number].real), float(places[number].imag))
+        here = columns[which == number]
+        if place not in CORNERS and len(set(here.tolist())) >= DIFFERENT:
+            at = rows[which == number]
+            return [Crowd(names[one], place, tuple(at[here == one].tolist()), False) for one in np.unique(here)]
+    return []
+
+
+def _standing_out(places: AnyArray, counts: AnyArray, side: float, crowds: Sequence[tuple[int, float]]) -> set[int]:
+    """Return the place that holds many labels, lies apart from the rest, and has far more than any other that does.
+
+    Args:
+        places: (P,) as complex numbers.
+        counts: (P,) labels at them.
+        side: of a usual crop, px; no number where unknown.
+        crowds: how many, and which share of all, are many; one pair is enough.
+    """
+    least = min(max(least, share * counts.sum()) for least, share in crowds)
+    rivals = np.flatnonzero(STANDS_OUT * counts > least).tolist()
+    apart = sorted((number for number in rivals if _apart(places, counts, number, side)), key=lambda one: -counts[one])
+    if not apart or counts[apart[0]] < least:
+        return set()
+    next_most = int(counts[apart[1]]) if len(apart) > 1 else 0
+    return {apart[0]} if counts[apart[0]] >= STANDS_OUT * next_most else set()
+
+
+def _apart(places: AnyArray, counts: AnyArray, number: int, side: float) -> bool:
+    """Whether few labels lie around a place: else it is where that keypoint usually is."""
+    away, others = np.abs(np.delete(places, number) - places[number]), np.delete(counts, number)
+    share = NEAR_SHARE * side if np.isfinite(side) else NEAR[1]
+    close = int(others[away <= np.clip(share, *NEAR)].sum())
+    wide = int(others[away <= max(share, NEAR[1])].sum())
+    of_these, of_all = CLUSTERED
+    return close < max(1, of_these * int(counts[number])) and (wide == 0 or wide < of_all * int(others.sum()))
 
 
 def _first_of_equal(people: Instances) -> Mask:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kpcore.audit.sides import listed, lonely, pairs_of
 from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentation, order, warp
 from kpcore.errors import KpError
@@ -219,6 +220,18 @@ def told(augmentation: Augmentation) -> str:
     low, high = augmentation.scale
     rest = augmentation.model_dump(exclude={"scale"})
     return ", ".join([f"scale {low:g} to {high:g}", *(f"{name} {value:g}" for name, value in rest.items() if value)])
+
+
+def without_unsure_flips(augmentation: Augmentation, skeleton: Skeleton) -> tuple[Augmentation, str]:
+    """Return the augmentation that a study of these keypoints can use, and why it does not mirror; "" where it may.
+
+    A mirrored picture shows every keypoint at its partner's place, so that it would be wrong where none is known.
+    """
+    alone = lonely(skeleton)
+    if not augmentation.flip or len(skeleton.names) < 2 or (pairs_of(skeleton) and not alone):
+        return augmentation, ""
+    what = f"{listed(alone)} without a mirror partner" if alone else "no mirror pair is known"
+    return augmentation.model_copy(update={"flip": 0.0}), f"not mirrored: {what}"
 
 
 def fitted(text: str, width: int) -> str:

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from kpcore.interfaces import Finding
 from kpcore.keypoints import Skeleton
-from kpcore.reading.sides import names_a_side
+from kpcore.reading.sides import contradiction, names_a_side
 
 LISTED = 20
 """Names in one message, at most."""
@@ -33,7 +33,24 @@ def lonely(skeleton: Skeleton) -> list[str]:
 
 
 def side_findings(skeleton: Skeleton) -> list[Finding]:
-    """Warnings for whoever mirrors images: no pair is known at all, or a name says a side and has no partner."""
+    """Warnings for whoever mirrors images: pairs that the names contradict, no pair at all, or a side alone."""
+    return [*_contradicted(skeleton), *_unpaired(skeleton)]
+
+
+def _contradicted(skeleton: Skeleton) -> list[Finding]:
+    told = [
+        f"'{one}' and '{other}' ({why})"
+        for one, other in pairs_of(skeleton)
+        if (why := contradiction(one, other, skeleton.names))
+    ]
+    if not told:
+        return []
+    more = f" and {len(told) - LISTED} more" if len(told) > LISTED else ""
+    what = f"mirror partners that contradict the sides in their names: {', '.join(told[:LISTED])}{more}"
+    return [Finding("warning", f"{what}; mend 'mirrors' in the data set's table or file", len(told))]
+
+
+def _unpaired(skeleton: Skeleton) -> list[Finding]:
     alone, names = lonely(skeleton), skeleton.names
     if not pairs_of(skeleton) and len(names) > 1:
         sides = f"; {listed(alone)} name{'s' * (len(alone) == 1)} a side" if alone else ""

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from kpcore.audit.found import Level, Mask, anywhere, found_in, labelled
+from kpcore.audit.found import Level, Mask, anywhere, found_in
+from kpcore.audit.judged import Span, flat_points, judged_points, within
+from kpcore.audit.percent import AXES, percent_findings
 from kpcore.interfaces import Finding
 from kpcore.samples import Instances
 from kpcore.tensors import Float64Array
 
-ONE = (-1.0, 2.0)
+ONE: Span = (-1.0, 2.0)
 """Between these lie shares of a picture: 0..1, one less where a file counts pixels from 1, one more for what is cut."""
-HUNDRED = (-1.0, 101.0)
-"""Between these lies percent of a picture."""
 TINY = 16.0
 """Pixels of a picture's shorter side below which a person may really be that small."""
-SPREAD = 50.0
-"""Percent of both sides that coordinates in percent reach over, all people together; less is only warned of."""
-LARGE = 250.0
-"""Pixels of every picture's shorter side from which places that spread so within 0..100 are no pixels."""
-VERY_LARGE = 500.0
-"""Pixels of every picture's shorter side from which any places within 0..100 deserve a look."""
-ENOUGH = 5
-"""People from which their places say something about the unit."""
+MOST = 0.5
+"""Share of the coordinates within 0..1 from which all are taken to be shares: nobody's half lies in two columns."""
+ALONE = (5, 3)
+"""Coordinates, and different ones, from which one axis alone is taken for shares."""
 FEW = 5
 """Labelled keypoints outside that say nothing of all."""
 FAR = 0.15
@@ -34,45 +30,54 @@ TRUST = "where they are right, set dataset.trust_coordinates = true"
 
 
 def unit_findings(people: Instances, sizes: Float64Array, *, trusted: bool = False) -> list[Finding]:
-    """Coordinates that are no pixels: all within 0..1, or within 0..100 on large pictures.
+    """Coordinates that are no pixels: within 0..1, or within 0..100 on larger pictures; placeholders do not count.
 
     Args:
         people: N.
         sizes: (N, 2) width and height of their pictures, NaN where unknown.
         trusted: a warning instead of an error.
     """
-    points, shorter = _flat(people), sizes.min(1)
+    points = judged_points(people, sizes)
+    return _share_findings(people, points, sizes, trusted) or percent_findings(people, points, sizes, trusted=trusted)
+
+
+def _share_findings(people: Instances, points: Float64Array, sizes: Float64Array, trusted: bool) -> list[Finding]:
+    """Coordinates within 0..1: an error where these are most on an axis, a warning where they are some people's."""
+    with np.errstate(invalid="ignore"):
+        points = np.where((sizes.min(1) >= TINY)[:, None, None], points, np.nan)
+    inside = within(points, ONE)
     level: Level = "warning" if trusted else "error"
-    some = anywhere(~np.isnan(points[..., 0]))
-    within = some & (shorter >= TINY) & _within(points, ONE)
-    if within.any() and _varied(_at(points, within)):
-        everybody = bool((within == some).all())
-        return found_in(people, level if everybody else "warning", _shares(everybody), within)
-    if _percent(points, shorter, some):
-        reach = float(np.ptp(_at(points, some), axis=0).min())
-        what = "all coordinates lie in 0..100 on far larger pictures: percent, as Label Studio exports it?"
-        remedy = f"{REMEDY} and divide by 100, or export in pixels; {TRUST}"
-        return found_in(people, level if reach >= SPREAD else "warning", f"{what} {remedy}", some)
-    return []
+    axes = _axes_in_shares(points, inside)
+    if axes:
+        every = bool((inside | np.isnan(points))[..., axes].all())
+        what = f"{'all' if every else 'most'} {'coordinates' if len(axes) > 1 else AXES[axes[0]]}"
+        return found_in(people, level, _shares(what), anywhere(np.asarray(inside[..., axes].all(-1))))
+    known = ~np.isnan(points)
+    some = anywhere(known) & (inside | ~known).all((1, 2))
+    if not _fractions(points[some][known[some]].reshape(-1, 2)):
+        return []
+    return found_in(people, "warning", _shares("all coordinates of some people"), some)
 
 
-def _varied(points: Float64Array) -> bool:
-    """Whether (M, 2) points differ and have fractions: what lies at (0, 0) alone is a placeholder, no share."""
-    return bool(np.ptp(points, axis=0).max() > 0 and (points != np.round(points)).any())
+def _axes_in_shares(points: Float64Array, inside: Mask) -> list[int]:
+    """Return the axes (0 x, 1 y) on which most coordinates lie within 0..1 and differ."""
+    known = int((~np.isnan(points[..., 0])).sum())
+    most = [axis for axis in (0, 1) if inside[..., axis].sum() >= max(1, MOST * known)]
+    values = [points[..., axis][inside[..., axis]] for axis in most]
+    different = [len(np.unique(some)) for some in values]
+    if len(most) == 1:
+        return most if len(values[0]) >= ALONE[0] and different[0] >= ALONE[1] else []
+    return most if max(different, default=0) > 1 else []
 
 
-def _shares(everybody: bool) -> str:
-    what = "all coordinates lie in 0..1" if everybody else "all coordinates of some people lie in 0..1"
-    return f"{what}: shares of the picture, as YOLO or MediaPipe write them? {REMEDY}, or export in pixels; {TRUST}"
+def _fractions(points: Float64Array) -> bool:
+    """Whether (M, 2) points differ and have fractions: whole numbers may be placeholders."""
+    return bool(len(points)) and bool(np.ptp(points, axis=0).max() > 0 and (points != np.round(points)).any())
 
 
-def _percent(points: Float64Array, shorter: Float64Array, some: Mask) -> bool:
-    """Whether everybody's coordinates lie in 0..100 with fractions, on pictures large for how far these reach."""
-    known = bool(some.sum() >= ENOUGH) and not np.isnan(shorter[some]).any()
-    if not known or not _within(points, HUNDRED).all() or not _varied(_at(points, some)):
-        return False
-    far = float(np.ptp(_at(points, some), axis=0).min()) >= SPREAD
-    return bool(shorter[some].min() >= (LARGE if far else VERY_LARGE))
+def _shares(what: str) -> str:
+    read = "shares of the picture, as YOLO or MediaPipe write them?"
+    return f"{what} lie in 0..1: {read} {REMEDY}, or export in pixels; {TRUST}"
 
 
 def outside_findings(people: Instances, sizes: Float64Array, *, trusted: bool = False) -> list[Finding]:
@@ -80,7 +85,7 @@ def outside_findings(people: Instances, sizes: Float64Array, *, trusted: bool = 
 
     Arguments are those of :func:`unit_findings`.
     """
-    points = _flat(people)
+    points = flat_points(people)
     with np.errstate(invalid="ignore"):  # comparisons with what is unknown are false
         beyond = np.maximum(-0.5 - points, points - (sizes[:, None] - 0.5)).max(-1)
         outside, far = beyond > 0, beyond > FAR * sizes.max(1)[:, None]
@@ -95,21 +100,3 @@ def outside_findings(people: Instances, sizes: Float64Array, *, trusted: bool = 
     )
     what = f"{away} labelled keypoints lie far outside their picture, by over {FAR:.0%} of its longer side"
     return [*found_in(people, "warning", what, anywhere(far)), *slight]
-
-
-def _flat(people: Instances) -> Float64Array:
-    """(N, K, 2) points, NaN where not labelled or no number."""
-    points = people.points[..., :2]
-    known = labelled(people) & np.isfinite(points).all(-1)
-    return np.where(known[..., None], points, np.nan)
-
-
-def _at(points: Float64Array, rows: Mask) -> Float64Array:
-    """(M, 2) labelled points of these people."""
-    flat = points[rows].reshape(-1, 2)
-    return flat[~np.isnan(flat[:, 0])]
-
-
-def _within(points: Float64Array, span: tuple[float, float]) -> Mask:
-    """(N,) whether all labelled points of a person lie in a span; true where there is none."""
-    return np.asarray((np.isnan(points) | ((points >= span[0]) & (points <= span[1]))).all((1, 2)))

@@ -33,10 +33,10 @@ def video_of(path: Path) -> str | None:
         return str(folder)
     for pattern in NAMED:
         if found := pattern.fullmatch(path.stem):
-            return str((folder if NAMELESS.fullmatch(found["video"]) else _undivided(folder)) / found["video"])
+            return str((folder if NAMELESS.fullmatch(found["video"]) else undivided(folder)) / found["video"])
     return None
 
 
-def _undivided(folder: Path) -> Path:
+def undivided(folder: Path) -> Path:
     """Return a folder without the names that only say a part: a video that has a name is one in all of them."""
     return Path(*(name for name in folder.parts if not PARTS.fullmatch(name)))

@@ -21,6 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write("kp: interrupted\n")
         code = 130
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on it has nothing to stop, but might be a traceback
-    if code == 130:
-        exec("")  # has Python forget an interrupt inside code that a library ran as text; it would exit by a signal
+    forget_interrupt()
     sys.exit(code)
+
+
+def forget_interrupt() -> None:
+    """Have ``python -m kpcore`` exit with its code, although an interrupt has left code that a library ran as text.
+
+    CPython notes an interrupt that leaves code of ``exec`` (data classes and named tuples are made by it), though it is
+    caught further up; a module that was run by ``-m`` then ends by SIGINT instead of its exit code (CPython's
+    ``run_eval_code_obj`` and ``exit_sigint``). Running any text clears the note, and Python has no call that does.
+    """
+    exec("")

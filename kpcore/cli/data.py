@@ -104,7 +104,7 @@ def show(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the samples and of augmentation.")] = 0,
 ) -> None:  # fmt: skip
     """Draw samples, as they are and as augmentation makes them, into a PNG."""
-    from kpcore.audit.show import Look, choose, contact_sheet, told, write_png
+    from kpcore.audit.show import Look, choose, contact_sheet, told, without_unsure_flips, write_png
     from kpcore.errors import KpError
     from kpcore.registry import registry
 
@@ -114,12 +114,15 @@ def show(
     if not chosen:
         raise KpError(f"{opened.data.label}: part '{part}' has no samples; see 'kp data check'")
     look = Look(opened.data.skeleton, opened.split(registry(), split))
-    write_png(out, contact_sheet(chosen, look, opened.augmentation, seed=seed))
+    drawn, why = (
+        (opened.augmentation, "") if opened.splits else without_unsure_flips(opened.augmentation, look.skeleton)
+    )
+    write_png(out, contact_sheet(chosen, look, drawn, seed=seed))
     named = f", split {look.split.name}" if look.split else ""
     print_lines(
         [
             f"{out}: {len(chosen)} samples of {opened.data.label}, part {part}{named}",
-            f"Augmentation: {told(opened.augmentation)}",
+            f"Augmentation: {told(drawn)}" + (f"; {why}" if why else ""),
         ]
     )
 

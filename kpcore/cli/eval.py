@@ -14,6 +14,7 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 if TYPE_CHECKING:
     from kpcore.evaluation.score import Result
     from kpcore.interfaces import Metric
+    from kpcore.keypoints import KeypointSplit
     from kpcore.registry import Built, Registry
     from kpcore.study.source import Opened
 
@@ -40,7 +41,10 @@ def evaluate(
     ] = None,
     threshold: Annotated[float | None, typer.Option("--threshold", help="What counts as correct.")] = None,
     split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="Score the last set of this split.")
+        str | None,
+        typer.Option(
+            "--split", metavar="NAME", help="Score the last set of this split. [default: a study's only one, else all]"
+        ),
     ] = None,
     origin: Annotated[
         int | None,
@@ -67,9 +71,9 @@ def evaluate(
     asked = Asked(predictions, dataset, study, root, part, metric, split, origin)
     built, result = scored(asked, options, sets or [])
     if as_json:
-        print_json(record(built, result, split))
+        print_json(record(built, result))
     else:
-        print_result(result, split, built.component.average_name)
+        print_result(result, built.component.average_name)
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,26 @@ def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Buil
     of_metric = [one.removeprefix("evaluation.") for one in sets if one.startswith(METRIC)]
     opened = opened_data(known, asked, [one for one in sets if not one.startswith(METRIC)])
     (part,) = opened.parts(asked.part)
-    split = opened.split(known, asked.split) if asked.split else None
+    split = chosen_split(known, opened, asked)
     name, own = chosen_metric(opened, asked.metric)
     given_options = {key: value for key, value in options.items() if value is not None}
     built = build_metric(known, name, {**own, **given_options, **parse_options(of_metric, "metric")})
     return built, score(opened.dataset, part, given, built.component, split, skeleton=opened.data.skeleton)
+
+
+def chosen_split(known: Registry, opened: Opened, asked: Asked) -> KeypointSplit | None:
+    """Return the split whose last set is scored: the named one, or a study's only one; None where all is scored.
+
+    Raises:
+        KpError: there is no such split, or the study has several and none is named.
+    """
+    if asked.split is None and len(opened.splits) > 1:
+        from kpcore.errors import KpError, listed
+
+        names = [split.name for split in opened.splits]
+        what = f"{len(names)} splits; --split NAME says whose last set is scored ({listed(names)} exist)"
+        raise KpError(f"{asked.study}: has {what}")
+    return opened.split(known, asked.split)
 
 
 def chosen_metric(opened: Opened, wanted: str | None) -> tuple[str, dict[str, Any]]:
@@ -123,7 +142,7 @@ def opened_data(known: Registry, asked: Asked, sets: list[str]) -> Opened:
     return open_request(request, known, partial(typer.echo, err=True))
 
 
-def record(built: Built[Metric], result: Result, split: str | None) -> dict[str, Any]:
+def record(built: Built[Metric], result: Result) -> dict[str, Any]:
     """Return a score as JSON."""
     options = built.recipe.options
     return {
@@ -131,7 +150,10 @@ def record(built: Built[Metric], result: Result, split: str | None) -> dict[str,
         "part": result.part,
         "people": result.people,
         "metric": built.recipe.name,
-        "split": split,
+        "split": result.split or None,
+        "keypoints": result.keypoints,
+        "not_scored": result.not_scored,
+        "without_value": result.without_value,
         "convention": options.get("convention", result.convention),
         "description": result.convention,
         "threshold": options.get("threshold"),
@@ -141,12 +163,27 @@ def record(built: Built[Metric], result: Result, split: str | None) -> dict[str,
     }
 
 
-def print_result(result: Result, split: str | None, average: str) -> None:
+def print_result(result: Result, average: str) -> None:
     """Print a score as a table with what it is; ``average`` is what the metric calls it ("AP")."""
     some = "" if result.people == result.people_of_part else f" of {result.people_of_part:,}"
-    named = f", split {split}" if split else ""
-    print_lines([f"{result.data}, part {result.part}, {result.people:,}{some} people{named}: {result.convention}", ""])
-    cells = {**result.columns} if result.note else {**result.columns, average: result.average}
-    print_table(["column", "score"], [[name, number(value, 2)] for name, value in cells.items()], right=["score"])
+    head = f"{result.data}, part {result.part}, {result.people:,}{some} samples: {result.convention}"
+    print_lines([head, *what_was_scored(result), ""])
+    own = f"{average} (all)" if average in result.columns else average
+    cells = [*result.columns.items(), *([] if result.note else [(own, result.average)])]
+    print_table(["column", "score"], [[name, number(value, 2)] for name, value in cells], right=["score"])
     if result.note:
         print_lines(["", result.note])
+
+
+def what_was_scored(result: Result) -> list[str]:
+    """Return lines that say which keypoints were scored and why, and what was not."""
+    from kpcore.errors import listed
+
+    by = f"the last set of split '{result.split}'" if result.split else "all that are predicted"
+    lines = [f"Scored: {len(result.keypoints)} keypoints, {by}: {listed(result.keypoints)}"]
+    if result.not_scored:
+        lines.append(f"Predicted, but not scored: {listed(result.not_scored)}")
+    if result.without_value:
+        why = "the length that it divides by, or all that it counts, is not labelled"
+        lines.append(f"Left out: {result.without_value:,} samples with labels that the metric gives no value: {why}")
+    return lines

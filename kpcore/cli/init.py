@@ -28,8 +28,8 @@ def init(
 ) -> None:
     """Look at data and write a first study for it, with every assumption as a comment.
 
-    Network, resolution and schedule fit the data's size and this machine; the keypoints are split in two halves. The
-    study is opened before it is written, so that 'kp run' takes it.
+    Network, resolution and schedule fit the data's size and this machine; the keypoints are split in two halves, and
+    scored by a metric whose length is stated. The study is opened before it is written, so that 'kp run' takes it.
     """
     from kpcore.registry import registry
     from kpcore.study.first.data import open_first

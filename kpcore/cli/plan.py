@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kpcore.cli.display import counted, duration, threads
+from kpcore.cli.terminal import Names
 from kpcore.measure.estimate import Cost, estimate
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.study import Study
@@ -49,11 +50,11 @@ def shortest(costs: Sequence[Cost], jobs: int) -> float:
 def plan_table(costs: Sequence[Cost]) -> Table:
     """Return the jobs as a table, those that differ in nothing but the seed in one row."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("job", overflow="fold")
+    table.add_column("job")
     for name in NUMBERS:
         table.add_column(name, justify="right", no_wrap=True)
     for group in alike(costs):
-        table.add_row(title(group), *figures(group))
+        table.add_row(Names(title(group)), *figures(group))
     return table
 
 

@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kpcore.cli.stages import Stages
     from kpcore.study.jobs import JobPlan
     from kpcore.study.study import Study
     from kpcore.training.device import Device
@@ -36,24 +37,44 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
-    from kpcore.cli.live import Bar
-    from kpcore.cli.terminal import Terminal
-    from kpcore.registry import registry
-    from kpcore.study.opening import open_study
-    from kpcore.study.planning import plan_study
-    from kpcore.training.device import choose_device, jobs_at_once
+    from kpcore.cli.output import console as new_console
+    from kpcore.cli.stages import Stages
 
-    console = Terminal()
-    with Bar(console, "Writing sample data") as bar:
-        notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        study = open_study(registry(), config, profile, sets or [], notice, bar)
-    settings = study.config.training
-    where = choose_device(device, settings.precision, settings.threads)
-    job_plan = plan_study(study, where)
+    console = new_console()
+    with Stages(console, "Loading PyTorch ...") as stages:
+        study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device))
+    from kpcore.training.device import jobs_at_once
+
     target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
     done = show_plan(console, study, job_plan, target) if plan else interruptible(console, study, job_plan, target)
     if not done:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of the study, and of the device that it is run on."""
+
+    file: Path
+    profile: str | None
+    sets: list[str]
+    device: str | None
+
+
+def opened(console: Console, stages: Stages, asked: Asked) -> tuple[Study, JobPlan, Device]:
+    """Open a study, find its device and plan its jobs."""
+    from kpcore.registry import registry
+    from kpcore.study.opening import open_study
+    from kpcore.study.planning import plan_study
+    from kpcore.training.device import choose_device
+
+    stages(f"Opening {asked.file.name} ...")
+    notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    study = open_study(registry(), asked.file, asked.profile, asked.sets, notice, stages.progress, stages)
+    settings = study.config.training
+    where = choose_device(asked.device, settings.precision, settings.threads)
+    stages("Planning the trainings ...")
+    return study, plan_study(study, where), where
 
 
 @dataclass(frozen=True)
@@ -103,9 +124,11 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.cli import display
     from kpcore.cli.live import Display
     from kpcore.cli.refresh import Refresher
+    from kpcore.cli.stages import Stages
     from kpcore.cli.terminal import Terminal
     from kpcore.report.curves import write_curves
-    from kpcore.report.tables import print_tables, write_tables
+    from kpcore.report.tables import write_tables
+    from kpcore.report.terminal import print_tables
     from kpcore.study.executors import local
     from kpcore.study.runner import run_study
 
@@ -114,8 +137,8 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     refresher = Refresher(plan, folder, lambda text: display.print_lines(console, [text]))
     with Display(console, plan, study.validation.convention, refresher) as watcher:
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
-    written = write_tables(results, folder)
-    written += write_curves(results, display.histories(plan), folder)
+    with Stages(console, "Drawing tables and curves ..."):
+        written = write_tables(results, folder) + write_curves(results, display.histories(plan), folder)
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     if failed := display.failures(results):

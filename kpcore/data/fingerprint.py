@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kpcore.cache import cache_dir, replace_file
+from kpcore.cache import cache_dir, file_digest, replace_file
 from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
@@ -30,7 +30,7 @@ from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 DIGESTS = "digests"
 FRESH = 2_000_000_000
 """Nanoseconds: a file that changed less than this ago could change again under the same time, and is not remembered."""
-HEADERS = "headers-1"
+HEADERS = "headers-2"
 """Raise the number whenever another header would be read from the same bytes."""
 
 
@@ -112,7 +112,7 @@ def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
         KpError: a file is gone that was never read.
     """
     paths = [image for image in images if isinstance(image, Path)]
-    files = dict(zip(paths, remembered(paths, DIGESTS, file_digest), strict=True))
+    files = dict(zip(paths, remembered(paths, DIGESTS, image_digest), strict=True))
     return [files[image] if isinstance(image, Path) else _arrays(image) for image in images]
 
 
@@ -189,15 +189,14 @@ def _how(sample: Sample, header: Header | None) -> str:
     return manner(header, turn_of(header, sample.stated_size, sample.orientation)) if header else ""
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file.
+def image_digest(path: Path) -> str:
+    """Return the SHA-256 of an image file.
 
     Raises:
         KpError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except FileNotFoundError:
         raise KpError(f"{path}: image file does not exist") from None
     except OSError as error:

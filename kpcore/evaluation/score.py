@@ -17,7 +17,7 @@ from kpcore.interfaces import Dataset, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
 from kpcore.registry import Built, Registry
 from kpcore.samples import Instances, Sample
-from kpcore.tensors import Float64Array
+from kpcore.tensors import UNLABELLED, Float64Array
 
 FAR = 1e6
 """A value that no convention takes for correct."""
@@ -36,6 +36,14 @@ class Result:
     average: float
     note: str = ""
     """Why the average is NaN though columns have values; "" where it is not."""
+    split: str = ""
+    """Whose last set was scored; "" where every predicted keypoint was."""
+    keypoints: tuple[str, ...] = ()
+    """What was scored."""
+    not_scored: tuple[str, ...] = ()
+    """What was predicted besides."""
+    without_value: int = 0
+    """Samples with labels to which the metric gives no value: what it divides by is not labelled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +103,17 @@ def score(
     note = "" if split else _no_average(found)
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
-        convention=metric.convention, columns=found.scores.columns,
-        average=nan if note else found.scores.average, note=note,
+        convention=metric.convention_of(keypoints), columns=found.scores.columns,
+        average=nan if note else found.scores.average, note=note, split=split.name if split else "",
+        keypoints=keypoints.names, not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
+        without_value=_without_value(found),
     )  # fmt: skip
+
+
+def _without_value(found: Scored) -> int:
+    """Return how many samples have a label that is scored, and no value at all."""
+    labelled = (found.truth.select(found.keypoints.indices).state != UNLABELLED).any(1)
+    return int((labelled & np.isnan(found.values).all(1)).sum())
 
 
 def _no_average(found: Scored) -> str:

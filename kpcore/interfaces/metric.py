@@ -48,6 +48,11 @@ class Metric(Component):
     def convention(self) -> str:
         """How the numbers are made, named ("PCKh@0.5 kptransfer"); every result carries it."""
 
+    def convention_of(self, keypoints: KeypointSet) -> str:
+        """Return the convention as it is for these keypoints, where it takes constants by their names."""
+        del keypoints
+        return self.convention
+
     @property
     @abstractmethod
     def higher_is_better(self) -> bool:

@@ -1,4 +1,4 @@
-"""What an image file's header says: size, orientation, depth. A kind that cannot be read right is refused by name."""
+"""What an image file's header says: size, format, orientation, depth. A kind that is not read is refused by name."""
 
 from __future__ import annotations
 
@@ -36,14 +36,19 @@ class Header:
         orientation: EXIF's, 1 to 8: how a viewer turns the stored pixels; 1 is as they are.
         bits: of a channel, 1 to 16.
         alpha: whether there is an alpha channel; it is dropped, and the colours under it are read as they are.
-        tiff: whether it is a TIFF, which decoders turn themselves.
+        format: Pillow's word for the file's, one of :data:`FORMATS`; "" for a picture that is in no file.
     """
 
     size: tuple[int, int]
     orientation: int = 1
     bits: int = 8
     alpha: bool = False
-    tiff: bool = False
+    format: str = ""
+
+    @property
+    def tiff(self) -> bool:
+        """Whether it is a TIFF, which decoders turn themselves."""
+        return self.format == "TIFF"
 
     @property
     def turned_size(self) -> tuple[int, int]:
@@ -100,15 +105,14 @@ def _too_large(path: Path, pixels: int) -> KpError:
 
 
 def _header(image: Any, start: bytes, path: Path) -> Header:
-    tiff = image.format == "TIFF"
     # Pillow gives a TIFF's size as it will turn it
-    size = (int(image.tag_v2[_WIDTH]), int(image.tag_v2[_HEIGHT])) if tiff else image.size
+    size = (int(image.tag_v2[_WIDTH]), int(image.tag_v2[_HEIGHT])) if image.format == "TIFF" else image.size
     if size[0] * size[1] > LARGEST_PIXELS:
         raise _too_large(path, size[0] * size[1])
     bits = _bits(image, start)
     if problem := _problem(image, bits):
         raise KpError(f"{path}: {problem}; {REMEDY}")
-    return Header(size, _orientation(image), bits, image.mode in ALPHA, tiff)
+    return Header(size, _orientation(image), bits, image.mode in ALPHA, image.format)
 
 
 def _problem(image: Any, bits: int) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from kpcore.errors import KpError
+from kpcore.errors import KpError, told_apart
 from kpcore.findings import Finding
 from kpcore.reading.folders import CASE, FORM, Folders, Found, Place
 
@@ -144,7 +144,8 @@ class Images:
     def _remarked(self, found: Found, stated: str) -> str:
         name = self._below(found.place)
         if found.differs:
-            self._remark(found.differs, f"{stated!r} is {name!r}")
+            one, other = told_apart(stated, name)
+            self._remark(found.differs, f"'{one}' is '{other}'")
         return name
 
     def _remark(self, kind: str, example: str) -> None:

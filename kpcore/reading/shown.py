@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+from kpcore.reading.headers import read_header
 
-from kpcore.reading.images import image_size
-from kpcore.reading.opening import guarded
-
-ORIENTATION = 0x0112
-SWAPPED = (5, 6, 7, 8)
-"""Values of EXIF's orientation that swap width and height."""
+TURNED = ("JPEG", "MPO")
+"""Formats that are shown as their EXIF orientation says."""
 
 
 class Shown(NamedTuple):
@@ -28,7 +24,6 @@ def shown_size(path: Path) -> Shown:
     Raises:
         KpError: the file is missing, or no image.
     """
-    width, height = image_size(path)
-    with guarded(path, "a picture"), Image.open(path) as image:
-        orientation = image.getexif().get(ORIENTATION, 1) if image.format in ("JPEG", "MPO") else 1
-    return Shown((height, width) if orientation in SWAPPED else (width, height), orientation != 1)
+    header = read_header(path)
+    turned = header.format in TURNED and header.orientation != 1
+    return Shown(header.turned_size if turned else header.size, turned)

@@ -64,8 +64,7 @@ def without_partner(names: Sequence[str]) -> list[str]:
 
 def names_a_side(name: str) -> bool:
     """Whether a name clearly says a side: by the word, or a letter set off from the rest; ``l`` alone does not."""
-    found = [marker for marker in CLEAR if len(marker.findall(name)) == 1]
-    return bool(found) and any(_without(name, marker) for marker in found)
+    return bool(_told(name))
 
 
 def shared_name(name: str, partner: str) -> str:
@@ -80,6 +79,36 @@ def side_of(name: str, partner: str) -> str:
         if _swapped(name, marker) == partner:
             return "left" if marker.findall(name)[0].lower() in ("left", "l") else "right"
     return ""
+
+
+def said_side(name: str) -> str:
+    """Return "left" or "right" where a name clearly says a side, see :func:`names_a_side`; else ""."""
+    found = {"left" if marker.findall(name)[0].lower() in ("left", "l") else "right" for marker in _told(name)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def contradiction(name: str, partner: str, names: Sequence[str]) -> str:
+    """Return why two keypoints are no mirror pair by their names; "" where names do not tell.
+
+    Args:
+        name: of one.
+        partner: of the other.
+        names: of all keypoints.
+    """
+    meant = mirror_partners(names)
+    for one, other in ((name, partner), (partner, name)):
+        if (own := meant[one]) not in (None, other):
+            return f"by its name the partner of '{one}' is '{own}'"
+    sides = said_side(name), said_side(partner)
+    if sides[0] and sides[0] == sides[1]:
+        return f"both say {sides[0]}"
+    alone = [one for one, side in zip((name, partner), sides, strict=True) if not side]
+    return f"'{alone[0]}' says no side" if len(alone) == 1 and not side_of(name, partner) else ""
+
+
+def _told(name: str) -> list[re.Pattern[str]]:
+    """Return the clear ways in which a name says its side, once each, and something besides."""
+    return [marker for marker in CLEAR if len(marker.findall(name)) == 1 and _without(name, marker)]
 
 
 def _swapped(name: str, marker: re.Pattern[str]) -> str | None:

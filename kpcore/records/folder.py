@@ -7,19 +7,17 @@ Reports read a folder through this too, so nothing here needs torch.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kpcore.cache import cache_dir, content_key, replace_file, set_aside
+from kpcore.cache import cache_dir, content_key, known_digest, replace_file, set_aside
 from kpcore.errors import KpError
 from kpcore.records.results import HistoryRecord, read_history
 
@@ -142,7 +140,7 @@ class JobFolder:
     def _differs(self, name: str, wanted: str) -> str:
         path = self.path / name
         try:
-            return "" if file_digest(path) == wanted else f"{name} is not as it was written"
+            return "" if known_digest(path) == wanted else f"{name} is not as it was written"
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError as error:
@@ -150,7 +148,7 @@ class JobFolder:
 
     def seal(self) -> None:
         """Write the manifest over all files, flushed to the disk before it; the job is done from then on."""
-        files = {name: file_digest(self.path / name) for name in self._files()}
+        files = {name: known_digest(self.path / name) for name in self._files()}
         for name in files:
             _flush(self.path / name)
         manifest = Manifest.of(self.key, files)
@@ -249,7 +247,7 @@ class JobFolder:
         try:
             write(partial)
             _flush(partial)
-            path = self.path / f"checkpoint-{epochs:06d}-{file_digest(partial)[:32]}.pt"
+            path = self.path / f"checkpoint-{epochs:06d}-{known_digest(partial)[:32]}.pt"
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -259,14 +257,14 @@ class JobFolder:
         """Yield the checkpoints that are whole, the newest first; one that is not is removed."""
         for path in self._checkpoints():
             found = CHECKPOINT.fullmatch(path.name)
-            if found is not None and file_digest(path)[:32] == found[2]:
+            if found is not None and known_digest(path)[:32] == found[2]:
                 yield path
             else:
                 path.unlink()
 
     def damaged_checkpoints(self) -> list[str]:
         """Return the names of checkpoints that are not as they were written."""
-        return [path.name for path in self._checkpoints() if file_digest(path)[:32] != path.stem.rpartition("-")[2]]
+        return [path.name for path in self._checkpoints() if known_digest(path)[:32] != path.stem.rpartition("-")[2]]
 
     def _checkpoints(self) -> Iterator[Path]:
         yield from sorted(self.path.glob("checkpoint-*"), reverse=True)
@@ -276,19 +274,6 @@ class JobFolder:
         for path in self._checkpoints():
             if path != keep:
                 path.unlink(missing_ok=True)
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; raises OSError where it cannot be read. A process reads an unchanged file once."""
-    about = path.stat()
-    return _digest(path, (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
-
-
-@lru_cache(maxsize=4096)
-def _digest(path: Path, state: tuple[int, ...]) -> str:
-    del state
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

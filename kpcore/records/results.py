@@ -22,6 +22,8 @@ UNSTATED = "the file does not say whether it was made as they were"
 """Why nothing stands beside published figures in a file that was written before results recorded it."""
 AVERAGE = "average"
 """The key of a reference's average, beside its columns."""
+CHANGED = ", changed: "
+"""Stands in a preset between its name and the keys that ``--set`` changed; a resolved file keeps both."""
 DECIMALS = 4
 """Scores are rounded to this many decimals: finer than any table, and the same on both sides of a round trip."""
 
@@ -42,7 +44,7 @@ Score = Annotated[float | None, BeforeValidator(_score)]
 
 
 class DataInfo(Strict):
-    """Which people were trained on and scored; ``sample`` marks generated ones.
+    """Which samples were trained on and scored; ``sample`` marks generated ones.
 
     ``step`` is what a split's steps call the data set, "" the study's own. ``left_out`` counts training people left out
     because another data set is scored on their images. ``others`` are the data sets of earlier steps.
@@ -64,15 +66,15 @@ class DataInfo(Strict):
 
     @property
     def description(self) -> str:
-        """Label, list and number of people a part, in words."""
+        """Label, list and number of samples a part, in words."""
         return f"{self.name}; {self.extent}"
 
     @property
     def extent(self) -> str:
-        """List and number of people a part, in words."""
-        people = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
+        """List and number of samples a part, in words."""
+        samples = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
         without = f", {self.left_out:,} left out of training" if self.left_out else ""
-        own = (f"list {self.list}; " if self.list else "") + f"people: {people}{without}"
+        own = (f"list {self.list}; " if self.list else "") + f"samples: {samples}{without}"
         return "; ".join([own, *(f"and {other.step or 'own data'}: {other.description}" for other in self.others)])
 
 

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from kpcore.records.results import HistoryRecord, Results, Row
+from kpcore.report.embedding import with_fonts
 from kpcore.report.files import csv_text, save
 from kpcore.report.layout import AXIS, EDGE, ENTRY, HANDLE, Entry, Layout, layout
 from kpcore.report.lettering import INK, width, write
@@ -82,9 +83,9 @@ def curves_png(results: Results, histories: Histories) -> bytes:
 def rendered(figure: Figure, form: str) -> bytes:
     """Return a figure as a file of one of :data:`FORMATS`."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "kptransfer", "pdf.fonttype": 42}):
+    with matplotlib.rc_context({"svg.hashsalt": "kptransfer", "svg.fonttype": "none", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=form, dpi=DPI, metadata=FORMATS[form])
-    return buffer.getvalue()
+    return with_fonts(buffer.getvalue().decode()).encode() if form == "svg" else buffer.getvalue()
 
 
 def curves_figure(results: Results, histories: Histories) -> Figure:

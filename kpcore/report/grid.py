@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kpcore.records.results import AVERAGE, Results, SplitInfo
+from kpcore.records.results import AVERAGE, CHANGED, Results, SplitInfo
 from kpcore.report.summary import (
     Estimate,
     below_mean_shape,
@@ -24,7 +24,7 @@ BELOW = "†"
 """Marks the row of a mode that the mean shape is better than."""
 
 MEAN_SHAPE = "Mean shape"
-"""Names the row of what the mean shape of the training people scores."""
+"""Names the row of what the mean shape of the training samples scores."""
 
 Cell = Callable[[str], str]
 """Mode name -> the text of its cell."""
@@ -88,13 +88,21 @@ def _label(results: Results, split: SplitInfo) -> Cell:
 
 
 def _caption(results: Results) -> str:
-    """Convention, data and how many people were scored: what a reader of the table must know."""
-    people = results.data.people.get("valid")
-    return f"{_convention(results)} on {results.data.name}" + ("" if people is None else f", {people:,} people")
+    """Convention, data, how many samples were scored and the preset: what a reader of the table must know."""
+    scored = results.data.people.get("valid")
+    parts = [f"{_convention(results)} on {results.data.name}", *([] if scored is None else [f"{scored:,} samples"])]
+    return ", ".join([*parts, shortly(results.preset)])
+
+
+def shortly(preset: str) -> str:
+    """Return a preset in few words: what ``--set`` changed is counted; the table's title names it."""
+    name, _, keys = preset.partition(CHANGED)
+    changed = len(keys.split(", ")) if keys else 0
+    return f"preset {name}" + (f" with {changed} setting{'s' * (changed != 1)} changed" if changed else "")
 
 
 def headline(results: Results) -> str:
-    """What the figures are: data set, list, people, convention and preset, in one line."""
+    """What the figures are: data set, list, samples, convention and preset, in one line."""
     return f"{results.data.description}; {_convention(results)}; {preset_in_words(results)}"
 
 
@@ -190,7 +198,7 @@ def _sets(split: SplitInfo) -> tuple[str, ...]:
 
 
 def _from(split: SplitInfo, number: int) -> str:
-    """Which data set a step's people are from, where there are several."""
+    """Which data set a step's samples are from, where there are several."""
     return f" (from {split.datasets[number - 1] or 'own data'})" if split.datasets else ""
 
 

@@ -12,7 +12,7 @@ from kpcore.report.notes import Histories, footnotes
 
 TITLE, SUBTITLE, PANEL_TITLE = Font(11, "bold"), Font(7.5), Font(10, "bold")
 AXIS, ENTRY, NOTE = Font(9), Font(8.5), Font(7)
-MEAN_SHAPE = "Mean shape of the training people"
+MEAN_SHAPE = "Mean shape of the training samples"
 
 PANEL = (3.6, 2.5)
 """Width and height of a panel, inches."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
+
+from kpcore.report.breaking import broken
 
 INK = "#333333"
 LEADING = 1.3
@@ -48,15 +49,8 @@ def _letter(letter: str, font: Font) -> float:
 
 
 def wrapped(text: str, font: Font, room: float) -> list[str]:
-    """Return the text in lines of at most ``room`` inches; a word that is longer than that is divided."""
-    lines = [""]
-    for piece in _pieces(text, font, room):
-        longer = f"{lines[-1]} {piece}".lstrip()
-        if width(longer, font) <= room:
-            lines[-1] = longer
-        else:
-            lines.append(piece)
-    return [line for line in lines if line] or [""]
+    """Return the text in lines of at most ``room`` inches; a longer name is broken where it may be."""
+    return broken(text, lambda line: width(line, font) <= room)
 
 
 def write(figure: Figure, place: tuple[float, float], lines: list[str], font: Font, *, turned: bool = False) -> None:
@@ -68,24 +62,3 @@ def write(figure: Figure, place: tuple[float, float], lines: list[str], font: Fo
     label.set(va="top", ha="left")
     if turned:
         label.set(rotation=90, va="center", ha="left", multialignment="center")
-
-
-def _pieces(text: str, font: Font, room: float) -> Iterator[str]:
-    """The words of a text; what does not fit into a line in parts that do."""
-    for word in text.split():
-        rest = word
-        while rest:
-            fits = _fitting(rest, font, room)
-            yield rest[:fits]
-            rest = rest[fits:]
-
-
-def _fitting(word: str, font: Font, room: float) -> int:
-    """How many letters fit; one at least, so that it ends."""
-    if width(word, font) <= room:
-        return len(word)
-    low, high = 1, len(word)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if width(word[:middle], font) <= room else (low, middle)
-    return low

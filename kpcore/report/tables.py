@@ -1,15 +1,10 @@
-"""The tables of a study, one a split, in the paper's layout: Markdown, LaTeX, tidy CSV and the terminal."""
+"""The tables of a study, one a split, in the paper's layout: Markdown, LaTeX and tidy CSV."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kpcore.errors import visible
 from kpcore.records.results import AVERAGE, DECIMALS, Results, SplitInfo
@@ -20,9 +15,6 @@ from kpcore.report.summary import below_mean_shape, columns_of, estimate, obstac
 
 Line = tuple[object, ...]
 """One line of the CSV, in the order of its header."""
-TERMINAL_WIDTH = 100
-SCORES_A_TABLE = 6
-"""Score columns that fit beside the row's name in the terminal's width; a wider table goes on below."""
 
 MARKUP = re.compile(r"([\\|`*<>\[\]&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """What Markdown reads as markup; an underscore within a word is none."""
@@ -30,7 +22,6 @@ CSV_HEADER = (
     "split", "mode", "seed", "column", "statistic", "value", "seeds", "paper", "difference", "convention", "data",
     "preset", "status", "note",
 )  # fmt: skip
-DDOF = "sample standard deviation over seeds (ddof = 1)"
 
 
 def write_tables(results: Results, folder: Path) -> list[Path]:
@@ -62,28 +53,12 @@ def csv_table(results: Results) -> str:
 
     ``statistic`` is "value" for one seed; a row that is not done has such lines without values. "mean" and "sd" are
     over the ``seeds`` that are done, the sample standard deviation (ddof = 1) where there are two or more; "mean shape"
-    is what the mean shape of the training people scores.
+    is what the mean shape of the training samples scores. "note" has no value: it says once what holds for the split.
     """
-    lines = [line for split in results.splits for part in (_values, _means, _shape) for line in part(results, split)]
+    lines = [
+        line for split in results.splits for part in (_values, _means, _shape, _remark) for line in part(results, split)
+    ]
     return csv_text(CSV_HEADER, lines)
-
-
-def print_tables(results: Results, console: Console) -> None:
-    """Print all tables, at most 100 columns wide."""
-    width = min(console.width, TERMINAL_WIDTH)
-    for grid in grids(results):
-        console.print(_text(grid.title, style="bold"), width=width)
-        for line in grid.sets:
-            console.print(_text(line, style="dim"), width=width)
-        for table in _terminal_tables(grid):
-            console.print(table, width=width)
-        for note in grid.notes:
-            console.print(_text(note, style="dim"), width=width)
-        console.print()
-
-
-def _text(text: str, style: str = "") -> Text:
-    return Text(visible(text), style=style)
 
 
 def _markdown_text(text: str) -> str:
@@ -106,10 +81,10 @@ def _values(results: Results, split: SplitInfo) -> Iterator[Line]:
     for row in results.rows_of(split.name):
         for column in (*columns_of(results, split), AVERAGE):
             value = row.value(column)
-            paper, gap, note = _beside(results, split, row.mode, column, value)
+            paper, gap = _beside(results, split, row.mode, column, value)
             yield (
                 row.split, row.mode, row.seed, column, "value", value, 1 if row.status == "done" else 0, paper, gap,
-                row.convention, results.data.name, results.preset, row.status, row.reason or note,
+                row.convention, results.data.name, results.preset, row.status, row.reason if column == AVERAGE else "",
             )  # fmt: skip
 
 
@@ -117,24 +92,30 @@ def _means(results: Results, split: SplitInfo) -> Iterator[Line]:
     for mode in (mode.name for mode in results.modes):
         for column in (*columns_of(results, split), AVERAGE):
             found = estimate(results, split.name, mode, column)
-            paper, gap, note = _beside(results, split, mode, column, found.mean)
-            if column == AVERAGE and below_mean_shape(results, split, mode):
-                note = "; ".join(filter(None, ("worse than the mean shape", note)))
+            below = column == AVERAGE and below_mean_shape(results, split, mode)
             place = (split.name, mode, None, column)
             if found.mean is not None:
-                yield _summary(results, (*place, "mean"), (_rounded(found.mean), found.n, paper, gap), note)
+                figures = (_rounded(found.mean), found.n, *_beside(results, split, mode, column, found.mean))
+                yield _summary(results, (*place, "mean"), figures, "worse than the mean shape" if below else "")
             if found.spread is not None:
-                yield _summary(results, (*place, "sd"), (_rounded(found.spread), found.n, None, None), DDOF)
+                yield _summary(results, (*place, "sd"), (_rounded(found.spread), found.n, None, None))
 
 
 def _shape(results: Results, split: SplitInfo) -> Iterator[Line]:
     for column in (*columns_of(results, split), AVERAGE):
         if (value := split.mean_shape.get(column)) is not None:
             place = (split.name, "", None, column, "mean shape")
-            yield _summary(results, place, (_rounded(value), None, None, None), "")
+            yield _summary(results, place, (_rounded(value), None, None, None))
 
 
-def _summary(results: Results, place: Line, figures: Line, note: str) -> Line:
+def _remark(results: Results, split: SplitInfo) -> Iterator[Line]:
+    """What holds for the whole split, once: why no published figure stands beside its own."""
+    if split.reference and (blocked := obstacle(results, split)):
+        place = (split.name, "", None, "", "note")
+        yield _summary(results, place, (None, None, None, None), f"not comparable: {blocked}")
+
+
+def _summary(results: Results, place: Line, figures: Line, note: str = "") -> Line:
     """A line that no single seed stands behind: split to statistic, then value to difference, then what they are."""
     about = (" and ".join(results.conventions), results.data.name, results.preset, "", note)
     return (*place, *figures, *about)
@@ -146,35 +127,7 @@ def _rounded(value: float) -> float:
 
 def _beside(
     results: Results, split: SplitInfo, mode: str, column: str, value: float | None
-) -> tuple[float | None, float | None, str]:
-    """The paper's figure, the difference to it, and why there is neither where it printed one."""
-    published = split.reference.get(mode, {})
-    if published and (blocked := obstacle(results, split)):
-        return None, None, f"not comparable: {blocked}"
-    paper = published.get(column)
-    return paper, None if value is None or paper is None else _rounded(value - paper), ""
-
-
-def _terminal_tables(grid: Grid) -> Iterator[Table]:
-    """The grid in tables that fit: its score columns in blocks, and what comments on the average with the last one."""
-    last = grid.scores + 1
-    starts = range(1, last, SCORES_A_TABLE)
-    for start in starts:
-        stop = start + SCORES_A_TABLE if start != starts[-1] else len(grid.header)
-        yield _terminal_table(grid, [0, *range(start, stop)])
-
-
-def _terminal_table(grid: Grid, places: list[int]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for place in places:
-        heading = _text(grid.header[place].replace(" ", "\n") if place > grid.scores else grid.header[place])
-        side = place in (0, len(grid.header) - 1)
-        table.add_column(heading, justify="left" if side else "right", overflow="fold", vertical="top")
-    for row in grid.rows:
-        table.add_row(*(_text(_stacked(row[place]) if place else row[place]) for place in places))
-    return table
-
-
-def _stacked(cell: str) -> str:
-    """A cell on several narrow lines."""
-    return cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
+) -> tuple[float | None, float | None]:
+    """The paper's figure and the difference to it; None where there is none, or it cannot be compared."""
+    paper = None if obstacle(results, split) else split.reference.get(mode, {}).get(column)
+    return paper, None if value is None or paper is None else _rounded(value - paper)

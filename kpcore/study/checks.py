@@ -9,9 +9,10 @@ import numpy as np
 
 from kpcore.audit.check import PARTS_REMEDY, quick_findings, said
 from kpcore.audit.sides import disagreements, listed, lonely, pairs_of, side_findings
+from kpcore.audit.spellings import spelled_apart
 from kpcore.errors import FaultsError, KpError, unknown
 from kpcore.interfaces import Dataset, Metric
-from kpcore.keypoints import KeypointSplit, default_columns
+from kpcore.keypoints import KeypointSplit, Skeleton, default_columns
 from kpcore.samples import Instances
 from kpcore.study.contracts import PARTS, all_of, check_facts, checked_scores, is_text, require
 from kpcore.study.data import Notice, StudyData, tables
@@ -42,7 +43,7 @@ def check_study(study: Study, notice: Notice = ignored) -> None:
         raise FaultsError(problems)
     for split in study.splits:
         _check_metrics(study, split)
-    for line in [*warnings, *side_warnings(study)]:
+    for line in [*warnings, *side_warnings(study), *spelled_apart(_skeletons(study))]:
         notice(f"warning: {line}")
 
 
@@ -111,8 +112,12 @@ def side_warnings(study: Study) -> list[str]:
     if not mirroring(study.config):
         return []
     own = [f"{data.label}: {found.what}" for data in study.data.values() for found in side_findings(data.skeleton)]
-    named = {f"{data.label} ({data.name or 'dataset'})": data.skeleton for data in study.data.values()}
-    return [*own, *disagreements(named)]
+    return [*own, *disagreements(_skeletons(study))]
+
+
+def _skeletons(study: Study) -> dict[str, Skeleton]:
+    """Return what messages call a data set -> its skeleton, under the study's names."""
+    return {f"{data.label} ({data.name or 'dataset'})": data.skeleton for data in study.data.values()}
 
 
 def _check_metrics(study: Study, split: KeypointSplit) -> None:
@@ -142,6 +147,8 @@ def _try_metric(metric: Metric, study: Study, split: KeypointSplit, number: int)
     require(not strangers, metric, "reads()", strangers, f"keypoints of skeleton '{keypoints.skeleton.name}'")
     remarks = metric.remarks(keypoints)
     require(all_of(remarks, str), metric, "remarks()", remarks, "a list of lines")
+    convention = metric.convention_of(keypoints)
+    require(is_text(convention), metric, "convention_of()", convention, "a string")
     values = metric.measured(predicted, person, keypoints)
     checked_scores(metric, metric.reduce(values, person, keypoints, columns), "reduce()")
     found = checked_scores(metric, metric.score(predicted, np.ones(predicted.shape[:2]), person, keypoints, columns))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from kpcore.audit.leaks import Leak, leaks_between
-from kpcore.audit.shared import REMEDY, leak_text
+from kpcore.audit.shared import leak_text, remedy
 from kpcore.errors import KpError
 from kpcore.study.data import Notice, StudyData
 
@@ -31,14 +31,15 @@ def _without(one: StudyData, setting: Leaks, notice: Notice) -> StudyData:
     if not leaks:
         return one
     places = {*one.left_out, *(place for leak in leaks for place in leak.places)}
+    training = len(one.dataset.samples("train"))
     told = "; ".join(f"{leak_text(leak, 'valid')} ({leak.count:,} such)" for leak in leaks)
     if setting == "warn":
-        notice(f"warning: {one.label}, part 'train': {told}; {REMEDY}")
+        notice(f"warning: {one.label}, part 'train': {told}; {remedy(leaks, training)}")
         return one
-    if len(places) == len(one.dataset.samples("train")):
+    if len(places) == training:
         raise KpError(
-            f'{one.label}: evaluation.leaks = "leave_out" leaves nothing to train on: {told}; divide the data in'
-            ' another way, or set evaluation.leaks = "warn"'
+            f'{one.label}: evaluation.leaks = "leave_out" leaves nothing to train on: {told}; set evaluation.leaks ='
+            f' "warn"; {remedy(leaks, training)}'
         )
     notice(f"{one.label}: {len(places)} training samples are left out: {told}.")
     return replace(one, left_out=tuple(sorted(places)))

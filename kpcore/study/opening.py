@@ -11,6 +11,7 @@ from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, 
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
+from kpcore.records.results import CHANGED
 from kpcore.registry import Built, Registry
 from kpcore.study.checks import check_names, check_sizes, check_study
 from kpcore.study.contracts import check_dataset, check_facts, check_skeletons, checked_splits
@@ -24,6 +25,7 @@ from kpcore.study.data import (
     nothing_configured,
     open_all,
     sample_notice,
+    tables,
     unseen,
 )
 from kpcore.study.leaks import without_leaks
@@ -33,10 +35,12 @@ from kpcore.study.study import Mode, Study
 
 SAMPLE = "sample"
 """Profile that runs where no data is configured."""
-CHANGED = ", changed: "
-"""Stands between a preset's name and the keys that ``--set`` changed; a resolved file keeps both."""
 SAME_RECIPE = ("dataset.", "datasets.", "study.", "split.", "training.threads")
 """Keys that ``--set`` may change without making it another preset."""
+
+
+def unheard(stage: str) -> None:
+    """Stages that nobody follows."""
 
 
 def resolve(file: Path, profile: str | None, sets: Sequence[str], notice: Notice | None = None) -> StudyConfig:
@@ -69,18 +73,22 @@ def open_study(
     sets: Sequence[str] = (),
     notice: Notice = print,
     progress: Progress = unseen,
+    stage: Notice = unheard,
 ) -> Study:
     """Open a study: build its components, check all of it against each other and the data, and try the network.
 
     Where no data root is configured and the file says ``when_missing = "sample"``, its profile ``sample`` is run.
-    ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written.
+    ``notice`` gets lines for the user; ``progress`` gets (done, total) people while sample data is written;
+    ``stage`` is told what is being done.
 
     Raises:
         KpError: with file and key, for anything that is wrong.
         ContractError: a component gives back what its interface does not allow.
     """
     config, profile = settle(known, file, profile, sets, notice)
+    stage(f"Reading and checking {', '.join(dict.fromkeys(table.name for _, table in tables(config).values()))} ...")
     study = build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    stage(f"Trying {config.backbone.name} and {config.codec.name} on a batch ...")
     probe(study)
     return study
 

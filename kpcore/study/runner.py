@@ -226,7 +226,7 @@ class _Runner:
             **about,
             columns={**scores.columns},
             average=scores.average,
-            convention=self.study.metric.convention,
+            convention=self.scorer.convention(row.split),
             retained=retained,
             epochs=result.epochs,
             best_epoch=result.best_epoch,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kpcore.evaluation.predictions import Predictions, read_predictions
 from kpcore.evaluation.score import Scored, align, scored
-from kpcore.keypoints import Column, KeypointSet, default_columns
+from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Retained
 from kpcore.study.contracts import checked_scores
@@ -20,6 +20,13 @@ class Scorer:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._scores: dict[tuple[str, int, tuple[Column, ...]], Scored] = {}
+
+    def convention(self, split: KeypointSplit) -> str:
+        """Return how scores are made, in words that hold for all that the study scores on the split's keypoints."""
+        skeleton = split.target.skeleton
+        sets = [other.target for other in self._study.splits if other.target.skeleton == skeleton]
+        wanted = {name for keypoints in sets for name in keypoints.names}
+        return self._study.metric.convention_of(skeleton.select(name for name in skeleton.names if name in wanted))
 
     def final(self, job: Job) -> Scored:
         """Score the keypoints of the job's own step."""

@@ -151,7 +151,7 @@ class Stepper:
 
 
 def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, learner: Learner) -> Tensor:
-    """Sum the codec's loss over the supervised stages (FACTS 2); targets are drawn once a keypoint set."""
+    """Sum the codec's loss over the supervised stages, as Newell's code does; targets are drawn once a keypoint set."""
     drawn: dict[tuple[str, ...], Targets] = {}
     losses = []
     for output, head, wanted in zip(outputs, learner.network.layout.heads, learner.supervision, strict=True):

@@ -23,6 +23,7 @@ from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
+from kpcore.reading.spelling import pairs_told, respelled
 from kpcore.samples import Sample
 
 HOLDS = "annotations/ and folders of images"
@@ -241,12 +242,19 @@ class Coco(Dataset):
                     f" '{other.category.title}' in {self._files[part][0]}; ask by name"
                 )
             if other.category.names != table.category.names:
-                raise KpError(
-                    f"{file}: keypoints {', '.join(table.category.names)} are not those of {self._files[part][0]}"
-                    f" ({', '.join(other.category.names)}); both parts need the same, in the same order"
-                )
+                raise _differing(table.category.names, other.category.names, file, self._files[part][0])
 
     def _skeleton_of(self, table: Table, file: Path) -> Skeleton:
         names, edges = table.category.names, table.category.edges
         title = COCO.name if names == COCO.names else table.category.title
         return build(title, names, edges, self._mirrors, where=str(file))
+
+
+def _differing(ours: Sequence[str], theirs: Sequence[str], file: Path, other: Path) -> KpError:
+    """Return the error for two files with other keypoints; says so where it is their spelling alone."""
+    pairs = respelled(ours, theirs)
+    spelled = f"; one name in two spellings: {pairs_told(pairs)}; write one of them in both files" if pairs else ""
+    return KpError(
+        f"{file}: keypoints {', '.join(ours)} are not those of {other} ({', '.join(theirs)}); both parts need the same,"
+        f" in the same order{spelled}"
+    )

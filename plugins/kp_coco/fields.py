@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from kpcore.errors import KpError, unknown
+from kpcore.errors import KpError, listed, unknown
 from kpcore.reading.opening import read_json
 from kpcore.reading.paths import Images
+from kpcore.reading.spelling import respelled
 from kpcore.tensors import Float64Array
 
 KIND = "COCO's JSON annotation"
@@ -20,6 +21,15 @@ LARGEST = 1e6
 """No coordinate or length in pixels is larger."""
 NUMBERS = {int, float, NoneType}
 """Types of a number in a list of JSON: null is one that is not known; a bool or a text is none."""
+
+WANTED = {
+    "id": "a number of its own into it",
+    "image_id": "the 'id' of its picture in 'images'",
+    "category_id": "the 'id' of its category in 'categories'",
+    "file_name": "the picture's path below the folder of images",
+    "name": "the category's name",
+}
+"""What belongs into a field that is missing."""
 
 Identity: TypeAlias = int | str
 
@@ -39,8 +49,17 @@ class Entry:
     def value(self, key: str) -> Any:
         """Return a field; raises KpError where it is missing."""
         if key not in self.fields:
-            raise unknown("key", key, self.fields, where=f"{self.where} has no '{key}'")
+            raise KpError(
+                f"{self.where} has no '{key}' ({listed(map(repr, self.fields))} are there); {self._lack(key)}"
+            )
         return self.fields[key]
+
+    def _lack(self, key: str) -> str:
+        """Return what to do where a field is missing: rename what is spelled like it, else write it."""
+        pairs = respelled([key], [str(name) for name in self.fields])
+        if pairs:
+            return f"call {pairs[0][1]!r} so"
+        return f"write {WANTED.get(key, 'it')}, or remove the entry"
 
     def identity(self, key: str) -> Identity:
         """Return a whole number or a text that names something; 1.0 is 1."""

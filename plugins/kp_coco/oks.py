@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kp_coco.average_precision import FIGURES, average_precision
-from kp_coco.sigmas import sigmas_of, without_sigma
+from kp_coco.sigmas import sigmas_of, told_sigmas, without_sigma
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
@@ -71,11 +71,17 @@ class Oks(Metric):
 
     @property
     def convention(self) -> str:
-        """As in "mean OKS (percent), sigmas of COCO, AP-10K, CrowdPose, else 0.067"."""
+        """As in "mean OKS (percent), sigmas by keypoint name, else 0.067"; whose these are, the keypoints tell."""
+        return f"{self._what}, sigmas by keypoint name, else {self._default_sigma:g}"
+
+    @property
+    def _what(self) -> str:
         precision = "OKS AP@.50:.95, ground-truth boxes of labelled people"
-        what = precision if self._report == "ap" else "mean OKS (percent)"
-        own = "".join(f"{name} {sigma:g}, " for name, sigma in sorted(self._sigmas.items()))
-        return f"{what}, sigmas {own}of COCO, AP-10K, CrowdPose, else {self._default_sigma:g}"
+        return precision if self._report == "ap" else "mean OKS (percent)"
+
+    def convention_of(self, keypoints: KeypointSet) -> str:
+        """As in "mean OKS (percent), sigmas: COCO's for 5 of 7 keypoints, the default 0.067 for 2"."""
+        return f"{self._what}, sigmas: {told_sigmas(keypoints, self._sigmas, self._default_sigma)}"
 
     @property
     def average_name(self) -> str:
@@ -99,8 +105,9 @@ class Oks(Metric):
             return ()
         shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
         return (
-            f"oks: no sigma is known for {shown}: {self._default_sigma:g} is taken; say how far off annotators are with"
-            " evaluation.metric.sigmas, by keypoint or group, or score by another metric",
+            f"oks: no sigma is known for {len(names)} of {len(keypoints)} keypoints ({shown}): the default"
+            f" {self._default_sigma:g} is taken; say how far off annotators are with evaluation.metric.sigmas, by"
+            " keypoint or group, or score by another metric",
         )
 
     def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:

@@ -9,7 +9,8 @@ import numpy as np
 from kp_deeplabcut.table import LEVELS, Labels, assemble, image_name
 from kpcore.errors import KpError
 from kpcore.reading.cells import number
-from kpcore.reading.csv_rows import csv_rows
+from kpcore.reading.csv_rows import INDEX as ROW_NUMBERS
+from kpcore.reading.csv_rows import Row, csv_rows
 from kpcore.reading.paths import Images
 
 INDEX = (1, 3)
@@ -26,19 +27,32 @@ def read_csv(path: Path, names: Images) -> Labels:
     Raises:
         KpError: it is not of this layout; with the row, counted from 1 as an editor does.
     """
-    rows = list(csv_rows(path, "a CollectedData CSV file"))
+    rows = _without_numbers(list(csv_rows(path, "a CollectedData CSV file")))
     header = _header(path, [cells for _, cells in rows[: len(LEVELS)]])
     index = _index_columns(path, header["coords"])
     columns = _columns(header, index)
     images, values = [], []
     for line, row in rows[len(header) :]:
         if len(row) != index + len(columns):
-            raise KpError(f"{path}, row {line}: has {len(row)} cells; the header has {index + len(columns)}")
+            raise KpError(
+                f"{path}, row {line}: has {len(row)} cells; the header has {index + len(columns)}; mend this row (what"
+                " is not labelled is an empty cell)"
+            )
         images.append(image_name(names, f"{path}, row {line}", row[:index]))
         values.append(_numbers(row[index:], columns, f"{path}, row {line}"))
     if not images:
         raise KpError(f"{path}: has a header and no frames; label some first")
     return assemble(path, images, columns, np.array(values, np.float64))
+
+
+def _without_numbers(rows: list[Row]) -> list[Row]:
+    """Leave out a nameless first column of row numbers, which pandas writes when it saves what it read."""
+    top = [cells for _, cells in rows if len(cells) > 1 and cells[1] in LEVELS]
+    rest = rows[len(top) :]
+    if not top or not all(ROW_NUMBERS.fullmatch(cells[0]) for cells in top):
+        return rows
+    numbered = all(cells[0].isdecimal() for _, cells in rest)
+    return [(line, cells[1:]) for line, cells in rows] if numbered else rows
 
 
 def _header(path: Path, rows: list[list[str]]) -> dict[str, list[str]]:
@@ -49,11 +63,11 @@ def _header(path: Path, rows: list[list[str]]) -> dict[str, list[str]]:
     if begins != expected:
         raise KpError(
             f"{path}: the first rows begin with {', '.join(map(repr, begins)) or 'nothing'}; DeepLabCut's begin with"
-            " scorer, (individuals,) bodyparts, coords"
+            " scorer, (individuals,) bodyparts, coords: delete what stands before these (pandas: to_csv(index=False))"
         )
     if len({len(row) for row in found.values()}) > 1:
         cells = ", ".join(str(len(found[level])) for level in expected)
-        raise KpError(f"{path}: the header's rows have different lengths ({cells} cells)")
+        raise KpError(f"{path}: the header's rows have different lengths ({cells} cells); fill the shorter ones")
     return found
 
 
@@ -61,7 +75,9 @@ def _index_columns(path: Path, coords: list[str]) -> int:
     filled = [place for place, cell in enumerate(coords) if cell and place]
     index = filled[0] if filled else len(coords)
     if not filled or index not in INDEX:
-        raise KpError(f"{path}: {index} columns come before the labels; DeepLabCut writes 1 (the image) or 3")
+        raise KpError(
+            f"{path}: {index} columns come before the labels; DeepLabCut writes 1 (the image) or 3; delete the others"
+        )
     return index
 
 

@@ -90,7 +90,8 @@ class DeepLabCut(Dataset):
         self._videos = self._known_videos(valid_videos)
         self._crop: Crop = crop or ("points" if any(row.individual for row in self._all) else "image")
         self._factor = factor
-        self._ends = normaliser
+        where = f"{self._root}, normaliser"
+        self._ends = None if normaliser is None else self._skeleton.pair(normaliser, where=where)
         self._lengths = self._measured()
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
@@ -128,11 +129,7 @@ class DeepLabCut(Dataset):
         how = "whole videos" if self._videos is not None else f"{self._held_out:g} of the images, drawn by their names"
         found = [*self._named, Finding("note", f"'valid' is {how}; a crop is the box of the {self._crop}")]
         if self._videos is None and kept:
-            found.append(
-                Finding(
-                    "note", "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
-                )
-            )
+            found.append(Finding("note", self._divided_videos))
         if self._videos is None:
             found += [Finding("warning", why) for why in [undivided(self._divided)] if why]
         if left := [row for row in rows if not _labelled(row)]:
@@ -141,6 +138,16 @@ class DeepLabCut(Dataset):
             what = f"{guessed[0].name}: no {self._length_name}; the data's median is taken"
             found.append(Finding("warning", what, len(guessed)))
         return found
+
+    @property
+    def _divided_videos(self) -> str:
+        """What it means that frames are divided, not videos."""
+        if len({row.video for row in self._all if _labelled(row)}) > 1:
+            return "neighbouring frames of a video may be in both parts; valid_videos holds out whole ones"
+        return (
+            "all frames are in one folder, as those of one video are: scores are for that video alone; label another"
+            " one, and hold it out by valid_videos"
+        )
 
     def _measured(self) -> list[float]:
         """Return everybody's own length, px; NaN where it cannot be measured.
@@ -151,9 +158,7 @@ class DeepLabCut(Dataset):
         places = [self._skeleton.index(name) for name in self._ends] if self._ends else None
         lengths = [length_of(row.points, places) for row in self._all]
         if self._ends and not any(length >= LEAST for length in lengths):
-            raise KpError(
-                f"{self._root}: no frame has both {' and '.join(self._ends)} labelled; name other normalisers"
-            )
+            raise KpError(f"{self._root}: no frame has both {' and '.join(self._ends)} labelled apart; name two others")
         return lengths
 
     def _known_videos(self, named: list[str] | None) -> set[str] | None:

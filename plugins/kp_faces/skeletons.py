@@ -105,7 +105,7 @@ ORDER_68 = (
     *_across(BROW), *NOSE_RIDGE, *NOSE_BASE,
     *EYE_68, *_left_eye(EYE_68, 3), *MOUTH,
 )  # fmt: skip
-"""iBUG's order, as in 300-W (FACTS 8)."""
+"""iBUG's order, as in 300-W (Sagonas et al., ICCV Workshops 2013)."""
 
 _JAW_98 = [name for number in range(1, 9) for name in _right(f"jaw_{number}", f"jaw_mid_{number}")]
 _LOW_BROW = _right("brow_low_5", "brow_low_4", "brow_low_3", "brow_low_2")

@@ -1,4 +1,4 @@
-"""The one mapping between input pixels and heatmap pixels, both ways (FACTS 4).
+"""The one mapping between input pixels and heatmap pixels, both ways.
 
 Both have pixel centres at integers. Heatmap pixel i covers the input pixels i * stride to (i + 1) * stride - 1, so its
 centre lies half an input pixel before the middle of a stride: h = (x + 0.5) / stride - 0.5.

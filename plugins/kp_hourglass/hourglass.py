@@ -1,4 +1,4 @@
-"""Newell's stacked hourglass: stem, residuals and hourglasses, exact in every layer (ECCV 2016, section 3; FACTS 2).
+"""Newell's stacked hourglass: stem, residuals and hourglasses, exact in every layer (ECCV 2016, section 3).
 
 Every convolution has a bias. Initial weights are torch's defaults: convolutions from U(-b, b), b = 1/sqrt(fan-in), as
 in Torch 7. BatchNorm's scales start at 1 here; Torch 7, in which the released code ran, drew them from U(0, 1).

@@ -1,4 +1,4 @@
-"""MPII's 16 joints, in the order of its annotation (FACTS: Andriluka et al., CVPR 2014)."""
+"""MPII's 16 joints, in the order of its annotation (Andriluka et al., CVPR 2014)."""
 
 from __future__ import annotations
 

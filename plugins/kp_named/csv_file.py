@@ -52,7 +52,7 @@ def _columns(header: list[str], path: Path) -> Columns:
     for place, cell in enumerate(header):
         name = keypoint_of(cell, f"{path}, line 1, column {place + 1}")
         if header.count(name) > 1:
-            raise KpError(f"{path}, line 1: column '{name}' occurs twice")
+            raise KpError(f"{path}, line 1: column '{name}' occurs twice; give each its own name")
         if name in PLAIN or name in BOX:
             plain[name] = place
         elif name[-2:] in AXES and name[:-2]:

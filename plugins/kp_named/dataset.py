@@ -106,9 +106,8 @@ class Named(Dataset):
         chosen = self._table.mirrors if mirrors is None else mirrors
         self._guessed = chosen is None
         self._skeleton = _skeleton(self._table, chosen, groups, str(self._file))
-        for name in normaliser or ():
-            self._skeleton.index(name)
-        self._pair = normaliser
+        where = f"{self._file}, normaliser"
+        self._pair = None if normaliser is None else self._skeleton.pair(normaliser, where=where)
 
     @property
     def facts(self) -> Facts:
@@ -129,7 +128,12 @@ class Named(Dataset):
 
     @classmethod
     def near(cls, root: Path) -> Near | None:
-        """Return the option for a CSV with an image column under another name."""
+        """Return that all is there where a file has one of the names, and is refused; else the option for another name.
+
+        A CSV with an image column is taken for one under another name.
+        """
+        if any((root / file).is_file() for file in FILES):
+            return Near(1.0)
         for path in sorted(root.glob("*.csv")):
             with suppress(KpError):
                 header = next(csv_rows(path, "a CSV file of named keypoints"), (0, []))[1]

@@ -55,7 +55,7 @@ def keypoints_of(given: object, where: str) -> tuple[tuple[str, ...], dict[str, 
         _keys(known, OF_KEYPOINT, spot, needed=("name",))
         name = keypoint_of(_text(known["name"], f"{spot}, name"), f"{spot}, name")
         if name in names:
-            raise KpError(f"{spot}: keypoint '{name}' occurs twice")
+            raise KpError(f"{spot}: keypoint '{name}' occurs twice; give each its own name")
         names.append(name)
         if known.get("mirror") is not None:
             mirrors[name] = _text(known["mirror"], f"{spot}, mirror")

@@ -1,4 +1,4 @@
-"""PCKh: correct within a share of the head's size, in the conventions that published numbers use (FACTS 5)."""
+"""PCKh: correct within a share of the head's size, in the conventions that published numbers use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 16 keypoints of MPII, in its order (FACTS 3), in 2D or 3D."""
+"""The 16 keypoints of MPII, in its order, in 2D or 3D."""
 
 from __future__ import annotations
 

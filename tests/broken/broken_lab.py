@@ -329,6 +329,8 @@ BEFORE = [
     ("metric", "reads", boom, "reads(): ZeroDivisionError"),
     ("metric", "reads", value("top"), "reads(): str 'top', expected a list of names"),
     ("metric", "reads", value(["nobody"]), "reads(): list ['nobody'], expected keypoints of skeleton "),
+    ("metric", "convention_of", boom, "convention_of(): ZeroDivisionError"),
+    ("metric", "convention_of", value(None), "convention_of(): None, expected a string"),
     ("metric", "remarks", boom, "remarks(): ZeroDivisionError"),
     ("metric", "remarks", value("top"), "remarks(): str 'top', expected a list of lines"),
     ("metric", "score", boom, "score(): ZeroDivisionError"),

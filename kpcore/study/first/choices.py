@@ -9,7 +9,9 @@ from kpcore.config import Toml
 from kpcore.cores import cores
 from kpcore.keypoints import Skeleton
 from kpcore.reading.sides import without_partner
+from kpcore.registry import Registry
 from kpcore.study.first.data import First
+from kpcore.study.first.metric import choose_metric
 from kpcore.study.first.split import everything, halves
 from kpcore.training.device import available
 
@@ -21,7 +23,6 @@ MUON = {
 }  # fmt: skip
 HEATMAP = {"name": "heatmap", "loss": "cross_entropy", "unlabelled": "ignore", "sigma": 1.0, "decode": "dark"}
 VOLUMETRIC = {"name": "volumetric", "depth_bins": 16, "loss": "cross_entropy", "sigma": 1.0, "decode": "local"}
-EYE_CORNERS = {"r_eye_outer", "l_eye_outer"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Choices:
         self.notes.append(why)
 
 
-def choose(first: First, machine: Machine) -> Choices:
+def choose(known: Registry, first: First, machine: Machine) -> Choices:
     """Return a study's tables but for ``[study]`` and ``[dataset]``, split first."""
     made = Choices()
     skeleton = first.dataset.skeleton
@@ -73,7 +74,7 @@ def choose(first: First, machine: Machine) -> Choices:
     _codec(first, made)
     flips = _flips(skeleton, made)
     _training(first, machine, flips, made)
-    _evaluation(first, flips, made)
+    _evaluation(known, first, flips, made)
     return made
 
 
@@ -171,26 +172,13 @@ def _schedule(people: int, machine: Machine) -> tuple[int, int, int]:
     return batch, *((6, 40) if people < FEW else (6, 60) if people < MANY else (9, 53))
 
 
-def _evaluation(first: First, flips: bool, made: Choices) -> None:
-    facts = first.dataset.facts
-    metric = _metric(facts.default_metric, facts.skeleton)
-    own = facts.normaliser if metric.get("normaliser", "sample") == "sample" else metric["normaliser"]
-    why = f"scored by {metric['name']}, as this data usually is; errors are divided by: {own}"
-    made.add("evaluation", {"flip_test": flips, "metric": metric}, why)
+def _evaluation(known: Registry, first: First, flips: bool, made: Choices) -> None:
+    metric = choose_metric(known, first)
+    made.tables.append(Table("evaluation", {"flip_test": flips}))
+    made.tables.append(Table("evaluation.metric", metric.table, "; ".join(metric.why)))
+    made.notes += metric.why
     watched = {"name": "pck", "normaliser": "crop", "threshold": 0.05}
-    if metric["name"] == "mpjpe":
+    if metric.table["name"] == "mpjpe":
         watched = {"name": "mpjpe", "align": "procrustes"}
     watched["people"] = max(1, min(128, first.scored))
     made.tables.append(Table("evaluation.validation", watched, "read after every epoch"))
-
-
-def _metric(name: str, skeleton: Skeleton) -> Toml:
-    """Return the final metric's table; a metric that is not ours takes its own defaults."""
-    corners = set(skeleton.names) >= EYE_CORNERS
-    options: dict[str, Toml] = {
-        "pck": {"normaliser": "sample", "threshold": 0.1},
-        "pckh": {"convention": "kptransfer"},
-        "nme": {"normaliser": "inter_ocular" if corners else "sample"},
-        "mpjpe": {"align": "procrustes"},
-    }
-    return {"name": name, **options.get(name, {})}

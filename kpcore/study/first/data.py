@@ -53,6 +53,11 @@ class First:
         """What is trained on."""
         return Instances.of(self.dataset.samples("train"))
 
+    @cached_property
+    def everybody(self) -> Instances:
+        """What is trained on and what is scored."""
+        return Instances.of([*self.dataset.samples("train"), *self.dataset.samples("valid")])
+
     @property
     def scored(self) -> int:
         """How many samples are scored."""

@@ -54,7 +54,7 @@ def write_first(known: Registry, first: First, path: Path, notice: Notice) -> tu
     Raises:
         KpError: the data has faults that make it unusable, or does not fit the study; nothing is written.
     """
-    made = choose(first, Machine.this())
+    made = choose(known, first, Machine.this())
     text = study_text(first, made, path)
     config = validate(StudyConfig, tomllib.loads(text), where=str(path))
     probe(build_study(known, config, str(path), config.study.preset, notice))

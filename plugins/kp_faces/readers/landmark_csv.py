@@ -166,7 +166,10 @@ def read(path: Path, images: Images, folder: str, header: Header) -> Table:
     points: list[list[float]] = []
     for line, cells in islice(csv_table(path, KIND), 1, None):
         if len(cells) != len(header.cells):
-            raise KpError(f"{path}, line {line}: has {len(cells)} cells; the header has {len(header.cells)}")
+            raise KpError(
+                f"{path}, line {line}: has {len(cells)} cells; the header has {len(header.cells)}; mend this line (what"
+                " is not labelled is an empty cell, and a name with a comma stands in quotes)"
+            )
         names.append(images.name(cells[0], f"{path}, line {line}"))
         points.append([_cell(cells, column, header, path, line) for pair in header.columns for column in pair])
     found = np.array(points, np.float64).reshape(len(names), len(header.columns), 2)

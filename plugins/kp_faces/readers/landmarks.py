@@ -20,6 +20,7 @@ from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_out, undivided
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
+from kpcore.reading.spelling import pairs_told, respelled
 from kpcore.samples import Sample
 
 WORDS = {"train": ("training", "train"), "valid": ("validation", "valid", "val"), "test": ("test", "testing")}
@@ -44,7 +45,7 @@ class Landmarks(Dataset):
     images named by a word of the same part (``training/``, ``train/``). The words are those of ``WORDS``. The first
     column of a CSV names the image; the others are coordinates, named ``NAME_x`` and ``NAME_y``, or ``x0`` and ``y0``,
     or numbered 0, 1, ... in turn. 68 unnamed landmarks are iBUG's. An empty cell is not labelled. Coordinates are taken
-    as 0-based (FACTS 8).
+    as 0-based: no header says it.
 
     Part "valid" is the validation CSV; where there is none, the test CSV; where there is none either, a share of the
     training images. Where there are both, "test" is a part of its own.
@@ -157,9 +158,11 @@ def _same(source: Source, named: str | None, skeleton: Skeleton, first: Source) 
     """Return a part's header in the order of the skeleton; raises KpError where its landmarks are others."""
     own, header = landmark_csv.skeleton_of(source.header, named, source.file)
     if set(own.names) != set(skeleton.names):
+        pairs = respelled(own.names, skeleton.names)
+        spelled = f": one name in two spellings, {pairs_told(pairs)}" if pairs else ""
         raise KpError(
             f"{source.file}: its landmarks are not those of {first.file.name} ({len(own.names)} and"
-            f" {len(skeleton.names)}); give both the same columns"
+            f" {len(skeleton.names)}){spelled}; give both the same columns"
         )
     places = dict(zip(own.names, header.columns, strict=True))
     return landmark_csv.Header(header.cells, skeleton.names, tuple(places[name] for name in skeleton.names))

@@ -1,4 +1,4 @@
-"""``.pts`` files: one a picture, x and y of a landmark a line, 1-based (FACTS 8).
+"""``.pts`` files: one a picture, x and y of a landmark a line, 1-based, as 300-W's.
 
 A whole file begins with ``version: 1`` and ``n_points: 68``, and has its numbers in braces; any of these may be
 missing.

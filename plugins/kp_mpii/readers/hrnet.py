@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kp_mpii.readers.head import with_head_sizes
+from kp_mpii.readers.plausible import unit_findings
 from kp_mpii.readers.rows import Rows
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
@@ -31,7 +32,7 @@ from kpcore.tensors import AnyArray, Float64Array
 
 KIND = "HRNet's JSON annotation"
 NEVER_SCORED = [ORDER.index("pelvis"), ORDER.index("thorax")]
-"""Marked missing for every person of gt_valid.mat although labelled (FACTS 3)."""
+"""Marked missing for every person of gt_valid.mat although MPII labels them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +84,13 @@ def read(path: Path, images: Images, truth: Path | None = None, *, official_scal
     """
     rows = Rows.load(path, KIND)
     scales = rows.arrays("scale", ())
-    labelled = rows.arrays("joints_vis", (JOINTS,)) > 0
+    flags, centres = rows.arrays("joints_vis", (JOINTS,)), rows.arrays("center", (2,))
+    labelled = flags > 0
     table = Table(
         images=rows.images("image", images),
         points=zero_based(rows.arrays("joints", (JOINTS, 2), gaps=True)),
         state=states(labelled, labelled),
-        centres=zero_based(adjusted(rows.arrays("center", (2,)), scales)),
+        centres=zero_based(adjusted(centres, scales)),
         scales=scales,
         head_sizes=rows.optional("head_size"),
         person_ids=tuple(str(number) for number in rows.numbers),
@@ -98,7 +100,8 @@ def read(path: Path, images: Images, truth: Path | None = None, *, official_scal
     if truth is not None:
         table = corrected(table, read_truth(truth, len(table)))
     table = with_head_sizes(table, official_scale=official_scale)
-    return table.noting(*images.findings(), *head_identity(table))
+    odd = unit_findings(scales, centres, flags, keys=("scale", "center", "joints_vis"))
+    return table.noting(*images.findings(), *odd, *head_identity(table))
 
 
 def read_truth(path: Path, people: int) -> Truth:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kp_mpii.readers import people_list
 from kp_mpii.readers.matlab import children, column, first, text
+from kp_mpii.readers.plausible import unit_findings
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
     HEAD_BIAS,
@@ -120,7 +121,11 @@ def read(path: Path, images: Images) -> Table:
     if not found:
         raise KpError(f"{path}: RELEASE holds nobody with joints, centre, scale and head box in a training image")
     table = _table(found)
-    notes = (shift_note(len(found)), adjusted_note(len(found)), *left.findings(), *images.findings())
+    odd = unit_findings(
+        table.scales, np.stack([person.objpos for person in found]), np.zeros((len(found), JOINTS)),
+        keys=("scale", "objpos", "is_visible"),
+    )  # fmt: skip
+    notes = (shift_note(len(found)), adjusted_note(len(found)), *left.findings(), *images.findings(), *odd)
     return table.noting(*notes, *head_identity(table))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from kp_mpii.readers.plausible import unit_findings
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import (
     JOINTS,
@@ -84,18 +85,19 @@ def read(path: Path, names: Images) -> Table:
         people = _people(file, path)
         points = _numbers(file, path, "part", (people, JOINTS, 2))
         visible = _numbers(file, path, "visible", (people, JOINTS))
-        scale = _numbers(file, path, "scale", (people,))
+        scale, centres = _numbers(file, path, "scale", (people,)), _numbers(file, path, "center", (people, 2))
         table = Table(
             images=_images(file, path, people, names),
             points=zero_based(points),
             state=states(points.any(-1) & ~(visible < 0), visible > 0),
-            centres=zero_based(_numbers(file, path, "center", (people, 2))),
+            centres=zero_based(centres),
             scales=scale / 1.25,
             head_sizes=_numbers(file, path, "normalize", (people,)),
             person_ids=_person_ids(file, path, people),
             rows=np.arange(people),
         )
-    return table.noting(shift_note(people), unadjusted_note(people), *names.findings(), *head_identity(table))
+    odd = unit_findings(table.scales, centres, visible, keys=("scale", "center", "visible"))
+    return table.noting(shift_note(people), unadjusted_note(people), *names.findings(), *odd, *head_identity(table))
 
 
 def _dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kp_mpii.readers.head import with_head_sizes
+from kp_mpii.readers.plausible import unit_findings
 from kp_mpii.readers.rows import Rows
 from kp_mpii.readers.source import Source
 from kp_mpii.readers.table import JOINTS, Table, adjusted, adjusted_note, head_identity, shift_note, states, zero_based
@@ -53,12 +54,12 @@ def people(rows: Rows, images: Images, *, official_scale: bool) -> Table:
     joints = rows.arrays("joint_self", (JOINTS, 3), gaps=True)
     visible = joints[..., 2] > 0
     placed = (joints[..., :2] != 0).any(-1) & (np.isfinite(joints[..., :2]).all(-1) | visible)
-    scales = rows.arrays("scale_provided", ())
+    scales, centres = rows.arrays("scale_provided", ()), rows.arrays("objpos", (2,))
     table = Table(
         images=rows.images("img_paths", images),
         points=zero_based(joints[..., :2]),
         state=states(placed, visible),
-        centres=zero_based(adjusted(rows.arrays("objpos", (2,)), scales)),
+        centres=zero_based(adjusted(centres, scales)),
         scales=scales,
         head_sizes=np.full(len(rows), np.nan),
         person_ids=_person_ids(rows),
@@ -66,7 +67,8 @@ def people(rows: Rows, images: Images, *, official_scale: bool) -> Table:
         findings=(shift_note(len(rows)), adjusted_note(len(rows))),
     )
     table = with_head_sizes(table, official_scale=official_scale)
-    return table.noting(*images.findings(), *head_identity(table))
+    odd = unit_findings(scales, centres, joints[..., 2], keys=("scale_provided", "objpos", "joint_self"))
+    return table.noting(*images.findings(), *odd, *head_identity(table))
 
 
 def _person_ids(rows: Rows) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ JOINTS = 16
 HEAD_BIAS = 0.6
 """Head size is this share of the head box's diagonal (PCKh)."""
 HEAD_PER_SCALE = 25.0
-"""Head size over raw scale, in pixels: exact on all 2,958 validation people (FACTS 3)."""
+"""Head size over raw scale, in pixels: exact on all 2,958 validation people of HRNet's ``gt_valid.mat``."""
 HEAD_PER_NECK = 0.75
 """Head size over the distance from upper neck to head top."""
 
@@ -113,7 +113,7 @@ def counted(level: Literal["note", "warning"], what: str, examples: Sequence[str
 
 
 def head_identity(table: Table) -> tuple[Finding, ...]:
-    """Say where the head size is not 25 x raw scale, within 1 %: true of every official validation person (FACTS 3)."""
+    """Say where the head size is not 25 x raw scale, within 1 %: true of every official validation person."""
     expected = HEAD_PER_SCALE * table.scales
     odd = np.abs(table.head_sizes - expected) > 0.01 * np.abs(expected)
     examples = [f"{table.images[i]}, row {table.rows[i]}" for i in np.flatnonzero(odd)]

@@ -1,4 +1,4 @@
-"""Newell's MPII layout: ``annot/*.h5`` with 1-based pixels, centre and scale already adjusted (FACTS 3)."""
+"""Newell's MPII layout: ``annot/*.h5`` with 1-based pixels, centre and scale already adjusted."""
 
 from __future__ import annotations
 

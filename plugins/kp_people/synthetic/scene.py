@@ -16,7 +16,7 @@ from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE, Float64Array, ImageArray
 HEAD_MARGIN = 0.08
 """Annotated head boxes are a little loose; with this a standing person is about 4.8 head diagonals tall, as in MPII."""
 CROP_HEADS = 6.0
-"""Side of MPII's crop (200 px times the adjusted scale) in head-box diagonals: 10 x 0.6 (FACTS 3)."""
+"""Side of MPII's crop (200 px times the adjusted scale) in head-box diagonals: 10 head sizes of 0.6 diagonals."""
 _DISTANCE_MM = 1500.0
 """Two people of one image stand this far apart along the view, so that their bodies do not meet."""
 _OUTSIDE = 0.08
