@@ -99,10 +99,10 @@ def test_across_three_seeds_intervals_cover_and_without_a_difference_nothing_is_
 
 def test_without_clusters_intervals_cover_too_little():
     world = World(images=60, people=12, seeds=2, gain=0.1)
-    scores, gaps, _ = figures(world, 60, kind="given", resamples=300)
-    alone = figures(world, 60, kind="given", resamples=300, clustered=False)
-    assert scores >= 0.93 and gaps >= 0.93
-    assert alone[0] <= 0.85 and alone[1] <= 0.85
+    scores, gaps, _ = figures(world, 50, kind="given", resamples=300)
+    alone = figures(world, 50, kind="given", resamples=300, clustered=False)
+    assert scores >= 0.91 and gaps >= 0.91  # of 50 studies
+    assert alone[0] <= 0.8 and alone[1] <= 0.85
 
 
 @pytest.mark.slow

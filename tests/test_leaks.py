@@ -9,9 +9,9 @@ import pytest
 from kpcore.audit.leaks import leaks_between
 from kpcore.audit.looks import FLAT, looks_of, near_pairs
 from kpcore.audit.shared import shared_findings
-from kpcore.audit.videos import video_of
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
+from kpcore.reading.videos import video_of
 from kpcore.registry import registry
 from kpcore.samples import Sample
 from kpcore.study.dag import plan_jobs

@@ -1,7 +1,7 @@
 """Images that are trained on and scored: in two data sets of a study, or in two parts of one.
 
 Files are the same byte by byte (by size, then SHA-256), under any name; nearly the same by their look
-(:mod:`kpcore.audit.looks`); and frames of one video where their names say so (:mod:`kpcore.audit.videos`). Two
+(:mod:`kpcore.audit.looks`); and frames of one video where their names say so (:mod:`kpcore.reading.videos`). Two
 images of one name are no leak.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from kpcore.audit.looks import looks_of, near_pairs
-from kpcore.audit.videos import video_of
 from kpcore.data.fingerprint import image_digests
+from kpcore.reading.videos import video_of
 from kpcore.samples import Sample
 from kpcore.tensors import ImageArray
 

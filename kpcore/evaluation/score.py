@@ -147,6 +147,9 @@ class Scored:
         truth: the N instances, with all keypoints of the skeleton.
         keypoints: the set along K.
         scores: columns and their average.
+        samples: the N people.
+        columns: that were asked for.
+        confidence: (N, K); None where the predictions carry none.
     """
 
     metric: Metric
@@ -154,6 +157,9 @@ class Scored:
     truth: Instances
     keypoints: KeypointSet
     scores: Scores
+    samples: Sequence[Sample]
+    columns: Sequence[Column]
+    confidence: Float64Array | None = None
 
     @cached_property
     def values(self) -> Float64Array:
@@ -172,7 +178,9 @@ def scored(
     chosen = aligned.only(keypoints, where)
     truth = Instances.of(chosen.samples)
     found = metric.score(chosen.points, chosen.confidence, truth, keypoints, columns)
-    return Scored(metric, chosen.points, truth, keypoints, found)
+    return Scored(
+        metric, chosen.points, truth, keypoints, found, chosen.samples, tuple(columns), chosen.confidence
+    )  # fmt: skip
 
 
 def averages_columns(metric: Metric, values: Float64Array, people: Instances, keypoints: KeypointSet) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from kpcore import __version__
 from kpcore.records.values import RowValues, SplitValues
 
 PLURAL = {"image": "images", "video": "videos (images, where a name tells none)"}
 
 
-def signature(split: SplitValues, rows: Sequence[RowValues], resamples: int, torch: str = "") -> str:
+def signature(split: SplitValues, rows: Sequence[RowValues], resamples: int, versions: Mapping[str, str]) -> str:
     """Return metric, data, samples, clusters, seeds, draws, method and versions in one line; no path is in it."""
     seeds = sorted({row.seed for row in rows})
     several = len(seeds) > 1
@@ -24,7 +23,6 @@ def signature(split: SplitValues, rows: Sequence[RowValues], resamples: int, tor
         *([f"labels {rows[0].labels:g}"] if rows[0].labels != 1 else []),
         f"{resamples:,} resamples",
         f"95%: {method}",
-        f"kptransfer {__version__}",
-        *([f"torch {torch}"] if torch else []),
+        *(f"{package} {version}" for package, version in versions.items()),
     ]
     return " | ".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,8 +94,8 @@ def _from_terms(
 
 
 def table(
-    split: SplitValues, rows: Sequence[RowValues], modes: Sequence[str], baseline: str, *, torch: str = "",
-    resamples: int = RESAMPLES,
+    split: SplitValues, rows: Sequence[RowValues], modes: Sequence[str], baseline: str, *,
+    versions: Mapping[str, str], resamples: int = RESAMPLES,
 ) -> TableEvidence:  # fmt: skip
     """Return all that is said of one split's rows.
 
@@ -104,7 +104,7 @@ def table(
         rows: of it that make one table, one or more.
         modes: in the order of the table.
         baseline: the mode that the others are compared with, "" where none is.
-        torch: version that the rows were made with, where known.
+        versions: that made the rows.
         resamples: draws of the samples.
     """
     columns, groups, keypoints = drawn(split, rows, resamples)
@@ -115,7 +115,7 @@ def table(
     return TableEvidence(
         split=split.name,
         labels=rows[0].labels,
-        signature=signature(split, rows, len(columns.replicates), torch),
+        signature=signature(split, rows, len(columns.replicates), versions),
         convention=split.convention,
         higher_is_better=split.higher_is_better,
         samples=len(split.samples),

@@ -18,7 +18,7 @@ from kpcore.errors import ContractError, shown
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
-from kpcore.tensors import Float64Array
+from kpcore.tensors import AnyArray, Float64Array
 from kpcore.terms import Terms
 
 
@@ -134,6 +134,34 @@ class Metric(Component):
             KpError: as ``reduce`` does.
         """
         del values, truth, keypoints, columns
+        return None
+
+    def rescored(
+        self,
+        predicted: Float64Array,
+        confidence: Float64Array | None,
+        truth: Instances,
+        keypoints: KeypointSet,
+        columns: Sequence[Column],
+        counts: AnyArray,
+    ) -> Float64Array | None:
+        """Return the scores of draws of the images, for a metric without terms that knows a quick way.
+
+        None (the default): the core calls ``score`` on every draw, in which an image that is drawn twice is two images.
+        This must give the same.
+
+        Args:
+            predicted: as for ``score``.
+            confidence: as for ``score``.
+            truth: as for ``score``.
+            keypoints: as for ``score``.
+            columns: as for ``score``.
+            counts: (B, N) how often each instance is drawn; those of one image are drawn together.
+
+        Returns:
+            (B, C + 1) columns in the order of ``score``, and the average; NaN where a draw has none.
+        """
+        del predicted, confidence, truth, keypoints, columns, counts
         return None
 
     def score(

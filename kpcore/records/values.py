@@ -7,7 +7,7 @@ no path and no time. A file may come from anywhere: it is read as :mod:`kpcore.r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -84,10 +84,15 @@ class SplitValues:
 
 @dataclass(frozen=True)
 class Values:
-    """The whole file: the splits, and the version of torch that the rows were made with, "" where it is not known."""
+    """The whole file.
+
+    Args:
+        splits: those with a row that is done.
+        versions: package -> version that made it, as far as it is known.
+    """
 
     splits: tuple[SplitValues, ...]
-    torch: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class RowAbout(Strict):
@@ -117,14 +122,14 @@ class SplitAbout(Strict):
 class About(Strict):
     """The text."""
 
-    torch: str
+    versions: dict[str, str]
     splits: tuple[SplitAbout, ...]
 
 
 def write_values(path: Path, values: Values) -> None:
     """Write the file, replacing it in one step; equal values give equal bytes."""
     partial = path.with_name(path.name + ".partial")
-    about = About(torch=values.torch, splits=tuple(map(_about, values.splits)))
+    about = About(versions=dict(values.versions), splits=tuple(map(_about, values.splits)))
     with h5py.File(partial, "w") as file:
         file.attrs["format"] = FORMAT
         file[ABOUT] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
@@ -186,9 +191,8 @@ def read_values(path: Path) -> Values:
         raise KpError(f"{path}: no such file, so nothing is known of single samples; 'kp run' writes it")
     with hdf5.opened(path, "the values of a study") as file:
         about = _read_about(path, file)
-        return Values(
-            tuple(_read_split(path, file, number, split) for number, split in enumerate(about.splits)), about.torch
-        )
+        splits = tuple(_read_split(path, file, number, split) for number, split in enumerate(about.splits))
+        return Values(splits, about.versions)
 
 
 def _read_about(path: Path, file: h5py.File) -> About:

@@ -27,12 +27,16 @@ from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.reasons import damaged
+from kpcore.study.sample_values import keep_values
 from kpcore.study.scoring import Scorer
 from kpcore.study.spelling import in_full
 from kpcore.study.study import Study
 from kpcore.study.validated import validated
 from kpcore.study.views import TrainingImages
 from kpcore.training.device import Device
+
+DERIVED = ("tables.*", "curves.*", "values.h5", "evidence.json")
+"""Files of a study's folder that are made of its results."""
 
 
 class Watcher(Events, Protocol):
@@ -62,7 +66,7 @@ def run_study(
     replace_file(folder / "study.toml", settings)
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
-    return runner.write()
+    return runner.finish()
 
 
 def recorded(study: Study) -> dict[str, Any]:
@@ -78,12 +82,13 @@ def recorded(study: Study) -> dict[str, Any]:
 def clear(folder: Path, settings: bytes, keys: Collection[str]) -> None:
     """Take what other settings left out of a study's folder, so that it never shows two studies as one.
 
-    Those are tables and curves, which the cache can draw again, and links to jobs that are not of this study.
+    Those are tables, curves, samples' values and what was said of them, which the cache can make again, and links to
+    jobs that are not of this study.
     """
     told = folder / "study.toml"
     if not told.is_file() or told.read_bytes() == settings:
         return
-    for path in (*folder.glob("tables.*"), *folder.glob("curves.*")):
+    for path in (path for name in DERIVED for path in folder.glob(name)):
         if path.is_file():
             path.unlink()
     for place in (folder / "jobs").glob("*"):
@@ -186,6 +191,14 @@ class _Runner:
         replace_file(self.folder / "results.json", results.to_json().encode())
         times = timing(self.plan.jobs, self.device)
         replace_file(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
+        return results
+
+    def finish(self) -> Results:
+        """Write everything as it stands in the end, with what single samples added to the scores."""
+        results = self.write()
+        done = {(row.split, row.mode, row.seed) for row in results.rows if row.status == "done"}
+        rows = [row for row in self.plan.rows if (row.split.name, row.mode.name, row.seed) in done]
+        keep_values(self.study, rows, self.scorer, self.folder, self.watcher.notice)
         return results
 
     def _data(self) -> DataInfo:
