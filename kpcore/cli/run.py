@@ -116,11 +116,20 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
     written = write_tables(results, folder)
     written += write_curves(results, display.histories(plan), folder)
+    written += write_what_is_known(folder)
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed
+
+
+def write_what_is_known(folder: Path) -> list[Path]:
+    """Write the evidence of a study that has rows; return its path."""
+    from kpcore.evidence import study, write_evidence
+    from kpcore.records.values import VALUES
+
+    return [write_evidence(study(folder), folder)] if (folder / VALUES).is_file() else []
 
 
 def print_head(console: Console, study: Study, plan: JobPlan, target: Target) -> None:
