@@ -119,7 +119,7 @@ class Person(Strict):
 
 
 class ShownSplit(Strict):
-    """What is shown of one split; ``body`` counts in the file's bodies. ``slices`` says what the parts of slices are."""
+    """What is shown of one split; ``body`` counts in the file's bodies; ``slices`` says what parts are."""
 
     name: str
     body: Annotated[int, Field(ge=0)]

@@ -135,7 +135,7 @@ def _places(points: AnyArray, names: Sequence[str], sample: Sample) -> dict[str,
     corner = sample.centre.astype(np.float64) - sample.side / 2
     places = (points[:, :2].astype(np.float64) - corner) / sample.side
     near = np.isfinite(places).all(1) & (abs(np.nan_to_num(places)) < FAR).all(1)
-    return {names[place]: (float(places[place, 0]), float(places[place, 1])) for place in np.flatnonzero(near)}
+    return {names[place]: (float(places[place, 0]), float(places[place, 1])) for place in np.flatnonzero(near).tolist()}
 
 
 SourcePoints = tuple[KeypointSet, dict[int, AnyArray]]
