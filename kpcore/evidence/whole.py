@@ -87,7 +87,7 @@ def evidence(
         study=results.study,
         baseline=results.baseline,
         tables=tables,
-        convergence=convergence(results, histories, seconds),
+        convergence=convergence(results.at(results.shares[0]), histories, seconds),
         notes=tuple(_notes(results, values)),
     )
 
@@ -104,10 +104,10 @@ def check(results: Results, values: Values, path: Path) -> None:
     Raises:
         KpError: they are of another run.
     """
-    rows = {(row.split, row.mode, row.seed): row for row in results.rows if row.status == "done"}
+    rows = {(row.split, row.mode, row.seed, row.labels): row for row in results.rows if row.status == "done"}
     for split in values.splits:
         for row in split.rows:
-            beside = rows.get((split.name, row.mode, row.seed))
+            beside = rows.get((split.name, row.mode, row.seed, row.labels))
             expected = None if beside is None else [*map(beside.value, split.composition.columns), beside.average]
             if expected is None or not np.allclose(
                 row.scores, np.array(expected, np.float64), rtol=0, atol=10**-DECIMALS, equal_nan=True
@@ -146,9 +146,11 @@ def _by_labels(split: SplitValues) -> list[list[RowValues]]:
 
 
 def _notes(results: Results, values: Values) -> list[str]:
-    known = {(split.name, row.mode, row.seed) for split in values.splits for row in split.rows}
+    known = {(split.name, row.mode, row.seed, row.labels) for split in values.splits for row in split.rows}
     rows = [row for row in results.rows if row.status == "done"]
-    without = [f"{row.split}-{row.mode}-{row.seed}" for row in rows if (row.split, row.mode, row.seed) not in known]
+    without = [
+        f"{row.split}-{row.mode}-{row.seed}" for row in rows if (row.split, row.mode, row.seed, row.labels) not in known
+    ]
     notes = [f"no intervals for {', '.join(without)}: nothing is known of their samples"] if without else []
     if not results.baseline:
         notes.append("no differences: no mode is the baseline; name one with study.baseline")

@@ -71,16 +71,17 @@ def _split(
         composition=first.composition,
         groups=first.groups,
         keypoints=first.keypoints,
-        rows=tuple(row_values(row.mode.name, row.seed, values) for row, _, values in found),
+        rows=tuple(row_values(row, values) for row, _, values in found),
     )
 
 
-def row_values(mode: str, seed: int, values: SampleValues) -> RowValues:
+def row_values(row: Row, values: SampleValues) -> RowValues:
     """Return a row as it is stored."""
     terms = values.terms
     return RowValues(
-        mode=mode,
-        seed=seed,
+        mode=row.mode.name,
+        seed=row.seed,
+        labels=row.labels,
         scores=values.scores,
         numerators=terms.numerators if terms else None,
         denominators=terms.denominators if terms else None,
