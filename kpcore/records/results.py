@@ -202,6 +202,12 @@ class Row(Strict):
             raise ValueError(f"status '{self.status}' has columns; only a row that is done has scores")
         return self
 
+    @property
+    def title(self) -> str:
+        """What it is called: "d-transfer-0", of a share of the labels "d-transfer-labels0.1-0"."""
+        share = "" if self.labels == 1 else f"-labels{self.labels:g}"
+        return f"{self.split}-{self.mode}{share}-{self.seed}"
+
     def value(self, column: str) -> float | None:
         """The score of this column, or of ``"average"``; None where it does not exist."""
         return self.average if column == AVERAGE else self.columns.get(column)
@@ -241,7 +247,7 @@ class Results(Strict):
             _once(names, where=kind)
         if self.baseline:
             _exists(self.baseline, modes, kind="mode", where="baseline")
-        _once([f"{row.split}-{row.mode}-{row.labels:g}-{row.seed}" for row in self.rows], where="rows")
+        _once([row.title for row in self.rows], where="rows")
         for place, row in enumerate(self.rows):
             _exists(row.split, splits, kind="split", where=f"rows[{place}].split")
             _exists(row.mode, modes, kind="mode", where=f"rows[{place}].mode")

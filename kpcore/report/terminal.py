@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kpcore.errors import visible
+from kpcore.evidence.whole import Evidence
 from kpcore.records.results import Results
 from kpcore.report.breaking import broken, pieces
 from kpcore.report.grid import Grid, grids
@@ -22,10 +23,10 @@ HEADING, LABEL = 10, 26
 """Columns that a heading, and the name of a row, take at most where their parts allow."""
 
 
-def print_tables(results: Results, console: Console) -> None:
-    """Print all tables, at most 100 columns wide."""
+def print_tables(results: Results, console: Console, evidence: Evidence | None = None) -> None:
+    """Print all tables, at most 100 columns wide; with intervals and verdicts where there is evidence."""
     width = min(console.width, WIDEST)
-    for grid in grids(results):
+    for grid in grids(results, evidence):
         console.print(_text(grid.title, style="bold"), width=width)
         for line in grid.sets:
             console.print(_text(line, style="dim"), width=width)
@@ -110,4 +111,5 @@ def _text(text: str, style: str = "") -> Text:
 
 def _stacked(cell: str) -> str:
     """A cell on several narrow lines."""
-    return cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
+    stacked = cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
+    return stacked.replace(" (", "\n(").replace(" to ", "\nto ")
