@@ -20,6 +20,8 @@ Line = tuple[object, ...]
 
 MARKUP = re.compile(r"([\\|`*<>\[\]&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """What Markdown reads as markup; an underscore within a word is none."""
+AGAINST = "vs baseline"
+"""The statistic of a difference to the baseline; that to published figures has a column."""
 CSV_HEADER = (
     "split", "mode", "labels", "seed", "column", "statistic", "value", "seeds", "paper", "difference", "convention",
     "data", "preset", "status", "note",
@@ -65,8 +67,8 @@ def csv_table(results: Results, evidence: Evidence | None = None) -> str:
     ``statistic`` is "value" for one seed; a row that is not done has such lines without values. "mean" and "sd" are
     over the ``seeds`` that are done, the sample standard deviation (ddof = 1) where there are two or more; "mean shape"
     is what the mean shape of the training samples scores. With evidence "low" and "high" are the 95% limits of the
-    mean, and "difference", "difference low", "difference high", "p" (after Holm's correction) compare it with the
-    baseline's; the note of a difference is its verdict. "note" has no value: it says once what holds for the split.
+    mean, and "vs baseline" with its own limits and "p" (after Holm's correction) compare it with the baseline's; the note
+    of the first is the verdict. "note" has no value: it says once what holds for the split.
     """
     lines = [
         line
@@ -97,10 +99,10 @@ def _limits(results: Results, table: TableEvidence | None) -> Iterator[Line]:
             yield _summary(results, place, (value, len(cell.seeds), None, None))
     for one in table.differences:
         limits = one.interval
-        found = {"difference low": limits.low, "difference high": limits.high} if limits else {}
-        for name, value in {"difference": one.value, **found, "p": one.adjusted}.items():
+        found = {f"{AGAINST} low": limits.low, f"{AGAINST} high": limits.high} if limits else {}
+        for name, value in {AGAINST: one.value, **found, "p": one.adjusted}.items():
             place = (table.split, one.mode, None, one.column, name)
-            note = one.verdict if name == "difference" else ""
+            note = one.verdict if name == AGAINST else ""
             yield _summary(results, place, (value, len(one.seeds), None, None), note)
 
 
