@@ -67,8 +67,8 @@ def csv_table(results: Results, evidence: Evidence | None = None) -> str:
     ``statistic`` is "value" for one seed; a row that is not done has such lines without values. "mean" and "sd" are
     over the ``seeds`` that are done, the sample standard deviation (ddof = 1) where there are two or more; "mean shape"
     is what the mean shape of the training samples scores. With evidence "low" and "high" are the 95% limits of the
-    mean, and "vs baseline" with its own limits and "p" (after Holm's correction) compare it with the baseline's; the note
-    of the first is the verdict. "note" has no value: it says once what holds for the split.
+    mean, and "vs baseline" with its own limits and "p" (after Holm's correction) compare it with the baseline's; the
+    note of the first is the verdict. "note" has no value: it says once what holds for the split.
     """
     lines = [
         line
