@@ -584,7 +584,8 @@ def _place(where: str, path: Sequence[str]) -> str:
 
 def _problem_text(problem: ErrorDetails, path: Sequence[str], tables: Sequence[type[BaseModel]]) -> str:
     """Say what is wrong with the last key of ``path``; the first of ``tables`` is the one that it stands in."""
-    exist = f"({', '.join(tables[0].model_fields) or 'no keys'} exist here)"
+    keys = list(tables[0].model_fields)
+    exist = f"({', '.join(keys) or 'no keys'} exist{'s' * (len(keys) == 1)} here)"
     if problem["type"] == "extra_forbidden":
         return _unknown_key(path[-1], tables, exist)
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):

@@ -131,4 +131,5 @@ def unknown(kind: str, name: object, options: Iterable[str], *, where: str = "")
     place = f"{where}: " if where else ""
     asked, meant = told_apart(str(name), near) if near else (name, "")
     hint = f"; did you mean '{meant}'?" if near else ""
-    return KpError(f"{place}unknown {kind} '{asked}'{hint} ({listed(exist)} exist)")
+    verb = "exists" if len(exist) == 1 else "exist"
+    return KpError(f"{place}unknown {kind} '{asked}'{hint} ({listed(exist)} {verb})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -42,12 +43,16 @@ class Made(Dataset):
 
 
 def test_parts_that_a_study_needs_are_told():
-    assert part_findings(("valid", "test", "train")) == []
-    (one,) = part_findings(("train", "Valid"))
-    assert one.level == "warning"
-    assert one.what.startswith(
-        "no part is called 'valid', and 'kp run' needs it ('train', 'Valid' exist); call the parts"
-    )
+    def parts(*names, options=()):
+        config = SimpleNamespace(model_fields=dict.fromkeys(options))
+        return part_findings(type("Some", (), {"parts": names, "Config": config})())
+
+    assert parts("valid", "test", "train") == []
+    (one,) = parts("train", "Valid")
+    told = "no part is called 'valid', and 'kp run' needs it (parts: 'train', 'Valid'); call the parts so"
+    assert (one.level, one.what) == ("warning", told)
+    (one,) = parts("train", options=["held_out"])
+    assert one.what.endswith("or hold out a share: --set dataset.held_out=0.2")
 
 
 @pytest.fixture

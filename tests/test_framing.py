@@ -131,6 +131,10 @@ def test_a_few_exchanged_are_a_warning_and_who_is_cut_off_is_none():
     wrong = [person(0, exchanged(one.points), one.centre, one.side) for one in wide[:2]]
     few = Instances.of([*wrong, *rest, *rest])
     assert [(level, count) for level, _, count in axes(few)] == [("warning", 2)]
+    feet = Instances.of(
+        [*wrong, *rest * (110 // len(rest) + 1)]
+    )  # as many as the picture's edge cuts off among so many
+    assert axes(feet) == []
     low = [person(0, np.add(one.points, (0, 360 - one.points[:, 1].max() + 12)), one.centre, one.side) for one in rest]
     assert axes(Instances.of(low)) == []
 

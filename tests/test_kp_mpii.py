@@ -421,7 +421,7 @@ def test_a_part_without_a_file_is_unknown(root):
     (root / "annot" / "train.h5").unlink()
     dataset = open_mpii(root)
     assert dataset.parts == ("valid",)
-    assert "(valid exist)" in refused(lambda: dataset.samples("train"))
+    assert "(valid exists)" in refused(lambda: dataset.samples("train"))
 
 
 def test_fingerprint_follows_annotation_images_and_settings_but_not_the_place(root, tmp_path_factory):

@@ -209,9 +209,10 @@ def test_a_leak_is_a_warning_or_is_left_out_which_changes_the_jobs(root, monkeyp
         "warning: data (named keypoints), part 'train': the same images are in part 'valid' (first: "
     )
     assert "'train4.png' and 'valid1.png') (1 such); nearly the same images" in line and LEAVE_OUT[:16] in line
-    assert warned.data[""].left_out == ()
+    assert warned.data[""].left_out == () and warned.data[""].leaked == 2
     left, (line,) = opened(root, LEAVE_OUT)
     assert left.data[""].left_out == (0, 4) and left.data[""].people("train") == 4
+    assert left.data[""].leaked == 0
     assert line.startswith("data (named keypoints): 2 training samples are left out: the same images")
     assert not set(keys(warned)) & set(keys(left))
 

@@ -393,7 +393,7 @@ def test_supplies_are_the_plugins_own_and_sorted(installed):
 def test_an_unknown_component_says_nothing_of_plugins_where_all_are_well(installed):
     with pytest.raises(KpError) as caught:
         installed(good=GOOD).component("split", "thirds")
-    assert str(caught.value) == "unknown split 'thirds' (halves exist)"
+    assert str(caught.value) == "unknown split 'thirds' (halves exists)"
 
 
 def test_a_class_that_is_refused_says_why_when_it_is_asked_for(installed):

@@ -14,7 +14,12 @@ from kpcore.interfaces import Dataset, Finding
 
 NEEDED = ("train", "valid")
 """Parts that a study reads."""
-PARTS_REMEDY = "call the parts so, or hold out a share where the data set has the option 'held_out'"
+
+
+def parts_remedy(dataset: Dataset) -> str:
+    """Return what to do where a part is missing: a share can be held out where the data set has that option."""
+    option = "held_out" in type(dataset).Config.model_fields
+    return "call the parts so" + (", or hold out a share: --set dataset.held_out=0.2" if option else "")
 
 
 def check_part(
@@ -41,13 +46,14 @@ def check_part(
     return found
 
 
-def part_findings(parts: Sequence[str]) -> list[Finding]:
+def part_findings(dataset: Dataset) -> list[Finding]:
     """Return a warning where a study would miss the part that it trains on, or the one that it scores."""
-    lost = [part for part in NEEDED if part not in parts]
+    lost = [part for part in NEEDED if part not in dataset.parts]
     if not lost:
         return []
-    there = ", ".join(f"'{part}'" for part in parts)
-    return [Finding("warning", f"no part is called '{lost[0]}', and 'kp run' needs it ({there} exist); {PARTS_REMEDY}")]
+    there = f"parts: {', '.join(repr(part) for part in dataset.parts)}"
+    what = f"no part is called '{lost[0]}', and 'kp run' needs it ({there}); {parts_remedy(dataset)}"
+    return [Finding("warning", what)]
 
 
 def quick_findings(dataset: Dataset, parts: Sequence[str]) -> dict[str, list[Finding]]:

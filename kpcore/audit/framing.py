@@ -30,8 +30,10 @@ SPREAD = 3
 FAR = 0.05
 """Of a picture's longer side: who is cut off by its edge has no keypoint that far outside, but one whose axes are
 exchanged has."""
-SEVERAL, SOME = 2, 0.05
-"""People whose axes look exchanged from which that is warned of, and their share from which it is an error."""
+SEVERAL, FEW, SOME = 2, 0.02, 0.05
+"""People whose axes look exchanged from which that is warned of, at least, and their share; and their share from which
+it is an error. A foot that the picture's lower edge cuts off looks so too: on a wide picture it lies inside once its
+axes are exchanged."""
 TRUST = "where they are right, set dataset.trust_coordinates = true"
 
 
@@ -101,9 +103,9 @@ def _exchanged(people: Instances, sizes: Float64Array, trusted: bool) -> list[Fi
     points = _flat(people)
     far = _outside(points, sizes, FAR)
     hits = anywhere(far) & ~anywhere(_outside(points[..., ::-1], sizes))
-    if hits.sum() < SEVERAL:
+    if hits.sum() < max(SEVERAL, FEW * len(people)):
         return []
-    what = f"{int(far[hits].sum())} labelled keypoints lie far outside their picture, and with x and y exchanged none"
+    what = "labelled keypoints lie far outside their picture, and with x and y exchanged none"
     level: Level = "error" if hits.sum() >= max(SEVERAL + 1, SOME * len(people)) and not trusted else "warning"
     return found_in(people, level, f"{what} does: exchange them in the annotation; {TRUST}", hits)
 

@@ -75,7 +75,7 @@ def check(
 
     opened = open_data(source, dataset, root, profile, sets, verbose)
     sides = side_findings(opened.data.skeleton) if opened.mirrored else []
-    general = [*sides, *part_findings(opened.dataset.parts), *remark_findings(opened, registry())]
+    general = [*sides, *part_findings(opened.dataset), *remark_findings(opened, registry())]
     found: list[dict[str, Any]] = [{"part": None, **asdict(finding)} for finding in general]
     for name in opened.parts(part):
         with progress(f"checking {name}") as step:

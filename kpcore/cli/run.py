@@ -70,7 +70,8 @@ def opened(console: Console, stages: Stages, asked: Asked) -> tuple[Study, JobPl
     from kpcore.training.device import choose_device
 
     stages(f"Opening {asked.file.name} ...")
-    notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    whole = not console.is_terminal  # a terminal breaks lines at words, a file keeps them
+    notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=whole)
     study = open_study(registry(), asked.file, asked.profile, asked.sets, notice, stages.progress, stages)
     settings = study.config.training
     where = choose_device(asked.device, settings.precision, settings.threads)

@@ -47,7 +47,8 @@ class DataInfo(Strict):
     """Which samples were trained on and scored; ``sample`` marks generated ones.
 
     ``step`` is what a split's steps call the data set, "" the study's own. ``left_out`` counts training people left out
-    because another data set is scored on their images. ``others`` are the data sets of earlier steps.
+    because another data set is scored on their images, ``leaked`` those whose images are scored and which were trained
+    on all the same. ``others`` are the data sets of earlier steps.
     """
 
     label: str
@@ -56,6 +57,7 @@ class DataInfo(Strict):
     sample: bool
     step: str = ""
     left_out: Count = 0
+    leaked: Count = 0
     others: tuple[DataInfo, ...] = ()
 
     @property

@@ -226,6 +226,7 @@ def _notes(
     return [
         *([f"{BELOW} worse than the mean shape, which looks at no picture."] if below else []),
         *([f"No figures: {', '.join(empty)}."] if empty else []),
+        *_leaked(results),
         *_reference_note(results, split),
         *_retained(results, split),
         *(
@@ -234,6 +235,16 @@ def _notes(
             else [*remarks(results, evidence, decimals(results)), evidence.signature]
         ),
         *_unfinished(results, split.name),
+    ]
+
+
+def _leaked(results: Results) -> list[str]:
+    """One line for every data set in which images that are scored were trained on."""
+    return [
+        f"{data.name}: {data.leaked:,} training samples are of images that are also scored, the same or nearly, or of"
+        " one video with them: scores may be too high."
+        for data in (results.data, *results.data.others)
+        if data.leaked
     ]
 
 

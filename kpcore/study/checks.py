@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kpcore.audit.check import PARTS_REMEDY, quick_findings, said
+from kpcore.audit.check import parts_remedy, quick_findings, said
 from kpcore.audit.sides import disagreements, listed, lonely, pairs_of, side_findings
 from kpcore.audit.spellings import spelled_apart
 from kpcore.errors import FaultsError, KpError, unknown
@@ -15,7 +15,7 @@ from kpcore.interfaces import Dataset, Metric
 from kpcore.keypoints import KeypointSplit, Skeleton, default_columns
 from kpcore.samples import Instances
 from kpcore.study.contracts import PARTS, all_of, check_facts, checked_scores, is_text, require
-from kpcore.study.data import Notice, StudyData, tables
+from kpcore.study.data import Notice, StudyData, as_supplied, tables
 from kpcore.study.study import Study, mirroring
 from kpcore.tensors import VISIBLE
 
@@ -72,9 +72,9 @@ def _look_at(study: Study, data: StudyData) -> tuple[list[str], list[str]]:
         name = study.config.codec.name
         wrong.append(f"{study.file}: codec: '{name}' needs {needed}D points, {key} '{table.name}' has {given}D")
     exist = data.dataset.parts
-    lost = [part for part in PARTS if part not in exist]
+    lost, remedy = [part for part in PARTS if part not in exist], parts_remedy(as_supplied(data.dataset))
     wrong += [
-        f"{study.file}: {key} '{table.name}' has no part '{part}' ({', '.join(exist)} exist); {PARTS_REMEDY}"
+        f"{study.file}: {key} '{table.name}' has no part '{part}' (parts: {', '.join(exist)}); {remedy}"
         for part in lost
     ]
     wrong += _side_problems(study, data)

@@ -48,6 +48,7 @@ class StudyData:
         skeleton: its keypoints, as the study calls them; whoever needs names asks here.
         sample: whether it was generated; everything printed and written then says so.
         left_out: places in the training part that are not trained on: another data set is scored on their images.
+        leaked: training samples whose images are also scored, and which are trained on all the same.
     """
 
     name: str
@@ -55,6 +56,7 @@ class StudyData:
     skeleton: Skeleton
     sample: bool
     left_out: tuple[int, ...] = ()
+    leaked: int = 0
 
     @property
     def label(self) -> str:
@@ -230,6 +232,11 @@ def keep_apart(data: Mapping[str, StudyData], used: Iterable[Step], notice: Noti
     return {name: _apart(one, chosen, notice) for name, one in chosen.items()}
 
 
+def left_out(count: int) -> str:
+    """Return how many training samples are left out: "1 training sample is left out"."""
+    return f"{count:,} training sample{' is' if count == 1 else 's are'} left out"
+
+
 def _apart(one: StudyData, data: Mapping[str, StudyData], notice: Notice) -> StudyData:
     others = [other for other in data.values() if other is not one]
     if not others:
@@ -237,5 +244,5 @@ def _apart(one: StudyData, data: Mapping[str, StudyData], notice: Notice) -> Stu
     places = leaking(one.dataset.samples("train"), (other.dataset.samples("valid") for other in others))
     if places:
         scored = ", ".join(other.label for other in others)
-        notice(f"{one.label}: {len(places)} training samples are left out, because {scored} is scored on their images.")
+        notice(f"{one.label}: {left_out(len(places))}, because {scored} is scored on their images.")
     return replace(one, left_out=places)

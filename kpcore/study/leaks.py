@@ -9,7 +9,7 @@ from typing import Literal
 from kpcore.audit.leaks import Leak, leaks_between
 from kpcore.audit.shared import leak_text, remedy
 from kpcore.errors import KpError
-from kpcore.study.data import Notice, StudyData
+from kpcore.study.data import Notice, StudyData, left_out
 
 Leaks = Literal["warn", "leave_out"]
 BUDGET = 5_000
@@ -35,13 +35,13 @@ def _without(one: StudyData, setting: Leaks, notice: Notice) -> StudyData:
     told = "; ".join(f"{leak_text(leak, 'valid')} ({leak.count:,} such)" for leak in leaks)
     if setting == "warn":
         notice(f"warning: {one.label}, part 'train': {told}; {remedy(leaks, training)}")
-        return one
+        return replace(one, leaked=len(places.difference(one.left_out)))
     if len(places) == training:
         raise KpError(
             f'{one.label}: evaluation.leaks = "leave_out" leaves nothing to train on: {told}; set evaluation.leaks ='
             f' "warn"; {remedy(leaks, training)}'
         )
-    notice(f"{one.label}: {len(places)} training samples are left out: {told}.")
+    notice(f"{one.label}: {left_out(len(places))}: {told}.")
     return replace(one, left_out=tuple(sorted(places)))
 
 

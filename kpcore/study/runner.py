@@ -305,6 +305,7 @@ def about_data(data: StudyData) -> DataInfo:
         sample=data.sample,
         step=data.name,
         left_out=len(data.left_out),
+        leaked=data.leaked,
     )
 
 

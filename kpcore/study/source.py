@@ -26,7 +26,7 @@ from kpcore.study.data import (
     tables,
 )
 from kpcore.study.names import renamed
-from kpcore.study.opening import settle, split_by
+from kpcore.study.opening import resolve, settle, split_by
 from kpcore.study.rules import RuleSplits, find_split, known_skeletons, plain_splits
 from kpcore.study.study import mirroring
 
@@ -184,7 +184,9 @@ def list_splits(
             f" with 'kp data info FOLDER --dataset {source}'"
         )
     file = Path(source)
-    config, _ = settle(known, file, profile, sets, lambda text: None)
+    config = resolve(file, profile, sets)
+    if not all(table.name in skeletons for _, table in tables(config).values()):  # only data tells the keypoints
+        config, _ = settle(known, file, profile, sets, lambda text: None)
     skeletons = _skeletons(config, known, file)
     others = {name: skeleton for name, skeleton in skeletons.items() if name != OWN}
     rule = _rule(config, known, file)

@@ -24,6 +24,9 @@ PARTS = ("train", "valid")
 HOLDS = "labeled-data/ or CollectedData*.csv"
 Crop = Literal["points", "image"]
 
+MANY_GUESSED = 0.2
+"""Share of the frames without a length of their own from which that is a warning."""
+
 
 class DeepLabCut(Dataset):
     """Frames of a project (``labeled-data/VIDEO/CollectedData_SCORER.csv``) or of a folder with one such file.
@@ -136,7 +139,8 @@ class DeepLabCut(Dataset):
             found.append(Finding("warning", f"{left[0].name}: no bodypart is labelled, left out", len(left)))
         if guessed := [row for row in kept if not self._lengths[row.number] >= LEAST]:
             what = f"{guessed[0].name}: no {self._length_name}; the data's median is taken"
-            found.append(Finding("warning", what, len(guessed)))
+            many = len(guessed) > MANY_GUESSED * len(kept)
+            found.append(Finding("warning" if many else "note", what, len(guessed)))
         return found
 
     @property

@@ -65,6 +65,11 @@ class HeatmapPck(Metric):
         return True
 
     @property
+    def average_name(self) -> str:
+        """The figure person by person; it is no mean of the columns."""
+        return "PCK"
+
+    @property
     def unit(self) -> str:
         """Percent."""
         return "%"

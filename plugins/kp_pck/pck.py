@@ -63,6 +63,11 @@ class Pck(Metric):
         return f"PCK@{self._threshold:g} of {told(self._normaliser)}{over}"
 
     @property
+    def average_name(self) -> str:
+        """The figure over all keypoints alike; it is no mean of the columns, of which some have more keypoints."""
+        return "PCK"
+
+    @property
     def unit(self) -> str:
         """Percent."""
         return "%"
