@@ -194,7 +194,7 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         return None
     spread = Spread.of(values, replicates, drawn.clusters)
     p = p_value(spread)
-    of_seeds, of_samples = spread.parts
+    errors = [float(np.sqrt(part)) for part in spread.parts]
     about = Difference(
         mode=mode,
         column=drawn.names[place],
@@ -202,8 +202,9 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         value=spread.value,
         given=given,
         across=across,
-        seeds_error=of_seeds**0.5,
-        samples_error=of_samples**0.5,
+        seeds_error=errors[0],
+        shared_error=errors[1],
+        samples_error=errors[2],
         clusters=drawn.clusters,
         p=p,
         adjusted=p,
