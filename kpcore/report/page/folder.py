@@ -139,7 +139,12 @@ def _slices(folder: Path, results: Results) -> dict[str, TableEvidence]:
     if not path.is_file():
         return {}
     modes = [mode.name for mode in results.modes]
-    return {one.name: table(one, one.rows, modes, results.baseline) for one in read_values(path).splits if one.rows}
+    values = read_values(path)
+    return {
+        one.name: table(one, one.rows, modes, results.baseline, versions=values.versions)
+        for one in values.splits
+        if one.rows
+    }
 
 
 def _json(path: Path) -> dict[str, Any]:
