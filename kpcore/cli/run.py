@@ -103,6 +103,7 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.cli import display
     from kpcore.cli.live import Display
     from kpcore.cli.refresh import Refresher
+    from kpcore.cli.report import page_of
     from kpcore.cli.terminal import Terminal
     from kpcore.report.curves import write_curves
     from kpcore.report.tables import print_tables, write_tables
@@ -119,6 +120,8 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     written += write_what_is_known(folder)
     print_tables(results, console)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
+    if page := page_of(console, study, plan, folder):
+        console.print(f"To be read in a browser: {page}", soft_wrap=True, markup=False, highlight=False)
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed

@@ -121,9 +121,7 @@ def _difference(run: Run, mode: str, table: TableEvidence) -> Entry:
     if found is None:
         return Entry(figure(None, run.digits))
     limits = found.interval
-    below = (
-        f"{difference(limits.low, run.digits)} to {difference(limits.high, run.digits)}" if limits else ""
-    )
+    below = f"{difference(limits.low, run.digits)} to {difference(limits.high, run.digits)}" if limits else ""
     said = f"{SIGNS[found.verdict]} {SAID[found.verdict]}"
     return Entry(difference(found.value, run.digits), below, found.verdict, said)
 

@@ -17,7 +17,7 @@ from kpcore.report.page.look import SHAPE_DASH, framed, mark, name_axes, style
 from kpcore.report.page.svg import INK, MUTED, Panel
 from kpcore.tensors import Float64Array
 
-HEIGHT = 236.0
+HEIGHT = 240.0
 BAND = 0.16
 """Opacity of a band."""
 
@@ -31,7 +31,7 @@ def label_curves(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
 
 
 def _label_curve(run: Run, split: SplitInfo, name: str) -> Panel:
-    axes = framed(HEIGHT)
+    axes = framed(HEIGHT, top=34)
     told = []
     every: set[int] = set()
     for mode in run.results.modes:
@@ -91,7 +91,7 @@ def convergence_curves(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
 
 
 def _convergence(run: Run, split: SplitInfo, name: str) -> Panel | None:
-    axes = framed(HEIGHT)
+    axes = framed(HEIGHT, top=34)
     told = []
     for mode in run.results.modes:
         courses = [(row.scored_epoch, curve(run.histories[row.job])) for row in run.finished(split.name, mode.name)

@@ -153,5 +153,3 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         raise KpError(f"{path.name}: cannot be read; 'kp run' writes it") from None
     return found if isinstance(found, dict) else {}
-
-

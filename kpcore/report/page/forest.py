@@ -15,11 +15,11 @@ from kpcore.report.page.folder import Run
 from kpcore.report.page.look import SMALL, TINY, WIDTH, framed, mark, note, printed
 from kpcore.report.page.svg import MUTED, RULE, Panel
 
-LEFT = 104.0
+LEFT = 100.0
 """Points for the names."""
 MOST = 24
 """Keypoints of a plot; where there are more, their groups are drawn."""
-LINE, GAP = 11.0, 7.0
+LINE, GAP = 12.0, 8.0
 """Points a mode within a line, and between lines."""
 
 
@@ -110,13 +110,18 @@ def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
     for words, left in (("worse", True), ("better", False)):
         arrowed = f"← {words}" if left else f"{words} →"
         note(axes.figure, (LEFT if left else WIDTH - 10, high - 15), arrowed, right=not left)  # type: ignore[arg-type]
-    axes.set_xlabel(f"difference{',' if plan.unit else ''}{plan.unit}, 95% interval", fontsize=SMALL, labelpad=3)
+    axes.set_xlabel(
+        printed(f"difference{',' if plan.unit else ''}{plan.unit}, 95% interval", WIDTH - LEFT),
+        fontsize=SMALL,
+        labelpad=3,
+        parse_math=False,
+    )
     told = {}
     for place, name in enumerate(names):
-        short = printed(name, LEFT - 10)
+        short = printed(name, LEFT - 10, TINY)
         text = axes.annotate(
             short, (0, place), xycoords=("axes fraction", "data"), xytext=(-5, 0), textcoords="offset points",
-            ha="right", va="center", fontsize=TINY + 0.5, annotation_clip=False, parse_math=False,
+            ha="right", va="center", fontsize=TINY, annotation_clip=False, parse_math=False,
         )  # fmt: skip
         if short != name:
             text.set_gid(f"name{place}")

@@ -83,9 +83,7 @@ def _costs(run: Run) -> Iterator[Cost]:
         if not own or not all(key in seconds for key in own):
             continue
         before = {source for key in own for source in _sources(jobs, key)}
-        share = sum(
-            seconds.get(source, 0.0) * len(users[source] & own) / len(users[source]) for source in before
-        )
+        share = sum(seconds.get(source, 0.0) * len(users[source] & own) / len(users[source]) for source in before)
         yield Cost(
             run.results.labels[mode.name], len(own), duration(sum(seconds[key] for key in own)),
             duration(sum(seconds.get(key, 0.0) for key in before)) if before else "none",

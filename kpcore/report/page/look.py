@@ -10,12 +10,12 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from kpcore.errors import visible
 from kpcore.report.curves import look
-from kpcore.report.lettering import Font, width
+from kpcore.report.lettering import Font, width, wrapped
 from kpcore.report.page.svg import INK, MUTED, PAPER, RULE, blank
 
-WIDTH = 380.0
+WIDTH = 360.0
 """Points of a panel; a phone shows a point as about a pixel."""
-SMALL, TINY = 10.0, 9.0
+SMALL, TINY = 11.0, 10.0
 """Points of axis texts and tick labels, and of notes inside a drawing."""
 POINTS = 72
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -24,7 +24,7 @@ SHAPE_DASH = (0, (1.5, 2))
 """Of the mean shape's line."""
 
 
-def framed(height: float, *, left: float = 44, right: float = 10, top: float = 8, bottom: float = 36) -> Axes:
+def framed(height: float, *, left: float = 46, right: float = 10, top: float = 8, bottom: float = 38) -> Axes:
     """Return the one axes of a new panel of that many points' height; margins are in points."""
     figure = blank(WIDTH, height)
     axes = figure.add_axes(
@@ -44,10 +44,14 @@ def framed(height: float, *, left: float = 44, right: float = 10, top: float = 8
 
 
 def name_axes(axes: Axes, across: str, up: str = "") -> None:
-    """Write the axes' names: the horizontal one below, the vertical one in the panel's upper left."""
-    axes.set_xlabel(printed(across, 300), fontsize=SMALL, color=INK, labelpad=3, parse_math=False)
+    """Write the axes' names: the horizontal one below, the vertical one above the axes, in two lines at most."""
+    axes.set_xlabel(printed(across, WIDTH - 50), fontsize=SMALL, color=INK, labelpad=3, parse_math=False)
     if up:
-        axes.set_ylabel(printed(up, 190), fontsize=SMALL, color=INK, labelpad=3, parse_math=False)
+        lines = wrapped(visible(" ".join(up.split())), Font(TINY), (WIDTH - 16) / POINTS)
+        told = [*lines[:1], printed(" ".join(lines[1:]), WIDTH - 16, TINY)] if len(lines) > 1 else lines
+        high = axes.figure.get_size_inches()[1] * POINTS
+        for place, line in enumerate(told):
+            note(axes.figure, (4, high - 13 - 13 * place), line)  # type: ignore[arg-type]
 
 
 def printed(text: str, room: float, size: float = SMALL) -> str:

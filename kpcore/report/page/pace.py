@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,10 +18,10 @@ class Pace:
     mode: str
     share: str
     reached: str
-    epochs: str
-    iterations: str
-    with_sources: str
-    saved: str
+    epochs: tuple[str, str]
+    iterations: tuple[str, str]
+    with_sources: tuple[str, str]
+    saved: tuple[str, str]
 
 
 def paces(run: Run, split: SplitInfo) -> list[Pace]:
@@ -38,18 +39,18 @@ def _pace(run: Run, one: Reached) -> Pace:
         told(one.epochs, 1),
         told(cost.own if cost else None, 0),
         told(cost.with_sources if cost else None, 0),
-        told(one.saved, 0),
+        told(one.saved, 0, least=-math.inf),
     )
 
 
-def told(found: Estimate | None, digits: int) -> str:
-    """Return a mean with its interval, where there is one."""
+def told(found: Estimate | None, digits: int, *, least: float = 0.0) -> tuple[str, str]:
+    """Return a mean and its interval, "" where there is none or all seeds agree; no limit is below ``least``."""
     if found is None:
-        return "–"
-    limits = (
-        "" if found.low is None or found.high is None else f" ({found.low:,.{digits}f} to {found.high:,.{digits}f})"
-    )
-    return f"{found.value:,.{digits}f}{limits}".replace("-", "−")
+        return "–", ""
+    low, high = found.low, found.high
+    known = low is not None and high is not None and low < high
+    limits = f"{max(low, least):,.{digits}f} to {high:,.{digits}f}" if known else ""  # type: ignore[type-var]
+    return f"{found.value:,.{digits}f}".replace("-", "−"), limits.replace("-", "−")
 
 
 def gaps(run: Run, split: SplitInfo) -> Iterator[str]:
@@ -57,6 +58,8 @@ def gaps(run: Run, split: SplitInfo) -> Iterator[str]:
     found = run.evidence.convergence if run.evidence else None
     for one in found.gaps if found else ():
         if one.split == split.name:
-            mean = told(one.mean, 1)
             base = run.results.labels[run.results.baseline]
-            yield f"Over the iterations that both have, the curve of “{run.results.labels[one.mode]}” lies {mean} from that of “{base}”."
+            way = "above" if one.mean.value >= 0 else "below"
+            limits = "" if one.mean.low is None else f", 95% interval {one.mean.low:+.1f} to {one.mean.high:+.1f}"
+            text = f"{run.results.labels[one.mode]} lies {abs(one.mean.value):.1f} {way} “{base}” on average"
+            yield f"{text}{limits}.".replace("-", "−")

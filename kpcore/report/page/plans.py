@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from kpcore.records.results import ModeInfo, SplitInfo
 from kpcore.report.page.folder import Plan, Run
@@ -17,9 +17,11 @@ from kpcore.report.page.svg import INK, LOADED, MUTED, NEW, PAPER, Panel, blank
 
 KINDS = {"loaded": "loaded", "sliced": "by name", "new": "new", "pretrained": "from a file"}
 """Origin of tensors -> what a box says."""
-ROW, STEP, TOP = 30.0, 44.0, 20.0
+ROW, STEP, TOP = 34.0, 50.0, 22.0
 """Points: height of a box, from box to box, and above the first."""
-TRUNK, HEAD, LOSS = (8.0, 132.0), (176.0, 100.0), 284.0
+TRUNK, HEAD, LOSS = (4.0, 132.0), (160.0, 116.0), 284.0
+STRIP = 10.0
+"""Points of the hatched edges of what is frozen."""
 """Points: left and width of the boxes of stem and stages, of those of heads, and left of what is supervised."""
 
 
@@ -62,7 +64,10 @@ def plans(run: Run) -> Iterator[tuple[SplitInfo, ModeInfo, Panel, Sequence[str]]
         for number, mode in enumerate(run.results.modes):
             rows = [row for row in run.finished(split.name, mode.name) if run.plans.get(row.job)]
             drawn = understood(run.plans[rows[0].job], split) if rows else None
-            if drawn is not None and (alike := f"{mode.name} {drawn.units} {drawn.heads} {drawn.supervision}") not in seen:
+            if (
+                drawn is not None
+                and (alike := f"{mode.name} {drawn.units} {drawn.heads} {drawn.supervision}") not in seen
+            ):
                 seen.add(alike)
                 yield split, mode, _panel(drawn, split, mode, f"plan-{place}-{number}"), drawn.remarks
 
@@ -131,7 +136,7 @@ def _row(axes: Axes, drawn: Drawn, row: int) -> None:
     junction = drawn.units.get(f"junction{stage - 1}") if row > 1 else None
     if junction is not None:
         place = (TRUNK[0] + TRUNK[1] / 2 + 6, top - (STEP - ROW) / 2)
-        _text(axes, place, printed(f"junction {junction.text}", 96, TINY - 1.5), TINY - 1.5, MUTED, left=True)
+        _text(axes, place, printed(f"junction {junction.text}", 150, TINY - 1), TINY - 1, MUTED, left=True)
     if row == 0:
         return
     _arrow(axes, (TRUNK[0] + TRUNK[1], top + ROW / 2), (HEAD[0] - TRUNK[0] - TRUNK[1], 0))
@@ -151,13 +156,18 @@ def _box(axes: Axes, place: tuple[float, float, float], unit: Unit | None, name:
     axes.add_patch(
         FancyBboxPatch(
             (left, top), wide, ROW, facecolor=colour, edgecolor="none", alpha=0.12 if new else 0.3,
-            hatch="//////" if found.frozen else None, **shape,
+            **shape,
         )
     )  # fmt: skip
+    if found.frozen:
+        for at in (left, left + wide - STRIP):
+            axes.add_patch(
+                Rectangle((at, top), STRIP, ROW, facecolor="none", edgecolor=colour, linewidth=0, hatch="/////")
+            )
     edge = {**shape, "linestyle": (0, (3, 2)) if new else "solid"}
     axes.add_patch(FancyBboxPatch((left, top), wide, ROW, facecolor="none", edgecolor=colour, **edge))
     _text(axes, (left + wide / 2, top + ROW * 0.32), printed(name, wide - 8, SMALL), SMALL, INK)
-    _text(axes, (left + wide / 2, top + ROW * 0.72), printed(found.text, wide - 6, TINY - 1), TINY - 1, INK)
+    _text(axes, (left + wide / 2, top + ROW * 0.72), printed(found.text, wide - 2 * STRIP, TINY - 1), TINY - 1, INK)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], by: tuple[float, float]) -> None:

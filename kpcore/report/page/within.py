@@ -26,7 +26,7 @@ def threshold_curves(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
 
 
 def _panel(run: Run, split: SplitInfo, shown: Thresholds, name: str) -> Panel:
-    axes = framed(HEIGHT)
+    axes = framed(HEIGHT, top=22)
     at = np.array(shown.thresholds, np.float64)
     told = []
     for mode in run.results.modes:
@@ -42,8 +42,8 @@ def _panel(run: Run, split: SplitInfo, shown: Thresholds, name: str) -> Panel:
         axes.plot(at, 100 * np.array(shown.mean_shape), color=MUTED, linestyle=SHAPE_DASH, linewidth=1.2, zorder=2)
     axes.set_ylim(0, 102)
     axes.set_xlim(float(at[0]), float(at[-1]))
-    what = "similarity of at least" if shown.rising else "threshold, as the metric measures"
-    name_axes(axes, what, "points, %")
+    what = "at least so similar" if shown.rising else "no further off than"
+    name_axes(axes, f"{what}, as {' and '.join(run.results.conventions)} measures", "share of the points, %")
     text = f"Share of the scored points {'above' if shown.rising else 'within'} each threshold. {'; '.join(told)}."
     return Panel(name, axes.figure, f"Split {split.name}: points within a threshold", text)  # type: ignore[arg-type]
 

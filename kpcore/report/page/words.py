@@ -89,9 +89,7 @@ def _answers(run: Run, split: SplitInfo) -> Iterator[Answer]:
 
 def _answer(run: Run, label: str, found: Difference, table: TableEvidence) -> Answer:
     limits = found.interval
-    within = (
-        f"95% interval {signed(limits.low, run.digits)} to {signed(limits.high, run.digits)}; " if limits else ""
-    )
+    within = f"95% interval {signed(limits.low, run.digits)} to {signed(limits.high, run.digits)}; " if limits else ""
     seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
     lower = "" if table.higher_is_better else ", lower is better"
     text = f"{signed(found.value, run.digits)}{unit(run)}{lower} ({within}{seeds}, {people(table)})"
@@ -106,6 +104,9 @@ def people(table: TableEvidence) -> str:
 def _more(found: Difference) -> Iterator[str]:
     if found.scope == "these trainings":
         yield "One seed: this is about these two trainings only; others may differ by more."
+    limits = found.interval
+    if found.verdict == "undecided" and limits and (limits.low > 0 or limits.high < 0):
+        yield "By itself the interval leaves out 0; among all differences of this table that is not enough."
     if found.needed is not None:
         yield f"What would decide a difference of this size: {found.needed.text.strip('; ')}."
 
@@ -127,9 +128,11 @@ def _warnings(run: Run, split: SplitInfo) -> Iterator[str]:
     table = run.table(split.name)
     for line in table.warnings if table else ():
         yield f"Negative transfer: {line}."
-    for mode in run.results.modes:
-        if below_mean_shape(run.full, split, mode.name):
-            yield (
-                f"{run.results.labels[mode.name]} scores worse than the mean shape, which looks at no picture: its"
-                " trainings have learned next to nothing, and differences between such say little."
-            )
+    below = [
+        run.results.labels[mode.name] for mode in run.results.modes if below_mean_shape(run.full, split, mode.name)
+    ]
+    if below:
+        yield (
+            f"Worse than the mean shape, which looks at no picture: {', '.join(below)}. Such trainings have learned next"
+            " to nothing, and differences between them say little."
+        )
