@@ -13,7 +13,7 @@ from kpcore.records.results import AVERAGE, SplitInfo
 from kpcore.report.curves import curve
 from kpcore.report.layout import axis_name
 from kpcore.report.page.folder import Run
-from kpcore.report.page.look import SHAPE_DASH, framed, mark, name_axes, style
+from kpcore.report.page.look import SHAPE_DASH, figure_of, framed, mark, name_axes, style
 from kpcore.report.page.svg import INK, MUTED, Panel
 from kpcore.tensors import Float64Array
 
@@ -47,7 +47,7 @@ def _label_curve(run: Run, split: SplitInfo, name: str) -> Panel:
     axes.set_xticklabels([f"{images:,}" for images in sorted(every)])
     name_axes(axes, "labelled images of S2", _score_name(run))
     text = f"Score against the number of labelled images. {'; '.join(told)}."
-    return Panel(name, axes.figure, f"Split {split.name}: score by labelled images", text)  # type: ignore[arg-type]
+    return Panel(name, figure_of(axes), f"Split {split.name}: score by labelled images", text)
 
 
 def label_points(run: Run, split: str, mode: str) -> list[tuple[int, Cell]]:
@@ -63,8 +63,8 @@ def label_points(run: Run, split: str, mode: str) -> list[tuple[int, Cell]]:
 
 def _draw_points(axes: Axes, place: int, points: Sequence[tuple[int, Cell]]) -> None:
     images = [images for images, _ in points]
-    axes.plot(images, [cell.value for _, cell in points], **style(place))  # type: ignore[arg-type]
-    axes.plot(images, [cell.value for _, cell in points], **mark(place))  # type: ignore[arg-type]
+    axes.plot(images, [cell.value for _, cell in points], **style(place))
+    axes.plot(images, [cell.value for _, cell in points], **mark(place))
     banded = [(n, cell.interval) for n, cell in points if cell.interval]
     axes.fill_between(
         [n for n, _ in banded], [one.low for _, one in banded], [one.high for _, one in banded],
@@ -105,7 +105,7 @@ def _convergence(run: Run, split: SplitInfo, name: str) -> Panel | None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     name_axes(axes, "epoch", axis_name(run.results))
     text = f"Validation after every epoch. {'; '.join(told)}."
-    return Panel(name, axes.figure, f"Split {split.name}: validation by epoch", text)  # type: ignore[arg-type]
+    return Panel(name, figure_of(axes), f"Split {split.name}: validation by epoch", text)
 
 
 def _draw_course(axes: Axes, place: int, courses: Sequence[tuple[int | None, Float64Array]]) -> None:
@@ -113,7 +113,7 @@ def _draw_course(axes: Axes, place: int, courses: Sequence[tuple[int | None, Flo
     shared = min(len(values) for _, values in courses)
     stack = np.stack([values[:shared] for _, values in courses])
     epochs = np.arange(1, shared + 1)
-    axes.plot(epochs, stack.mean(0), **style(place))  # type: ignore[arg-type]
+    axes.plot(epochs, stack.mean(0), **style(place))
     colour = str(style(place)["color"])
     if len(courses) > 1:
         axes.fill_between(epochs, stack.min(0), stack.max(0), color=colour, alpha=BAND, linewidth=0)

@@ -96,6 +96,8 @@ def read_run(folder: Path) -> Run:
             missing.append(_without(folder, str(error)))
             return otherwise
 
+    no_history: list[HistoryRecord] = []
+    nothing: dict[str, Any] = {}
     folders = {job.key: JobFolder(folder / "jobs" / slug(job.name)) for job in results.jobs if job.status == "done"}
     there = {key: one for key, one in folders.items() if one.begun}
     if len(there) < len(folders):
@@ -106,8 +108,8 @@ def read_run(folder: Path) -> Run:
         evidence=tried(lambda: study(folder), None) if _any_done(results) else None,
         slices=tried(lambda: _slices(folder, results), {}),
         shown=tried(lambda: read_shown(folder / FOLDER / SHOWN), None),
-        histories={key: found for key, one in there.items() if (found := tried(one.history, []))},
-        plans={key: found for key, one in there.items() if (found := tried(one.plan, {}))},
+        histories={key: tried(one.history, no_history) for key, one in there.items()},
+        plans={key: tried(one.plan, nothing) for key, one in there.items()},
         timing=tried(lambda: _json(folder / "timing.json"), {}),
         settings=tried(lambda: read_toml(folder / "study.toml"), {}),
         missing=tuple(missing),

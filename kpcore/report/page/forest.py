@@ -12,7 +12,7 @@ from kpcore.evidence.model import Difference, TableEvidence
 from kpcore.records.results import SplitInfo
 from kpcore.report.curves import look
 from kpcore.report.page.folder import Run
-from kpcore.report.page.look import SMALL, TINY, WIDTH, framed, mark, note, printed
+from kpcore.report.page.look import SMALL, TINY, WIDTH, figure_of, framed, mark, note, printed
 from kpcore.report.page.svg import MUTED, RULE, Panel
 
 LEFT = 100.0
@@ -84,14 +84,14 @@ def forest(run: Run, plan: Plan) -> Panel:
             if found is not None:
                 _draw(axes, run.place(mode), found, place + (number - (len(modes) - 1) / 2) * LINE / step)
     told = _furnish(axes, plan, names)
-    return Panel(plan.name, axes.figure, plan.title, in_sentences(run, plan), told)  # type: ignore[arg-type]
+    return Panel(plan.name, figure_of(axes), plan.title, in_sentences(run, plan), told)
 
 
 def _draw(axes: Axes, place: int, one: Difference, height: float) -> None:
     colour, _ = look(place)
     if one.interval:
         axes.plot([one.interval.low, one.interval.high], [height, height], color=colour, linewidth=1.5, zorder=3)
-    axes.plot([one.value], [height], **mark(place, filled=one.verdict != "undecided"))  # type: ignore[arg-type]
+    axes.plot([one.value], [height], **mark(place, filled=one.verdict != "undecided"))
 
 
 def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
@@ -106,10 +106,10 @@ def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
     axes.tick_params(axis="y", length=0)
     if not plan.higher_is_better:
         axes.invert_xaxis()
-    high = axes.figure.get_size_inches()[1] * 72
+    high = figure_of(axes).get_size_inches()[1] * 72
     for words, left in (("worse", True), ("better", False)):
         arrowed = f"← {words}" if left else f"{words} →"
-        note(axes.figure, (LEFT if left else WIDTH - 10, high - 15), arrowed, right=not left)  # type: ignore[arg-type]
+        note(figure_of(axes), (LEFT if left else WIDTH - 10, high - 15), arrowed, right=not left)
     axes.set_xlabel(
         printed(f"difference{',' if plan.unit else ''}{plan.unit}, 95% interval", WIDTH - LEFT),
         fontsize=SMALL,

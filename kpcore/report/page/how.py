@@ -9,7 +9,6 @@ from typing import Any
 
 import tomli_w
 
-from kpcore import __version__
 from kpcore.report.page.folder import Run
 
 PRIVATE = ("dataset", "datasets", "study")
@@ -67,7 +66,6 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     if "device" in run.timing:
         threads = run.timing.get("threads")
         yield "Machine", f"{run.timing['device']}, {threads} threads a training, {run.timing.get('precision', '')}"
-    yield "Versions", f"page drawn by kptransfer {__version__}; those of the trainings stand in the signature"
 
 
 def _costs(run: Run) -> Iterator[Cost]:
@@ -105,9 +103,10 @@ def _seconds(run: Run) -> dict[str, float]:
     found = {}
     for job in run.results.jobs:
         one = told.get(job.name, {}) if isinstance(told, dict) else {}
-        parts = [one.get(name) for name in ("training", "validation")] if isinstance(one, dict) else []
-        if parts and all(isinstance(value, int | float) for value in parts):
-            found[job.key] = float(sum(parts))
+        parts = [one.get(name) for name in ("training", "validation")] if isinstance(one, dict) else [None]
+        known = [float(value) for value in parts if isinstance(value, int | float)]
+        if len(known) == len(parts):
+            found[job.key] = sum(known)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -49,9 +50,17 @@ def name_axes(axes: Axes, across: str, up: str = "") -> None:
     if up:
         lines = wrapped(visible(" ".join(up.split())), Font(TINY), (WIDTH - 16) / POINTS)
         told = [*lines[:1], printed(" ".join(lines[1:]), WIDTH - 16, TINY)] if len(lines) > 1 else lines
-        high = axes.figure.get_size_inches()[1] * POINTS
+        figure = figure_of(axes)
+        high = figure.get_size_inches()[1] * POINTS
         for place, line in enumerate(told):
-            note(axes.figure, (4, high - 13 - 13 * place), line)  # type: ignore[arg-type]
+            note(figure, (4, high - 13 - 13 * place), line)
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that axes are part of."""
+    found = axes.figure
+    assert isinstance(found, Figure)  # no panel has figures inside
+    return found
 
 
 def printed(text: str, room: float, size: float = SMALL) -> str:
@@ -68,13 +77,13 @@ def printed(text: str, room: float, size: float = SMALL) -> str:
     return "…"
 
 
-def style(place: int) -> dict[str, object]:
+def style(place: int) -> dict[str, Any]:
     """Return how a mode's line is drawn."""
     colour, dashes = look(place)
     return {"color": colour, "linestyle": dashes, "linewidth": 1.8, "zorder": 3}
 
 
-def mark(place: int, *, filled: bool = True) -> dict[str, object]:
+def mark(place: int, *, filled: bool = True) -> dict[str, Any]:
     """Return how a mode's mark is drawn: hollow where nothing is decided."""
     colour, _ = look(place)
     return {

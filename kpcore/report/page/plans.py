@@ -151,7 +151,7 @@ def _box(axes: Axes, place: tuple[float, float, float], unit: Unit | None, name:
     found = unit or Unit("no weights", frozen=False)
     new = found.origin in ("new", "no weights")
     colour = MUTED if unit is None else NEW if new else LOADED
-    shape = {"boxstyle": "round,pad=0,rounding_size=4", "linewidth": 1.4}
+    shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=4", "linewidth": 1.4}
     axes.add_patch(FancyBboxPatch((left, top), wide, ROW, facecolor=PAPER, edgecolor="none", **shape))
     axes.add_patch(
         FancyBboxPatch(

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -30,7 +31,12 @@ VARIABLES = {
 }
 SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}"
-SETTINGS = {"svg.hashsalt": "kptransfer", "svg.fonttype": "none", "pdf.fonttype": 42, "hatch.linewidth": 0.6}
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "kptransfer",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "hatch.linewidth": 0.6,
+}
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -93,7 +99,7 @@ def inline(panel: Panel, svg: bytes) -> Markup:
         told = ElementTree.Element(tag, {"id": f"{panel.name}-{tag[0]}"})
         told.text = printable(text)
         root.insert(place, told)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704  # serialised, so every text is escaped
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # serialised, so every text is escaped
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from kpcore.records.results import SplitInfo
 from kpcore.records.shown import Thresholds
 from kpcore.report.page.courses import BAND, HEIGHT
 from kpcore.report.page.folder import Run
-from kpcore.report.page.look import SHAPE_DASH, framed, name_axes, style
+from kpcore.report.page.look import SHAPE_DASH, figure_of, framed, name_axes, style
 from kpcore.report.page.svg import MUTED, Panel
 
 THRESHOLD = 0.5
@@ -33,7 +33,7 @@ def _panel(run: Run, split: SplitInfo, shown: Thresholds, name: str) -> Panel:
         seeds = [100 * np.array(one.shares) for one in shown.modes if one.mode == mode.name]
         if seeds:
             stack = np.stack(seeds)
-            axes.plot(at, stack.mean(0), **style(run.place(mode.name)))  # type: ignore[arg-type]
+            axes.plot(at, stack.mean(0), **style(run.place(mode.name)))
             colour = str(style(run.place(mode.name))["color"])
             if len(seeds) > 1:
                 axes.fill_between(at, stack.min(0), stack.max(0), color=colour, alpha=BAND, linewidth=0)
@@ -45,7 +45,7 @@ def _panel(run: Run, split: SplitInfo, shown: Thresholds, name: str) -> Panel:
     what = "at least so similar" if shown.rising else "no further off than"
     name_axes(axes, f"{what}, as {' and '.join(run.results.conventions)} measures", "share of the points, %")
     text = f"Share of the scored points {'above' if shown.rising else 'within'} each threshold. {'; '.join(told)}."
-    return Panel(name, axes.figure, f"Split {split.name}: points within a threshold", text)  # type: ignore[arg-type]
+    return Panel(name, figure_of(axes), f"Split {split.name}: points within a threshold", text)
 
 
 def _half(at: np.typing.NDArray[np.float64], shares: np.typing.NDArray[np.float64], *, rising: bool) -> str:

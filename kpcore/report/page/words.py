@@ -133,6 +133,6 @@ def _warnings(run: Run, split: SplitInfo) -> Iterator[str]:
     ]
     if below:
         yield (
-            f"Worse than the mean shape, which looks at no picture: {', '.join(below)}. Such trainings have learned next"
-            " to nothing, and differences between them say little."
+            f"Worse than the mean shape, which looks at no picture: {', '.join(below)}. Such trainings have learned"
+            " next to nothing, and differences between them say little."
         )
