@@ -17,6 +17,7 @@ from kpcore.registry import registry
 COMMANDS = {
     "init": "kpcore.cli.init:init",
     "run": "kpcore.cli.run:run",
+    "report": "kpcore.cli.report:report",
     "eval": "kpcore.cli.eval:evaluate",
     "data": "kpcore.cli.data:app",
     "splits": "kpcore.cli.splits:app",
