@@ -118,6 +118,8 @@ def place_findings(samples: Sequence[Sample], headers: Headers, *, trusted: bool
     people = Instances.of(samples)
     sizes = np.array([size_of(sample, headers) or (np.nan, np.nan) for sample in samples], np.float64)
     units = unit_findings(people, sizes, trusted=trusted)
+    if any(found.level == "error" for found in units):  # where they lie as pixels says nothing then
+        return units
     placed = [*outside_findings(people, sizes, trusted=trusted), *axes_findings(people, sizes, trusted=trusted)]
     return [*units, *placed, *crop_findings(people, sizes)]
 

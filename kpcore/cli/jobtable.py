@@ -73,8 +73,11 @@ class Screen:
 def job_table(tracks: Sequence[Track], metric: str, screen: Screen) -> list[str]:
     """Return the lines of a heading, as many jobs as fit, what the others are at, and how far all is.
 
-    No line is wider than the screen, and there are fewer than it is high: what is higher cannot be wiped.
+    No line is wider than the screen, and there are fewer than it is high: what is higher cannot be wiped. Of no jobs
+    it says so.
     """
+    if not tracks:
+        return ["nothing to train"]
     feet = summary(tracks, metric, screen)
     room = max(1, screen.lines - 1 - len(feet))
     rows = _rows(tracks, screen, max(1, room - 1))

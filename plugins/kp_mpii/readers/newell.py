@@ -96,7 +96,7 @@ def read(path: Path, names: Images) -> Table:
             person_ids=_person_ids(file, path, people),
             rows=np.arange(people),
         )
-    odd = unit_findings(table.scales, centres, visible, keys=("scale", "center", "visible"))
+    odd = unit_findings(scale, centres, visible, keys=("scale", "center", "visible"))
     return table.noting(shift_note(people), unadjusted_note(people), *names.findings(), *odd, *head_identity(table))
 
 

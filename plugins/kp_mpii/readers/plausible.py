@@ -21,7 +21,7 @@ def unit_findings(
     """Warn of scales that are no person's height / 200, of centres that stand for none, and of visibilities in shares.
 
     Args:
-        scales: (N,) raw.
+        scales: (N,) as the file has them.
         centres: (N, 2) as the file has them.
         visible: (N, 16) as the file has them.
         keys: what the file calls the three.
@@ -33,8 +33,9 @@ def unit_findings(
     return (
         *counted(
             "warning",
-            f"'{scale}' is a person's height in pixels / 200, and these would be under 10 or over 4,000 px high (half"
-            f" of all are below {np.median(scales) if len(scales) else 0:.4g}); are they in pixels? Divide them by 200",
+            f"'{scale}' is a person's height in pixels / 200; here people would be under 10 or over 4,000 px high (the"
+            f" middle of all scales is {np.median(scales) if len(scales) else 0:.4g}, MPII's own are 0.3 to 13);"
+            f" {_unit(scales)}",
             [f"row {row}: {scales[row]:g}" for row in np.flatnonzero(wild)],
         ),
         *counted(
@@ -50,3 +51,10 @@ def unit_findings(
             [f"row {row}, {ORDER[joint]}: {visible[row, joint]:g}" for row, joint in odd],
         ),
     )
+
+
+def _unit(scales: Float64Array) -> str:
+    """Return what the scales may be in, and what to do."""
+    if len(scales) and np.median(np.abs(scales)) > MOST:
+        return "are they in pixels? Divide them by 200"
+    return "are they shares of the picture, or of somebody else? Multiply by the picture's height and divide by 200"
