@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kpcore.evidence.model import Cell, Interval, TableEvidence
 from kpcore.records.results import AVERAGE, SplitInfo
-from kpcore.report.grid import difference, figure
+from kpcore.report.figures import difference, figure
 from kpcore.report.page.folder import Run
 from kpcore.report.page.words import SIGNS
 from kpcore.report.summary import below_mean_shape, columns_of, estimate, obstacle, to_reference

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kpcore.evidence.model import Difference, TableEvidence
 from kpcore.evidence.signature import PLURAL
 from kpcore.records.results import AVERAGE, SplitInfo
-from kpcore.report.grid import difference as signed
+from kpcore.report.figures import difference as signed
 from kpcore.report.page.folder import Run
 from kpcore.report.page.forest import unit
 from kpcore.report.page.sets import short
