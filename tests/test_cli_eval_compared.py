@@ -42,7 +42,9 @@ def test_one_file_has_intervals_and_a_signature(files, capsys):
     for name, value in {**found["columns"], "average": found["average"]}.items():
         low, high = found["intervals"][name]
         assert low < value < high
-    assert found["signature"].startswith("PCKh@0.5 kptransfer | MPII, part valid | n 60 | 60 images | given these")
+    assert found["signature"].startswith(
+        "PCKh@0.5 kptransfer | MPII, list newell, part valid | n 60 | 60 images | given these"
+    )
     assert str(files) not in found["signature"]
     _, out, _ = kp(capsys, "worse.h5")
     low, high = found["intervals"]["average"]

@@ -96,7 +96,7 @@ def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: fl
             shown[one.column],
             f"{one.value:+.2f}",
             limits(one.given, "+"),
-            f"{one.adjusted:.3f}",
+            "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
             one.verdict,
         ]
         if margin is not None:

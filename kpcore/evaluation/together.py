@@ -41,7 +41,7 @@ def together(results: Mapping[str, Result], split: str = "") -> SplitValues:
               for name, one in values.items()}  # fmt: skip
     return SplitValues(
         name=split,
-        data=f"{first.data}, part {first.part}",
+        data=f"{first.data}{f', list {first.listed}' if first.listed else ''}, part {first.part}",
         convention=first.convention,
         higher_is_better=first.found.metric.higher_is_better,
         clusters=clusters,
