@@ -34,6 +34,10 @@ class Result:
     convention: str
     columns: dict[str, float]
     average: float
+    found: Scored
+    """What it was scored from."""
+    listed: str = ""
+    """The published list that is read; "" where there is only one."""
     note: str = ""
     """Why the average is NaN though columns have values; "" where it is not."""
     split: str = ""
@@ -104,8 +108,9 @@ def score(
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
         convention=metric.convention_of(keypoints), columns=found.scores.columns,
-        average=nan if note else found.scores.average, note=note, split=split.name if split else "",
-        keypoints=keypoints.names, not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
+        average=nan if note else found.scores.average, found=found, listed=dataset.facts.list_name, note=note,
+        split=split.name if split else "", keypoints=keypoints.names,
+        not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
         without_value=_without_value(found),
     )  # fmt: skip
 

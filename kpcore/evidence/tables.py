@@ -95,7 +95,7 @@ def _from_terms(
 
 def table(
     split: SplitValues, rows: Sequence[RowValues], modes: Sequence[str], baseline: str, *,
-    versions: Mapping[str, str], resamples: int = RESAMPLES,
+    versions: Mapping[str, str], resamples: int = RESAMPLES, trainings: bool = True,
 ) -> TableEvidence:  # fmt: skip
     """Return all that is said of one split's rows.
 
@@ -106,6 +106,7 @@ def table(
         baseline: the mode that the others are compared with, "" where none is.
         versions: that made the rows.
         resamples: draws of the samples.
+        trainings: false for predictions from anywhere, whose seeds are not known.
     """
     columns, groups, keypoints = drawn(split, rows, resamples)
     here = [mode for mode in modes if any(row.mode == mode for row in rows)]
@@ -115,7 +116,7 @@ def table(
     return TableEvidence(
         split=split.name,
         labels=rows[0].labels,
-        signature=signature(split, rows, len(columns.replicates), versions),
+        signature=signature(split, rows, len(columns.replicates), versions, trainings=trainings),
         convention=split.convention,
         higher_is_better=split.higher_is_better,
         samples=len(split.samples),
