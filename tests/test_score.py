@@ -211,7 +211,7 @@ def test_options_that_are_not_given_are_the_metrics_own():
         ("mpjpe", {"align": "procrustes"}, "PA-MPJPE"),
         ("mpjpe", {"align": "scale"}, "N-MPJPE"),
         ("pckh", {}, "Average"),
-        ("pck", {}, "Average"),
+        ("pck", {}, "PCK"),
     ],
 )
 def test_an_average_is_called_what_it_is(name, options, called):
