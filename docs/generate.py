@@ -88,8 +88,8 @@ def study_files() -> str:
         "component, the options of the one before are dropped, and said, and the table's own keys below are kept. An",
         "unknown key is an error with the nearest name. `plugin:name` names a component that two plugins claim.",
         "The keys of a component's table beside `name` are those of the component, further below.",
-        "Optimisers, schedules and averages have a table each: an option of another one is an error. Without a `name` the",
-        "paper's is meant.",
+        "Optimisers, schedules and averages have a table each: an option of another one is an error. Without a `name`",
+        "the paper's is meant.",
         "",
     ]
     for name, model in TABLES.items():
