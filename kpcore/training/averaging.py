@@ -1,8 +1,8 @@
 """Averaged weights: what is validated, scored and saved instead of the last step's, where ``training.average`` says so.
 
-The step size of a high learning rate leaves the weights jumping around a good place; their running mean is nearer to it
-(Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Izmailov et al., "Averaging weights
-leads to wider optima and better generalization", 2018).
+A high learning rate leaves the weights jumping around a good place (decision 22); their running mean is nearer (Polyak
+& Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Izmailov et al., "Averaging weights leads to
+wider optima and better generalization", 2018).
 """
 
 from __future__ import annotations
