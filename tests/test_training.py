@@ -1094,3 +1094,19 @@ def test_an_extra_loss_sees_the_weights_that_are_trained(learner, task, tmp_path
         runs.append(list(seen))
         seen.clear()
     assert runs[0] == runs[1]
+
+
+def test_a_checkpoint_from_before_there_were_averages_is_gone_on_with(learner, task, tmp_path, monkeypatch):
+    """The key of a job without one is what it was, so its folder may hold such a checkpoint."""
+    whole, cut = folders(tmp_path, "whole", "cut")
+    uninterrupted, first, second = (task(learner(), epochs=3) for _ in range(3))
+    training(uninterrupted, whole).run(Quiet())
+    made = training(first, cut)
+    save = made.checkpoints.save
+    monkeypatch.setattr(
+        made.checkpoints, "save", lambda epochs, state: save(epochs, {k: v for k, v in state.items() if k != "average"})
+    )
+    with pytest.raises(KilledError):
+        made.run(KillAfter(1))
+    assert training(second, cut).run(Quiet()).epochs == 3
+    assert weights(second) == weights(uninterrupted)

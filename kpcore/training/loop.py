@@ -215,7 +215,7 @@ class Training:
         self.stepper.restore(saved["stepper"], len(self.history))
         self.task.learner.network.load_state_dict(saved["network"])
         self.average.start_epoch(self.stepper.frozen)
-        self.average.restore(saved["average"])
+        self.average.restore(saved.get("average", {}))  # a job without one may have begun before there were any
         self.best_state = saved["best"]
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
