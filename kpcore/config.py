@@ -275,7 +275,30 @@ class Constant(Strict):
 
 Schedule = Annotated[Plateau | OneCycle | Constant, _called("plateau"), Field(discriminator="name")]
 """``[training.schedule]``: an option of one is an error beside the name of another."""
-UNNAMED: dict[tuple[str, ...], str] = {("training", "optimizer"): "rmsprop", ("training", "schedule"): "plateau"}
+
+
+class LastStep(Strict):
+    """``[training.average]``, the paper's: none."""
+
+    name: Literal["off"] = Field(default="off", description="the weights as the last step left them")
+
+
+class MovingAverage(Strict):
+    """``[training.average]`` with ``name = "ema"``: what is validated, scored and saved is an average."""
+
+    name: Literal["ema"] = Field(
+        description="the exponential moving average of the weights; steadier than the last step's at a high rate"
+    )
+    decay: float = Field(default=0.9, gt=0, lt=1, description="of a step's share in it, with every step after")
+
+
+Average = Annotated[LastStep | MovingAverage, _called("off"), Field(discriminator="name")]
+"""``[training.average]``: an option of one is an error beside the name of another."""
+UNNAMED: dict[tuple[str, ...], str] = {
+    ("training", "optimizer"): "rmsprop",
+    ("training", "schedule"): "plateau",
+    ("training", "average"): "off",
+}
 """What a table means that names nothing."""
 
 
@@ -316,6 +339,7 @@ class TrainingTable(Strict):
     )
     optimizer: Optimizer = RMSprop()
     schedule: Schedule = Plateau()
+    average: Average = LastStep()
     augmentation: Augmentation = Augmentation()
 
     @field_validator("early_stopping", mode="before")

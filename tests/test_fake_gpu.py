@@ -283,10 +283,12 @@ def stream_of(sampler, **changes):
 
 
 @pytest.mark.parametrize("resident", [True, False])
-def test_an_epoch_reads_the_device_once(resident, dots_store, watch, learner, codec, figure, tmp_path):
+@pytest.mark.parametrize("average", ["off", "ema"])
+def test_an_epoch_reads_the_device_once(average, resident, dots_store, watch, learner, codec, figure, tmp_path):
     sampler = DeviceSampler(dots_store["train"], GPU, resident=resident)
     made = learner(codec, skeleton=figure)
-    settings = TrainingTable(resolution=32, batch_size=4, epochs=1, iterations_per_epoch=3)
+    averaging = {"average": {"name": average}}
+    settings = TrainingTable(resolution=32, batch_size=4, epochs=1, iterations_per_epoch=3, **averaging)
     watch.waits.clear()  # the store was copied: once a job
     training = Training(Task(made, stream_of(sampler), settings, lambda network: 50.0, True), tmp_path)
     listener = Quiet()

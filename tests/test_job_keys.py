@@ -699,6 +699,16 @@ def test_what_a_key_is_made_of_is_named_and_is_json(opened):
     assert plan_jobs(opened(), CPU).rows[0].job.settings["strategy"]["name"] == "transfer"
 
 
+def test_averaging_is_in_the_key_only_where_it_is_asked_for(opened):
+    """So what was trained before there was any is still found."""
+    settings = plan_jobs(opened(), CPU).jobs[0].settings
+    assert "average" not in settings["training"]
+    assert "schedule" in settings["training"]
+    averaged = plan_jobs(opened(**{"training.average.name": "ema"}), CPU).jobs[0].settings
+    assert averaged["training"].pop("average") == {"name": "ema", "decay": 0.9}
+    assert averaged == settings
+
+
 CHAIN = {
     "split.name": "explicit",
     "split.sets.x.steps": [["knee", "ankle"], ["hip"], ["wrist"]],

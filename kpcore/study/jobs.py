@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import torch
 
+from kpcore.config import LastStep, TrainingTable
 from kpcore.interfaces import Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
@@ -226,7 +227,7 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "backbone": study.recipes["backbone"].record(),
         "pretrained": fingerprint(checked_pretrained(study.backbone)),
         "codec": study.recipes["codec"].record(),
-        "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
+        "training": training_settings(config.training),
         "validation": {
             **study.recipes["validation"].record(),
             "people": study.watch.people,
@@ -237,6 +238,15 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "versions": versions(),
         **({"held_out": "ranked"} if config.training.select_on == "held_out" else {}),
     }
+
+
+def training_settings(training: TrainingTable) -> dict[str, Any]:
+    """Return what of ``[training]`` can change a result; averaging only where it is asked for.
+
+    Threads and precision are among the numerics, as they come out on the device.
+    """
+    unused = {"average"} if isinstance(training.average, LastStep) else set()
+    return training.model_dump(mode="json", exclude={"threads", "precision", *unused})
 
 
 def numerics(device: Device) -> dict[str, Any]:

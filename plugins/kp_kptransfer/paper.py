@@ -129,6 +129,7 @@ SETTINGS: dict[str, object] = {
     "training.schedule.name": "plateau",
     "training.schedule.factor": 0.2,
     "training.schedule.patience": 5,
+    "training.average.name": "off",
     "training.augmentation.scale": [0.75, 1.25],
     "training.augmentation.rotation": 30,
     "training.augmentation.flip": 0.5,
