@@ -147,7 +147,7 @@ def test_an_image_that_another_data_set_is_scored_on_is_not_trained_on(study, ro
     assert opened.data["sports"].left_out == (7,)
     assert opened.data["sports"].people("train") == 9
     assert opened.data[""].left_out == ()
-    assert told == ["MPII: 1 training samples are left out, because MPII is scored on their images."]
+    assert told == ["MPII: 1 training sample is left out, because MPII is scored on their images."]
     after = [job.key for job in plan_jobs(opened, CPU).jobs]
     assert [key for key in before if key in after] == [before[-1]]  # random sees no image of sports
     assert run(study, roots) == 0

@@ -114,8 +114,9 @@ def test_optimisers_schedules_and_averages_have_their_own_options_alone(table, n
 def test_an_option_of_another_is_refused_with_its_owner(table, name, owner, option):
     given = {"name": name, option: DEFAULTS[table][owner][option]}
     message = f"s.toml: training.{table}.{option}: '{option}' is an option of {owner}, not of {name}; "
-    exist = ", ".join(["name", *DEFAULTS[table][name]])
-    assert error_of(training={table: given}) == message + f'set name = "{owner}" or leave it out ({exist} exist here)'
+    own = ["name", *DEFAULTS[table][name]]
+    exist = f"({', '.join(own)} exist{'s' * (len(own) == 1)} here)"
+    assert error_of(training={table: given}) == message + f'set name = "{owner}" or leave it out {exist}'
 
 
 def test_strangers_are_many():
@@ -428,7 +429,7 @@ def test_a_profile_of_a_file_without_profiles_is_told():
 
 
 def test_an_unknown_profile_is_told():
-    with pytest.raises(KpError, match=r"s: unknown profile 'quik'; did you mean 'quick'\? \(quick exist\)"):
+    with pytest.raises(KpError, match=r"s: unknown profile 'quik'; did you mean 'quick'\? \(quick exists\)"):
         assemble(DOCUMENT, profile="quik", sets=[], where="s")
 
 

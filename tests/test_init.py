@@ -357,7 +357,7 @@ def test_the_natural_length_is_written_and_said(run, tmp_path):
         "scored by PCK@0.1: a keypoint is right within 0.1 of the body length, snout - tailbase (median",
         'edit [evaluation.metric] (threshold; normaliser = "crop", "sample", "box" or ["NAME", "OTHER"]',
     ):
-        assert line in out
+        assert line in " ".join(out.split())  # a terminal may be narrow
         assert line in written
 
 
