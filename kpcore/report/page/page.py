@@ -129,7 +129,7 @@ def sections(drawer: Drawer) -> dict[str, Any]:
         "convergence": drawer.tried("convergence", lambda: _convergence(drawer)),
         "plans": drawer.tried("plans", lambda: _plans(drawer)),
         "bodies": drawer.tried("splits", lambda: _bodies(drawer)),
-        "thresholds": drawer.tried("thresholds", lambda: _simple(drawer, threshold_curves(run))),
+        "thresholds": drawer.tried("thresholds", lambda: _thresholds(drawer)),
         "joints": drawer.tried("differences by joint", lambda: _joints(drawer)),
         "albums": drawer.tried("the gallery", lambda: albums(run)),
         "parts": drawer.tried("differences over parts", lambda: _parts(drawer)),
@@ -141,6 +141,12 @@ def sections(drawer: Drawer) -> dict[str, Any]:
 def _simple(drawer: Drawer, panels: Iterator[tuple[SplitInfo, Panel]]) -> Iterator[Shot]:
     for split, panel in panels:
         yield Shot(split.name, drawer.svg(panel), f"Split {split.name}")
+
+
+def _thresholds(drawer: Drawer) -> Iterator[Shot]:
+    convention = " and ".join(drawer.run.results.conventions)
+    for split, panel in threshold_curves(drawer.run):
+        yield Shot(split.name, drawer.svg(panel), f"Split {split.name}; each point as {convention} measures it")
 
 
 def _convergence(drawer: Drawer) -> Iterator[tuple[Shot, Sequence[Any]]]:
