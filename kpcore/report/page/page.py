@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from kpcore.report.page.how import how
 from kpcore.report.page.pace import gaps, paces
 from kpcore.report.page.pictures import albums
 from kpcore.report.page.plans import plans
-from kpcore.report.page.svg import Panel, files, inline
+from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
 from kpcore.report.page.words import questions
 
@@ -62,15 +62,23 @@ class Drawer:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.files: dict[str, bytes] = {}
+        self.panels: list[Panel] = []
         self.missing: list[str] = []
 
     def svg(self, panel: Panel) -> Markup:
         """Return a panel for the page, and keep its files."""
-        made = files(panel)
-        self.files |= {f"{panel.name}.{form}": content for form, content in made.items()}
-        return inline(panel, made["svg"])
+        made = as_svg(panel)
+        self.files[f"{panel.name}.svg"] = made
+        self.panels.append(panel)
+        return inline(panel, made)
 
-    def tried(self, what: str, make: Callable[[], Iterator[T]]) -> list[T]:
+    def pdf(self) -> list[None]:
+        """Keep all panels as one PDF."""
+        if self.panels:
+            self.files["all.pdf"] = as_pdf(self.panels)
+        return []
+
+    def tried(self, what: str, make: Callable[[], Iterable[T]]) -> list[T]:
         """Return all that is made; none, and a line that says why, where it cannot be."""
         try:
             return list(make())
@@ -99,6 +107,7 @@ def page(run: Run) -> tuple[str, dict[str, bytes]]:
     """Return the page's text, and its drawings as files: name -> content."""
     drawer = Drawer(run)
     parts_of_page = sections(drawer)
+    drawer.tried("figures/all.pdf", drawer.pdf)
     template = environment().get_template("index.html.j2")
     text = template.render(
         run=run,
