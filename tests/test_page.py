@@ -29,7 +29,9 @@ from kpcore.terms import Composition
 PEOPLE = 60
 JOINTS = ("hip", "knee", "ankle", "wrist")
 S1, S2 = ("hip", "knee"), ("knee", "ankle", "wrist")
-HOSTILE = '</script><img src=https://x.example/a.png onerror=alert(1)> & "quoted" $x_1$ {{ 7777*7777 }} \x1b[31m ' + "n" * 20
+HOSTILE = (
+    '</script><img src=https://x.example/a.png onerror=alert(1)> & "quoted" $x_1$ {{ 7777*7777 }} \x1b[31m ' + "n" * 20
+)
 LONG = "a_name_of_sixty_characters_that_nobody_would_type_by_hand_ever"
 GAINS = {"transfer": 12.0, "frozen": -15.0, "random": 0.0}
 
