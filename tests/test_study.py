@@ -90,6 +90,9 @@ def test_a_study_runs_to_its_tables_and_trains_each_source_once(whole):
     assert found.data.people == {"train": 12, "valid": 6}
     for name in ("tables.md", "tables.tex", "tables.csv", "curves.csv", "curves.png", "study.toml", "timing.json"):
         assert (whole / name).stat().st_size > 0
+    known = json.loads((whole / "evidence.json").read_text())
+    assert [(table["split"], table["samples"]) for table in known["tables"]] == [("a", 6), ("d", 6)]
+    assert "seconds" not in known["convergence"]["reached"][0]
     files = {path.name for path in (whole / "jobs" / "d-transfer-0").iterdir()}
     assert {"weights.safetensors", "history.jsonl", "predictions.h5", "plan.json", "manifest.json"} <= files
     assert not [name for name in files if name.startswith("checkpoint")]
@@ -131,7 +134,8 @@ def test_a_page_that_cannot_be_drawn_costs_no_results(finished, data, whole, mon
 def test_the_resolved_study_is_written_and_runs_from_the_cache(finished, whole, monkeypatch):
     monkeypatch.setattr(Training, "run", no_training)
     assert outcome(["run", str(whole / "study.toml"), "--out", "again", "--jobs", "1"]) == 0
-    assert Path("again/results.json").read_bytes() == (whole / "results.json").read_bytes()
+    for name in ("results.json", "values.h5", "evidence.json"):
+        assert Path("again", name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_the_same_command_again_trains_nothing(finished, data, whole, monkeypatch, capsys):

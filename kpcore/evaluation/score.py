@@ -34,6 +34,10 @@ class Result:
     convention: str
     columns: dict[str, float]
     average: float
+    found: Scored
+    """What it was scored from."""
+    listed: str = ""
+    """The published list that is read; "" where there is only one."""
     note: str = ""
     """Why the average is NaN though columns have values; "" where it is not."""
 
@@ -96,7 +100,7 @@ def score(
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
         convention=metric.convention, columns=found.scores.columns,
-        average=nan if note else found.scores.average, note=note,
+        average=nan if note else found.scores.average, found=found, listed=dataset.facts.list_name, note=note,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from kpcore.draws import Clusters, draws
 from kpcore.errors import ContractError, shown
 from kpcore.evaluation.score import Scored
 from kpcore.keypoints import Column, default_columns
+from kpcore.records.values import RowValues
 from kpcore.tensors import AnyArray, Float64Array
 from kpcore.terms import Composition, Terms
 
@@ -64,6 +65,20 @@ def sample_values(scored: Scored, clusters: Clusters, resamples: int = RESAMPLES
     terms, groups = _with(terms, scored, _other_groups(scored))
     terms, keypoints = _with(terms, scored, [Column(name, (name,)) for name in scored.keypoints.names])
     return SampleValues(scores, terms.composition, groups, keypoints, terms=terms)
+
+
+def row_values(mode: str, seed: int, values: SampleValues, labels: float = 1.0) -> RowValues:
+    """Return a row as it is stored; ``labels`` is the share that it was trained on."""
+    terms = values.terms
+    return RowValues(
+        mode=mode,
+        seed=seed,
+        scores=values.scores,
+        numerators=terms.numerators if terms else None,
+        denominators=terms.denominators if terms else None,
+        replicates=values.replicates,
+        labels=labels,
+    )
 
 
 def checked_terms(scored: Scored, columns: Sequence[Column]) -> Terms | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpcore.config import Strict
-from kpcore.evidence.intervals import LEVEL, reach
+from kpcore.evidence.intervals import LEVEL, Parts, reach
 from kpcore.evidence.model import Figure
 from kpcore.records.results import HistoryRecord, JobInfo, Results, Row
 from kpcore.tensors import Float64Array
@@ -39,7 +39,7 @@ class Estimate(Strict):
         array = np.asarray(values, np.float64)
         if len(array) < 2:
             return cls(value=array.mean())
-        far = float(reach(1 - LEVEL, (float(array.var(ddof=1)) / len(array), 0.0), len(array), 2.0))
+        far = float(reach(1 - LEVEL, Parts(float(array.var(ddof=1)) / len(array), 0.0, 0.0), len(array), 2))
         return cls(value=array.mean(), low=array.mean() - far, high=array.mean() + far)
 
 

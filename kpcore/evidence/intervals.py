@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special, stats
@@ -54,9 +55,9 @@ class Spread:
         return cls(float(values.mean()), seeds, clusters, float(values.var(ddof=1)), shared, max(0.0, single - shared))
 
     @property
-    def parts(self) -> tuple[float, float]:
-        """Variances of the mean: of its trainings with all that is their own, and of the samples that they share."""
-        return self.trainings / self.seeds, self.shared
+    def parts(self) -> Parts:
+        """What the mean's variance is made of."""
+        return Parts(self.trainings / self.seeds, self.shared, self.shared + self.own / self.seeds)
 
     def t_limits(self, level: float = LEVEL) -> Limits:
         """Return the limits of the interval over other seeds and samples; of one seed, over other samples."""
@@ -64,26 +65,41 @@ class Spread:
         return self.value - far, self.value + far
 
 
+class Parts(NamedTuple):
+    """Variances of a mean over seeds.
+
+    Args:
+        trainings: of its trainings, with all that is their own, as the seeds show it.
+        shared: of the samples, as far as they move all trainings alike.
+        sampling: of the samples, given these trainings: a part of both.
+    """
+
+    trainings: Float64Array | float
+    shared: Float64Array | float
+    sampling: Float64Array | float
+
+
 def reach(
-    error: Float64Array | float, parts: tuple[Float64Array | float, Float64Array | float], seeds: Float64Array | float,
-    clusters: Float64Array | float,
-) -> Float64Array:  # fmt: skip
+    error: Float64Array | float, parts: Parts, seeds: Float64Array | float, clusters: Float64Array | float
+) -> Float64Array:
     """Return how far an interval goes to either side; the arguments are broadcast.
 
-    Each part has a t interval of its own, with n - 1 and C - 1 degrees of freedom; the squares of their reaches add up
-    (Zou and Donner, Construction of confidence limits about effect measures, Statistics in Medicine 2008). Adding
-    variances first, with Satterthwaite's degrees of freedom, covers too little: three seeds that happen to agree then
-    count as proof that all would. With one seed the first part is 0.
+    Trainings and shared samples have a t interval each, with n - 1 and C - 1 degrees of freedom; the squares of their
+    reaches add up (Zou and Donner, Construction of confidence limits about effect measures, Statistics in Medicine
+    2008). Adding variances first, with Satterthwaite's degrees of freedom, covers too little: three seeds that happen
+    to agree then count as proof that all would. It never goes less far than that of these trainings alone, which is
+    all that there is with one seed.
 
     Args:
         error: share that the interval may miss, both sides together.
-        parts: variances of the mean, as :attr:`Spread.parts`.
+        parts: of the mean's variance.
         seeds: n.
         clusters: C.
     """
     of_seeds = special.stdtrit(np.maximum(1.0, np.asarray(seeds) - 1.0), np.asarray(error) / 2)
     of_samples = special.stdtrit(np.asarray(clusters) - 1.0, np.asarray(error) / 2)
-    return np.asarray(np.sqrt(of_seeds**2 * parts[0] + of_samples**2 * parts[1]))
+    across = of_seeds**2 * parts.trainings + of_samples**2 * parts.shared
+    return np.asarray(np.sqrt(np.maximum(across, of_samples**2 * parts.sampling)))
 
 
 def percentile_limits(replicates: Float64Array, clusters: int, level: float = LEVEL) -> Limits | None:

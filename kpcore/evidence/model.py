@@ -74,8 +74,8 @@ class Difference(Strict):
     """A mode against the baseline, paired by sample and seed.
 
     ``value`` is mode minus baseline. ``scope`` says what the verdict is about; ``adjusted`` is the p value after Holm's
-    correction over the table. ``seeds_error`` and ``samples_error`` are the standard errors of ``value`` that come of
-    other seeds and of other samples.
+    correction over the table. Standard errors of ``value``: ``seeds_error`` comes of other seeds, ``shared_error`` of
+    other samples as far as they move all seeds alike, ``samples_error`` of other samples with these trainings.
     """
 
     mode: str
@@ -85,6 +85,7 @@ class Difference(Strict):
     given: Interval | None
     across: Interval | None
     seeds_error: Annotated[float, BeforeValidator(_shortened)]
+    shared_error: Annotated[float, BeforeValidator(_shortened)]
     samples_error: Annotated[float, BeforeValidator(_shortened)]
     clusters: int
     p: Probability
@@ -109,7 +110,8 @@ class Difference(Strict):
     @property
     def _spread(self) -> Spread:
         count = len(self.seeds)
-        return Spread(self.value, count, self.clusters, count * self.seeds_error**2, self.samples_error**2, 0.0)
+        shared, own = self.shared_error**2, count * max(0.0, self.samples_error**2 - self.shared_error**2)
+        return Spread(self.value, count, self.clusters, count * self.seeds_error**2, shared, own)
 
 
 class TableEvidence(Strict):

@@ -95,7 +95,7 @@ def _from_terms(
 
 def table(
     split: SplitValues, rows: Sequence[RowValues], modes: Sequence[str], baseline: str, *,
-    versions: Mapping[str, str], resamples: int = RESAMPLES,
+    versions: Mapping[str, str], resamples: int = RESAMPLES, trainings: bool = True,
 ) -> TableEvidence:  # fmt: skip
     """Return all that is said of one split's rows.
 
@@ -106,6 +106,7 @@ def table(
         baseline: the mode that the others are compared with, "" where none is.
         versions: that made the rows.
         resamples: draws of the samples.
+        trainings: false for predictions from anywhere, whose seeds are not known.
     """
     columns, groups, keypoints = drawn(split, rows, resamples)
     here = [mode for mode in modes if any(row.mode == mode for row in rows)]
@@ -115,7 +116,7 @@ def table(
     return TableEvidence(
         split=split.name,
         labels=rows[0].labels,
-        signature=signature(split, rows, len(columns.replicates), versions),
+        signature=signature(split, rows, len(columns.replicates), versions, trainings=trainings),
         convention=split.convention,
         higher_is_better=split.higher_is_better,
         samples=len(split.samples),
@@ -194,7 +195,7 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         return None
     spread = Spread.of(values, replicates, drawn.clusters)
     p = p_value(spread)
-    of_seeds, of_samples = spread.parts
+    errors = [float(np.sqrt(part)) for part in spread.parts]
     about = Difference(
         mode=mode,
         column=drawn.names[place],
@@ -202,8 +203,9 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         value=spread.value,
         given=given,
         across=across,
-        seeds_error=of_seeds**0.5,
-        samples_error=of_samples**0.5,
+        seeds_error=errors[0],
+        shared_error=errors[1],
+        samples_error=errors[2],
         clusters=drawn.clusters,
         p=p,
         adjusted=p,

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from kpcore.evidence.intervals import Spread, reach
+from kpcore.evidence.intervals import Parts, Spread, reach
 from kpcore.tensors import AnyArray, Float64Array
 
 ERROR = 0.05
@@ -82,9 +82,9 @@ def seeds_needed(spread: Spread, level: float = ERROR) -> float | None:
     if spread.seeds < 2 or spread.value == 0:
         return None
     counts = np.arange(2, MOST_SEEDS + 1, dtype=np.float64)
-    shared = np.full_like(counts, spread.shared)
-    enough = _told(spread.value, (spread.trainings / counts, shared), counts, spread.clusters, level)
-    limit = _told(spread.value, (np.zeros(1), shared[:1]), 2.0, spread.clusters, level)
+    parts = Parts(spread.trainings / counts, spread.shared, spread.shared + spread.own / counts)
+    enough = _told(spread.value, parts, counts, spread.clusters, level)
+    limit = _told(spread.value, Parts(np.zeros(1), spread.shared, spread.shared), 2.0, spread.clusters, level)
     return _first(counts, enough, reachable=bool(limit[0]), beyond=MOST_SEEDS + 1)
 
 
@@ -100,9 +100,9 @@ def samples_needed(spread: Spread, level: float = ERROR) -> float | None:
     factors = np.concatenate([np.arange(1, 10, 0.1), np.arange(10, MOST_SAMPLES + 1)])
     kept = max(0.0, spread.trainings - spread.own)
     own = min(spread.own, spread.trainings)  # 0 with one seed
-    parts = (kept + own / factors) / spread.seeds, spread.shared / factors
+    parts = Parts((kept + own / factors) / spread.seeds, spread.shared / factors, spread.parts.sampling / factors)
     enough = _told(spread.value, parts, spread.seeds, spread.clusters * factors, level)
-    endless = np.array([kept / spread.seeds]), np.zeros(1)
+    endless = Parts(np.array([kept / spread.seeds]), 0.0, 0.0)
     limit = _told(spread.value, endless, spread.seeds, spread.clusters, level)
     return _first(factors, enough, reachable=bool(limit[0]), beyond=MOST_SAMPLES + 1)
 
@@ -115,9 +115,9 @@ def _first(counts: Float64Array, enough: AnyArray, *, reachable: bool, beyond: f
 
 
 def _told(
-    value: float, parts: tuple[Float64Array, Float64Array], seeds: Float64Array | float,
-    clusters: Float64Array | float, level: float,
-) -> AnyArray:  # fmt: skip
+    value: float, parts: Parts, seeds: Float64Array | float, clusters: Float64Array | float, level: float
+) -> AnyArray:
     """Whether a true difference of this value is told with 80% power."""
-    far = reach(level, parts, seeds, clusters) + stats.norm.ppf(POWER) * np.sqrt(parts[0] + parts[1])
+    variance = np.maximum(parts.trainings + parts.shared, parts.sampling)
+    far = reach(level, parts, seeds, clusters) + stats.norm.ppf(POWER) * np.sqrt(variance)
     return np.asarray(abs(value) >= far)

@@ -12,8 +12,8 @@ from kpcore import __version__
 from kpcore.draws import Clusters
 from kpcore.evaluation.clusters import clusters_of
 from kpcore.evaluation.score import Scored
-from kpcore.evaluation.values import SampleValues, sample_values
-from kpcore.records.values import VALUES, RowValues, SplitValues, Values, write_values
+from kpcore.evaluation.values import SampleValues, row_values, sample_values
+from kpcore.records.values import VALUES, SplitValues, Values, write_values
 from kpcore.study.guard import told
 from kpcore.study.jobs import Row
 from kpcore.study.scoring import Scorer
@@ -71,19 +71,5 @@ def _split(
         composition=first.composition,
         groups=first.groups,
         keypoints=first.keypoints,
-        rows=tuple(row_values(row, values) for row, _, values in found),
-    )
-
-
-def row_values(row: Row, values: SampleValues) -> RowValues:
-    """Return a row as it is stored."""
-    terms = values.terms
-    return RowValues(
-        mode=row.mode.name,
-        seed=row.seed,
-        labels=row.labels,
-        scores=values.scores,
-        numerators=terms.numerators if terms else None,
-        denominators=terms.denominators if terms else None,
-        replicates=values.replicates,
+        rows=tuple(row_values(row.mode.name, row.seed, values, row.labels) for row, _, values in found),
     )

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from kp_coco.average_precision import FIGURES, average_precision
+from kp_coco.drawn_precision import drawn_precision
 from kp_coco.sigmas import sigmas_of, without_sigma
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
-from kpcore.tensors import UNLABELLED, Float64Array
+from kpcore.tensors import UNLABELLED, AnyArray, Float64Array
 
 NAMED = 6
 """Keypoints that a remark names."""
@@ -164,6 +165,23 @@ class Oks(Metric):
         percent = {name: 100 * found[name] for name in FIGURES}
         average = percent.pop("AP")
         return Scores(percent, average)
+
+    def rescored(
+        self,
+        predicted: Float64Array,
+        confidence: Float64Array | None,
+        truth: Instances,
+        keypoints: KeypointSet,
+        columns: Sequence[Column],
+        counts: AnyArray,
+    ) -> Float64Array:
+        """Return average precision on draws of the images: matched once, and counted as often as drawn."""
+        del columns
+        chosen = truth.select(keypoints.indices)
+        sigmas = sigmas_of(keypoints, self._sigmas, self._default_sigma)
+        found = drawn_precision(predicted[..., :2], confidence, chosen, _areas(chosen), sigmas, counts)
+        average = FIGURES.index("AP")
+        return 100 * np.column_stack([np.delete(found, average, 1), found[:, average]])
 
 
 def _areas(truth: Instances) -> Float64Array:

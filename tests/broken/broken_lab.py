@@ -406,6 +406,13 @@ DURING = [
 ]
 # A metric that only the final score reads: tried on one person, then on the mean shape.
 FINAL = [("metric", "score", later(boom, 2), "score(): ZeroDivisionError")]
+# What only intervals need: the rows keep their scores.
+AFTER = [
+    ("metric", "terms", boom, "terms(): ZeroDivisionError"),
+    ("metric", "terms", value(3), "terms(): 3, expected Terms or None"),
+    ("metric", "rescored", boom, "rescored(): ZeroDivisionError"),
+    ("metric", "rescored", value(3), "rescored(): 3, expected (1000, 3) float64"),
+]
 
 
 def spoil(base, name, fault):
@@ -440,7 +447,8 @@ def named(faults, where):
 
 
 BROKEN = {
-    **named(BEFORE, "before"), **named(MODES, "mode"), **named(DURING, "during"), **named(FINAL, "final")
+    **named(BEFORE, "before"), **named(MODES, "mode"), **named(DURING, "during"), **named(FINAL, "final"),
+    **named(AFTER, "after"),
 }  # fmt: skip
 
 
