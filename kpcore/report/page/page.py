@@ -23,6 +23,7 @@ from kpcore.report.page.how import how
 from kpcore.report.page.pace import gaps, paces
 from kpcore.report.page.pictures import albums
 from kpcore.report.page.plans import plans
+from kpcore.report.page.sets import short
 from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
 from kpcore.report.page.words import questions
@@ -160,7 +161,7 @@ def _thresholds(drawer: Drawer) -> Iterator[Shot]:
 
 def _convergence(drawer: Drawer) -> Iterator[tuple[Shot, Sequence[Any]]]:
     for split, panel in convergence_curves(drawer.run):
-        averaged = {"Averages": [", ".join(split.averaged)]} if split.averaged else {}
+        averaged = {"Averages": [short(split.averaged, drawer.run.body(split.name))]} if split.averaged else {}
         said = {"Distance": list(gaps(drawer.run, split))}
         yield (
             Shot(split.name, drawer.svg(panel), f"Split {split.name}", {**averaged, **said}),
