@@ -35,7 +35,7 @@ from kpcore.study.validated import validated
 from kpcore.study.views import TrainingImages
 from kpcore.training.device import Device
 
-DERIVED = ("tables.*", "curves.*", "values.h5", "evidence.json")
+DERIVED = ("tables.*", "curves.*", "values.h5", "evidence.json", "report/*", "report/figures/*")
 """Files of a study's folder that are made of its results."""
 
 

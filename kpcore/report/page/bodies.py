@@ -37,8 +37,7 @@ def set_of(name: str, split: SplitInfo) -> str:
 def bodies(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
     """Yield a panel a split of which the body is known."""
     for place, split in enumerate(run.splits):
-        shown = run.shown.split(split.name) if run.shown else None
-        body = run.shown.bodies[shown.body] if run.shown and shown else None
+        body = run.body(split.name)
         if body is not None and any(body.shape):
             yield split, _panel(split, body, f"split-{place}")
 

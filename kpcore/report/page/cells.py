@@ -127,7 +127,7 @@ def _difference(run: Run, mode: str, table: TableEvidence) -> Entry:
 
 
 def _limits(limits: Interval | None, digits: int) -> str:
-    return f"{figure(limits.low, digits)}–{figure(limits.high, digits)}" if limits else ""
+    return f"{figure(limits.low, digits)} to {figure(limits.high, digits)}" if limits else ""
 
 
 def _mean_shape(run: Run, split: SplitInfo, columns: Sequence[str], wide: int) -> list[Line]:

@@ -14,7 +14,7 @@ from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.tables import table
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo
-from kpcore.records.shown import FOLDER, SHOWN, SLICES, Shown, read_shown
+from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Shown, read_shown
 from kpcore.records.slugs import slug
 from kpcore.records.values import read_values
 from kpcore.toml_text import read_toml
@@ -60,6 +60,11 @@ class Run:
         """The evidence of a split, on the largest share of the labels where none is named; None where there is none."""
         share = self.results.shares[0] if labels is None else labels
         return self.evidence.table(split, share) if self.evidence else None
+
+    def body(self, split: str) -> Body | None:
+        """The body that a split is about; None where it was not kept."""
+        found = self.shown.split(split) if self.shown else None
+        return self.shown.bodies[found.body] if self.shown and found else None
 
     def finished(self, split: str, mode: str) -> list[Row]:
         """The rows of a split and mode that are done, on the largest share of the labels."""

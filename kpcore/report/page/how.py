@@ -65,7 +65,11 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Trainings", f"{done} of {len(results.jobs)} done"
     if "device" in run.timing:
         threads = run.timing.get("threads")
-        yield "Machine", f"{run.timing['device']}, {threads} threads a training, {run.timing.get('precision', '')}"
+        plural = "" if threads == 1 else "s"
+        yield (
+            "Machine",
+            f"{run.timing['device']}, {threads} thread{plural} a training, {run.timing.get('precision', '')}",
+        )
 
 
 def _costs(run: Run) -> Iterator[Cost]:
@@ -111,7 +115,7 @@ def _seconds(run: Run) -> dict[str, float]:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it: "45 s", "12 min", "3.5 h"."""
+    """Return a duration as people say it: "45 s", "12.0 min", "3.5 h"."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

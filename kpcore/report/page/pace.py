@@ -54,12 +54,12 @@ def told(found: Estimate | None, digits: int, *, least: float = 0.0) -> tuple[st
 
 
 def gaps(run: Run, split: SplitInfo) -> Iterator[str]:
-    """Yield a sentence a mode: how far its curve lies from the baseline's, on average."""
+    """Yield a sentence a mode: how far its curve lies above or below the baseline's, on average over iterations."""
     found = run.evidence.convergence if run.evidence else None
     for one in found.gaps if found else ():
         if one.split == split.name:
             base = run.results.labels[run.results.baseline]
+            value, limits = told(one.mean, 1, least=-math.inf)
             way = "above" if one.mean.value >= 0 else "below"
-            limits = "" if one.mean.low is None else f", 95% interval {one.mean.low:+.1f} to {one.mean.high:+.1f}"
-            text = f"{run.results.labels[one.mode]} lies {abs(one.mean.value):.1f} {way} “{base}” on average"
-            yield f"{text}{limits}.".replace("-", "−")
+            text = f"{run.results.labels[one.mode]} lies {value.lstrip('−')} {way} “{base}” on average"
+            yield f"{text}, 95% interval {limits}." if limits else f"{text}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,8 @@ from kpcore.report.page.how import how
 from kpcore.report.page.pace import gaps, paces
 from kpcore.report.page.pictures import albums
 from kpcore.report.page.plans import plans
-from kpcore.report.page.svg import Panel, files, inline
+from kpcore.report.page.sets import short
+from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
 from kpcore.report.page.words import questions
 
@@ -62,15 +63,23 @@ class Drawer:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.files: dict[str, bytes] = {}
+        self.panels: list[Panel] = []
         self.missing: list[str] = []
 
     def svg(self, panel: Panel) -> Markup:
         """Return a panel for the page, and keep its files."""
-        made = files(panel)
-        self.files |= {f"{panel.name}.{form}": content for form, content in made.items()}
-        return inline(panel, made["svg"])
+        made = as_svg(panel)
+        self.files[f"{panel.name}.svg"] = made
+        self.panels.append(panel)
+        return inline(panel, made)
 
-    def tried(self, what: str, make: Callable[[], Iterator[T]]) -> list[T]:
+    def pdf(self) -> list[None]:
+        """Keep all panels as one PDF."""
+        if self.panels:
+            self.files["all.pdf"] = as_pdf(self.panels)
+        return []
+
+    def tried(self, what: str, make: Callable[[], Iterable[T]]) -> list[T]:
         """Return all that is made; none, and a line that says why, where it cannot be."""
         try:
             return list(make())
@@ -99,6 +108,7 @@ def page(run: Run) -> tuple[str, dict[str, bytes]]:
     """Return the page's text, and its drawings as files: name -> content."""
     drawer = Drawer(run)
     parts_of_page = sections(drawer)
+    drawer.tried("figures/all.pdf", drawer.pdf)
     template = environment().get_template("index.html.j2")
     text = template.render(
         run=run,
@@ -129,7 +139,7 @@ def sections(drawer: Drawer) -> dict[str, Any]:
         "convergence": drawer.tried("convergence", lambda: _convergence(drawer)),
         "plans": drawer.tried("plans", lambda: _plans(drawer)),
         "bodies": drawer.tried("splits", lambda: _bodies(drawer)),
-        "thresholds": drawer.tried("thresholds", lambda: _simple(drawer, threshold_curves(run))),
+        "thresholds": drawer.tried("thresholds", lambda: _thresholds(drawer)),
         "joints": drawer.tried("differences by joint", lambda: _joints(drawer)),
         "albums": drawer.tried("the gallery", lambda: albums(run)),
         "parts": drawer.tried("differences over parts", lambda: _parts(drawer)),
@@ -143,9 +153,15 @@ def _simple(drawer: Drawer, panels: Iterator[tuple[SplitInfo, Panel]]) -> Iterat
         yield Shot(split.name, drawer.svg(panel), f"Split {split.name}")
 
 
+def _thresholds(drawer: Drawer) -> Iterator[Shot]:
+    convention = " and ".join(drawer.run.results.conventions)
+    for split, panel in threshold_curves(drawer.run):
+        yield Shot(split.name, drawer.svg(panel), f"Split {split.name}; each point as {convention} measures it")
+
+
 def _convergence(drawer: Drawer) -> Iterator[tuple[Shot, Sequence[Any]]]:
     for split, panel in convergence_curves(drawer.run):
-        averaged = {"Averages": [", ".join(split.averaged)]} if split.averaged else {}
+        averaged = {"Averages": [short(split.averaged, drawer.run.body(split.name))]} if split.averaged else {}
         said = {"Distance": list(gaps(drawer.run, split))}
         yield (
             Shot(split.name, drawer.svg(panel), f"Split {split.name}", {**averaged, **said}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import matplotlib
 from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from kpcore.report.curves import COLOURS, FORMATS
@@ -67,15 +68,20 @@ def blank(width: float, height: float) -> Figure:
     return figure
 
 
-def files(panel: Panel) -> dict[str, bytes]:
-    """Return the panel as SVG and PDF files: ending -> content."""
-    return {form: _saved(panel.figure, form) for form in ("svg", "pdf")}
-
-
-def _saved(figure: Figure, form: str) -> bytes:
+def as_svg(panel: Panel) -> bytes:
+    """Return the panel as an SVG file."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(SETTINGS):
-        figure.savefig(buffer, format=form, metadata=FORMATS[form])
+        panel.figure.savefig(buffer, format="svg", metadata=FORMATS["svg"])
+    return buffer.getvalue()
+
+
+def as_pdf(panels: Iterable[Panel]) -> bytes:
+    """Return all panels as one PDF, a page each: embedding the font anew in each of many files takes seconds."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(SETTINGS), PdfPages(buffer, metadata=FORMATS["pdf"]) as pages:
+        for panel in panels:
+            pages.savefig(panel.figure)
     return buffer.getvalue()
 
 
@@ -84,7 +90,7 @@ def inline(panel: Panel, svg: bytes) -> Markup:
 
     Args:
         panel: of which it is.
-        svg: as :func:`files` gives it.
+        svg: as :func:`as_svg` gives it.
     """
     root = ElementTree.fromstring(svg)  # matplotlib wrote it this moment
     _drop_metadata(root)

@@ -42,8 +42,7 @@ def _panel(run: Run, split: SplitInfo, shown: Thresholds, name: str) -> Panel:
         axes.plot(at, 100 * np.array(shown.mean_shape), color=MUTED, linestyle=SHAPE_DASH, linewidth=1.2, zorder=2)
     axes.set_ylim(0, 102)
     axes.set_xlim(float(at[0]), float(at[-1]))
-    what = "at least so similar" if shown.rising else "no further off than"
-    name_axes(axes, f"{what}, as {' and '.join(run.results.conventions)} measures", "share of the points, %")
+    name_axes(axes, "at least so similar" if shown.rising else "off by no more than", "share of the points, %")
     text = f"Share of the scored points {'above' if shown.rising else 'within'} each threshold. {'; '.join(told)}."
     return Panel(name, figure_of(axes), f"Split {split.name}: points within a threshold", text)
 

@@ -69,8 +69,7 @@ def question(run: Run, split: SplitInfo) -> str:
 
 
 def _sets(run: Run, split: SplitInfo) -> tuple[str, ...]:
-    shown = run.shown.split(split.name) if run.shown else None
-    body = run.shown.bodies[shown.body] if run.shown and shown else None
+    body = run.body(split.name)
     return tuple(f"S{number}: {short(names, body)}" for number, names in enumerate(split.steps, 1))
 
 
@@ -84,16 +83,31 @@ def _answers(run: Run, split: SplitInfo) -> Iterator[Answer]:
         if found is None or table is None:
             yield Answer(label, "unknown", "Not known", _why(run, split, mode.name))
         else:
-            yield _answer(run, label, found, table)
+            fewer = tuple(_fewer(run, split.name, mode.name))
+            yield Answer(
+                label, found.verdict, VERDICTS[found.verdict], figures(run, found, table), (*_more(found), *fewer)
+            )
 
 
-def _answer(run: Run, label: str, found: Difference, table: TableEvidence) -> Answer:
+def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
+    """Yield what is known of a mode that learned from fewer labels, the most first."""
+    for share in run.results.shares[1:]:
+        table = run.table(split, share)
+        found = table.difference(mode, AVERAGE) if table else None
+        images = {row.images for row in run.results.rows_of(split, mode) if row.labels == share and row.images}
+        if found is not None and table is not None:
+            told = f", {max(images):,} images" if images else ""
+            said = VERDICTS[found.verdict].lower()
+            yield f"With {share:.0%} of the labels{told}: {said}, {figures(run, found, table)}."
+
+
+def figures(run: Run, found: Difference, table: TableEvidence) -> str:
+    """Return a difference with its interval, and what it was found on."""
     limits = found.interval
     within = f"95% interval {signed(limits.low, run.digits)} to {signed(limits.high, run.digits)}; " if limits else ""
     seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
     lower = "" if table.higher_is_better else ", lower is better"
-    text = f"{signed(found.value, run.digits)}{unit(run)}{lower} ({within}{seeds}, {people(table)})"
-    return Answer(label, found.verdict, VERDICTS[found.verdict], text, tuple(_more(found)))
+    return f"{signed(found.value, run.digits)}{unit(run)}{lower} ({within}{seeds}, {people(table)})"
 
 
 def people(table: TableEvidence) -> str:
