@@ -402,7 +402,7 @@ def test_sets_are_told_in_few_words():
 def browser():
     """Headless Chromium; these tests are skipped where there is none."""
     playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
+        "playwright.sync_api", reason="playwright is not installed: pip install 'kptransfer[browser]'"
     )
     place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if place is None:

@@ -114,7 +114,7 @@ def page(run: Run) -> tuple[str, dict[str, bytes]]:
         run=run,
         results=run.results,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # our own
-        missing=[*run.missing, *drawer.missing],
+        missing=list(dict.fromkeys([*run.missing, *drawer.missing])),
         **parts_of_page,
     )
     return text, drawer.files
