@@ -17,12 +17,12 @@ from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
 
+Supervision = Literal["s2", "s1"]
+Heads = Literal["reset", "by_name"]
 Source = Literal["s1", "s2", "permuted"]
 SUMMARIES: dict[Source, str] = {
-    "s1": "Transfer learning",
-    "s2": "Self-transfer (S1 = S2)",
-    "permuted": "Transfer, S1 labels permuted",
-}
+    "s1": "Transfer learning", "s2": "Self-transfer (S1 = S2)", "permuted": "Transfer, S1 labels permuted",
+}  # fmt: skip
 
 
 class Transfer(TransferStrategy):
@@ -40,16 +40,14 @@ class Transfer(TransferStrategy):
     class Config(ComponentConfig):
         """Options; the first value of each is the default."""
 
-        supervision: Literal["s2", "s1"] = Field(
+        supervision: Supervision = Field(
             default="s2", description="every stage learns S2, or the carried stages keep their heads and learn S1 on"
         )
-        heads: Literal["reset", "by_name"] = Field(
+        heads: Heads = Field(
             default="reset", description="with s2, the carried stages' heads are renewed, or keep what S1 and S2 share"
         )
         source: Source = Field(
-            default="s1",
-            description="what the network learned before: S1; as controls this step's own keypoints, or S1 with every"
-            " label at another person's picture",
+            default="s1", description="what was learned before: S1; as controls S2, or S1 by other people's labels"
         )
 
         @model_validator(mode="after")
@@ -58,9 +56,7 @@ class Transfer(TransferStrategy):
                 raise ValueError(f"source = '{self.source}' goes with supervision = 's2'; drop one of them")
             return self
 
-    def __init__(
-        self, *, supervision: Literal["s2", "s1"], heads: Literal["reset", "by_name"], source: Source
-    ) -> None:  # fmt: skip
+    def __init__(self, *, supervision: Supervision, heads: Heads, source: Source) -> None:
         self.supervision = supervision
         self.heads = heads
         self.source = source
