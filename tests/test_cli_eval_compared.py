@@ -15,6 +15,7 @@ PEOPLE = 60
 def files(tmp_path, monkeypatch, write_mpii):
     """A folder with MPII's layout and predictions in it: (N, 16, 2) pixels counted from 1, nothing else."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # words are not broken
     root = write_mpii(tmp_path / "data", 3, train=2, valid=PEOPLE)
     with h5py.File(root / "annot" / "valid.h5") as file:
         truth = file["part"][()]

@@ -166,7 +166,7 @@ def test_the_final_metric_is_not_trained_for(finished, data, whole, monkeypatch)
 
 def test_the_baseline_is_a_setting_of_the_study_and_needs_no_training(finished, data, whole, monkeypatch):
     assert results(whole).baseline == "random"  # the one that starts from nothing
-    assert "vs random: difference of the averages" in (whole / "tables.md").read_text()
+    assert "vs random: the difference of the averages" in (whole / "tables.md").read_text()
     monkeypatch.setattr(Training, "run", no_training)
     assert run(finished, data, "--set", "study.baseline=frozen", "--out", "other") == 0
     assert results(Path("other")).baseline == "frozen"

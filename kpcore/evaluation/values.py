@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -146,7 +147,9 @@ def _rescored(scored: Scored, clusters: Clusters, resamples: int) -> Float64Arra
         scored.predicted, scored.confidence, scored.truth, scored.keypoints, scored.columns, counts
     )  # fmt: skip
     if found is None:
-        found = np.stack([_score_of(scored, count) for count in counts])
+        with warnings.catch_warnings():  # of what a draw happens to have no labels
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = np.stack([_score_of(scored, count) for count in counts])
     if not isinstance(found, np.ndarray) or found.shape != wanted or found.dtype != np.float64:
         raise ContractError(metric, "rescored()", f"{shown(found)}, expected {wanted} float64")
     return found

@@ -56,7 +56,7 @@ class Transfer(TransferStrategy):
                 raise ValueError(f"source = '{self.source}' goes with supervision = 's2'; drop one of them")
             return self
 
-    def __init__(self, *, supervision: Supervision, heads: Heads, source: Source) -> None:
+    def __init__(self, *, supervision: Supervision, heads: Heads, source: Source = "s1") -> None:
         self.supervision = supervision
         self.heads = heads
         self.source = source

@@ -346,7 +346,7 @@ MODES = [
     ("strategy", "needs", leave, "needs(): SystemExit: 3"),
     ("strategy", "needs", value(None), "needs(step 1): None, expected a list of Needs"),
     ("strategy", "needs", value([0]), "needs(step 1): list [0], expected a list of Needs"),
-    ("strategy", "needs", value([Need(1)]), "needs(step 1): Need Need(step=1), expected an earlier step, 0 to 0"),
+    ("strategy", "needs", value([Need(1)]), "expected an earlier step, 0 to 0"),
     ("strategy", "layout", boom, "layout(): ZeroDivisionError"),
     ("strategy", "layout", value(None), "layout(step 1): None, expected a Layout"),
     ("strategy", "layout", value(Layout(None)), "layout(step 1): None, expected a tuple of KeypointSets"),
