@@ -148,9 +148,7 @@ def _by_labels(split: SplitValues) -> list[list[RowValues]]:
 def _notes(results: Results, values: Values) -> list[str]:
     known = {(split.name, row.mode, row.seed, row.labels) for split in values.splits for row in split.rows}
     rows = [row for row in results.rows if row.status == "done"]
-    without = [
-        f"{row.split}-{row.mode}-{row.seed}" for row in rows if (row.split, row.mode, row.seed, row.labels) not in known
-    ]
+    without = [row.title for row in rows if (row.split, row.mode, row.seed, row.labels) not in known]
     notes = [f"no intervals for {', '.join(without)}: nothing is known of their samples"] if without else []
     if not results.baseline:
         notes.append("no differences: no mode is the baseline; name one with study.baseline")
