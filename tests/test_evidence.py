@@ -325,7 +325,7 @@ def test_evidence_is_written_the_same_twice_and_says_what_is_not_known(folder):
 
 
 def test_what_is_not_done_for_a_share_of_the_labels_is_called_as_everywhere(folder):
-    path, stored = folder
+    path, _ = folder
     text = (path / "results.json").read_text().replace('"labels": 1.0', '"labels": 0.1')
     (path / "results.json").write_text(text)
     write_values(path / "values.h5", Values(()))
