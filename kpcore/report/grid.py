@@ -232,7 +232,7 @@ def _notes(
         *(
             _seed_notes(results, split.name, compared=f"vs {results.baseline}" in header)
             if evidence is None
-            else [*remarks(results, evidence, decimals(results)), evidence.signature]
+            else [*remarks(results.labels, evidence, decimals(results)), evidence.signature]
         ),
         *_unfinished(results, split.name),
     ]
