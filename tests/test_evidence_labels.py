@@ -101,6 +101,10 @@ def test_the_sentence():
     assert (
         told.sentence("transfer", "random") == "transfer with 100 images scores as random with 190 (95% 140 to 1,260)"
     )
+    nothing = told.model_copy(update={"across": ImageInterval(low=None, high=None)})
+    assert nothing.sentence("transfer", "random") == (
+        "transfer with 100 images: with how many random scores as well cannot be told (seen 190; 95% any number)"
+    )
 
 
 def test_a_baseline_that_never_gets_there_and_one_that_was_there_before():
@@ -128,6 +132,27 @@ def test_where_more_images_did_worse_a_curve_that_does_not_is_fitted_and_said():
     assert any("isotonic regression" in note for note in notes)
     plain, _ = found_of(exact({"transfer": (45, 54, 58, 70), "random": (40, 52, 56, 70)}))
     assert not saved(plain, 100).fitted and not any("isotonic" in note for note in plain.labels[0].notes)
+
+
+def test_the_interval_agrees_with_the_table_s_difference():
+    """With as many images the mode is told from the baseline, or not, by the very interval that the table prints."""
+    random = np.random.default_rng(5)
+    for ahead in (0.8, 1.0, 1.3, 2.0):
+        found, _ = found_of(World(ahead=ahead).study(random))
+        for one in found.labels[0].saved:
+            limits = found.table("a", one.labels).difference("transfer", "average").across
+            within = (one.across.low or 0) <= one.images <= (one.across.high or np.inf)
+            assert within or not limits.low <= 0 <= limits.high  # the hull may hold more
+            if one.beyond == "more" and one.images == 400:
+                assert (one.across.low == 400) == (limits.low > 0)
+
+
+def test_a_number_read_from_the_fitted_curve_is_in_its_interval():
+    rows = exact({"transfer": (54, 54, 54, 54), "random": (40, 56, 52, 70)})
+    found, _ = found_of(rows)  # paired person by person, 56 and 52 are both told from 54
+    one = saved(found, 100)
+    assert one.fitted and one.equal == pytest.approx(100, abs=1e-3)
+    assert one.given.low <= one.equal <= one.given.high and one.given.high < 400
 
 
 def test_lower_is_better():

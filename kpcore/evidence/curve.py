@@ -1,10 +1,9 @@
-"""A score against numbers of images, straight in their logarithm between those tried, and never falling."""
+"""A score against numbers of images, straight in their logarithm between those tried."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -22,9 +21,9 @@ class Curve:
 
     Args:
         images: (P,) different numbers, ascending.
-        weights: (P, S): each of the curve's scores is this mean of the S measured ones.
-        values: (P,) the curve's scores, none lower than the one before; higher is better.
-        fitted: whether the measured ones fell anywhere, so that they were equalled out.
+        weights: (P, S): the score with each number is this mean of the S measured ones.
+        values: (P,) a monotone curve's scores, none lower than the one before; higher is better.
+        fitted: whether the measured ones fell anywhere, so that they were equalled out for it.
     """
 
     images: Float64Array
@@ -42,18 +41,17 @@ class Curve:
         different, places, counts = np.unique(images, return_inverse=True, return_counts=True)
         means = (places.ravel() == np.arange(len(different))[:, None]) / counts[:, None]
         found = isotonic_regression(means @ scores, weights=counts.astype(np.float64))
-        weights = _pools(found.blocks, counts) @ means
-        fitted = len(found.blocks) - 1 < len(different) and not np.allclose(found.x, means @ scores)
-        return cls(different.astype(np.float64), weights, weights @ scores, fitted)
+        fitted = not np.allclose(found.x, means @ scores)
+        return cls(different.astype(np.float64), means, found.x, fitted)
 
     def at(self, images: float) -> Float64Array:
-        """Return (S,): the score with that many images is this mean of the measured ones."""
+        """Return (S,): the score with that many images, nothing equalled out, is this mean of the measured ones."""
         logs = np.log(self.images)
         shares = [np.interp(np.log(images), logs, one) for one in np.eye(len(logs))]
         return np.asarray(np.asarray(shares) @ self.weights)
 
     def reaches(self, score: float) -> float:
-        """Return the smallest number of images with this score; infinity above all of them, 0 below all."""
+        """Return the smallest number of images with this score by the monotone curve; infinity above it, 0 below."""
         place = int(np.searchsorted(self.values, score))
         if place == len(self.values):
             return float("inf")
@@ -63,14 +61,6 @@ class Curve:
         first, last = np.log(self.images[place - 1 : place + 1])
         found = np.exp(first + (score - low) / (high - low) * (last - first))
         return float(found.clip(self.images[place - 1], self.images[place]))  # not beyond them by rounding
-
-
-def _pools(blocks: AnyArray, counts: AnyArray) -> Float64Array:
-    """Return (P, P): the mean over its block for each of P numbers of images."""
-    found = np.zeros((len(counts), len(counts)))
-    for start, stop in pairwise(blocks):
-        found[start:stop, start:stop] = counts[start:stop] / counts[start:stop].sum()
-    return found
 
 
 Ends = tuple[float | None, float | None]
@@ -116,16 +106,20 @@ class Against:
     def ends(self, outside: Callable[[float], float]) -> Ends:
         """Return the numbers of images with which the baseline's score is not told from the mode's.
 
-        All numbers whose difference has an interval that holds 0 (inversion of a test, as in Fieller 1954): nothing is
-        assumed of how the estimated number is spread, and where the baseline may never reach the mode it has no end.
+        From the first to the last whose difference has an interval that holds 0 (inversion of a test, as in Fieller
+        1954): nothing is assumed of how the estimated number is spread, and where the baseline may never reach the mode
+        there is no end. The difference is that of the measured scores, not of the monotone curve: equalling out looks
+        at the scores first, and takes the doubt out of them.
 
         Args:
             outside: :meth:`given` or :meth:`across`.
         """
         first, last = self.curve.images[[0, -1]]
-        inside = [self.equal] if first <= self.equal <= last else []
-        grid = np.unique([*np.geomspace(first, last, GRID).clip(first, last), *self.curve.images, *inside])
+        found = np.clip(self.equal, first, last)
+        grid = np.unique([*np.geomspace(first, last, GRID).clip(first, last), *self.curve.images, found])
         far = np.array([outside(one) for one in grid])
+        if first <= self.equal <= last:
+            far[grid == found] = min(0.0, *far[grid == found])  # however the scores around it jump
         told = np.flatnonzero(far <= 0)
         if not len(told):
             return (None, float(first)) if self.equal < first else (float(last), None)

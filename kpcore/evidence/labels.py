@@ -53,8 +53,10 @@ class ImageInterval(Strict):
         return cls(low=ends[0], high=ends[1])
 
     def __str__(self) -> str:
+        if self.low is None and self.high is None:
+            return "any number"
         if self.low is None:
-            return "any number" if self.high is None else f"{self.high:,.0f} or fewer"
+            return f"{self.high:,.0f} or fewer"
         return f"{self.low:,.0f} or more" if self.high is None else f"{self.low:,.0f} to {self.high:,.0f}"
 
 
@@ -88,13 +90,18 @@ class Saved(Strict):
     def sentence(self, mode: str, baseline: str) -> str:
         """Return what it says: "transfer with 80 images scores as random with 190 (95% 140 to 260)".
 
+        Where no number is excluded it says that nothing can be told.
+
         Args:
             mode: what the mode is called.
             baseline: what the baseline is called.
         """
         other = f"{self.equal:,.0f}" if self.equal is not None else self._beyond
         noun = f"image{'s' * (self.images != 1)}"
-        return f"{mode} with {self.images:,} {noun} scores as {baseline} with {other} (95% {self.interval})"
+        own = f"{mode} with {self.images:,} {noun}"
+        if self.interval.low is None and self.interval.high is None:
+            return f"{own}: with how many {baseline} scores as well cannot be told (seen {other}; 95% any number)"
+        return f"{own} scores as {baseline} with {other} (95% {self.interval})"
 
     @property
     def _beyond(self) -> str:
@@ -261,8 +268,8 @@ def _notes(saved: Sequence[Saved], averages: Averages, modes: Sequence[str], bas
         )
     if any(one.fitted for one in saved):
         yield (
-            f"{baseline} does not score better with more images everywhere: a curve that never gets worse was fitted to"
-            " it (isotonic regression)"
+            f"{baseline} does not score better with more images everywhere: the number is read from a curve that never"
+            " gets worse, fitted to it (isotonic regression); the interval is of the scores as they are"
         )
     made = {(one.mode, one.labels) for one in saved}
     without = [f"{mode} with {averages.images[share]:,}" for mode in modes for share in averages.shares(mode)
