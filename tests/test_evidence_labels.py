@@ -177,7 +177,11 @@ def test_missing_rows():
     rows = {key: one for key, one in rows.items() if key[0] == "transfer" or (key[2] == 1) != (key[1] == 1.0)}
     found, _ = found_of(rows)
     assert not found.labels[0].saved
-    assert "not compared by images: transfer with 50, transfer with 100," in found.labels[0].notes[0]
+    (note,) = found.labels[0].notes
+    assert note.startswith("transfer with 50, 100, 200, 400 images is not compared by images: no seed has it and all")
+    rows = {key: one for key, one in rows.items() if key[0] == "transfer" or key[1] == 1.0}
+    (note,) = found_of(rows)[0].labels[0].notes
+    assert note.endswith("random has no scores with two numbers of images or more")
 
 
 def test_one_share_or_no_baseline_says_nothing():

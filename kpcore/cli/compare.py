@@ -43,6 +43,7 @@ def compare(
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    print_lines([*(f"{run.name}: {run.folder}, study {run.study}, preset {run.preset}" for run in found.runs), ""])
+    runs_in_words = [f"{run.name}: {run.folder}, study {run.study}, preset {run.preset}" for run in found.runs]
+    print_lines([*(" ".join(line.split()) for line in runs_in_words), ""])
     for one in found.splits:
         print_grid(beside_grid(one), console())

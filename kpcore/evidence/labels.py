@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class Saved(Strict):
     images: int
     seeds: tuple[int, ...]
     equal: Figure | None
-    beyond: str = ""
+    beyond: Literal["", "more", "fewer"] = ""
     smallest: int
     largest: int
     fitted: bool
@@ -272,7 +273,17 @@ def _notes(saved: Sequence[Saved], averages: Averages, modes: Sequence[str], bas
             " gets worse, fitted to it (isotonic regression); the interval is of the scores as they are"
         )
     made = {(one.mode, one.labels) for one in saved}
-    without = [f"{mode} with {averages.images[share]:,}" for mode in modes for share in averages.shares(mode)
-               if (mode, share) not in made]  # fmt: skip
-    if without:
-        yield f"not compared by images: {', '.join(without)}: no seed has all of {baseline}'s numbers of images besides"
+    for mode in modes:
+        without = [share for share in averages.shares(mode) if (mode, share) not in made]
+        if without:
+            counts = ", ".join(f"{averages.images[share]:,}" for share in without)
+            yield f"{mode} with {counts} images is not compared by images: {_why(averages, baseline)}"
+
+
+def _why(averages: Averages, baseline: str) -> str:
+    """Return why nothing is known of what a mode's images are worth."""
+    if len({averages.images[share] for share in averages.shares(baseline)}) < 2:
+        return f"{baseline} has no scores with two numbers of images or more"
+    if averages.clusters < 2:
+        return "all samples are of one image"
+    return f"no seed has it and all of {baseline}'s numbers of images, with a score on nearly every draw of the samples"
