@@ -322,3 +322,54 @@ def test_evidence_is_written_the_same_twice_and_says_what_is_not_known(folder):
     assert "no intervals for a-random-0: nothing is known of their samples" in found.notes
     assert any(note.startswith("one seed:") for note in found.notes)
     assert str(path).encode() not in first
+
+
+def test_what_is_not_done_for_a_share_of_the_labels_is_called_as_everywhere(folder):
+    path, _ = folder
+    text = (path / "results.json").read_text().replace('"labels": 1.0', '"labels": 0.1')
+    (path / "results.json").write_text(text)
+    write_values(path / "values.h5", Values(()))
+    (note, *_) = study(path, resamples=50).notes
+    assert note.startswith("no intervals for a-transfer-labels0.1-0, a-random-labels0.1-0:")
+
+
+# Scores that cannot be
+
+
+def with_two_seeds(first, second):
+    rows = {("random", 0): first[:, None], ("random", 1): second[:, None]}
+    return split_values("a", ("knee",), rows, samples=len(first))
+
+
+def cell_of(values):
+    return table(values, values.rows, ("random",), "", versions={}, resamples=200).cell("random", "knee")
+
+
+def test_a_percentage_s_interval_stays_within_0_and_100():
+    few, none = np.where(np.arange(200) < 3, 100.0, 0.0), np.zeros(200)
+    low = cell_of(with_two_seeds(few, none))
+    assert low.across.low == 0 and low.across.high > low.value
+    high = cell_of(with_two_seeds(100 - few, 100 - none))
+    assert high.across.high == 100 and high.across.low < high.value
+    assert high.given.high <= 100 and low.given.low >= 0
+
+
+def test_what_may_be_negative_or_beyond_100_is_not_cut():
+    few, none = np.where(np.arange(200) < 3, 100.0, 0.0), np.zeros(200)
+    signed = few.copy()
+    signed[-1] = -1.0
+    assert cell_of(with_two_seeds(signed, none)).across.low < 0
+    beyond = 100 - few
+    beyond[-1] = 101.0
+    assert cell_of(with_two_seeds(beyond, 100 - none)).across.high > 100
+    errors = replace(with_two_seeds(100 - few, 100 - none), higher_is_better=False)
+    assert cell_of(errors).across.high > 100  # an error may be larger than 100
+    assert cell_of(replace(with_two_seeds(few, none), higher_is_better=False)).across.low == 0
+
+
+def test_a_difference_s_interval_is_not_cut():
+    few, none = np.where(np.arange(200) < 3, 100.0, 0.0)[:, None], np.zeros((200, 1))
+    rows = {("random", 0): none, ("random", 1): none, ("transfer", 0): few, ("transfer", 1): none}
+    values = split_values("a", ("knee",), rows, samples=200)
+    found = table(values, values.rows, ("transfer", "random"), "random", versions={}, resamples=200)
+    assert found.difference("transfer", "knee").across.low < 0

@@ -40,14 +40,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Float64Array, replicates: Float64Array, clusters: int) -> Spread:
-        """Take it down from (n,) values and their (B, n) replicates.
+        """Take it down from (n,) values and their (B, n) replicates."""
+        return cls.given(values, covariance(replicates, clusters), clusters)
 
-        The bootstrap's variance is too small by (C - 1) / C, as that of a sample divided by its size is (Hesterberg
-        2015, sec. 4.2); it is put right here.
-        """
+    @classmethod
+    def given(cls, values: Float64Array, covariance: Float64Array, clusters: int) -> Spread:
+        """Take it down from (n,) values and the (n, n) covariance of their draws; see :func:`covariance`."""
         seeds = len(values)
-        known = replicates[~np.isnan(replicates).any(1)]
-        covariance = np.atleast_2d(np.cov(known, rowvar=False)) * clusters / (clusters - 1)
         single = float(np.trace(covariance)) / seeds
         if seeds == 1:
             return cls(float(values[0]), 1, clusters, 0.0, single, 0.0)
@@ -63,6 +62,16 @@ class Spread:
         """Return the limits of the interval over other seeds and samples; of one seed, over other samples."""
         far = float(reach(1 - level, self.parts, self.seeds, self.clusters))
         return self.value - far, self.value + far
+
+
+def covariance(replicates: Float64Array, clusters: int) -> Float64Array:
+    """Return the (n, n) covariance of (B, n) replicates, of draws in which all of them exist.
+
+    The bootstrap's variance is too small by (C - 1) / C, as that of a sample divided by its size is (Hesterberg 2015,
+    sec. 4.2); it is put right here.
+    """
+    known = replicates[~np.isnan(replicates).any(1)]
+    return np.atleast_2d(np.cov(known, rowvar=False)) * clusters / (clusters - 1)
 
 
 class Parts(NamedTuple):

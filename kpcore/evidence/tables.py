@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kpcore.evidence.intervals import Spread, percentile_limits
+from kpcore.evidence.intervals import Limits, Spread, percentile_limits
 from kpcore.evidence.model import Cell, Difference, Interval, TableEvidence
 from kpcore.evidence.needed import needed
 from kpcore.evidence.resample import RESAMPLES, resampled, same
@@ -20,6 +20,9 @@ from kpcore.terms import means, ratios
 
 Key = tuple[str, int]
 """Mode and seed."""
+UNBOUNDED = (-np.inf, np.inf)
+ROUNDING = 1e-9
+"""By which a sample's percentage may miss 100."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,7 @@ class Drawn:
         values: (R, S).
         replicates: (B, R, S).
         clusters: how many of them were drawn from.
+        bounds: that no score of any samples can leave.
     """
 
     names: tuple[str, ...]
@@ -39,6 +43,7 @@ class Drawn:
     values: Float64Array
     replicates: Float64Array
     clusters: int
+    bounds: Limits = UNBOUNDED
 
     def seeds(self, *modes: str) -> tuple[int, ...]:
         """Seeds that all these modes have."""
@@ -90,7 +95,23 @@ def _from_terms(
     below = np.stack(every[:1] if same(every) else every)
     names = (*columns, *split.groups, *split.keypoints)
     values = scores(ratios(above.sum(1), below.sum(1)))
-    return Drawn(names, keys, values, resampled(above, below, split.clusters, scores, resamples), len(split.clusters))
+    replicates = resampled(above, below, split.clusters, scores, resamples)
+    bounds = possible(above, below, higher_is_better=split.higher_is_better)
+    return Drawn(names, keys, values, replicates, len(split.clusters), bounds)
+
+
+def possible(above: Float64Array, below: Float64Array, *, higher_is_better: bool) -> Limits:
+    """Return what no score of such samples can leave: 0 where nothing is negative, 100 where it is a percentage.
+
+    A percentage is what is better where it is higher, and of which no sample has more than 100.
+
+    Args:
+        above: numerators, as in :class:`~kpcore.terms.Terms`.
+        below: denominators, broadcast to them.
+        higher_is_better: the metric's direction.
+    """
+    percentage = higher_is_better and not (above > 100 * (1 + ROUNDING) * below).any()
+    return (-np.inf if (above < 0).any() else 0.0), (100.0 if percentage else np.inf)
 
 
 def table(
@@ -140,9 +161,15 @@ def cells(drawn: Drawn, modes: Sequence[str]) -> tuple[Cell, ...]:
         for place, name in enumerate(drawn.names):
             values, replicates = drawn.of(mode, seeds, place)
             if not np.isnan(values).any():
-                given, across = intervals(values, replicates, drawn.clusters)
+                both = intervals(values, replicates, drawn.clusters)
+                given, across = (_inside(one, drawn.bounds) for one in both)
                 found.append(Cell(mode=mode, column=name, seeds=seeds, value=values.mean(), given=given, across=across))
     return tuple(found)
+
+
+def _inside(one: Interval | None, bounds: Limits) -> Interval | None:
+    """Return the part of a score's interval that is possible."""
+    return one and Interval(low=max(one.low, bounds[0]), high=min(one.high, bounds[1]))
 
 
 def intervals(values: Float64Array, replicates: Float64Array, clusters: int) -> tuple[Interval | None, Interval | None]:

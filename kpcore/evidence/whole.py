@@ -14,6 +14,7 @@ from kpcore.cache import replace_file
 from kpcore.config import Strict
 from kpcore.errors import KpError
 from kpcore.evidence.convergence import Convergence, Histories, Seconds, convergence
+from kpcore.evidence.labels import LabelEvidence, by_labels
 from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.resample import RESAMPLES
 from kpcore.evidence.tables import table
@@ -30,7 +31,8 @@ TIMED = {"convergence": {"reached": {"__all__": {"seconds"}}}}
 class Evidence(Strict):
     """What is said of a study's scores: ``evidence.json``, but for the seconds.
 
-    ``notes`` say what is not known and why. A table is there for every split (and share of labels) with values.
+    ``notes`` say what is not known and why. A table is there for every split (and share of labels) with values,
+    ``labels`` for every split that was run with several shares.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
@@ -39,12 +41,17 @@ class Evidence(Strict):
     study: str
     baseline: str
     tables: tuple[TableEvidence, ...]
+    labels: tuple[LabelEvidence, ...] = ()
     convergence: Convergence | None = None
     notes: tuple[str, ...] = ()
 
     def table(self, split: str, labels: float = 1.0) -> TableEvidence | None:
         """The table of a split; None where there is none."""
         return next((one for one in self.tables if (one.split, one.labels) == (split, labels)), None)
+
+    def by_labels(self, split: str) -> LabelEvidence | None:
+        """What is said of a split by labelled images; None where it was run with one number of them."""
+        return next((one for one in self.labels if one.split == split), None)
 
     def to_json(self) -> str:
         """Return the file's text, the same for equal runs."""
@@ -61,6 +68,17 @@ def study(folder: Path, *, resamples: int = RESAMPLES) -> Evidence:
     Raises:
         KpError: a file of the folder cannot be read, or is of another run than the rest.
     """
+    results, values = read_study(folder)
+    histories, seconds = courses(results, folder)
+    return evidence(results, values, histories, seconds, resamples=resamples)
+
+
+def read_study(folder: Path) -> tuple[Results, Values]:
+    """Return a finished study's results, and the values that give them.
+
+    Raises:
+        KpError: a file of the folder cannot be read, or is of another run than the rest.
+    """
     path = folder / "results.json"
     try:
         text = path.read_text(encoding="utf-8")
@@ -69,8 +87,7 @@ def study(folder: Path, *, resamples: int = RESAMPLES) -> Evidence:
     results = Results.from_json(text, where=str(path))
     values = read_values(folder / VALUES)
     check(results, values, folder / VALUES)
-    histories, seconds = courses(results, folder)
-    return evidence(results, values, histories, seconds, resamples=resamples)
+    return results, values
 
 
 def evidence(
@@ -87,6 +104,7 @@ def evidence(
         study=results.study,
         baseline=results.baseline,
         tables=tables,
+        labels=by_labels(results, values.splits, tables, resamples),
         convergence=convergence(results.at(results.shares[0]), histories, seconds),
         notes=tuple(_notes(results, values)),
     )
@@ -148,9 +166,7 @@ def _by_labels(split: SplitValues) -> list[list[RowValues]]:
 def _notes(results: Results, values: Values) -> list[str]:
     known = {(split.name, row.mode, row.seed, row.labels) for split in values.splits for row in split.rows}
     rows = [row for row in results.rows if row.status == "done"]
-    without = [
-        f"{row.split}-{row.mode}-{row.seed}" for row in rows if (row.split, row.mode, row.seed, row.labels) not in known
-    ]
+    without = [row.title for row in rows if (row.split, row.mode, row.seed, row.labels) not in known]
     notes = [f"no intervals for {', '.join(without)}: nothing is known of their samples"] if without else []
     if not results.baseline:
         notes.append("no differences: no mode is the baseline; name one with study.baseline")

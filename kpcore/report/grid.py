@@ -10,7 +10,7 @@ from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.whole import Evidence
 from kpcore.records.results import AVERAGE, CHANGED, Results, SplitInfo
 from kpcore.report.figures import NOTHING, decimals, difference, figure, mean_and_spread
-from kpcore.report.shares import share_rows
+from kpcore.report.shares import share_notes, share_rows
 from kpcore.report.spans import compared, remarks, score
 from kpcore.report.summary import (
     Estimate,
@@ -75,7 +75,7 @@ def _shares(results: Results, split: SplitInfo, evidence: Evidence | None) -> Gr
         sets=(),
         header=header,
         rows=tuple(rows),
-        notes=("A share is of the training images; every share trains for as many iterations.",),
+        notes=tuple(share_notes(results, split, evidence)),
         scores=len(header) - 1,
     )
 
@@ -232,7 +232,7 @@ def _notes(
         *(
             _seed_notes(results, split.name, compared=f"vs {results.baseline}" in header)
             if evidence is None
-            else [*remarks(results, evidence, decimals(results)), evidence.signature]
+            else [*remarks(results.labels, evidence, decimals(results)), evidence.signature]
         ),
         *_unfinished(results, split.name),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kpcore.evidence.whole import Evidence
 from kpcore.records.results import AVERAGE, Results, SplitInfo
 from kpcore.report.figures import decimals, mean_and_spread
@@ -35,6 +37,15 @@ def share_rows(
             if mode != evidence.baseline
         ]
     return heading, rows
+
+
+def share_notes(results: Results, split: SplitInfo, evidence: Evidence | None) -> Iterator[str]:
+    """What shares are; what each mode's images are worth in the baseline's, and how that was found."""
+    yield "A share is of the training images; every share trains for as many iterations."
+    found = evidence.by_labels(split.name) if evidence else None
+    if found is not None:
+        yield from (f"{one.sentence(results.labels[one.mode], found.baseline)}." for one in found.saved)
+        yield from (f"{note[0].upper()}{note[1:]}." for note in found.notes)
 
 
 def heading_of(results: Results, split: SplitInfo, share: float) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kpcore.evidence.model import Interval, TableEvidence
-from kpcore.records.results import AVERAGE, Results
+from kpcore.records.results import AVERAGE
 from kpcore.report.figures import difference, figure
 
 VERDICTS = {"positive": "better", "negative": "worse", "undecided": "undecided"}
@@ -35,8 +35,14 @@ def compared(table: TableEvidence, mode: str, digits: int) -> str:
     return f"{difference(found.value, digits)}{signed_span(found.interval, digits)}, {VERDICTS[found.verdict]}"
 
 
-def remarks(results: Results, table: TableEvidence, digits: int) -> Iterator[str]:
-    """What the intervals are, which columns differ beyond doubt, and what would decide the rest."""
+def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Iterator[str]:
+    """What the intervals are, which columns differ beyond doubt, and what would decide the rest.
+
+    Args:
+        labels: mode -> what it is called.
+        table: of them.
+        digits: decimals that are printed.
+    """
     several = any(len(cell.seeds) > 1 for cell in table.cells)
     one_seed = "other samples, with these trainings; one seed says nothing of others"
     yield f"In brackets: 95% interval over {'other samples and other seeds' if several else one_seed}."
@@ -45,15 +51,15 @@ def remarks(results: Results, table: TableEvidence, digits: int) -> Iterator[str
             f"vs {table.baseline}: the difference of the averages, paired by sample and seed; whether it is told from"
             f" chance is after Holm's correction over the table's {len(table.differences)} differences."
         )
-    yield from _told(results, table, digits)
+    yield from _told(labels, table, digits)
     yield from (
-        f"{results.labels[one.mode]}: to decide a difference of this size: {one.needed.text.strip('; ')}."
+        f"{labels[one.mode]}: to decide a difference of this size: {one.needed.text.strip('; ')}."
         for one in table.differences
         if one.column == AVERAGE and one.needed is not None
     )
 
 
-def _told(results: Results, table: TableEvidence, digits: int) -> Iterator[str]:
+def _told(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Iterator[str]:
     """A line a mode on the columns in which it is told from the baseline, the better ones first."""
     for word, verdict in (("better", "positive"), ("worse", "negative")):
         told = [one for one in table.differences if one.verdict == verdict and one.column != AVERAGE]
@@ -63,4 +69,4 @@ def _told(results: Results, table: TableEvidence, digits: int) -> Iterator[str]:
                 for one in told
                 if one.mode == mode
             )
-            yield f"{results.labels[mode]} is {word} than {table.baseline} at {columns}."
+            yield f"{labels[mode]} is {word} than {table.baseline} at {columns}."

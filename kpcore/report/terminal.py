@@ -25,16 +25,21 @@ HEADING, LABEL = 10, 26
 
 def print_tables(results: Results, console: Console, evidence: Evidence | None = None) -> None:
     """Print all tables, at most 100 columns wide; with intervals and verdicts where there is evidence."""
-    width = min(console.width, WIDEST)
     for grid in grids(results, evidence):
-        console.print(_text(grid.title, style="bold"), width=width)
-        for line in grid.sets:
-            console.print(_text(line, style="dim"), width=width)
-        for table in tables(grid, width):
-            console.print(table, width=width)
-        for note in grid.notes:
-            console.print(_text(note, style="dim"), width=width)
-        console.print()
+        print_grid(grid, console)
+
+
+def print_grid(grid: Grid, console: Console) -> None:
+    """Print one table, at most 100 columns wide, with what it is about above and its notes below."""
+    width = min(console.width, WIDEST)
+    console.print(_text(grid.title, style="bold"), width=width)
+    for line in grid.sets:
+        console.print(_text(line, style="dim"), width=width)
+    for table in tables(grid, width):
+        console.print(table, width=width)
+    for note in grid.notes:
+        console.print(_text(note, style="dim"), width=width)
+    console.print()
 
 
 @dataclass(frozen=True)
