@@ -19,6 +19,7 @@ from kpcore.catalogue import options
 from kpcore.cli.app import app
 from kpcore.config import (
     Augmentation,
+    Average,
     BackboneTable,
     CodecTable,
     DatasetTable,
@@ -56,11 +57,12 @@ TABLES: dict[str, type[BaseModel]] = {
     "[training.augmentation]": Augmentation,
     **members("training.optimizer", Optimizer),
     **members("training.schedule", Schedule),
+    **members("training.average", Average),
     "[evaluation]": EvaluationTable,
     "[evaluation.metric]": MetricTable,
     "[evaluation.validation]": ValidationTable,
 }
-NESTED = {"augmentation", "optimizer", "schedule", "metric", "validation", "generate"}
+NESTED = {"augmentation", "average", "optimizer", "schedule", "metric", "validation", "generate"}
 WIDTH = 90
 """Columns of the commands' help."""
 
@@ -94,8 +96,8 @@ def study_files() -> str:
         "component, the options of the one before are dropped, and said, and the table's own keys below are kept. An",
         "unknown key is an error with the nearest name. `plugin:name` names a component that two plugins claim.",
         "The keys of a component's table beside `name` are those of the component, further below.",
-        "Optimisers and schedules have a table each: an option of another one is an error. Without a `name` the",
-        "paper's is meant.",
+        "Optimisers, schedules and averages have a table each: an option of another one is an error. Without a `name`",
+        "the paper's is meant.",
         "",
     ]
     for name, model in TABLES.items():

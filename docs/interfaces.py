@@ -28,7 +28,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     ),
     "Networks": ("interfaces.backbone Backbone", "network Network"),
     "Targets, loss and decoding": ("interfaces.codec Codec Targets",),
-    "Metrics": ("interfaces.metric Metric Scores", "samples Instances"),
+    "Metrics": ("interfaces.metric Metric Scores", "terms Terms", "samples Instances"),
     "Transfer modes": (
         "interfaces.strategy TransferStrategy Need",
         "plans Layout NetworkSpec TensorSpec KeypointAxis TransferPlan Origin NEW fresh_origins Thaw ExtraLoss",

@@ -70,13 +70,23 @@ class StudyTable(Strict):
     modes: list[str] = Field(
         default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
     )
+    labels: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[1.0],
+        min_length=1,
+        description="shares of the training images whose labels the last step learns from; one training a share:"
+        " nested, by image, drawn anew for every seed; every share trains for as many iterations",
+    )
+    labels_of: Literal["target", "all"] = Field(
+        default="target", description="whose labels the shares are of: the last step's alone, or every step's"
+    )
+    labels_seed: int = Field(default=0, ge=0, lt=2**32, description="with the training's seed draws these images")
     baseline: str | None = Field(
         default=None,
         description="the mode of study.modes that reports compare the others with; absent: the first that starts from"
         " no other training, where there is one",
     )
 
-    @field_validator("seeds", "modes")
+    @field_validator("seeds", "modes", "labels")
     @classmethod
     def _once(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
@@ -165,6 +175,11 @@ class ModeTable(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     strategy: str = Field(default="", description="the strategy; the table's own name where absent")
+    matches: str = Field(
+        default="",
+        description="train for as many iterations as this mode of study.modes took for all of its steps, S1 included,"
+        " without early stopping; absent: as [training] says",
+    )
 
     @property
     def options(self) -> Toml:
@@ -260,7 +275,30 @@ class Constant(Strict):
 
 Schedule = Annotated[Plateau | OneCycle | Constant, _called("plateau"), Field(discriminator="name")]
 """``[training.schedule]``: an option of one is an error beside the name of another."""
-UNNAMED: dict[tuple[str, ...], str] = {("training", "optimizer"): "rmsprop", ("training", "schedule"): "plateau"}
+
+
+class LastStep(Strict):
+    """``[training.average]``, the paper's: none."""
+
+    name: Literal["off"] = Field(default="off", description="the weights as the last step left them")
+
+
+class MovingAverage(Strict):
+    """``[training.average]`` with ``name = "ema"``: what is validated, scored and saved is an average."""
+
+    name: Literal["ema"] = Field(
+        description="the exponential moving average of the weights; steadier than the last step's at a high rate"
+    )
+    decay: float = Field(default=0.9, gt=0, lt=1, description="of a step's share in it, with every step after")
+
+
+Average = Annotated[LastStep | MovingAverage, _called("off"), Field(discriminator="name")]
+"""``[training.average]``: an option of one is an error beside the name of another."""
+UNNAMED: dict[tuple[str, ...], str] = {
+    ("training", "optimizer"): "rmsprop",
+    ("training", "schedule"): "plateau",
+    ("training", "average"): "off",
+}
 """What a table means that names nothing."""
 
 
@@ -301,6 +339,7 @@ class TrainingTable(Strict):
     )
     optimizer: Optimizer = RMSprop()
     schedule: Schedule = Plateau()
+    average: Average = LastStep()
     augmentation: Augmentation = Augmentation()
 
     @field_validator("early_stopping", mode="before")
@@ -386,6 +425,22 @@ class StudyConfig(Strict):
                 raise ValueError(
                     f"[modes.{name}] is not in study.modes"
                     + (f"; did you mean '{near}'?" if near else f" ({', '.join(self.study.modes)})")
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _matches_exist(self) -> StudyConfig:
+        for name, table in self.modes.items():
+            if not table.matches:
+                continue
+            others = [other for other in self.study.modes if other != name]
+            if table.matches not in others:
+                raise ValueError(
+                    str(unknown("mode of study.modes", table.matches, others, where=f"modes.{name}.matches"))
+                )
+            if other := self.modes.get(table.matches, ModeTable()).matches:
+                raise ValueError(
+                    f"modes.{name}.matches = '{table.matches}', which itself matches '{other}'; name '{other}'"
                 )
         return self
 

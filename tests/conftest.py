@@ -41,6 +41,13 @@ COLOURS = 255 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.6, 0), (0, 0.
 
 
 @pytest.fixture(autouse=True)
+def no_page(request, monkeypatch):
+    """A run within a test draws no page, which takes two seconds; a test of pages says ``@pytest.mark.page``."""
+    if "page" not in request.keywords:
+        monkeypatch.setattr("kpcore.cli.report.page_of", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
 def own_environment(monkeypatch, tmp_path_factory):
     """No test sees the user's cache or data."""
     monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))

@@ -19,7 +19,7 @@ from kpcore.plans import Layout, TransferPlan, fresh_origins
 from kpcore.records.results import Results
 from kpcore.registry import registry
 from kpcore.samples import Instances, Sample
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.names import rename
 from kpcore.study.opening import open_study
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE

@@ -174,6 +174,15 @@ def test_a_final_score_that_fails_takes_its_row_and_not_the_training(kp, lab):
     assert [job["status"] for job in json.loads(Path("runs/broken/results.json").read_text())["jobs"]] == ["done"]
 
 
+@pytest.mark.parametrize("name", broken("after"))
+def test_what_only_intervals_need_costs_the_intervals_alone(kp, lab, name):
+    _, said, _ = lab.BROKEN[name]
+    code, out, _ = kp(f"evaluation.metric.name={name}", "evaluation.validation.name=distance")
+    assert (code, rows()) == (0, [("anew", "done", "")])
+    assert f"no intervals: metric '{name}' (plugin lab ?), " in out and said in out
+    assert not Path("runs/broken/values.h5").exists() and not Path("runs/broken/evidence.json").exists()
+
+
 def test_a_job_that_succeeds_later_leaves_no_traceback(kp, cache, monkeypatch):
     real = step.supervised_loss
 
@@ -288,7 +297,7 @@ def test_a_bug_of_the_core_is_still_a_traceback(monkeypatch):
 
 def test_the_list_is_long_and_covers_every_method_of_every_interface(lab):
     assert len(lab.BROKEN) >= 60
-    spoilt = {(kind, method) for kind, method, *_ in (*lab.BEFORE, *lab.MODES, *lab.DURING)}
+    spoilt = {(kind, method) for kind, method, *_ in (*lab.BEFORE, *lab.MODES, *lab.DURING, *lab.AFTER)}
     for kind, (_, good) in lab.GOOD.items():
         (interface,) = good.__bases__
         methods = {name for name in vars(interface) if not name.startswith("_") and name != "Config"}

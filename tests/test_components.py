@@ -20,7 +20,7 @@ SUPPLIED = {
     "kptransfer": {"split": ["explicit", "groups", "kptransfer", "random"]},
     "labelstudio": {"dataset": ["labelstudio"]},
     "lspet": {"dataset": ["lspet"]},
-    "modes": {"strategy": ["by_name", "frozen", "gradual", "l2sp", "random", "replay", "transfer"]},
+    "modes": {"strategy": ["by_name", "frozen", "gradual", "l2sp", "multi_task", "random", "replay", "transfer"]},
     "mpii": {"dataset": ["mpii"]},
     "mpjpe": {"metric": ["mpjpe"]},
     "named": {"dataset": ["named"]},
@@ -58,9 +58,10 @@ DEFAULTS = {
     "strategy frozen": {"norm": "eval"},
     "strategy gradual": {"until": 0.5, "every": None},
     "strategy l2sp": {"alpha": 0.1, "beta": 0.01},  # Li et al. 2018
+    "strategy multi_task": {"keypoints": "steps"},
     "strategy random": {},
     "strategy replay": {"weight": 1.0, "confidence": 0.0},
-    "strategy transfer": {"supervision": "s2", "heads": "reset"},
+    "strategy transfer": {"supervision": "s2", "heads": "reset", "source": "s1"},
     "dataset 300w": {"root": None, "subset": "full", "crop": 1.3},
     "dataset aflw": {"root": None, "annotations": None, "held_out": 0.18, "crop": 1.25},
     "dataset coco": {
@@ -138,8 +139,11 @@ BOUNDS = {
     "strategy frozen": {"norm": (["off"], ["train"])},
     "strategy gradual": {"until": ([0.0, 1.1], [0.1, 1.0]), "every": ([0], [1])},
     "strategy l2sp": {"alpha": ([-0.1], [0.0]), "beta": ([-0.1], [0.0])},
+    "strategy multi_task": {"keypoints": (["target"], ["all"])},
     "strategy replay": {"weight": ([0.0], [0.1]), "confidence": ([-0.1], [0.0])},
-    "strategy transfer": {"supervision": (["both"], ["s1"]), "heads": (["keep"], ["by_name"])},
+    "strategy transfer": {
+        "supervision": (["both"], ["s1"]), "heads": (["keep"], ["by_name"]), "source": (["s3"], ["s2", "permuted"]),
+    },
     "dataset 300w": {**CROP, "subset": (["all"], ["common", "challenging"])},
     "dataset aflw": {**CROP, **SHARE, "annotations": (["mat"], ["sqlite", "info"])},
     "dataset coco": SHARE,

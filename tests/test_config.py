@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from kpcore.config import (
+    Average,
     Optimizer,
     Schedule,
     StudyConfig,
@@ -60,6 +61,7 @@ def test_the_defaults_are_the_paper_s():
     assert (optimizer.name, optimizer.learning_rate) == ("rmsprop", 2.5e-4)
     assert (optimizer.alpha, optimizer.eps, optimizer.weight_decay) == (0.99, 1e-8, 0.0)
     assert (training.schedule.name, training.schedule.factor, training.schedule.patience) == ("plateau", 0.2, 5)
+    assert training.average.name == "off"
     augmentation = training.augmentation
     assert (augmentation.scale, augmentation.rotation, augmentation.flip) == ((0.75, 1.25), 30, 0.5)
     assert (augmentation.colour, augmentation.translation) == (0.0, 0.0)
@@ -88,8 +90,9 @@ DEFAULTS = {
         "onecycle": {"fall": "cosine", "warmup": 0.1},
         "constant": {},
     },
+    "average": {"off": {}, "ema": {"decay": 0.9}},
 }
-UNIONS = {"optimizer": Optimizer, "schedule": Schedule}
+UNIONS = {"optimizer": Optimizer, "schedule": Schedule, "average": Average}
 STRANGERS = [
     (table, name, owner, option)
     for table, members in DEFAULTS.items()
@@ -101,7 +104,7 @@ STRANGERS = [
 
 
 @pytest.mark.parametrize(("table", "name"), [(table, name) for table, members in DEFAULTS.items() for name in members])
-def test_optimisers_and_schedules_have_their_own_options_alone(table, name):
+def test_optimisers_schedules_and_averages_have_their_own_options_alone(table, name):
     found = study(training={table: {"name": name}}).training
     assert getattr(found, table).model_dump() == {"name": name, **DEFAULTS[table][name]}
     assert len(models_in(UNIONS[table])) == len(DEFAULTS[table])
@@ -117,13 +120,15 @@ def test_an_option_of_another_is_refused_with_its_owner(table, name, owner, opti
 
 
 def test_strangers_are_many():
-    assert len(STRANGERS) == 2 + 3 + 1 + 4 + 4  # of muon and alpha; of the schedules
+    assert len(STRANGERS) == 2 + 3 + 1 + 4 + 4 + 1  # of muon and alpha; of the schedules; of the averages
 
 
 def test_a_table_without_a_name_is_the_papers():
     found = study(training={"optimizer": {"learning_rate": 0.1, "alpha": 0.9}, "schedule": {"patience": 2}}).training
     assert (found.optimizer.name, found.optimizer.learning_rate, found.optimizer.alpha) == ("rmsprop", 0.1, 0.9)
     assert (found.schedule.name, found.schedule.patience) == ("plateau", 2)
+    assert found.average.name == "off"
+    assert "'decay' is an option of ema, not of off" in error_of(training={"average": {"decay": 0.5}})
     assert "'momentum' is an option of muon, not of rmsprop" in error_of(training={"optimizer": {"momentum": 0.5}})
     assert "'warmup' is an option of onecycle, not of plateau" in error_of(training={"schedule": {"warmup": 0.5}})
 
@@ -189,6 +194,7 @@ REFUSED = {
     "training.schedule.factor": [0.0, 1.0],
     "training.schedule.patience": [-1],
     "training.schedule.name=onecycle.warmup": [0.0, 1.0],
+    "training.average.name=ema.decay": [0.0, 1.0],
     "evaluation.batch_size": [0],
     "evaluation.validation.people": [0],
 }

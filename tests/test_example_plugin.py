@@ -12,8 +12,8 @@ from kpcore.audit.check import check_part
 from kpcore.errors import KpError
 from kpcore.hooks import GROUP
 from kpcore.registry import Registry
+from kpcore.study.dag import plan_jobs
 from kpcore.study.data import read_part
-from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.tensors import UNLABELLED, VISIBLE
 from kpcore.training.device import choose_device

@@ -32,7 +32,7 @@ from kpcore.measure.estimate import job_plan, random_batch
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
 from kpcore.registry import registry
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.trained.evaluator import Evaluator
 from kpcore.training.device import Device
@@ -283,10 +283,12 @@ def stream_of(sampler, **changes):
 
 
 @pytest.mark.parametrize("resident", [True, False])
-def test_an_epoch_reads_the_device_once(resident, dots_store, watch, learner, codec, figure, tmp_path):
+@pytest.mark.parametrize("average", ["off", "ema"])
+def test_an_epoch_reads_the_device_once(average, resident, dots_store, watch, learner, codec, figure, tmp_path):
     sampler = DeviceSampler(dots_store["train"], GPU, resident=resident)
     made = learner(codec, skeleton=figure)
-    settings = TrainingTable(resolution=32, batch_size=4, epochs=1, iterations_per_epoch=3)
+    averaging = {"average": {"name": average}}
+    settings = TrainingTable(resolution=32, batch_size=4, epochs=1, iterations_per_epoch=3, **averaging)
     watch.waits.clear()  # the store was copied: once a job
     training = Training(Task(made, stream_of(sampler), settings, lambda network: 50.0, True), tmp_path)
     listener = Quiet()

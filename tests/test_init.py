@@ -250,6 +250,7 @@ def test_settings_fit_the_data_and_the_machine(machine, count, side, told):
         training["resolution"], training["batch_size"], training["epochs"], training["iterations_per_epoch"],
         backbone["channels"], backbone["stages"], training["optimizer"]["name"],
     )  # fmt: skip
+    assert training["average"]["name"] == "ema"
     assert found["evaluation.validation"]["people"] == 30
 
 

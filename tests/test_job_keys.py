@@ -26,8 +26,8 @@ from kpcore.keypoints import Column, Keypoint
 from kpcore.plans import Layout
 from kpcore.registry import registry
 from kpcore.study import jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.data import generate
-from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study, split_by
 from kpcore.study.study import Study
 from kpcore.tensors import HIDDEN, UNLABELLED
@@ -54,6 +54,9 @@ ELSEWHERE = {
     "dataset.generate": "the samples are in the key: test_a_generators_options_and_version_name_its_folder",
     "datasets": "tests/test_across.py",
     "split.name": "the sets are in the key: test_another_split_is_another_job",
+    "study.labels": "what a job sees is in the key: tests/test_views.py",
+    "study.labels_of": "what a job sees is in the key: tests/test_views.py",
+    "study.labels_seed": "what a job sees is in the key: tests/test_views.py",
     "evaluation.leaks": "who is left out is in the key: tests/test_leaks.py",
     "backbone.name": "test_the_component_itself_is_in_the_key",
     "codec.name": "test_the_component_itself_is_in_the_key",
@@ -694,6 +697,16 @@ def test_what_a_key_is_made_of_is_named_and_is_json(opened):
     assert content_key(json.loads(json.dumps(settings))) == content_key(settings)
     assert settings["strategy"] is None
     assert plan_jobs(opened(), CPU).rows[0].job.settings["strategy"]["name"] == "transfer"
+
+
+def test_averaging_is_in_the_key_only_where_it_is_asked_for(opened):
+    """So what was trained before there was any is still found."""
+    settings = plan_jobs(opened(), CPU).jobs[0].settings
+    assert "average" not in settings["training"]
+    assert "schedule" in settings["training"]
+    averaged = plan_jobs(opened(**{"training.average.name": "ema"}), CPU).jobs[0].settings
+    assert averaged["training"].pop("average") == {"name": "ema", "decay": 0.9}
+    assert averaged == settings
 
 
 CHAIN = {

@@ -14,6 +14,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Targets
 from kpcore.registry import registry
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
+from kpcore.trained.predictor import unmirror
 
 STRIDE, SIZE = 4, (16, 20)
 NAN = float("nan")
@@ -313,6 +314,23 @@ def test_merged_predictions_still_decode(loss):
     merged = codec(loss=loss).merge(prediction, prediction.roll(1, -1))
     points, _ = read(merged, loss=loss, decode="dark")
     assert (points - torch.tensor([8.5, 7.0])).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_the_flip_test_moves_no_point_of_a_perfect_network(loss, figure):
+    """Not by a pixel of the crop, nor by a fraction: mirrored points, turned back, are where they were."""
+    keypoints, (height, width) = figure.all(), (16 * STRIDE, 20 * STRIDE)
+    random = torch.rand(50, len(keypoints), 2, generator=torch.Generator().manual_seed(0))
+    points = torch.tensor([10.0, 10.0]) + random * torch.tensor([width - 20.0, height - 20.0])
+    mirrored = points[:, list(keypoints.flip_permutation)]
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    state = torch.full(points.shape[:2], VISIBLE, dtype=torch.uint8)
+    maps = [codec(loss=loss, sigma=1.0).encode(one, state, SIZE, STRIDE).maps for one in (points, mirrored)]
+    plain, other = maps if loss == "mse" else [one.clamp(min=1e-30).log() for one in maps]
+    back = unmirror(other, keypoints, codec())
+    torch.testing.assert_close(back, plain, atol=1e-4, rtol=0)
+    found, _ = codec(loss=loss, decode="dark", sigma=1.0).decode(codec().merge(plain, back), STRIDE)
+    assert (found - points).abs().max() < 0.05
 
 
 @settings(max_examples=10)

@@ -11,11 +11,11 @@ from kpcore.audit.copies import copies_between
 from kpcore.audit.leaks import Leak, leaks_between
 from kpcore.audit.looks import FLAT, looks_of, near_pairs
 from kpcore.audit.shared import REMEDY, remedy, shared_findings
-from kpcore.audit.videos import video_of
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
+from kpcore.reading.videos import video_of
 from kpcore.registry import registry
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.leaks import BUDGET
 from kpcore.study.opening import open_study
 from kpcore.training.device import Device

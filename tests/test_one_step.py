@@ -11,7 +11,7 @@ from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Step
 from kpcore.records.results import Results
 from kpcore.registry import registry
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.study.single import modes_of
 from kpcore.training.device import choose_device

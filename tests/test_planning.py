@@ -9,7 +9,9 @@ from kpcore.study import planning
 
 def job(name, *sources, mode="transfer"):
     split = SimpleNamespace(name="d")
-    return SimpleNamespace(key=name, sources=sources, split=split, step=1, mode=mode, layout=(name.rstrip("01"),))
+    return SimpleNamespace(
+        key=name, sources=sources, waits_for=sources, split=split, step=1, mode=mode, layout=(name.rstrip("01"),)
+    )
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
 from kpcore.samples import Instances
 from kpcore.study import protocol
-from kpcore.study.jobs import plan_jobs
+from kpcore.study.dag import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.study.scoring import Scorer
 from kpcore.study.workshop import open_workshop

@@ -30,7 +30,8 @@ from kpcore.records.results import (
 )
 from kpcore.report.breaking import broken, pieces
 from kpcore.report.curves import DPI, curve, curves_csv, curves_figure, curves_png, rendered, write_curves
-from kpcore.report.grid import difference, figure, grids, headline
+from kpcore.report.figures import difference, figure
+from kpcore.report.grid import grids, headline
 from kpcore.report.latex import escape, labels
 from kpcore.report.summary import Estimate, to_baseline
 from kpcore.report.tables import csv_table, latex, markdown, write_tables

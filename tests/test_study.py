@@ -17,10 +17,11 @@ from kpcore.cli.app import outcome
 from kpcore.config import read_toml
 from kpcore.errors import KpError
 from kpcore.records.results import Results
+from kpcore.records.shown import read_shown
 from kpcore.registry import registry
 from kpcore.study import protocol
+from kpcore.study.dag import plan_jobs
 from kpcore.study.executors import Processes, Run
-from kpcore.study.jobs import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.training.device import choose_device
 from kpcore.training.loop import JobError, Training
@@ -89,15 +90,52 @@ def test_a_study_runs_to_its_tables_and_trains_each_source_once(whole):
     assert found.data.people == {"train": 12, "valid": 6}
     for name in ("tables.md", "tables.tex", "tables.csv", "curves.csv", "curves.png", "study.toml", "timing.json"):
         assert (whole / name).stat().st_size > 0
+    known = json.loads((whole / "evidence.json").read_text())
+    assert [(table["split"], table["samples"]) for table in known["tables"]] == [("a", 6), ("d", 6)]
+    assert "seconds" not in known["convergence"]["reached"][0]
     files = {path.name for path in (whole / "jobs" / "d-transfer-0").iterdir()}
     assert {"weights.safetensors", "history.jsonl", "predictions.h5", "plan.json", "manifest.json"} <= files
     assert not [name for name in files if name.startswith("checkpoint")]
 
 
+def test_a_study_ends_with_a_page_that_says_nothing_of_this_machine(whole):
+    page = (whole / "report/index.html").read_text()
+    assert "Does a network that learned S1 learn S2 better" in page
+    assert 'class="nothing"' not in page.split('id="gallery"')[0] and "could not show" not in page
+    record = (whole / "report/shown.json").read_text()
+    assert str(whole.parents[1]) not in page and str(whole.parents[1]) not in record
+    shown = read_shown(whole / "report/shown.json")
+    (person, *_) = shown.split("d").people
+    assert {one.mode for one in person.predicted} == {"transfer", "random"}
+    assert set(person.predicted[0].target) == set(results(whole).splits[1].steps[1])
+    assert set(person.predicted[0].source) == set(results(whole).splits[1].steps[0])
+    assert len(record) < 1_500_000
+
+
+@pytest.mark.page
+def test_an_equal_run_keeps_an_equal_record_for_its_page(finished, data, whole):
+    assert run(finished, data) == 0
+    for name in ("shown.json", "slices.h5"):
+        there, here = whole / "report" / name, Path("runs/tiny/report") / name
+        assert here.exists() == there.exists() and (not here.exists() or here.read_bytes() == there.read_bytes())
+
+
+@pytest.mark.page
+def test_a_page_that_cannot_be_drawn_costs_no_results(finished, data, whole, monkeypatch, capsys):
+    def broken(folder):
+        raise KpError("report: no room")
+
+    monkeypatch.setattr("kpcore.report.page.write_page", broken)
+    assert run(finished, data) == 0
+    assert "No page: report: no room" in capsys.readouterr().out
+    assert Path("runs/tiny/results.json").read_bytes() == (whole / "results.json").read_bytes()
+
+
 def test_the_resolved_study_is_written_and_runs_from_the_cache(finished, whole, monkeypatch):
     monkeypatch.setattr(Training, "run", no_training)
     assert outcome(["run", str(whole / "study.toml"), "--out", "again", "--jobs", "1"]) == 0
-    assert Path("again/results.json").read_bytes() == (whole / "results.json").read_bytes()
+    for name in ("results.json", "values.h5", "evidence.json"):
+        assert Path("again", name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_the_same_command_again_trains_nothing(finished, data, whole, monkeypatch, capsys):
@@ -128,7 +166,7 @@ def test_the_final_metric_is_not_trained_for(finished, data, whole, monkeypatch)
 
 def test_the_baseline_is_a_setting_of_the_study_and_needs_no_training(finished, data, whole, monkeypatch):
     assert results(whole).baseline == "random"  # the one that starts from nothing
-    assert "vs random: difference of the averages" in (whole / "tables.md").read_text()
+    assert "vs random: the difference of the averages" in (whole / "tables.md").read_text()
     monkeypatch.setattr(Training, "run", no_training)
     assert run(finished, data, "--set", "study.baseline=frozen", "--out", "other") == 0
     assert results(Path("other")).baseline == "frozen"

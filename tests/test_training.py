@@ -16,6 +16,7 @@ from kpcore.config import (
     AdamW,
     Augmentation,
     Constant,
+    MovingAverage,
     OneCycle,
     Optimizer,
     Plateau,
@@ -242,6 +243,7 @@ THAWING = {
     "thaws": (Thaw(1, ("stage0",)), Thaw(3, ("stem", "head0"))),
     "learning_rates": {"stem": 0.1, "stage1": 2.0},
 }
+EMA = MovingAverage(name="ema", decay=0.8)
 RECIPES = {
     "rmsprop, plateau": (
         {"schedule": Plateau(patience=0), "min_improvement": 50.0},
@@ -260,6 +262,8 @@ RECIPES = {
         {},
     ),
     "thaws, factors": ({}, THAWING),
+    "ema, last": ({"average": EMA, "keep": "last"}, {}),
+    "ema, thaws, best": ({"average": EMA}, THAWING),
     "adamw, thaws, last": ({"optimizer": AdamW(name="adamw", weight_decay=0.1), "keep": "last"}, THAWING),
 }
 
@@ -1032,3 +1036,77 @@ def test_unmirroring_swaps_partners_and_columns(narrow, codec, figure):
 def test_a_flip_test_of_half_a_pair_is_refused(narrow, codec, figure):
     with pytest.raises(KpError, match="without its mirror partner"):
         unmirror(torch.zeros(1, 2, 1, 1), figure.select(["l_hand", "head"]), codec)
+
+
+# Averaged weights
+
+
+def test_averaging_changes_no_step_of_the_training(learner, task, tmp_path):
+    """Only what is validated: losses are the same, values are not."""
+    plain, averaged = folders(tmp_path, "plain", "averaged")
+    one, other = task(learner(), keep="last"), task(learner(), keep="last", average=EMA)
+    first, second = training(one, plain).run(Quiet()), training(other, averaged).run(Quiet())
+    assert [record["loss"] for record in first.history] == [record["loss"] for record in second.history]
+    assert weights(one) != weights(other)
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_what_is_validated_is_what_is_kept(learner, task, tmp_path, keep):
+    """The averaged weights of the epoch that counts, and in between the training goes on from its own."""
+    seen, values = [], iter([1.0, 3.0, 2.0])
+
+    def value(network):
+        seen.append(fingerprint(network.state_dict()))
+        return next(values)
+
+    one = task(learner(), epochs=3, validate=value, average=EMA, keep=keep)
+    made = training(one, tmp_path)
+    own = []
+    save = made._save
+    made._save = lambda: (own.append(weights(one)), save())
+    made.run(Quiet())
+    assert weights(one) == seen[{"last": 2, "best": 1}[keep]]
+    assert not set(own) & set(seen)
+
+
+def test_averaging_leaves_frozen_units_bit_by_bit(learner, task, tmp_path):
+    frozen = frozenset({"stem", "stage0", "head0"})
+    one = task(learner(frozen=frozen), average=EMA)
+    before = fingerprint(one.learner.network.state_dict(), frozen)
+    moved = fingerprint(one.learner.network.state_dict(), {"stage1"})
+    training(one, tmp_path).run(Quiet())
+    assert fingerprint(one.learner.network.state_dict(), frozen) == before
+    assert fingerprint(one.learner.network.state_dict(), {"stage1"}) != moved
+
+
+def test_an_extra_loss_sees_the_weights_that_are_trained(learner, task, tmp_path):
+    """With the first step's weight near 0 the average of the second is far from what is trained."""
+    seen = []
+
+    def extra(outputs, batch, network, teacher):
+        seen.append(fingerprint(network.state_dict()))
+        return 0.0 * outputs[0].sum()
+
+    runs = []
+    for average in (config.LastStep(), EMA):
+        (tmp_path / average.name).mkdir()
+        training(task(learner(extra_loss=extra), epochs=2, average=average), tmp_path / average.name).run(Quiet())
+        runs.append(list(seen))
+        seen.clear()
+    assert runs[0] == runs[1]
+
+
+def test_a_checkpoint_from_before_there_were_averages_is_gone_on_with(learner, task, tmp_path, monkeypatch):
+    """The key of a job without one is what it was, so its folder may hold such a checkpoint."""
+    whole, cut = folders(tmp_path, "whole", "cut")
+    uninterrupted, first, second = (task(learner(), epochs=3) for _ in range(3))
+    training(uninterrupted, whole).run(Quiet())
+    made = training(first, cut)
+    save = made.checkpoints.save
+    monkeypatch.setattr(
+        made.checkpoints, "save", lambda epochs, state: save(epochs, {k: v for k, v in state.items() if k != "average"})
+    )
+    with pytest.raises(KilledError):
+        made.run(KillAfter(1))
+    assert training(second, cut).run(Quiet()).epochs == 3
+    assert weights(second) == weights(uninterrupted)

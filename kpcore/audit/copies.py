@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpcore.audit.videos import undivided
+from kpcore.reading.videos import undivided
 
 ROBOFLOW = re.compile(r"(?P<original>.+)\.rf\.[0-9A-Za-z]{8,}", re.IGNORECASE)
 AUGMENTOR = re.compile(

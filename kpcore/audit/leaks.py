@@ -2,7 +2,7 @@
 
 Files are the same byte by byte (by size, then SHA-256), under any name; augmented copies of one picture where their
 names say so (:mod:`kpcore.audit.copies`); nearly the same by their look (:mod:`kpcore.audit.looks`); and frames of one
-video where their names say so (:mod:`kpcore.audit.videos`). Two images of one name are no leak.
+video where their names say so (:mod:`kpcore.reading.videos`). Two images of one name are no leak.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal
 
 from kpcore.audit.copies import copies_between
 from kpcore.audit.looks import looks_of, near_pairs
-from kpcore.audit.videos import video_of
 from kpcore.data.fingerprint import image_digests
+from kpcore.reading.videos import video_of
 from kpcore.samples import Sample
 from kpcore.tensors import ImageArray
 

@@ -17,6 +17,8 @@ from kpcore.registry import registry
 COMMANDS = {
     "init": "kpcore.cli.init:init",
     "run": "kpcore.cli.run:run",
+    "report": "kpcore.cli.report:report",
+    "compare": "kpcore.cli.compare:compare",
     "eval": "kpcore.cli.eval:evaluate",
     "data": "kpcore.cli.data:app",
     "splits": "kpcore.cli.splits:app",

@@ -31,9 +31,10 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     for split in study.splits:
         for line in meeting(split):
             console.print(f"Split {split.name}: {line}", highlight=False)
-    seeds = len(study.config.study.seeds)
-    rows, product = len(plan.rows) + len(plan.refused), len(study.splits) * len(study.modes) * seeds
-    factors = ((len(study.splits), "split"), (len(study.modes), "mode"), (seeds, "seed"))
+    seeds, shares = len(study.config.study.seeds), len(study.config.study.labels)
+    rows, product = len(plan.rows) + len(plan.refused), len(study.splits) * len(study.modes) * shares * seeds
+    of_labels = ((shares, "share of the labels", "shares of the labels"),) if shares > 1 else ()
+    factors = ((len(study.splits), "split"), (len(study.modes), "mode"), *of_labels, (seeds, "seed"))
     equal = " = " + " x ".join(counted(*one) for one in factors) if rows == product else ""
     console.print(
         f"{counted(rows, 'row')}{equal}; {counted(len(plan.jobs), 'training')} ({plan.shared} saved by sharing,"
@@ -45,9 +46,9 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
         console.print(f"Crops to prepare: {counted(count, 'sample')}, {size(needed)} in {cache_dir()}", highlight=False)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: "1 row", "1,716 samples"."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+def counted(count: int, noun: str, many: str = "") -> str:
+    """Return a number with its noun: "1 row", "1,716 samples"; ``many`` of them are so called."""
+    return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"
 
 
 def print_reasons(console: Console, reasons: Mapping[str, str]) -> None:
@@ -99,7 +100,7 @@ def failures(results: Results) -> dict[str, str]:
     jobs = {job.name: job.reason for job in results.jobs if job.status == "failed"}
     keys = {job.key for job in results.jobs if job.status == "failed"}
     rows = [row for row in results.rows if row.status == "failed" and row.job not in keys]
-    return {f"{row.split}-{row.mode}-{row.seed}": row.reason for row in rows} | jobs
+    return {row.title: row.reason for row in rows} | jobs
 
 
 def failure(failed: Mapping[str, str]) -> str:

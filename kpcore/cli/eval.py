@@ -13,6 +13,7 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from kpcore.evaluation.score import Result
+    from kpcore.evidence.model import TableEvidence
     from kpcore.interfaces import Metric
     from kpcore.keypoints import KeypointSplit
     from kpcore.registry import Built, Registry
@@ -23,7 +24,12 @@ METRIC = ("metric.", "evaluation.metric.")
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="HDF5 with 'preds' (N, K, D).", show_default=False)],
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(
+            help="HDF5 with 'preds' (N, K, D); of several, the others are compared with the first.", show_default=False
+        ),
+    ],
     dataset: Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="The data set plugin.")] = None,
     study: Annotated[
         Path | None,
@@ -61,26 +67,38 @@ def evaluate(
             " the study. Repeatable.",
         ),
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", min=0, help="Of several files: also say which are no worse than the first by this."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score predictions from anywhere.
+    """Score predictions from anywhere, with 95% intervals; compare several, paired by sample.
 
-    The file holds one row a person, in the annotation file's order, in pixels of the image.
+    A file holds one row a person, in the annotation file's order, in pixels of the image. Images are drawn anew, with
+    the people in them; the predictions stay as they are.
     """
+    from kpcore.cli.compared import known, names_of, print_compared
+
     options = {"convention": convention, "threshold": threshold}
-    asked = Asked(predictions, dataset, study, root, part, metric, split, origin)
-    built, result = scored(asked, options, sets or [])
+    named = names_of(predictions)
+    asked = Asked(tuple(named.values()), dataset, study, root, part, metric, split, origin)
+    built, scores = scored(asked, options, sets or [])
+    results = dict(zip(named, scores, strict=True))
+    found = known(results)
     if as_json:
-        print_json(record(built, result))
+        print_json(records(built, results, found, margin))
+    elif len(results) > 1:
+        print_compared(results, found, built.component.average_name, margin)
     else:
-        print_result(result, built.component.average_name)
+        print_result(scores[0], built.component.average_name, found)
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is scored, as the command line names it."""
 
-    predictions: Path
+    predictions: tuple[Path, ...]
     dataset: str | None
     study: Path | None
     root: Path | None
@@ -90,7 +108,7 @@ class Asked:
     origin: int | None
 
 
-def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Built[Metric], Result]:
+def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Built[Metric], list[Result]]:
     """Read, build and score; ``options`` are the metric's own of the command line, None where not given."""
     from kpcore.config import parse_options
     from kpcore.evaluation.predictions import read_predictions
@@ -98,7 +116,7 @@ def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Buil
     from kpcore.registry import registry
 
     known = registry()
-    given = read_predictions(asked.predictions).with_origin(asked.origin)
+    given = [read_predictions(path).with_origin(asked.origin) for path in asked.predictions]
     of_metric = [one.removeprefix("evaluation.") for one in sets if one.startswith(METRIC)]
     opened = opened_data(known, asked, [one for one in sets if not one.startswith(METRIC)])
     (part,) = opened.parts(asked.part)
@@ -106,7 +124,8 @@ def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Buil
     name, own = chosen_metric(opened, asked.metric)
     given_options = {key: value for key, value in options.items() if value is not None}
     built = build_metric(known, name, {**own, **given_options, **parse_options(of_metric, "metric")})
-    return built, score(opened.dataset, part, given, built.component, split, skeleton=opened.data.skeleton)
+    named = opened.data.skeleton
+    return built, [score(opened.dataset, part, one, built.component, split, skeleton=named) for one in given]
 
 
 def chosen_split(known: Registry, opened: Opened, asked: Asked) -> KeypointSplit | None:
@@ -142,6 +161,26 @@ def opened_data(known: Registry, asked: Asked, sets: list[str]) -> Opened:
     return open_request(request, known, partial(typer.echo, err=True))
 
 
+def records(
+    built: Built[Metric], results: dict[str, Result], found: TableEvidence, margin: float | None
+) -> dict[str, Any]:
+    """Return one file's score as JSON; or of several each, and the differences to the first."""
+    from kpcore.cli.compared import difference, intervals
+
+    each = [
+        {**record(built, result), "intervals": intervals(found, name), "signature": found.signature}
+        for name, result in results.items()
+    ]
+    if len(each) == 1:
+        return each[0]
+    return {
+        "baseline": found.baseline,
+        "files": dict(zip(results, each, strict=True)),
+        "differences": [difference(one, margin, found.higher_is_better) for one in found.differences],
+        "signature": found.signature,
+    }
+
+
 def record(built: Built[Metric], result: Result) -> dict[str, Any]:
     """Return a score as JSON."""
     options = built.recipe.options
@@ -163,16 +202,19 @@ def record(built: Built[Metric], result: Result) -> dict[str, Any]:
     }
 
 
-def print_result(result: Result, average: str) -> None:
+def print_result(result: Result, average: str, found: TableEvidence) -> None:
     """Print a score as a table with what it is; ``average`` is what the metric calls it ("AP")."""
+    from kpcore.cli.compared import AVERAGE, limits
+
     some = "" if result.people == result.people_of_part else f" of {result.people_of_part:,}"
     head = f"{result.data}, part {result.part}, {result.people:,}{some} samples: {result.convention}"
     print_lines([head, *what_was_scored(result), ""])
     own = f"{average} (all)" if average in result.columns else average
     cells = [*result.columns.items(), *([] if result.note else [(own, result.average)])]
-    print_table(["column", "score"], [[name, number(value, 2)] for name, value in cells], right=["score"])
-    if result.note:
-        print_lines(["", result.note])
+    given = {own if cell.column == AVERAGE else cell.column: limits(cell.given) for cell in found.cells}
+    rows = [[name, number(value, 2), given.get(name, "-")] for name, value in cells]
+    print_table(["column", "score", "95%"], rows, right=["score", "95%"])
+    print_lines(["", found.signature, *(["", result.note] if result.note else [])])
 
 
 def what_was_scored(result: Result) -> list[str]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kpcore.cli.stages import Stages
+    from kpcore.evidence import Evidence
     from kpcore.study.jobs import JobPlan
     from kpcore.study.study import Study
     from kpcore.training.device import Device
@@ -125,8 +126,10 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.cli import display
     from kpcore.cli.live import Display
     from kpcore.cli.refresh import Refresher
+    from kpcore.cli.report import page_of
     from kpcore.cli.stages import Stages
     from kpcore.cli.terminal import Terminal
+    from kpcore.evidence import write_evidence
     from kpcore.report.curves import write_curves
     from kpcore.report.tables import write_tables
     from kpcore.report.terminal import print_tables
@@ -138,13 +141,25 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     refresher = Refresher(plan, folder, lambda text: display.print_lines(console, [text]))
     with Display(console, plan, study.validation.convention, refresher) as watcher:
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
-    with Stages(console, "Drawing tables and curves ..."):
-        written = write_tables(results, folder) + write_curves(results, display.histories(plan), folder)
-    print_tables(results, console)
+    with Stages(console, "Making intervals, tables and curves ..."):
+        known = what_is_known(folder)
+        written = write_tables(results, folder, known) + write_curves(results, display.histories(plan), folder)
+        written += [write_evidence(known, folder)] if known else []
+    print_tables(results, console, known)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
+    if page := page_of(console, study, plan, folder):
+        console.print(f"To be read in a browser: {page}", soft_wrap=True, markup=False, highlight=False)
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed
+
+
+def what_is_known(folder: Path) -> Evidence | None:
+    """Return the evidence of a study; None where none of its rows is done."""
+    from kpcore.evidence import study
+    from kpcore.records.values import VALUES
+
+    return study(folder) if (folder / VALUES).is_file() else None
 
 
 def print_head(console: Console, study: Study, plan: JobPlan, target: Target) -> None:

@@ -34,6 +34,10 @@ class Result:
     convention: str
     columns: dict[str, float]
     average: float
+    found: Scored
+    """What it was scored from."""
+    listed: str = ""
+    """The published list that is read; "" where there is only one."""
     note: str = ""
     """Why the average is NaN though columns have values; "" where it is not."""
     split: str = ""
@@ -104,8 +108,9 @@ def score(
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
         convention=metric.convention_of(keypoints), columns=found.scores.columns,
-        average=nan if note else found.scores.average, note=note, split=split.name if split else "",
-        keypoints=keypoints.names, not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
+        average=nan if note else found.scores.average, found=found, listed=dataset.facts.list_name, note=note,
+        split=split.name if split else "", keypoints=keypoints.names,
+        not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
         without_value=_without_value(found),
     )  # fmt: skip
 
@@ -163,6 +168,9 @@ class Scored:
         truth: the N instances, with all keypoints of the skeleton.
         keypoints: the set along K.
         scores: columns and their average.
+        samples: the N people.
+        columns: that were asked for.
+        confidence: (N, K); None where the predictions carry none.
     """
 
     metric: Metric
@@ -170,6 +178,9 @@ class Scored:
     truth: Instances
     keypoints: KeypointSet
     scores: Scores
+    samples: Sequence[Sample]
+    columns: Sequence[Column]
+    confidence: Float64Array | None = None
 
     @cached_property
     def values(self) -> Float64Array:
@@ -188,7 +199,9 @@ def scored(
     chosen = aligned.only(keypoints, where)
     truth = Instances.of(chosen.samples)
     found = metric.score(chosen.points, chosen.confidence, truth, keypoints, columns)
-    return Scored(metric, chosen.points, truth, keypoints, found)
+    return Scored(
+        metric, chosen.points, truth, keypoints, found, chosen.samples, tuple(columns), chosen.confidence
+    )  # fmt: skip
 
 
 def averages_columns(metric: Metric, values: Float64Array, people: Instances, keypoints: KeypointSet) -> bool:

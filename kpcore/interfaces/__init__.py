@@ -9,6 +9,7 @@ from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
 from kpcore.interfaces.strategy import Need, TransferStrategy
+from kpcore.terms import Terms
 
 __all__ = [
     "Backbone",
@@ -25,5 +26,6 @@ __all__ = [
     "Scores",
     "Split",
     "Targets",
+    "Terms",
     "TransferStrategy",
 ]

@@ -18,7 +18,8 @@ from kpcore.errors import ContractError, shown
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
-from kpcore.tensors import Float64Array
+from kpcore.tensors import AnyArray, Float64Array
+from kpcore.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,55 @@ class Metric(Component):
         Raises:
             KpError: the convention needs keypoints that are not in the set.
         """
+
+    def terms(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Terms | None:
+        """Return what every sample adds to the score, where that is made of ratios of sums over samples.
+
+        Intervals and comparisons are made of these: the core draws the samples anew ten thousand times. They must give
+        the columns and the average of ``score`` to 1e-9. None (the default) says that the score is nothing of that
+        kind, or that nobody has written it down: then the core scores drawn images again and again, which is slow.
+
+        Args:
+            values: as for ``reduce``.
+            truth: as for ``reduce``.
+            keypoints: as for ``reduce``.
+            columns: as for ``reduce``.
+
+        Raises:
+            KpError: as ``reduce`` does.
+        """
+        del values, truth, keypoints, columns
+        return None
+
+    def rescored(
+        self,
+        predicted: Float64Array,
+        confidence: Float64Array | None,
+        truth: Instances,
+        keypoints: KeypointSet,
+        columns: Sequence[Column],
+        counts: AnyArray,
+    ) -> Float64Array | None:
+        """Return the scores of draws of the images, for a metric without terms that knows a quick way.
+
+        None (the default): the core calls ``score`` on every draw, in which an image that is drawn twice is two images.
+        This must give the same.
+
+        Args:
+            predicted: as for ``score``.
+            confidence: as for ``score``.
+            truth: as for ``score``.
+            keypoints: as for ``score``.
+            columns: as for ``score``.
+            counts: (B, N) how often each instance is drawn; those of one image are drawn together.
+
+        Returns:
+            (B, C + 1) columns in the order of ``score``, and the average; NaN where a draw has none.
+        """
+        del predicted, confidence, truth, keypoints, columns, counts
+        return None
 
     def score(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kpcore.interfaces.component import Component
-from kpcore.keypoints import KeypointSplit
+from kpcore.keypoints import KeypointSet, KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
 
 
@@ -15,10 +15,18 @@ from kpcore.plans import Layout, NetworkSpec, TransferPlan
 class Need:
     """A job whose trained network must be there before: the one at ``step`` of the same split (and mode, above step 0).
 
-    Steps count from 0; the job at step 0 is always plain training on S1, and all modes share it.
+    Steps count from 0; the job at step 0 is always plain training, and all modes that ask for the same one share it.
+
+    Args:
+        step: of the split.
+        keypoints: what the job at step 0 learns instead of S1: a control (S1 = S2). Its people and stages stay S1's.
+        permuted: every person of the job at step 0 gets another one's labels: a control, in which pictures say nothing
+            of them, and only what lies in the labels themselves and in the pictures can be learned.
     """
 
     step: int
+    keypoints: KeypointSet | None = None
+    permuted: bool = False
 
 
 class TransferStrategy(Component):

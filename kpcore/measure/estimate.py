@@ -57,13 +57,11 @@ def estimate(
     study: Study, plan: JobPlan, device: Device, progress: Callable[[int, int], None] | None = None
 ) -> list[Cost]:
     """Return the cost of every job; equal kinds of networks are timed once."""
-    settings = study.config.training
     timed: dict[tuple[object, ...], float] = {}
     costs = []
     for done, job in enumerate(plan.jobs, 1):
         spec, transfer = job_plan(study, job)
-        people = study.data[job.dataset].people("train")
-        iterations = epoch_iterations(settings, people) * settings.epochs
+        iterations = most_iterations(study, job)
         trained = sum(
             int(np.prod(tensor.shape))
             for tensor in spec.tensors.values()
@@ -81,6 +79,14 @@ def estimate(
         if progress is not None:
             progress(done, len(plan.jobs))
     return costs
+
+
+def most_iterations(study: Study, job: Job) -> int:
+    """Return how many iterations a job takes at most; of one that matches others, what these take at most."""
+    if job.matches:
+        return sum(most_iterations(study, one) for one in job.matches)
+    settings = study.config.training
+    return epoch_iterations(settings, study.data[job.dataset].people("train")) * settings.epochs
 
 
 def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> float:

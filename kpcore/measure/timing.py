@@ -26,8 +26,9 @@ from kpcore.interfaces.codec import Targets
 from kpcore.keypoints import KeypointSet
 from kpcore.measure.estimate import new_stepper, random_batch
 from kpcore.registry import Registry
+from kpcore.study.dag import plan_jobs
 from kpcore.study.executors import Order
-from kpcore.study.jobs import Job, plan_jobs
+from kpcore.study.jobs import Job
 from kpcore.study.planning import job_plan
 from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, open_workshop

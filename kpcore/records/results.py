@@ -168,15 +168,19 @@ class Retained(Strict):
 
 
 class Row(Strict):
-    """The score of one split, mode and seed. Epochs count from 1; ``job`` is the key of the training that was scored.
+    """The score of one split, mode, seed and share of the labels.
 
-    A row that is not done has no columns; a failed one says why. ``retained`` has an entry for every earlier step whose
-    keypoints its last head still predicts.
+    Epochs count from 1; ``job`` is the key of the training that was scored. A row that is not done has no columns; a
+    failed one says why. ``retained`` has an entry for every earlier step whose keypoints its last head still predicts.
     """
 
     split: str
     mode: str
     seed: int
+    labels: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training images whose labels the last step learned from."""
+    images: Count | None = None
+    """How many images that is."""
     columns: dict[str, Score] = Field(default_factory=dict)
     average: Score = None
     convention: str = ""
@@ -199,6 +203,12 @@ class Row(Strict):
         if self.status != "done" and self.columns:
             raise ValueError(f"status '{self.status}' has columns; only a row that is done has scores")
         return self
+
+    @property
+    def title(self) -> str:
+        """What it is called: "d-transfer-0", of a share of the labels "d-transfer-labels0.1-0"."""
+        share = "" if self.labels == 1 else f"-labels{self.labels:g}"
+        return f"{self.split}-{self.mode}{share}-{self.seed}"
 
     def value(self, column: str) -> float | None:
         """The score of this column, or of ``"average"``; None where it does not exist."""
@@ -239,7 +249,7 @@ class Results(Strict):
             _once(names, where=kind)
         if self.baseline:
             _exists(self.baseline, modes, kind="mode", where="baseline")
-        _once([f"{row.split}-{row.mode}-{row.seed}" for row in self.rows], where="rows")
+        _once([row.title for row in self.rows], where="rows")
         for place, row in enumerate(self.rows):
             _exists(row.split, splits, kind="split", where=f"rows[{place}].split")
             _exists(row.mode, modes, kind="mode", where=f"rows[{place}].mode")
@@ -257,15 +267,24 @@ class Results(Strict):
         }
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the labels that there are rows of, the largest first."""
+        return tuple(sorted({row.labels for row in self.rows}, reverse=True)) or (1.0,)
+
+    def at(self, share: float) -> Results:
+        """Return the rows of one share of the labels alone."""
+        return self.model_copy(update={"rows": tuple(row for row in self.rows if row.labels == share)})
+
+    @property
     def conventions(self) -> tuple[str, ...]:
         """Conventions of the scores, each once; more than one only where a folder's studies were mixed."""
         return tuple(dict.fromkeys(row.convention for row in self.rows if row.convention))
 
     def rows_of(self, split: str, mode: str | None = None) -> list[Row]:
-        """Rows of a split, and of one mode of it where named, in the order of modes and seeds."""
+        """Rows of a split, and of one mode of it where named, in the order of modes, shares of the labels and seeds."""
         order = {info.name: place for place, info in enumerate(self.modes)}
         rows = [row for row in self.rows if row.split == split and mode in (None, row.mode)]
-        return sorted(rows, key=lambda row: (order[row.mode], row.seed))
+        return sorted(rows, key=lambda row: (order[row.mode], -row.labels, row.seed))
 
     def canonical(self) -> Results:
         """Return equal results in the order of files: splits, then modes, then seeds; columns as in the split."""

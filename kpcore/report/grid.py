@@ -6,7 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kpcore.evidence.model import TableEvidence
+from kpcore.evidence.whole import Evidence
 from kpcore.records.results import AVERAGE, CHANGED, Results, SplitInfo
+from kpcore.report.figures import NOTHING, decimals, difference, figure, mean_and_spread
+from kpcore.report.shares import share_notes, share_rows
+from kpcore.report.spans import compared, remarks, score
 from kpcore.report.summary import (
     Estimate,
     below_mean_shape,
@@ -16,9 +21,6 @@ from kpcore.report.summary import (
     to_baseline,
     to_reference,
 )
-
-NOTHING = "–"
-"""Stands in a cell that has no figure."""
 
 BELOW = "†"
 """Marks the row of a mode that the mean shape is better than."""
@@ -47,18 +49,49 @@ class Grid:
     scores: int
 
 
-def grids(results: Results) -> list[Grid]:
-    """Return one table a split, in the study's order."""
-    return [grid(results, split) for split in results.splits]
+def grids(results: Results, evidence: Evidence | None = None) -> list[Grid]:
+    """Return one table a split, in the study's order; of several shares of the labels one more, with all of them.
+
+    Args:
+        results: of the study.
+        evidence: for intervals and verdicts; deviations over seeds where None.
+    """
+    most = results.shares[0]
+    made = []
+    for split in results.splits:
+        made.append(grid(results.at(most), split, evidence.table(split.name, most) if evidence else None))
+        if len(results.shares) > 1:
+            made.append(_shares(results, split, evidence))
+    return made
 
 
-def grid(results: Results, split: SplitInfo) -> Grid:
+def _shares(results: Results, split: SplitInfo, evidence: Evidence | None) -> Grid:
+    """Lay out the averages of all shares of the labels."""
+    header, rows = share_rows(results, split, evidence)
+    return Grid(
+        split=split.name,
+        title=f"Split {split.name}, by labelled images: {headline(results)}",
+        caption=f"Split {split.name}, {results.average_name} by labelled images: {_caption(results)}",
+        sets=(),
+        header=header,
+        rows=tuple(rows),
+        notes=tuple(share_notes(results, split, evidence)),
+        scores=len(header) - 1,
+    )
+
+
+def grid(results: Results, split: SplitInfo, evidence: TableEvidence | None = None) -> Grid:
     """Lay out the table of one split: a row a mode, a column a report column, then the average and its comparisons.
 
     A column in which no row has a figure is left out, once anything is scored.
+
+    Args:
+        results: of one share of the labels.
+        split: of it.
+        evidence: of the split; deviations over seeds where None.
     """
-    scores = _scores(results, split)
-    columns = {"Mode": _label(results, split), **scores, **_comparisons(results, split)}
+    scores = _scores(results, split, evidence)
+    columns = {"Mode": _label(results, split), **scores, **_comparisons(results, split, evidence)}
     names = [mode.name for mode in results.modes if results.rows_of(split.name, mode.name)]
     rows = [
         *(tuple(cell(name) for cell in columns.values()) for name in names or results.labels),
@@ -73,7 +106,7 @@ def grid(results: Results, split: SplitInfo) -> Grid:
         sets=_sets(split),
         header=tuple(header),
         rows=tuple(tuple(row[place] for place in kept) for row in rows),
-        notes=tuple(_notes(results, split, header)),
+        notes=tuple(_notes(results, split, header, evidence)),
         scores=sum(name in scores for name in header),
     )
 
@@ -116,31 +149,10 @@ def preset_in_words(results: Results) -> str:
     return f"preset {results.preset}"
 
 
-def decimals(results: Results) -> int:
-    """How many decimals tables print: one, as the paper; two of errors, as is usual."""
-    return 1 if results.higher_is_better else 2
-
-
-def figure(value: float | None, digits: int) -> str:
-    """A figure as tables print it."""
-    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def difference(value: float | None, digits: int) -> str:
-    """A signed figure; what rounds to nothing has no sign."""
-    if value is None:
-        return NOTHING
-    return figure(0.0, digits) if round(value, digits) == 0 else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def mean_and_spread(found: Estimate, digits: int) -> str:
-    """Mean ± sample standard deviation; the mean alone where there is one seed."""
-    spread = "" if found.spread is None else f" ± {found.spread:.{digits}f}"
-    return figure(found.mean, digits) + spread
-
-
-def _scores(results: Results, split: SplitInfo) -> dict[str, Cell]:
+def _scores(results: Results, split: SplitInfo, evidence: TableEvidence | None) -> dict[str, Cell]:
     def cell(column: str) -> Cell:
+        if evidence is not None:
+            return lambda mode: score(evidence, mode, column, decimals(results))
         return lambda mode: mean_and_spread(estimate(results, split.name, mode, column), decimals(results))
 
     return {**{name: cell(name) for name in columns_of(results, split)}, _heading(results, split): cell(AVERAGE)}
@@ -152,14 +164,18 @@ def _heading(results: Results, split: SplitInfo) -> str:
     return f"{results.average_name} (all)" if taken else results.average_name
 
 
-def _comparisons(results: Results, split: SplitInfo) -> dict[str, Cell]:
+def _comparisons(results: Results, split: SplitInfo, evidence: TableEvidence | None) -> dict[str, Cell]:
     columns: dict[str, Cell] = {}
     digits = decimals(results)
     if split.reference and not obstacle(results, split):
         columns["Paper avg"] = lambda mode: figure(split.reference.get(mode, {}).get(AVERAGE), digits)
         columns["vs paper"] = lambda mode: difference(to_reference(results, split, mode), digits)
     if _has_baseline(results):
-        columns[f"vs {results.baseline}"] = lambda mode: difference(to_baseline(results, split.name, mode), digits)
+        columns[f"vs {results.baseline}"] = lambda mode: (
+            difference(to_baseline(results, split.name, mode), digits)
+            if evidence is None
+            else compared(evidence, mode, digits)
+        )
     columns["Seeds"] = lambda mode: _seeds(results, split.name, mode)
     return columns
 
@@ -202,7 +218,9 @@ def _from(split: SplitInfo, number: int) -> str:
     return f" (from {split.datasets[number - 1] or 'own data'})" if split.datasets else ""
 
 
-def _notes(results: Results, split: SplitInfo, header: Iterable[str]) -> list[str]:
+def _notes(
+    results: Results, split: SplitInfo, header: Iterable[str], evidence: TableEvidence | None
+) -> list[str]:  # fmt: skip
     empty = [name for name in columns_of(results, split) if name not in header]
     below = any(below_mean_shape(results, split, mode.name) for mode in results.modes)
     return [
@@ -211,7 +229,11 @@ def _notes(results: Results, split: SplitInfo, header: Iterable[str]) -> list[st
         *_leaked(results),
         *_reference_note(results, split),
         *_retained(results, split),
-        *_seed_notes(results, split.name, compared=f"vs {results.baseline}" in header),
+        *(
+            _seed_notes(results, split.name, compared=f"vs {results.baseline}" in header)
+            if evidence is None
+            else [*remarks(results.labels, evidence, decimals(results)), evidence.signature]
+        ),
         *_unfinished(results, split.name),
     ]
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kpcore.errors import visible
+from kpcore.evidence.model import TableEvidence
+from kpcore.evidence.whole import Evidence
 from kpcore.records.results import AVERAGE, DECIMALS, Results, SplitInfo
 from kpcore.report.files import csv_text, save
 from kpcore.report.grid import Grid, grids, headline
@@ -18,47 +20,90 @@ Line = tuple[object, ...]
 
 MARKUP = re.compile(r"([\\|`*<>\[\]&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 """What Markdown reads as markup; an underscore within a word is none."""
+AGAINST = "vs baseline"
+"""The statistic of a difference to the baseline; that to published figures has a column."""
 CSV_HEADER = (
-    "split", "mode", "seed", "column", "statistic", "value", "seeds", "paper", "difference", "convention", "data",
-    "preset", "status", "note",
+    "split", "mode", "labels", "seed", "column", "statistic", "value", "seeds", "paper", "difference", "convention",
+    "data", "preset", "status", "note",
 )  # fmt: skip
 
 
-def write_tables(results: Results, folder: Path) -> list[Path]:
+def write_tables(results: Results, folder: Path, evidence: Evidence | None = None) -> list[Path]:
     """Write ``tables.md``, ``tables.tex`` and ``tables.csv``; return their paths.
+
+    Args:
+        results: of the study.
+        folder: the study's.
+        evidence: for intervals and verdicts; deviations over seeds where None.
 
     Raises:
         KpError: the folder cannot be written.
     """
-    texts = {"tables.md": markdown(results), "tables.tex": latex(results), "tables.csv": csv_table(results)}
+    texts = {
+        "tables.md": markdown(results, evidence),
+        "tables.tex": latex(results, evidence),
+        "tables.csv": csv_table(results, evidence),
+    }
     return [save(folder / name, text.encode()) for name, text in texts.items()]
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, evidence: Evidence | None = None) -> str:
     """Return all tables as GitHub-flavoured Markdown."""
-    parts = [f"# {_markdown_text(results.study)}", *(_markdown_table(grid) for grid in grids(results))]
+    parts = [f"# {_markdown_text(results.study)}", *(_markdown_table(grid) for grid in grids(results, evidence))]
     return "\n\n".join(parts) + "\n"
 
 
-def latex(results: Results) -> str:
+def latex(results: Results, evidence: Evidence | None = None) -> str:
     """Return all tables as LaTeX; the document that takes them in needs the package ``booktabs``."""
     opening = f"% {escape(results.study)}: {escape(headline(results))}\n% needs \\usepackage{{booktabs}}"
-    made = grids(results)
+    made = grids(results, evidence)
     names = labels(results.study, [grid.split for grid in made])
     return "\n\n".join([opening, *map(latex_table, made, names)]) + "\n"
 
 
-def csv_table(results: Results) -> str:
-    """Return the figures, unrounded: a line a split, mode, seed and column, then their means and deviations over seeds.
+def csv_table(results: Results, evidence: Evidence | None = None) -> str:
+    """Return the figures, unrounded: a line a split, mode, seed and column, then what holds over seeds.
 
     ``statistic`` is "value" for one seed; a row that is not done has such lines without values. "mean" and "sd" are
     over the ``seeds`` that are done, the sample standard deviation (ddof = 1) where there are two or more; "mean shape"
-    is what the mean shape of the training samples scores. "note" has no value: it says once what holds for the split.
+    is what the mean shape of the training samples scores. With evidence "low" and "high" are the 95% limits of the
+    mean, and "vs baseline" with its own limits and "p" (after Holm's correction) compare it with the baseline's; the
+    note of the first is the verdict. "note" has no value: it says once what holds for the split.
     """
     lines = [
-        line for split in results.splits for part in (_values, _means, _shape, _remark) for line in part(results, split)
+        line
+        for split in results.splits
+        for share in results.shares
+        for line in _lines(results.at(share), split, share, evidence)
     ]
     return csv_text(CSV_HEADER, lines)
+
+
+def _lines(results: Results, split: SplitInfo, share: float, evidence: Evidence | None) -> Iterator[Line]:
+    """Yield a split's lines of one share of the labels, which stands behind the mode in all of them."""
+    table = evidence.table(split.name, share) if evidence else None
+    parts = [_values(results, split), _means(results, split), _limits(results, table), _shape(results, split)]
+    for part in [*parts, _remark(results, split)]:
+        for line in part:
+            yield (*line[:2], share, *line[2:])
+
+
+def _limits(results: Results, table: TableEvidence | None) -> Iterator[Line]:
+    """What is known of the means, and of their differences to the baseline's."""
+    if table is None:
+        return
+    for cell in table.cells:
+        found = {"low": cell.interval.low, "high": cell.interval.high} if cell.interval else {}
+        for name, value in found.items():
+            place = (table.split, cell.mode, None, cell.column, name)
+            yield _summary(results, place, (value, len(cell.seeds), None, None))
+    for one in table.differences:
+        limits = one.interval
+        found = {f"{AGAINST} low": limits.low, f"{AGAINST} high": limits.high} if limits else {}
+        for name, value in {AGAINST: one.value, **found, "p": one.adjusted}.items():
+            place = (table.split, one.mode, None, one.column, name)
+            note = one.verdict if name == AGAINST else ""
+            yield _summary(results, place, (value, len(one.seeds), None, None), note)
 
 
 def _markdown_text(text: str) -> str:

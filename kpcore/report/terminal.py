@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kpcore.errors import visible
+from kpcore.evidence.whole import Evidence
 from kpcore.records.results import Results
 from kpcore.report.breaking import broken, pieces
 from kpcore.report.grid import Grid, grids
@@ -22,18 +23,23 @@ HEADING, LABEL = 10, 26
 """Columns that a heading, and the name of a row, take at most where their parts allow."""
 
 
-def print_tables(results: Results, console: Console) -> None:
-    """Print all tables, at most 100 columns wide."""
+def print_tables(results: Results, console: Console, evidence: Evidence | None = None) -> None:
+    """Print all tables, at most 100 columns wide; with intervals and verdicts where there is evidence."""
+    for grid in grids(results, evidence):
+        print_grid(grid, console)
+
+
+def print_grid(grid: Grid, console: Console) -> None:
+    """Print one table, at most 100 columns wide, with what it is about above and its notes below."""
     width = min(console.width, WIDEST)
-    for grid in grids(results):
-        console.print(_text(grid.title, style="bold"), width=width)
-        for line in grid.sets:
-            console.print(_text(line, style="dim"), width=width)
-        for table in tables(grid, width):
-            console.print(table, width=width)
-        for note in grid.notes:
-            console.print(_text(note, style="dim"), width=width)
-        console.print()
+    console.print(_text(grid.title, style="bold"), width=width)
+    for line in grid.sets:
+        console.print(_text(line, style="dim"), width=width)
+    for table in tables(grid, width):
+        console.print(table, width=width)
+    for note in grid.notes:
+        console.print(_text(note, style="dim"), width=width)
+    console.print()
 
 
 @dataclass(frozen=True)
@@ -110,4 +116,5 @@ def _text(text: str, style: str = "") -> Text:
 
 def _stacked(cell: str) -> str:
     """A cell on several narrow lines."""
-    return cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
+    stacked = cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
+    return stacked.replace(" (", "\n(").replace(" to ", "\nto ")

@@ -83,7 +83,9 @@ def resolved(study: Study) -> dict[str, Any]:
 
 def _strategy(study: Study, mode: Mode) -> str:
     table = study.config.modes.get(mode.name)
-    return (table and table.strategy) or mode.name
+    if table is None:
+        return mode.name
+    return (table.strategy or mode.name) + (f", as long as {table.matches}" if table.matches else "")
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -223,6 +223,10 @@ def checked_needs(strategy: TransferStrategy, found: object, step: int) -> Seque
     for need in needs:
         earlier = isinstance(need.step, int) and 0 <= need.step < step
         require(earlier, strategy, method, need, f"an earlier step, 0 to {step - 1}")
+        other = need.keypoints is not None or need.permuted
+        require(not other or need.step == 0, strategy, method, need, "other labels at step 0 alone")
+        of_names = need.keypoints is None or isinstance(need.keypoints, KeypointSet)
+        require(of_names, strategy, method, need.keypoints, "a KeypointSet or None")
     return needs
 
 

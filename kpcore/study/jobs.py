@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from typing import Any
 
 import cv2
 import torch
 
-from kpcore.cache import content_key
-from kpcore.errors import KpError
+from kpcore.config import LastStep, TrainingTable
 from kpcore.interfaces import Metric
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.plans import Layout
-from kpcore.study.contracts import checked_layout, checked_needs, checked_pretrained
+from kpcore.study.contracts import checked_pretrained
 from kpcore.study.data import StudyData
-from kpcore.study.guard import reason
-from kpcore.study.single import modes_of
-from kpcore.study.study import Mode, Study, mirroring
+from kpcore.study.study import Mode, Study
 from kpcore.training.device import Device
 from kpcore.weights import fingerprint
 
 FORMAT = 4
 """Raised whenever equal settings would give another result or other files."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Which labels a job sees of its data.
+
+    Args:
+        labels: share of the training images whose labels it sees.
+        seed: with the job's own seed draws these images.
+        target_alone: whether the share is of the last step's labels only, so that those of earlier steps are all there.
+        permuted: whether every person has another one's labels.
+    """
+
+    labels: float = 1.0
+    seed: int = 0
+    target_alone: bool = True
+    permuted: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Return what a job's key says of it: nothing of all labels, as they are."""
+        share = {"labels": self.labels, "labels_seed": self.seed, "target_alone": self.target_alone}
+        return {**(share if self.labels < 1 else {}), **({"permuted": True} if self.permuted else {})}
+
+
+PLAIN = View()
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +65,8 @@ class Job:
         settings: what the key was made of.
         reads: keypoints of its data set whose labels can reach its result; all others are unlabelled to it.
         final: whether a result row is read from it.
+        view: which labels it sees.
+        matches: jobs that it trains as many iterations as, all together; none for the study's own number.
     """
 
     key: str
@@ -57,6 +80,13 @@ class Job:
     settings: dict[str, Any]
     reads: tuple[str, ...]
     final: bool
+    view: View = PLAIN
+    matches: tuple[Job, ...] = ()
+
+    @property
+    def waits_for(self) -> tuple[Job, ...]:
+        """Jobs that must be done before."""
+        return (*self.sources, *self.matches)
 
     @property
     def dataset(self) -> str:
@@ -98,12 +128,13 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One line of the results: a split, a mode and a seed, and the job that answers it."""
+    """One line of the results: a split, a mode, a share of the labels and a seed, and the job that answers it."""
 
     split: KeypointSplit
     mode: Mode
     seed: int
     job: Job
+    labels: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +145,7 @@ class Refused:
     mode: Mode
     seed: int
     reason: str
+    labels: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,90 +165,14 @@ class JobPlan:
     @property
     def shared(self) -> int:
         """How many trainings are saved because jobs share their sources."""
-
-        def chain(job: Job) -> int:
-            return 1 + sum(chain(source) for source in job.sources)
-
-        return sum(chain(row.job) for row in self.rows) - len(self.jobs)
+        return sum(len(list(chain(row.job))) for row in self.rows) - len(self.jobs)
 
 
-def plan_jobs(study: Study, device: Device) -> JobPlan:
-    """Expand splits x seeds x modes into jobs; equal keys are one job. A broken strategy's rows are refused.
-
-    Raises:
-        KpError: a strategy does not take the study's settings.
-    """
-    planner = _Planner(study, device)
-    rows: list[Row] = []
-    refused: list[Refused] = []
-    wanted = [(split, mode) for split in study.splits for mode in modes_of(study, split)]
-    for (split, mode), seed in product(wanted, study.config.study.seeds):
-        try:
-            rows.append(Row(split, mode, seed, planner.job(split, mode, len(split.steps) - 1, seed)))
-        except KpError:
-            raise
-        except (Exception, SystemExit) as error:
-            refused.append(Refused(split, mode, seed, reason(error, study.known)))
-    return JobPlan(needed(tuple(planner.jobs.values()), rows), tuple(rows), tuple(refused))
-
-
-def needed(jobs: Sequence[Job], rows: Sequence[Row]) -> tuple[Job, ...]:
-    """Return the jobs that these rows need, in their order."""
-
-    def chain(job: Job) -> Iterator[str]:
-        yield job.key
-        for source in job.sources:
-            yield from chain(source)
-
-    wanted = {key for row in rows for key in chain(row.job)}
-    return tuple(job for job in jobs if job.key in wanted)
-
-
-class _Planner:
-    def __init__(self, study: Study, device: Device) -> None:
-        self.study = study
-        self.jobs: dict[str, Job] = {}
-        self.common = common_settings(study, device)
-
-    def job(self, split: KeypointSplit, mode: Mode | None, step: int, seed: int) -> Job:
-        """Return the job of this step, after those that it needs."""
-        stages = self.study.config.backbone.stages
-        label = mode.name if mode else "source"
-        if step == 0:  # plain training, whatever the mode is called that wants it
-            mode = None
-        if mode is None:
-            sources: tuple[Job, ...] = ()
-            layout = Layout((split.steps[step].keypoints,) * stages[step])
-        else:
-            strategy = mode.strategy
-            needs = checked_needs(strategy, strategy.needs(split, step), step)
-            sources = tuple(self.job(split, mode if need.step else None, need.step, seed) for need in needs)
-            layout = checked_layout(strategy, strategy.layout(split, step, stages), split, step, stages)
-        final = step == len(split.steps) - 1
-        name = f"{split.name}-{label}-{seed}" if final or not mode else f"{split.name}-{label}-step{step}-{seed}"
-        draft = Job("", name, split, step, mode, seed, layout, sources, {}, (), final)
-        _check_layout(draft, mirroring(self.study.config))
-        draft = replace(draft, reads=labels_read(draft, self.study.validation))
-        settings = {**self.common, "data": data_settings(draft, self.study.data), **job_settings(draft, stages)}
-        key = content_key(settings)
-        return self.jobs.setdefault(key, replace(draft, key=key, settings=settings))
-
-
-def _check_layout(job: Job, mirrored: Sequence[str]) -> None:
-    """Check that the last head predicts what is scored, and whole mirror pairs where images are mirrored.
-
-    Raises:
-        KpError: with the job's name.
-    """
-    head = job.layout.heads[-1]
-    lost = [name for name in job.keypoints.names if name not in head]
-    if lost:
-        raise KpError(f"job {job.name}: the last head does not predict {', '.join(lost)}, which its step is scored on")
-    if mirrored and head.halved:
-        raise KpError(
-            f"job {job.name}: its last head predicts '{head.halved[0]}' without its mirror partner"
-            f" '{head.skeleton[head.halved[0]].mirror}'; turn mirroring off ({' and '.join(mirrored)})"
-        )
+def chain(job: Job) -> Iterator[Job]:
+    """Yield a job, its sources and theirs."""
+    yield job
+    for source in job.sources:
+        yield from chain(source)
 
 
 def labels_read(job: Job, validation: Metric) -> tuple[str, ...]:
@@ -258,6 +214,8 @@ def job_settings(job: Job, stages: Sequence[int]) -> dict[str, Any]:
         "strategy": job.mode.recipe.record() if job.mode else None,
         "seed": job.seed,
         "sources": [source.key for source in job.sources],
+        **({"view": job.view.record()} if job.view.record() else {}),
+        **({"matches": [one.key for one in job.matches]} if job.matches else {}),
     }
 
 
@@ -269,7 +227,7 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "backbone": study.recipes["backbone"].record(),
         "pretrained": fingerprint(checked_pretrained(study.backbone)),
         "codec": study.recipes["codec"].record(),
-        "training": config.training.model_dump(mode="json", exclude={"threads", "precision"}),
+        "training": training_settings(config.training),
         "validation": {
             **study.recipes["validation"].record(),
             "people": study.watch.people,
@@ -280,6 +238,15 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
         "versions": versions(),
         **({"held_out": "ranked"} if config.training.select_on == "held_out" else {}),
     }
+
+
+def training_settings(training: TrainingTable) -> dict[str, Any]:
+    """Return what of ``[training]`` can change a result; averaging only where it is asked for.
+
+    Threads and precision are among the numerics, as they come out on the device.
+    """
+    unused = {"average"} if isinstance(training.average, LastStep) else set()
+    return training.model_dump(mode="json", exclude={"threads", "precision", *unused})
 
 
 def numerics(device: Device) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from kpcore.errors import ContractError, KpError
 from kpcore.plans import Layout, NetworkSpec, TransferPlan, fresh_origins
 from kpcore.records.folder import JobFolder
 from kpcore.study.contracts import checked_plan
+from kpcore.study.dag import needed, plan_jobs
 from kpcore.study.guard import reason
-from kpcore.study.jobs import Job, JobPlan, Refused, needed, plan_jobs
+from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.study import Study
 from kpcore.training.device import Device
 
@@ -38,7 +39,7 @@ def broken_jobs(study: Study, jobs: Sequence[Job]) -> dict[str, str]:
     broken: dict[str, str] = {}
     done: dict[tuple[object, ...], str] = {}
     for job in jobs:
-        lost = [broken[source.key] for source in job.sources if source.key in broken]
+        lost = [broken[other.key] for other in job.waits_for if other.key in broken]
         same = (job.split.name, job.step, job.mode, job.layout)  # seeds share a plan
         if not lost and same not in done:
             done[same] = _problem(study, job, spec)

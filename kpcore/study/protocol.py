@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from kpcore.config import TrainingTable
 from kpcore.data.batches import TrainingStream
 from kpcore.errors import KpError
 from kpcore.evaluation.predictions import write_predictions
@@ -23,6 +24,7 @@ from kpcore.records.folder import JobFolder, JobResult
 from kpcore.study.contracts import checked_scores
 from kpcore.study.jobs import Job
 from kpcore.study.planning import make_plan
+from kpcore.study.views import seen, training_settings
 from kpcore.study.workshop import Workshop
 from kpcore.trained.model import Model, Score, component, heads_of, metadata
 from kpcore.training.checkpoint import Checkpoints
@@ -74,7 +76,7 @@ def grow(job: Job, shop: Workshop) -> Grown:
     study = shop.study
     network, spec = study.network(job.layout, seed=job.seed), study.spec(job.layout)
     sources = [(study.spec(source.layout), load_weights(whole(source).weights)) for source in job.sources]
-    plan = make_plan(job, spec, [source for source, _ in sources], study.config.training.epochs)
+    plan = make_plan(job, spec, [source for source, _ in sources], settings_of(job, shop).epochs)
     execute(plan, network, spec, sources, study.backbone.pretrained())
     device = shop.device.torch
     return Grown(place(network, device), spec, plan, teacher(job, shop, plan, [state for _, state in sources]))
@@ -105,15 +107,15 @@ def place(network: Network, device: torch.device) -> Network:
 
 def train(job: Job, shop: Workshop, grown: Grown, checkpoints: Checkpoints, listener: Listener) -> Outcome:
     """Train the job's network on its step's keypoints."""
-    settings = shop.study.config.training
-    training = shop.groups[job.dataset].training
+    settings, training = settings_of(job, shop), shop.groups[job.dataset].training
+    sees = seen(job, training, grown.plan)
     stream = TrainingStream(
         training.sampler,
-        training.people,
+        sees.people,
         settings.augmentation,
         seed=job.seed,
         batch_size=settings.batch_size,
-        truth=training.truth(job.reads),
+        truth=sees.truth,
     )
     task = Task(
         learner=shop.study.learner(grown.network, grown.plan, grown.teacher, job.keypoints.skeleton, shop.device),
@@ -121,8 +123,14 @@ def train(job: Job, shop: Workshop, grown: Grown, checkpoints: Checkpoints, list
         settings=settings,
         validate=lambda network: validation_value(job, shop, network),
         higher_is_better=shop.study.validation.higher_is_better,
+        people=sees.everyone,
     )
     return Training(task, checkpoints).run(listener)
+
+
+def settings_of(job: Job, shop: Workshop) -> TrainingTable:
+    """Return how a job is trained, as long as the jobs that it matches where there are any."""
+    return training_settings(job, shop.study.config.training, len(shop.groups[job.dataset].training.people))
 
 
 def validation_value(job: Job, shop: Workshop, network: Network) -> float:

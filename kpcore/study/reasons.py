@@ -18,7 +18,7 @@ SHOWN = 4
 DATA = {"images": "images", "boxes": "crop boxes", "lengths": "normalisers", "ids": "image ids or rows"}
 PARTS = ("train", "valid")
 COMPONENTS = {"backbone": "backbone", "codec": "codec", "validation": "validation", "strategy": "mode"}
-OWN = ("heads", "keypoints", "columns", "stages", "seed")
+OWN = ("heads", "keypoints", "columns", "stages", "seed", "view")
 
 
 def reasons(plan: JobPlan, study: str, folder: Path) -> dict[str, str]:
@@ -97,12 +97,14 @@ def changed(old: Settings, new: Settings) -> Iterator[str]:
     for key in ("training", "evaluation", "numerics", "versions"):
         yield from _values(key, old.get(key), new[key])
     for key in OWN:
-        if old.get(key) != new[key]:
-            yield f"{key} {_short(old.get(key))} -> {_short(new[key])}"
+        if old.get(key) != new.get(key):
+            yield f"{key} {_short(old.get(key))} -> {_short(new.get(key))}"
     if old.get("pretrained") != new["pretrained"]:
         yield "pretrained weights changed"
     if old.get("sources") != new["sources"]:
         yield SOURCES
+    if old.get("matches") != new.get("matches"):
+        yield "what it is as long as is trained again"
 
 
 def _data(old: Settings, new: Settings) -> Iterator[str]:

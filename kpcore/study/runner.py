@@ -27,11 +27,16 @@ from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
 from kpcore.study.reasons import damaged
+from kpcore.study.sample_values import keep_values
 from kpcore.study.scoring import Scorer
 from kpcore.study.spelling import in_full
 from kpcore.study.study import Study
 from kpcore.study.validated import validated
+from kpcore.study.views import TrainingImages
 from kpcore.training.device import Device
+
+DERIVED = ("tables.*", "curves.*", "values.h5", "evidence.json", "report/*", "report/figures/*")
+"""Files of a study's folder that are made of its results."""
 
 
 class Watcher(Events, Protocol):
@@ -61,7 +66,7 @@ def run_study(
     replace_file(folder / "study.toml", settings)
     runner = _Runner(study, plan, device, folder, watcher)
     runner.run(executor, fresh=fresh)
-    return runner.write()
+    return runner.finish()
 
 
 def recorded(study: Study) -> dict[str, Any]:
@@ -77,12 +82,13 @@ def recorded(study: Study) -> dict[str, Any]:
 def clear(folder: Path, settings: bytes, keys: Collection[str]) -> None:
     """Take what other settings left out of a study's folder, so that it never shows two studies as one.
 
-    Those are tables and curves, which the cache can draw again, and links to jobs that are not of this study.
+    Those are tables, curves, samples' values and what was said of them, which the cache can make again, and links to
+    jobs that are not of this study.
     """
     told = folder / "study.toml"
     if not told.is_file() or told.read_bytes() == settings:
         return
-    for path in (*folder.glob("tables.*"), *folder.glob("curves.*")):
+    for path in (path for name in DERIVED for path in folder.glob(name)):
         if path.is_file():
             path.unlink()
     for place in (folder / "jobs").glob("*"):
@@ -111,6 +117,7 @@ class _Runner:
         self.states: dict[str, State] = {}
         self.splits = tuple(validated(study, split, _split_info(study, split)) for split in study.splits)
         self.scorer = Scorer(study)
+        self.images = TrainingImages(study)
 
     def run(self, executor: Executor, *, fresh: bool) -> None:
         """Run every job that is not in the cache, sources first; results.json is up to date after each."""
@@ -137,7 +144,7 @@ class _Runner:
         while waiting or running:
             while (lost := doomed(waiting, self.states)) is not None:
                 waiting.remove(lost[0])
-                self._ended(lost[0], State("failed", f"its source {lost[1].name} failed"))
+                self._ended(lost[0], State("failed", _lost(*lost)))
             while running < pool.slots and (job := ready(waiting, self.states)) is not None:
                 waiting.remove(job)
                 running += 1
@@ -186,6 +193,14 @@ class _Runner:
         replace_file(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
         return results
 
+    def finish(self) -> Results:
+        """Write everything as it stands in the end, with what single samples added to the scores."""
+        results = self.write()
+        done = {(row.split, row.mode, row.seed) for row in results.rows if row.status == "done"}
+        rows = [row for row in self.plan.rows if (row.split.name, row.mode.name, row.seed) in done]
+        keep_values(self.study, rows, self.scorer, self.folder, self.watcher.notice)
+        return results
+
     def _data(self) -> DataInfo:
         scored = self.study.scored
         others = [about_data(one) for one in self.study.data.values() if one is not scored]
@@ -209,8 +224,8 @@ class _Runner:
     def _row(self, row: PlannedRow) -> Row:
         state = self.states.get(row.job.key, State("pending"))
         about: dict[str, Any] = {
-            "split": row.split.name, "mode": row.mode.name, "seed": row.seed, "job": row.job.key,
-            "status": state.status, "reason": state.reason,
+            "split": row.split.name, "mode": row.mode.name, "seed": row.seed, "labels": row.labels, "job": row.job.key,
+            "images": self.images.seen(row.job), "status": state.status, "reason": state.reason,
         }  # fmt: skip
         if state.status != "done":
             return Row(**about)
@@ -267,7 +282,9 @@ def tell(watcher: Events, known: Registry, hook: str, **arguments: Any) -> None:
 
 def refused_row(row: Refused) -> Row:
     """Return the line of the results for what no job answers."""
-    return Row(split=row.split.name, mode=row.mode.name, seed=row.seed, status="failed", reason=row.reason)
+    return Row(
+        split=row.split.name, mode=row.mode.name, seed=row.seed, labels=row.labels, status="failed", reason=row.reason
+    )  # fmt: skip
 
 
 def _split_info(study: Study, split: KeypointSplit) -> SplitInfo:
@@ -321,17 +338,22 @@ def timing(jobs: Sequence[Job], device: Device) -> Mapping[str, Any]:
 
 
 def ready(waiting: Sequence[Job], states: Mapping[str, State]) -> Job | None:
-    """Return the first job whose sources are all done."""
-    return next((job for job in waiting if all(_done(source, states) for source in job.sources)), None)
+    """Return the first job of which all that it waits for is done."""
+    return next((job for job in waiting if all(_done(other, states) for other in job.waits_for)), None)
 
 
 def doomed(waiting: Sequence[Job], states: Mapping[str, State]) -> tuple[Job, Job] | None:
-    """Return a job and its source that failed, where there is one."""
+    """Return a job and what it waits for that failed, where there is such a pair."""
     for job in waiting:
-        for source in job.sources:
-            if source.key in states and states[source.key].status == "failed":
-                return job, source
+        for other in job.waits_for:
+            if other.key in states and states[other.key].status == "failed":
+                return job, other
     return None
+
+
+def _lost(job: Job, failed: Job) -> str:
+    """Return why a job cannot be trained, because another one failed."""
+    return f"{'its source' if failed in job.sources else 'what it is as long as,'} {failed.name} failed"
 
 
 def _done(job: Job, states: Mapping[str, State]) -> bool:

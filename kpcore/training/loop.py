@@ -15,6 +15,7 @@ from kpcore.config import TrainingTable
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.geometry import generator
 from kpcore.network import Network
+from kpcore.training.averaging import make_average
 from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.schedules import make_rate
 from kpcore.training.step import Learner, Stepper
@@ -48,6 +49,7 @@ class Task:
         settings: the ``[training]`` table.
         validate: network -> validation value.
         higher_is_better: direction of that value.
+        people: of a pass, which an epoch is where its length is not set; those of the stream where None.
     """
 
     learner: Learner
@@ -55,11 +57,12 @@ class Task:
     settings: TrainingTable
     validate: Callable[[Network], float]
     higher_is_better: bool
+    people: int | None = None
 
     @property
     def epoch_iterations(self) -> int:
         """Iterations of an epoch."""
-        return epoch_iterations(self.settings, len(self.stream.people))
+        return epoch_iterations(self.settings, len(self.stream.people) if self.people is None else self.people)
 
 
 def epoch_iterations(settings: TrainingTable, people: int) -> int:
@@ -102,6 +105,7 @@ class Training:
         self.checkpoints = checkpoints
         self.history: list[dict[str, Any]] = []
         self.stepper = Stepper(task.learner, task.settings.optimizer)
+        self.average = make_average(task.settings.average, task.learner.network)
         self.rate = make_rate(task.settings.schedule, task.epoch_iterations * task.settings.epochs)
         self.progress = Progress(task.higher_is_better, task.settings.min_improvement)
         self.best_state: dict[str, Tensor] = {}
@@ -118,9 +122,15 @@ class Training:
         while not self._finished():
             self._epoch(len(self.history), listener)
             self._save()
+        self._keep()
+        return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds, self.at_epoch)
+
+    def _keep(self) -> None:
+        """Leave the network with the weights that are the result."""
         if self.task.settings.keep == "best" and self.best_state:
             self.task.learner.network.load_state_dict(self.best_state)
-        return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds, self.at_epoch)
+        else:
+            self.average.keep()
 
     def _finished(self) -> bool:
         settings = self.task.settings
@@ -133,11 +143,13 @@ class Training:
         if not math.isfinite(loss):
             raise JobError(f"the loss is {loss} in epoch {epoch + 1}; lower training.optimizer.learning_rate")
         trained = time.perf_counter()
-        value = self.task.validate(self.task.learner.network)
+        with self.average.shown():
+            value = self.task.validate(self.task.learner.network)
+            record = self._record(epoch, loss, value)
         self.seconds["training"] += trained - started
         self.at_epoch.append(self.seconds["training"])
         self.seconds["validation"] += time.perf_counter() - trained
-        listener.epoch(self._record(epoch, loss, value))
+        listener.epoch(record)
 
     def _record(self, epoch: int, loss: float, value: float) -> dict[str, Any]:
         """Take the epoch into account: best weights, learning rate and history."""
@@ -164,9 +176,11 @@ class Training:
         torch.manual_seed(noise_seed(self.task.stream.seed, epoch))
         total = torch.zeros((), device=self.task.learner.device.torch)
         self.stepper.start_epoch(epoch)
+        self.average.start_epoch(self.stepper.frozen)
         for done, batch in enumerate(self._timed(self.task.stream.iterate(first, count)), 1):
             self.stepper.set_rate(self.rate.factor(first + done - 1))
             total += self.stepper.step(batch)
+            self.average.update(first + done)
             listener.iteration(first + done, count * self.task.settings.epochs)
         return float(total) / count
 
@@ -186,6 +200,7 @@ class Training:
                 "network": self.task.learner.network.state_dict(),
                 "best": self.best_state,
                 "stepper": self.stepper.state(),
+                "average": self.average.state(),
                 "rate": self.rate.state(),
                 "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
                 "history": self.history,
@@ -201,6 +216,8 @@ class Training:
         self.history = saved["history"]
         self.stepper.restore(saved["stepper"], len(self.history))
         self.task.learner.network.load_state_dict(saved["network"])
+        self.average.start_epoch(self.stepper.frozen)
+        self.average.restore(saved.get("average", {}))  # a job without one may have begun before there were any
         self.best_state = saved["best"]
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]

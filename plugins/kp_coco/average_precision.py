@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,18 +46,30 @@ def average_precision(
         areas: (N,) square pixels.
         sigmas: (K,).
     """
-    labelled: list[int] = np.flatnonzero((truth.state != UNLABELLED).any(1)).tolist()
-    found = np.asarray(np.isfinite(predicted).all(axis=2))
-    images = _image_numbers(truth)
-    people = [_annotation(i, images[i], truth, areas[i]) for i in labelled]
-    detections = [_detection(i, images[i], predicted[i], found[i], confidence) for i in labelled if found[i].any()]
+    people, detections = people_and_detections(predicted, confidence, truth, areas)
     if not people:
         return dict.fromkeys(FIGURES, float("nan"))
-    stats = _evaluate(people, detections, sigmas)
-    return {name: float("nan") if value < 0 else float(value) for name, value in zip(FIGURES, stats, strict=False)}
+    evaluation = matched(people, detections, sigmas)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports every step
+        evaluation.accumulate()
+        evaluation.summarize()
+    stats = zip(FIGURES, evaluation.stats, strict=False)
+    return {name: float("nan") if value < 0 else float(value) for name, value in stats}
 
 
-def _image_numbers(truth: Instances) -> list[int]:
+def people_and_detections(
+    predicted: Float64Array, confidence: Float64Array | None, truth: Instances, areas: Float64Array
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the people and the detections as pycocotools takes them; see :func:`average_precision`."""
+    labelled: list[int] = np.flatnonzero((truth.state != UNLABELLED).any(1)).tolist()
+    found = np.asarray(np.isfinite(predicted).all(axis=2))
+    images = image_numbers(truth)
+    people = [_annotation(i, images[i], truth, areas[i]) for i in labelled]
+    detections = [_detection(i, images[i], predicted[i], found[i], confidence) for i in labelled if found[i].any()]
+    return people, detections
+
+
+def image_numbers(truth: Instances) -> list[int]:
     """Return a number an image, in the order of their names: pycocotools ranks equal scores by it."""
     numbers: list[int] = np.unique(np.array(truth.image_ids), return_inverse=True)[1].ravel().tolist()
     return numbers
@@ -95,15 +107,13 @@ def _flat(points: Float64Array, third: Any) -> list[float]:
     return flat
 
 
-def _evaluate(people: list[dict[str, Any]], found: list[dict[str, Any]], sigmas: Float64Array) -> Iterable[float]:
+def matched(people: list[dict[str, Any]], found: list[dict[str, Any]], sigmas: Float64Array) -> Any:
+    """Return pycocotools' evaluation with every image's detections matched."""
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports every step
         evaluation = COCOeval(_coco(people, people), _coco(people, found), iouType="keypoints")
         evaluation.params.kpt_oks_sigmas = sigmas
         evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    stats: Iterable[float] = evaluation.stats
-    return stats
+    return evaluation
 
 
 def _coco(people: list[dict[str, Any]], annotations: list[Mapping[str, Any]] | list[dict[str, Any]]) -> Any:

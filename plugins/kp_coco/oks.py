@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from kp_coco.average_precision import FIGURES, average_precision
+from kp_coco.drawn_precision import drawn_precision
 from kp_coco.sigmas import sigmas_of, told_sigmas, without_sigma
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
-from kpcore.tensors import UNLABELLED, Float64Array
+from kpcore.tensors import UNLABELLED, AnyArray, Float64Array
 
 NAMED = 6
 """Keypoints that a remark names."""
@@ -135,9 +136,20 @@ class Oks(Metric):
             KpError: a column's keypoint is not scored.
         """
         del truth
-        scores = {column.name: _mean_oks(values, keypoints, column.keypoints) for column in columns}
-        left_out = {name for column in columns if not column.in_average for name in column.keypoints}
-        return Scores(scores, _mean_oks(values, keypoints, [n for n in keypoints.names if n not in left_out]))
+        terms = _similarities(values, keypoints, columns)
+        *scores, average = terms.scores().tolist()
+        return Scores(dict(zip(terms.columns, scores, strict=True)), average)
+
+    def terms(
+        self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
+    ) -> Terms | None:
+        """Return a term a column and one of the average: means over people. None for average precision.
+
+        Raises:
+            KpError: a column's keypoint is not scored.
+        """
+        del truth
+        return _similarities(values, keypoints, columns) if self._report == "similarity" else None
 
     def score(
         self,
@@ -161,6 +173,23 @@ class Oks(Metric):
         average = percent.pop("AP")
         return Scores(percent, average)
 
+    def rescored(
+        self,
+        predicted: Float64Array,
+        confidence: Float64Array | None,
+        truth: Instances,
+        keypoints: KeypointSet,
+        columns: Sequence[Column],
+        counts: AnyArray,
+    ) -> Float64Array:
+        """Return average precision on draws of the images: matched once, and counted as often as drawn."""
+        del columns
+        chosen = truth.select(keypoints.indices)
+        sigmas = sigmas_of(keypoints, self._sigmas, self._default_sigma)
+        found = drawn_precision(predicted[..., :2], confidence, chosen, _areas(chosen), sigmas, counts)
+        average = FIGURES.index("AP")
+        return 100 * np.column_stack([np.delete(found, average, 1), found[:, average]])
+
 
 def _areas(truth: Instances) -> Float64Array:
     """Return (N,) squares of the normaliser.
@@ -179,8 +208,18 @@ def _areas(truth: Instances) -> Float64Array:
     return np.asarray(truth.normaliser**2)
 
 
-def _mean_oks(values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> float:
-    """Return the mean over people of the mean over these keypoints, in percent; NaN where nothing was labelled."""
+def _similarities(values: Float64Array, keypoints: KeypointSet, columns: Sequence[Column]) -> Terms:
+    """Return the means over people of the mean over a column's keypoints, and over those that the average counts."""
+    left_out = {name for column in columns if not column.in_average for name in column.keypoints}
+    sets = [*(column.keypoints for column in columns), [n for n in keypoints.names if n not in left_out]]
+    oks = np.stack([_own_oks(values, keypoints, names) for names in sets], -1)
+    known = ~np.isnan(oks)
+    places = {column.name: (place,) for place, column in enumerate(columns)}
+    return Terms(np.where(known, 100 * oks, 0.0), known.astype(np.float64), places, (len(columns),))
+
+
+def _own_oks(values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> Float64Array:
+    """Return everybody's mean over these keypoints (N,), a share; NaN where none of them is labelled."""
     strangers = [name for name in names if name not in keypoints]
     if strangers:
         raise KpError(
@@ -189,5 +228,5 @@ def _mean_oks(values: Float64Array, keypoints: KeypointSet, names: Sequence[str]
         )
     chosen = values[:, list(keypoints.places(names))]
     counted = (~np.isnan(chosen)).sum(1)
-    oks = np.nansum(chosen, axis=1)[counted > 0] / counted[counted > 0]
-    return float(100 * oks.mean()) if oks.size else float("nan")
+    total = np.nansum(chosen, axis=1)
+    return np.asarray(np.divide(total, counted, out=np.full(len(chosen), np.nan), where=counted > 0))

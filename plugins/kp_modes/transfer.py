@@ -8,14 +8,21 @@ heads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kp_modes.growth import grow, grow_reset, new_stages, on_skeleton
-from kpcore.interfaces import ComponentConfig, TransferStrategy
+from kpcore.interfaces import ComponentConfig, Need, TransferStrategy
 from kpcore.keypoints import KeypointSplit
 from kpcore.plans import Layout, NetworkSpec, TransferPlan
+
+Supervision = Literal["s2", "s1"]
+Heads = Literal["reset", "by_name"]
+Source = Literal["s1", "s2", "permuted"]
+SUMMARIES: dict[Source, str] = {
+    "s1": "Transfer learning", "s2": "Self-transfer (S1 = S2)", "permuted": "Transfer, S1 labels permuted",
+}  # fmt: skip
 
 
 class Transfer(TransferStrategy):
@@ -24,6 +31,8 @@ class Transfer(TransferStrategy):
     Args:
         supervision: ``s2``: every stage learns S2; ``s1``: the carried stages keep their heads and learn S1 on, as far
             as this step's skeleton names it where S1 is of another data set.
+        source: what the network before learned: ``s1``; or a control, ``s2``: this step's own keypoints (S1 = S2;
+            Yosinski et al., NeurIPS 2014, call it BnB), or ``permuted``: S1 with labels that belong to other people.
         heads: with ``s2``, the carried stages' heads: ``reset`` renews them and the prediction branch of the junctions
             between carried stages; ``by_name`` keeps what belongs to keypoints of both sets.
     """
@@ -31,21 +40,39 @@ class Transfer(TransferStrategy):
     class Config(ComponentConfig):
         """Options; the first value of each is the default."""
 
-        supervision: Literal["s2", "s1"] = Field(
+        supervision: Supervision = Field(
             default="s2", description="every stage learns S2, or the carried stages keep their heads and learn S1 on"
         )
-        heads: Literal["reset", "by_name"] = Field(
+        heads: Heads = Field(
             default="reset", description="with s2, the carried stages' heads are renewed, or keep what S1 and S2 share"
         )
+        source: Source = Field(
+            default="s1", description="what was learned before: S1; as controls S2, or S1 by other people's labels"
+        )
 
-    def __init__(self, *, supervision: Literal["s2", "s1"], heads: Literal["reset", "by_name"]) -> None:
+        @model_validator(mode="after")
+        def _heads_of_the_source(self) -> Self:
+            if self.source != "s1" and self.supervision == "s1":
+                raise ValueError(f"source = '{self.source}' goes with supervision = 's2'; drop one of them")
+            return self
+
+    def __init__(self, *, supervision: Supervision, heads: Heads, source: Source = "s1") -> None:
         self.supervision = supervision
         self.heads = heads
+        self.source = source
 
     @property
     def summary(self) -> str:
-        """The paper's name for this row."""
-        return "Transfer learning"
+        """The paper's name for this row, or what it is a control of."""
+        return SUMMARIES[self.source]
+
+    def needs(self, split: KeypointSplit, step: int) -> Sequence[Need]:
+        """The step before; of a control, another S1."""
+        if step > 1 or self.source == "s1":
+            return super().needs(split, step)
+        if self.source == "s2":
+            return [Need(0, keypoints=split.steps[step].keypoints)]
+        return [Need(0, permuted=True)]
 
     def layout(self, split: KeypointSplit, step: int, stages: Sequence[int]) -> Layout:
         """S2 on every stage, or the carried heads first where ``supervision = "s1"``.

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kp_mpjpe.alignment import FEWEST, procrustes, relative_to, scaled
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array
@@ -114,10 +114,16 @@ class Mpjpe(Metric):
         known = ~np.isnan(values)
         total, counts = np.where(known, values, 0.0).sum(0), known.sum(0)
         errors = np.divide(total, counts, out=np.full(len(keypoints), np.nan), where=counts > 0)
-        left_out = {name for column in columns if not column.in_average for name in column.keypoints}
-        counted = [name for name in keypoints.names if name not in left_out]
         scores = {column.name: _mean(errors, keypoints, column.keypoints) for column in columns}
-        return Scores(scores, _mean(errors, keypoints, counted))
+        return Scores(scores, _mean(errors, keypoints, _averaged(keypoints, columns)))
+
+    def terms(self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]) -> Terms:
+        """Return a term a keypoint: its error in everybody; raises KpError as ``reduce`` does."""
+        _check_predicted(values, truth, keypoints)
+        known = ~np.isnan(values)
+        places = {column.name: _places(keypoints, column.keypoints) for column in columns}
+        average = _places(keypoints, _averaged(keypoints, columns))
+        return Terms(np.where(known, values, 0.0), known.astype(np.float64), places, average)
 
     def _aligned(
         self, here: Float64Array, there: Float64Array, common: AnyArray, keypoints: KeypointSet
@@ -182,15 +188,26 @@ class Mpjpe(Metric):
 
 def _mean(errors: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> float:
     """Return the mean of these keypoints' errors (K,); those never labelled are left out, NaN where all are."""
+    chosen = errors[list(_places(keypoints, names))]
+    known = chosen[~np.isnan(chosen)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _averaged(keypoints: KeypointSet, columns: Sequence[Column]) -> list[str]:
+    """Return the keypoints that the average counts: all but those of columns that stay out of it."""
+    left_out = {name for column in columns if not column.in_average for name in column.keypoints}
+    return [name for name in keypoints.names if name not in left_out]
+
+
+def _places(keypoints: KeypointSet, names: Sequence[str]) -> tuple[int, ...]:
+    """Return the places of these keypoints in the set; raises KpError where one is not in it."""
     strangers = [name for name in names if name not in keypoints]
     if strangers:
         raise KpError(
             f"a column counts {', '.join(strangers)}, which is not among the keypoints that are scored"
             f" ({', '.join(keypoints.names)}); score columns of this set"
         )
-    chosen = errors[list(keypoints.places(names))]
-    known = chosen[~np.isnan(chosen)]
-    return float(known.mean()) if known.size else float("nan")
+    return tuple(keypoints.places(names))
 
 
 def _check_predicted(values: Float64Array, truth: Instances, keypoints: KeypointSet) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kp_nme.lengths import LENGTHS, MEASURED, Normaliser
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
@@ -115,13 +115,23 @@ class Nme(Metric):
         if self._report == "nme":
             _check_predicted(values, truth, keypoints)
         scores = {column.name: self._statistic(values, keypoints, column.keypoints) for column in columns}
-        left_out = {name for column in columns if not column.in_average for name in column.keypoints}
-        counted = [name for name in keypoints.names if name not in left_out]
-        return Scores(scores, self._statistic(values, keypoints, counted))
+        return Scores(scores, self._statistic(values, keypoints, _averaged(keypoints, columns)))
+
+    def terms(self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]) -> Terms:
+        """Return a term a column and one of the average: means over faces; raises KpError as ``reduce`` does."""
+        if self._report == "nme":
+            _check_predicted(values, truth, keypoints)
+        sets = [*(column.keypoints for column in columns), _averaged(keypoints, columns)]
+        errors = np.stack([face_errors(values, keypoints, names) for names in sets], -1)
+        known = ~np.isnan(errors)
+        numerators = 100 * STATISTICS[self._report](np.where(known, errors, 0.0), self._threshold)
+        places = {column.name: (place,) for place, column in enumerate(columns)}
+        return Terms(np.where(known, numerators, 0.0), known.astype(np.float64), places, (len(columns),))
 
     def _statistic(self, values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> float:
         errors = face_errors(values, keypoints, names)
-        return 100 * STATISTICS[self._report](errors, self._threshold) if errors.size else float("nan")
+        known = errors[~np.isnan(errors)]
+        return float(100 * STATISTICS[self._report](known, self._threshold).mean()) if known.size else float("nan")
 
     def _no_length(self, truth: Instances, place: int) -> KpError:
         return KpError(
@@ -132,7 +142,7 @@ class Nme(Metric):
 
 
 def face_errors(values: Float64Array, keypoints: KeypointSet, names: Sequence[str]) -> Float64Array:
-    """Return the mean error of each face over these keypoints, where it has one; faces without are left out.
+    """Return the mean error (N,) of each face over these keypoints; NaN where none of them is labelled.
 
     Raises:
         KpError: a name is not in the set.
@@ -146,33 +156,41 @@ def face_errors(values: Float64Array, keypoints: KeypointSet, names: Sequence[st
     chosen = values[:, list(keypoints.places(names))]
     counted = (~np.isnan(chosen)).sum(1)
     total = np.nansum(chosen, axis=1)
-    return np.asarray(total[counted > 0] / counted[counted > 0])
+    return np.asarray(np.divide(total, counted, out=np.full(len(chosen), np.nan), where=counted > 0))
 
 
-def mean_error(errors: Float64Array, threshold: float) -> float:
-    """Return the mean; the threshold does not enter."""
+def own_error(errors: Float64Array, threshold: float) -> Float64Array:
+    """Return the errors; the threshold does not enter."""
     del threshold
-    return float(errors.mean())
+    return errors
 
 
-def area_under_curve(errors: Float64Array, threshold: float) -> float:
-    """Return the area under the cumulative distribution of the errors from 0 to the threshold, over the threshold.
+def own_area(errors: Float64Array, threshold: float) -> Float64Array:
+    """Return what every face adds to the area under the cumulative distribution of the errors, over the threshold.
 
-    A face with error e adds the step from e on: an area of max(0, threshold - e). The mean of those is the integral.
+    A face with error e adds the step from e on, to the threshold: an area of max(0, threshold - e). The mean of those
+    is the integral from 0 to the threshold.
     """
-    return float(np.clip(1 - errors / threshold, 0, None).mean())
+    return np.asarray(np.clip(1 - errors / threshold, 0, None))
 
 
-def failure_rate(errors: Float64Array, threshold: float) -> float:
-    """Return the share of errors above the threshold."""
-    return float((errors > threshold).mean())
+def own_failure(errors: Float64Array, threshold: float) -> Float64Array:
+    """Return 1 where an error is above the threshold."""
+    return (errors > threshold).astype(np.float64)
 
 
-STATISTICS: Mapping[Report, Callable[[Float64Array, float], float]] = {
-    "nme": mean_error,
-    "auc": area_under_curve,
-    "failure": failure_rate,
+STATISTICS: Mapping[Report, Callable[[Float64Array, float], Float64Array]] = {
+    "nme": own_error,
+    "auc": own_area,
+    "failure": own_failure,
 }
+"""What a face adds to the mean that is reported."""
+
+
+def _averaged(keypoints: KeypointSet, columns: Sequence[Column]) -> list[str]:
+    """Return the keypoints that the average counts: all but those of columns that stay out of it."""
+    left_out = {name for column in columns if not column.in_average for name in column.keypoints}
+    return [name for name in keypoints.names if name not in left_out]
 
 
 def _check_predicted(values: Float64Array, truth: Instances, keypoints: KeypointSet) -> None:

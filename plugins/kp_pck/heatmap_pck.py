@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from kp_pck.pck import averaged
-from kp_pck.tally import Tally
-from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kp_pck.tally import Tally, places_by_column, shares, with_term
+from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 class HeatmapPck(Metric):
@@ -111,9 +114,23 @@ class HeatmapPck(Metric):
         names = averaged(keypoints, self._groups, "heatmap_pck")
         return Scores(scores, self._mean_over_people(values[:, list(keypoints.places(names))]))
 
+    def terms(self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]) -> Terms:
+        """Return a term a keypoint, and the mean over people; raises KpError as ``reduce`` does."""
+        del truth
+        right, counted = shares(values, threshold=self._threshold, strict=False)
+        terms = Terms(right, counted, places_by_column(keypoints, columns), ())
+        names = averaged(keypoints, self._groups, "heatmap_pck")
+        own, counts = self._own_shares(values[:, list(keypoints.places(names))])
+        return with_term(terms, 100 * own, counts.astype(np.float64))
+
     def _mean_over_people(self, values: Float64Array) -> float:
         """Return the mean, over people with any label that counts, of their shares of right ones; NaN without any."""
+        own, counts = self._own_shares(values)
+        return float(100 * own[counts].mean()) if counts.any() else float("nan")
+
+    def _own_shares(self, values: Float64Array) -> tuple[Float64Array, BoolArray]:
+        """Return everybody's share of right ones among those that count, 0 without any; and who has any, both (N,)."""
         counted = (~np.isnan(values)).sum(1)
         right = (values <= self._threshold).sum(1)
-        shares = right[counted > 0] / counted[counted > 0]
-        return float(100 * shares.mean()) if shares.size else float("nan")
+        own = np.divide(right, counted, out=np.zeros(len(values)), where=counted > 0)
+        return own, counted > 0

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from kp_pck.distances import relative_distances
 from kp_pck.lengths import WHERE, Normaliser, Pair, Word, lengths, told, without_length
-from kp_pck.tally import Tally
+from kp_pck.tally import Tally, places_by_column, places_of, shares
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, Float64Array
@@ -116,6 +116,13 @@ class Pck(Metric):
         tally = Tally.of(values, keypoints, threshold=self._threshold, strict=False)
         scores = {column.name: tally.unweighted(column.keypoints) for column in columns}
         return Scores(scores, tally.unweighted(averaged(keypoints, self._groups, "pck")))
+
+    def terms(self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]) -> Terms:
+        """Return a term a keypoint; raises KpError as ``reduce`` does."""
+        del truth
+        right, counted = shares(values, threshold=self._threshold, strict=False)
+        average = places_of(keypoints, averaged(keypoints, self._groups, "pck"))
+        return Terms(right, counted, places_by_column(keypoints, columns), average)
 
 
 def averaged(keypoints: KeypointSet, groups: Sequence[str] | None, metric: str) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from kp_pck.distances import relative_distances
-from kp_pck.tally import Tally, mean_of_known
+from kp_pck.tally import Tally, mean_of_known, places_by_column, places_of, shares, with_term
 from kpcore.errors import KpError
-from kpcore.interfaces import ComponentConfig, Metric, Scores
+from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
 from kpcore.tensors import Float64Array
@@ -112,11 +112,28 @@ class Pckh(Metric):
             KpError: the convention or a column needs keypoints that are not in the set.
         """
         del truth
-        strict = self._convention != "mpii-weighted"
-        tally = Tally.of(values, keypoints, threshold=self._threshold, strict=strict)
+        tally = Tally.of(values, keypoints, threshold=self._threshold, strict=self._strict)
         if self._convention == "kptransfer":
             return _by_columns(tally, columns)
         return _by_preset(tally, self._convention)
+
+    def terms(self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]) -> Terms:
+        """Return a term a keypoint, and for averages by counts one of all labels; raises KpError as ``reduce`` does."""
+        del truth
+        right, counted = shares(values, threshold=self._threshold, strict=self._strict)
+        if self._convention == "kptransfer":
+            average = tuple(column.name for column in columns if column.in_average)
+            return Terms(right, counted, places_by_column(keypoints, columns), average)
+        preset = _preset(self._convention, keypoints)
+        places = places_of(keypoints, preset.keypoints)
+        by_column = {name: places_of(keypoints, names) for name, names in COLUMNS.items()}
+        terms = Terms(right, counted, by_column, places)
+        chosen = list(places)
+        return with_term(terms, right[:, chosen].sum(1), counted[:, chosen].sum(1)) if preset.weighted else terms
+
+    @property
+    def _strict(self) -> bool:
+        return self._convention != "mpii-weighted"
 
 
 def _by_columns(tally: Tally, columns: Sequence[Column]) -> Scores:
@@ -125,12 +142,18 @@ def _by_columns(tally: Tally, columns: Sequence[Column]) -> Scores:
 
 
 def _by_preset(tally: Tally, convention: str) -> Scores:
+    preset = _preset(convention, tally.keypoints)
+    mean = tally.weighted if preset.weighted else tally.unweighted
+    return Scores({name: tally.unweighted(names) for name, names in COLUMNS.items()}, mean(preset.keypoints))
+
+
+def _preset(convention: str, keypoints: KeypointSet) -> Preset:
+    """Return the convention's preset; raises KpError where it needs keypoints that are not in the set."""
     preset = PRESETS[convention]
-    missing = [name for name in preset.keypoints if name not in tally.keypoints]
+    missing = [name for name in preset.keypoints if name not in keypoints]
     if missing:
         raise KpError(
             f"convention '{convention}' needs keypoints that are not scored here: {', '.join(missing)};"
             ' score all keypoints of MPII, or take convention = "kptransfer"'
         )
-    mean = tally.weighted if preset.weighted else tally.unweighted
-    return Scores({name: tally.unweighted(names) for name, names in COLUMNS.items()}, mean(preset.keypoints))
+    return preset

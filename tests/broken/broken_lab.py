@@ -346,7 +346,7 @@ MODES = [
     ("strategy", "needs", leave, "needs(): SystemExit: 3"),
     ("strategy", "needs", value(None), "needs(step 1): None, expected a list of Needs"),
     ("strategy", "needs", value([0]), "needs(step 1): list [0], expected a list of Needs"),
-    ("strategy", "needs", value([Need(1)]), "needs(step 1): Need Need(step=1), expected an earlier step, 0 to 0"),
+    ("strategy", "needs", value([Need(1)]), "expected an earlier step, 0 to 0"),
     ("strategy", "layout", boom, "layout(): ZeroDivisionError"),
     ("strategy", "layout", value(None), "layout(step 1): None, expected a Layout"),
     ("strategy", "layout", value(Layout(None)), "layout(step 1): None, expected a tuple of KeypointSets"),
@@ -408,6 +408,13 @@ DURING = [
 ]
 # A metric that only the final score reads: tried on one person, then on the mean shape.
 FINAL = [("metric", "score", later(boom, 2), "score(): ZeroDivisionError")]
+# What only intervals need: the rows keep their scores.
+AFTER = [
+    ("metric", "terms", boom, "terms(): ZeroDivisionError"),
+    ("metric", "terms", value(3), "terms(): 3, expected Terms or None"),
+    ("metric", "rescored", boom, "rescored(): ZeroDivisionError"),
+    ("metric", "rescored", value(3), "rescored(): 3, expected (1000, 3) float64"),
+]
 
 
 def spoil(base, name, fault):
@@ -442,7 +449,8 @@ def named(faults, where):
 
 
 BROKEN = {
-    **named(BEFORE, "before"), **named(MODES, "mode"), **named(DURING, "during"), **named(FINAL, "final")
+    **named(BEFORE, "before"), **named(MODES, "mode"), **named(DURING, "during"), **named(FINAL, "final"),
+    **named(AFTER, "after"),
 }  # fmt: skip
 
 

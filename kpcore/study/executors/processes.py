@@ -15,10 +15,11 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from kpcore.registry import Registry
+from kpcore.study.dag import plan_jobs
 from kpcore.study.executors.here import attempt, kept_traceback, prepared
 from kpcore.study.executors.interface import Events, Order, Pool, Run, State
 from kpcore.study.guard import told
-from kpcore.study.jobs import Job, plan_jobs
+from kpcore.study.jobs import Job
 from kpcore.study.workshop import open_workshop
 from kpcore.training.process import set_up_process, undisturbed
 

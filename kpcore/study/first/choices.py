@@ -21,6 +21,7 @@ ADAMW = {"name": "adamw", "learning_rate": 3e-3, "weight_decay": 0.01}
 MUON = {
     "name": "muon", "learning_rate": 0.06, "momentum": 0.85, "other_learning_rate": 4e-3, "weight_decay": 0.01,
 }  # fmt: skip
+EMA = {"name": "ema", "decay": 0.9}
 HEATMAP = {"name": "heatmap", "loss": "cross_entropy", "unlabelled": "ignore", "sigma": 1.0, "decode": "dark"}
 VOLUMETRIC = {"name": "volumetric", "depth_bins": 16, "loss": "cross_entropy", "sigma": 1.0, "decode": "local"}
 
@@ -156,6 +157,7 @@ def _training(first: First, machine: Machine, flips: bool, made: Choices) -> Non
         "precision": "auto",
         "optimizer": dict(ADAMW if people < MANY else MUON),
         "schedule": {"name": "onecycle", "fall": "cosine" if people < MANY else "linear"},
+        "average": dict(EMA),
         "augmentation": {
             "scale": [0.85, 1.2], "rotation": 15, "translation": 0.05, "flip": 0.5 if flips else 0,
         },

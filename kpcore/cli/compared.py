@@ -1,0 +1,106 @@
+"""How ``kp eval`` prints intervals, and several files beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kpcore.cli.output import number, print_lines, print_table
+
+if TYPE_CHECKING:
+    from kpcore.evaluation.score import Result
+    from kpcore.evidence.model import Difference, Interval, TableEvidence
+
+AVERAGE = "average"
+
+
+def names_of(paths: list[Path]) -> dict[str, Path]:
+    """Return what each file is called: its name, or its path where two have one name."""
+    names = [path.name for path in paths]
+    return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
+
+
+def known(results: Mapping[str, Result]) -> TableEvidence:
+    """Return intervals of the scores, and the differences to the first."""
+    from kpcore import __version__
+    from kpcore.evaluation.together import together
+    from kpcore.evidence.tables import table
+
+    names = list(results)
+    values = together(results, results[names[0]].split)
+    baseline = names[0] if len(names) > 1 else ""
+    return table(values, values.rows, names, baseline, versions={"kptransfer": __version__}, trainings=False)
+
+
+def intervals(found: TableEvidence, name: str) -> dict[str, list[float] | None]:
+    """Return a file's intervals as JSON: column -> its ends, None where there is none."""
+    cells = [cell for cell in found.cells if cell.mode == name]
+    return {cell.column: [cell.given.low, cell.given.high] if cell.given else None for cell in cells}
+
+
+def difference(one: Difference, margin: float | None, higher_is_better: bool) -> dict[str, Any]:
+    """Return a difference to the first file as JSON."""
+    return {
+        "file": one.mode,
+        "column": one.column,
+        "difference": one.value,
+        "interval": [one.given.low, one.given.high] if one.given else None,
+        "p": one.p,
+        "p_holm": one.adjusted,
+        "verdict": one.verdict,
+        "needed": one.needed.text if one.needed else None,
+        **({} if margin is None else {"no_worse": one.no_worse(margin, higher_is_better=higher_is_better)}),
+    }
+
+
+def limits(interval: Interval | None, sign: str = "") -> str:
+    """Return an interval for a table: "81.2 to 83.0"."""
+    return f"{interval.low:{sign}.2f} to {interval.high:{sign}.2f}" if interval else "-"
+
+
+def print_compared(results: Mapping[str, Result], found: TableEvidence, average: str, margin: float | None) -> None:
+    """Print scores beside each other, the differences to the first, and what they are.
+
+    Args:
+        results: by file.
+        found: their intervals.
+        average: what the metric calls it.
+        margin: that "no worse" is asked for, None where it is not.
+    """
+    first = next(iter(results.values()))
+    print_lines([f"{first.data}, part {first.part}, {first.people:,} people: {first.convention}", ""])
+    shown = dict(zip((*found.columns, AVERAGE), (*found.columns, average), strict=True))
+    heads = ["score", "95%"]
+    cells = [[cell.mode, shown[cell.column], number(cell.value, 2), limits(cell.given)] for cell in found.cells]
+    print_table(["file", "column", *heads], cells, right=heads)
+    if found.differences:
+        print_lines(
+            ["", f"Differences to {found.baseline}, paired by sample; p values corrected for {len(found.differences)}:"]
+        )
+        print_differences(found, shown, margin)
+    print_lines(
+        ["", *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE), found.signature]
+    )
+    if first.note:
+        print_lines(["", first.note])
+
+
+def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: float | None) -> None:
+    """Print a line a difference; see :func:`print_compared`."""
+    heads = ["difference", "95%", "p (Holm)"]
+    more = [] if margin is None else [f"no worse by {margin:g}"]
+    rows = []
+    for one in found.differences:
+        row = [
+            one.mode,
+            shown[one.column],
+            f"{one.value:+.2f}",
+            limits(one.given, "+"),
+            "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
+            one.verdict,
+        ]
+        if margin is not None:
+            row.append("yes" if one.no_worse(margin, higher_is_better=found.higher_is_better) else "not shown")
+        rows.append(row)
+    print_table(["file", "column", *heads, "verdict", *more], rows, right=heads)

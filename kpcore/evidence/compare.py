@@ -1,0 +1,198 @@
+"""Finished studies beside each other, a split a table: every mode of every run is a row of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from kpcore.config import Strict
+from kpcore.errors import KpError, listed, unknown
+from kpcore.evidence.beside import ComparedRow, Run, joined, part_of, refuse_unlike, unpaired
+from kpcore.evidence.model import Cell, TableEvidence
+from kpcore.evidence.resample import RESAMPLES
+from kpcore.evidence.tables import table
+from kpcore.evidence.whole import read_study
+
+
+class ComparedRun(Strict):
+    """One study: what it is called here, its own name, its preset, and its folder as it was given."""
+
+    name: str
+    study: str
+    preset: str
+    folder: str
+
+
+class ComparedSplit(Strict):
+    """One split of all runs.
+
+    ``tables`` is one table with differences to ``baseline`` where they could be paired; otherwise one a run, without
+    any, and ``reason`` says why. In them a row goes by its name. ``notes`` say what is missing.
+    """
+
+    split: str
+    data: str
+    average_name: str
+    baseline: str
+    rows: tuple[ComparedRow, ...]
+    tables: tuple[TableEvidence, ...]
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    def cell(self, row: str, column: str) -> Cell | None:
+        """The score of a row in this column, or of ``"average"``; None where it does not exist."""
+        return next((cell for table in self.tables if (cell := table.cell(row, column))), None)
+
+
+class Comparison(Strict):
+    """All that is said of several runs."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    version: Literal[1] = Field(default=1, alias="schema")
+    runs: tuple[ComparedRun, ...]
+    splits: tuple[ComparedSplit, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is compared.
+
+    Args:
+        splits: by name; all that the runs have in common where empty.
+        modes: by name; all where empty.
+        baseline: "RUN:MODE" that the others are compared with; where empty the first run's baseline, or if that is not
+            among the modes the first row.
+    """
+
+    splits: Sequence[str] = ()
+    modes: Sequence[str] = ()
+    baseline: str = ""
+
+
+def compare(folders: Sequence[Path], wanted: Wanted | None = None, *, resamples: int = RESAMPLES) -> Comparison:
+    """Set finished studies beside each other.
+
+    Args:
+        folders: that ``kp run`` wrote, two or more.
+        wanted: of them; all where None.
+        resamples: draws of the samples.
+
+    Raises:
+        KpError: a folder cannot be read or is there twice, a name does not exist, there is no split in common, or the
+            averages are over different columns, people or conventions.
+    """
+    wanted = wanted or Wanted()
+    runs = read_runs(folders)
+    names = splits_of(runs, wanted.splits)
+    modes = list(dict.fromkeys(mode.name for run in runs for mode in run.results.modes))
+    for mode in wanted.modes:
+        if mode not in modes:
+            raise unknown("mode", mode, modes, where="--mode")
+    return Comparison(
+        runs=tuple(
+            ComparedRun(name=run.name, study=run.results.study, preset=run.results.preset, folder=run.folder.as_posix())
+            for run in runs
+        ),
+        splits=tuple(_split(name, runs, wanted, resamples) for name in names),
+    )
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read studies; each is called by its study's name, or where two have one, all by their folder's."""
+    places = [folder.resolve() for folder in folders]
+    twice = [folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise KpError(f"{twice[0]} is there twice; give every run once")
+    if len(folders) < 2:
+        raise KpError("one run has nothing to stand beside; give the folders of two or more")
+    found = [read_study(folder) for folder in folders]
+    choices = [results.study for results, _ in found], [place.name for place in places], list(map(str, folders))
+    names = next(names for names in choices if len(set(names)) == len(names))
+    return [Run(name, folder, *both) for name, folder, both in zip(names, folders, found, strict=True)]
+
+
+def splits_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
+    """Return the splits that are compared: those that are wanted, or that all runs have."""
+    every = [[split.name for split in run.results.splits] for run in runs]
+    for run, names in zip(runs, every, strict=True):
+        for name in wanted:
+            if name not in names:
+                raise unknown("split", name, names, where=f"--split, {run.name}")
+    common = list(dict.fromkeys(wanted)) or [name for name in every[0] if all(name in names for names in every)]
+    if not common:
+        has = "; ".join(f"{run.name} has {listed(names)}" for run, names in zip(runs, every, strict=True))
+        raise KpError(f"the runs have no split in common: {has}")
+    return common
+
+
+def _split(name: str, runs: Sequence[Run], wanted: Wanted, resamples: int) -> ComparedSplit:
+    baseline = _baseline(name, runs, wanted)
+    parts = [part for run in runs if (part := part_of(run, name, wanted.modes, baseline)) is not None]
+    if not parts:
+        raise KpError(f"split '{name}': no run has a finished row of it with values; 'kp run' goes on with each")
+    refuse_unlike(name, parts)
+    reason = unpaired(parts)
+    rows = tuple(row for part in parts for row in part.rows)
+    names = [row.name for row in rows]
+    chosen = next((row.name for row in rows if (row.run, row.mode) == baseline), names[0])
+    together = parts if reason else [joined(parts)]
+    made = [
+        table(
+            part.values, part.values.rows, names, "" if reason else chosen,
+            versions=_versions([part.run] if reason else runs), resamples=resamples,
+        )
+        for part in together
+    ]  # fmt: skip
+    return ComparedSplit(
+        split=name,
+        data=parts[0].values.data,
+        average_name=runs[0].results.average_name,
+        baseline="" if reason else chosen,
+        rows=rows,
+        tables=tuple(made),
+        reason=reason,
+        notes=tuple(_notes(name, runs, rows, "" if reason else chosen)),
+    )
+
+
+def _baseline(split: str, runs: Sequence[Run], wanted: Wanted) -> tuple[str, str]:
+    """Return run and mode of the row that others are compared with."""
+    if not wanted.baseline:
+        own = runs[0].results.baseline
+        return runs[0].name, own if not wanted.modes or own in wanted.modes else ""
+    rows = {f"{run.name}:{mode.name}": (run.name, mode.name) for run in runs for mode in run.results.modes}
+    by_folder = {f"{run.folder}:{mode.name}": (run.name, mode.name) for run in runs for mode in run.results.modes}
+    found = rows.get(wanted.baseline) or by_folder.get(wanted.baseline)
+    if found is None:
+        raise unknown("row", wanted.baseline, rows, where="--baseline")
+    stored = next(run for run in runs if run.name == found[0]).split(split)
+    if stored is None or not any(row.mode == found[1] for row in stored.rows):
+        raise KpError(f"--baseline: {wanted.baseline} has no finished row with values in split '{split}'")
+    return found
+
+
+def _versions(runs: Sequence[Run]) -> dict[str, str]:
+    """Return package -> its version, or versions, in these runs."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for package, version in run.values.versions.items():
+            found.setdefault(package, {})[version] = None
+    return {package: " and ".join(versions) for package, versions in found.items()}
+
+
+def _notes(split: str, runs: Sequence[Run], rows: Sequence[ComparedRow], baseline: str) -> Iterator[str]:
+    for run in runs:
+        if not any(row.run == run.name for row in rows):
+            yield f"{run.name} has no finished row of these with values"
+        missing = [row.title for row in run.results.rows_of(split) if row.status != "done"]
+        if missing:
+            yield f"{run.name}, not done: {listed(missing)}"
+    seeds = next((set(row.seeds) for row in rows if row.name == baseline), set())
+    for row in rows:
+        if baseline and not seeds & set(row.seeds):
+            yield f"{row.name} has no seed in common with {baseline}: no difference"

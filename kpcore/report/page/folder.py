@@ -1,0 +1,162 @@
+"""A study's folder, read for its page: whatever is there; what is not is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kpcore.errors import KpError
+from kpcore.evidence import Evidence, study
+from kpcore.evidence.model import TableEvidence
+from kpcore.evidence.tables import table
+from kpcore.records.folder import JobFolder
+from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo
+from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Shown, read_shown
+from kpcore.records.slugs import slug
+from kpcore.records.values import read_values
+from kpcore.toml_text import read_toml
+
+Plan = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All that a page is drawn from.
+
+    Args:
+        name: of the folder, as its commands spell it.
+        results: ``results.json``.
+        evidence: None where single samples are not known.
+        slices: split -> evidence on parts of its points.
+        shown: body, thresholds, gallery; None where they were not kept.
+        histories: job key -> its epochs, as far as they are there.
+        plans: job key -> its executed transfer plan, likewise.
+        timing: seconds a job, and the machine.
+        settings: ``study.toml``.
+        missing: what could not be read and why, a line each.
+    """
+
+    name: str
+    results: Results
+    evidence: Evidence | None = None
+    slices: Mapping[str, TableEvidence] = field(default_factory=dict)
+    shown: Shown | None = None
+    histories: Mapping[str, list[HistoryRecord]] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    timing: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def full(self) -> Results:
+        """The results on the largest share of the labels."""
+        return self.results.at(self.results.shares[0])
+
+    def table(self, split: str, labels: float | None = None) -> TableEvidence | None:
+        """The evidence of a split, on the largest share of the labels where none is named; None where there is none."""
+        share = self.results.shares[0] if labels is None else labels
+        return self.evidence.table(split, share) if self.evidence else None
+
+    def body(self, split: str) -> Body | None:
+        """The body that a split is about; None where it was not kept."""
+        found = self.shown.split(split) if self.shown else None
+        return self.shown.bodies[found.body] if self.shown and found else None
+
+    def finished(self, split: str, mode: str) -> list[Row]:
+        """The rows of a split and mode that are done, on the largest share of the labels."""
+        return [row for row in self.full.rows_of(split, mode) if row.status == "done"]
+
+    def place(self, mode: str) -> int:
+        """The place of a mode in the study, which decides its colour."""
+        return [one.name for one in self.results.modes].index(mode)
+
+    @property
+    def splits(self) -> tuple[SplitInfo, ...]:
+        """The study's splits."""
+        return self.results.splits
+
+    @property
+    def digits(self) -> int:
+        """Decimals of a score: one, as papers print; two of errors."""
+        return 1 if self.results.higher_is_better else 2
+
+
+def read_run(folder: Path) -> Run:
+    """Read a study's folder.
+
+    Raises:
+        KpError: it has no results that can be read.
+    """
+    results = _results(folder)
+    missing: list[str] = []
+
+    def tried(read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except (KpError, OSError) as error:
+            missing.append(_without(folder, str(error)))
+            return otherwise
+
+    no_history: list[HistoryRecord] = []
+    nothing: dict[str, Any] = {}
+    folders = {job.key: JobFolder(folder / "jobs" / slug(job.name)) for job in results.jobs if job.status == "done"}
+    there = {key: one for key, one in folders.items() if one.begun}
+    if len(there) < len(folders):
+        missing.append(f"{len(folders) - len(there)} of {len(folders)} trainings are no longer in the cache")
+    return Run(
+        name=folder.resolve().name,
+        results=results,
+        evidence=tried(lambda: study(folder), None) if _any_done(results) else None,
+        slices=tried(lambda: _slices(folder, results), {}),
+        shown=tried(lambda: read_shown(folder / FOLDER / SHOWN), None),
+        histories={key: tried(one.history, no_history) for key, one in there.items()},
+        plans={key: tried(one.plan, nothing) for key, one in there.items()},
+        timing=tried(lambda: _json(folder / "timing.json"), {}),
+        settings=tried(lambda: read_toml(folder / "study.toml"), {}),
+        missing=tuple(missing),
+    )
+
+
+def _without(folder: Path, text: str) -> str:
+    """Return a message without the folder, which a reader elsewhere does not have."""
+    return text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+
+
+def _any_done(results: Results) -> bool:
+    return any(row.status == "done" for row in results.rows)
+
+
+def _results(folder: Path) -> Results:
+    path = folder / "results.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise KpError(f"{path}: no such file; give the folder that 'kp run' wrote, as runs/STUDY") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KpError(f"{path}: cannot be read: {error}") from None
+    return Results.from_json(text, where=str(path))
+
+
+def _slices(folder: Path, results: Results) -> dict[str, TableEvidence]:
+    path = folder / FOLDER / SLICES
+    if not path.is_file():
+        return {}
+    modes = [mode.name for mode in results.modes]
+    values = read_values(path)
+    return {
+        one.name: table(one, one.rows, modes, results.baseline, versions=values.versions)
+        for one in values.splits
+        if one.rows
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise KpError(f"{path.name}: cannot be read; 'kp run' writes it") from None
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,121 @@
+"""How a study was run: its data, settings, cost, the commands that make it again, and the scores' signatures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomli_w
+
+from kpcore.report.page.folder import Run
+
+PRIVATE = ("dataset", "datasets", "study")
+"""Tables of a study file that are not shown: they say where data lies on somebody's disk, or stand above already."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the rows of one mode cost: seconds of their own, those of what they were built on, and their share of it."""
+
+    mode: str
+    trainings: int
+    own: str
+    sources: str
+    share: str
+
+
+@dataclass(frozen=True)
+class How:
+    """The last section of a page."""
+
+    facts: Mapping[str, str]
+    costs: list[Cost]
+    commands: Mapping[str, str]
+    settings: str
+    signatures: list[str]
+
+
+def how(run: Run) -> How:
+    """Return how a study was run."""
+    again = shlex.quote(run.name)
+    return How(
+        facts=dict(_facts(run)),
+        costs=list(_costs(run)),
+        commands={
+            "Run it again": f"kp run {again}/study.toml --out {again}",
+            "Draw this page again": f"kp report {again}",
+        },
+        settings=tomli_w.dumps({name: value for name, value in run.settings.items() if name not in PRIVATE}),
+        signatures=list(dict.fromkeys(table.signature for table in run.evidence.tables)) if run.evidence else [],
+    )
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    results = run.results
+    yield "Data", results.data.name
+    yield "List and people", results.data.extent
+    yield "Convention", " and ".join(results.conventions) or "nothing scored yet"
+    if results.validation_convention:
+        yield "Validation", results.validation_convention
+    yield "Preset", results.preset
+    yield "Seeds", ", ".join(str(seed) for seed in sorted({row.seed for row in results.rows})) or "none"
+    done = sum(job.status == "done" for job in results.jobs)
+    yield "Trainings", f"{done} of {len(results.jobs)} done"
+    if "device" in run.timing:
+        threads = run.timing.get("threads")
+        plural = "" if threads == 1 else "s"
+        yield (
+            "Machine",
+            f"{run.timing['device']}, {threads} thread{plural} a training, {run.timing.get('precision', '')}",
+        )
+
+
+def _costs(run: Run) -> Iterator[Cost]:
+    """Yield what each mode's rows cost; nothing where no seconds are known."""
+    seconds = _seconds(run)
+    jobs = {job.key: job for job in run.results.jobs}
+    users: dict[str, set[str]] = {}
+    for row in run.results.rows:
+        for source in _sources(jobs, row.job):
+            users.setdefault(source, set()).add(row.job)
+    for mode in run.results.modes:
+        own = {row.job for row in run.results.rows if row.mode == mode.name and row.status == "done" and row.job}
+        if not own or not all(key in seconds for key in own):
+            continue
+        before = {source for key in own for source in _sources(jobs, key)}
+        share = sum(seconds.get(source, 0.0) * len(users[source] & own) / len(users[source]) for source in before)
+        yield Cost(
+            run.results.labels[mode.name], len(own), duration(sum(seconds[key] for key in own)),
+            duration(sum(seconds.get(key, 0.0) for key in before)) if before else "none",
+            duration(sum(seconds[key] for key in own) + share),
+        )  # fmt: skip
+
+
+def _sources(jobs: Mapping[str, Any], key: str) -> list[str]:
+    """Return all trainings that one was built on."""
+    found: list[str] = []
+    for source in jobs[key].sources if key in jobs else ():
+        found += [source, *_sources(jobs, source)]
+    return list(dict.fromkeys(found))
+
+
+def _seconds(run: Run) -> dict[str, float]:
+    """Return key -> seconds of a training with its validation."""
+    told = run.timing.get("seconds", {})
+    found = {}
+    for job in run.results.jobs:
+        one = told.get(job.name, {}) if isinstance(told, dict) else {}
+        parts = [one.get(name) for name in ("training", "validation")] if isinstance(one, dict) else [None]
+        known = [float(value) for value in parts if isinstance(value, int | float)]
+        if len(known) == len(parts):
+            found[job.key] = sum(known)
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: "45 s", "12.0 min", "3.5 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,72 @@
+"""Scores and differences with their 95% intervals, as tables print them; and what a table says of its intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kpcore.evidence.model import Interval, TableEvidence
+from kpcore.records.results import AVERAGE
+from kpcore.report.figures import difference, figure
+
+VERDICTS = {"positive": "better", "negative": "worse", "undecided": "undecided"}
+
+
+def span(limits: Interval | None, digits: int) -> str:
+    """An interval in brackets, after a space; "" where there is none."""
+    return "" if limits is None else f" ({figure(limits.low, digits)} to {figure(limits.high, digits)})"
+
+
+def signed_span(limits: Interval | None, digits: int) -> str:
+    """The same of a difference."""
+    return "" if limits is None else f" ({difference(limits.low, digits)} to {difference(limits.high, digits)})"
+
+
+def score(table: TableEvidence, mode: str, column: str, digits: int) -> str:
+    """A mode's mean over seeds with its interval; NaN's sign where it does not exist."""
+    found = table.cell(mode, column)
+    return figure(None, digits) if found is None else figure(found.value, digits) + span(found.interval, digits)
+
+
+def compared(table: TableEvidence, mode: str, digits: int) -> str:
+    """A mode's average against the baseline's: difference, interval and verdict."""
+    found = table.difference(mode, AVERAGE)
+    if found is None:
+        return figure(None, digits)
+    return f"{difference(found.value, digits)}{signed_span(found.interval, digits)}, {VERDICTS[found.verdict]}"
+
+
+def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Iterator[str]:
+    """What the intervals are, which columns differ beyond doubt, and what would decide the rest.
+
+    Args:
+        labels: mode -> what it is called.
+        table: of them.
+        digits: decimals that are printed.
+    """
+    several = any(len(cell.seeds) > 1 for cell in table.cells)
+    one_seed = "other samples, with these trainings; one seed says nothing of others"
+    yield f"In brackets: 95% interval over {'other samples and other seeds' if several else one_seed}."
+    if table.differences:
+        yield (
+            f"vs {table.baseline}: the difference of the averages, paired by sample and seed; whether it is told from"
+            f" chance is after Holm's correction over the table's {len(table.differences)} differences."
+        )
+    yield from _told(labels, table, digits)
+    yield from (
+        f"{labels[one.mode]}: to decide a difference of this size: {one.needed.text.strip('; ')}."
+        for one in table.differences
+        if one.column == AVERAGE and one.needed is not None
+    )
+
+
+def _told(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Iterator[str]:
+    """A line a mode on the columns in which it is told from the baseline, the better ones first."""
+    for word, verdict in (("better", "positive"), ("worse", "negative")):
+        told = [one for one in table.differences if one.verdict == verdict and one.column != AVERAGE]
+        for mode in dict.fromkeys(one.mode for one in told):
+            columns = ", ".join(
+                f"{one.column} {difference(one.value, digits)}{signed_span(one.interval, digits)}"
+                for one in told
+                if one.mode == mode
+            )
+            yield f"{labels[mode]} is {word} than {table.baseline} at {columns}."

@@ -1,0 +1,77 @@
+"""``kp eval A.h5 B.h5``: two files in the public format beside each other, as sacrebleu does two systems."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from kpcore.cli.app import outcome
+
+PEOPLE = 60
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch, write_mpii):
+    """A folder with MPII's layout and predictions in it: (N, 16, 2) pixels counted from 1, nothing else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # words are not broken
+    root = write_mpii(tmp_path / "data", 3, train=2, valid=PEOPLE)
+    with h5py.File(root / "annot" / "valid.h5") as file:
+        truth = file["part"][()]
+    random = np.random.default_rng(0)
+    noise = random.standard_normal(truth.shape)
+    worse = truth + 6 * np.where(random.random((PEOPLE, 1, 1)) < 0.5, noise, 0.2 * noise)
+    for name, points in {"good": truth + 0.5 * noise, "same": truth + 0.5 * noise, "worse": worse}.items():
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["preds"] = points
+    with h5py.File(tmp_path / "some.h5", "w") as file:
+        file["preds"], file["rows"] = truth[:7], np.arange(7)
+    return tmp_path
+
+
+def kp(capsys, *words):
+    code = outcome(["eval", *words, "--dataset", "mpii", "--root", "data", "--split", "a"])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_one_file_has_intervals_and_a_signature(files, capsys):
+    code, out, _ = kp(capsys, "worse.h5", "--json")
+    found = json.loads(out)
+    assert code == 0 and set(found["intervals"]) == {*found["columns"], "average"}
+    for name, value in {**found["columns"], "average": found["average"]}.items():
+        low, high = found["intervals"][name]
+        assert low < value < high
+    assert found["signature"].startswith(
+        "PCKh@0.5 kptransfer | MPII, list newell, part valid | n 60 | 60 images | given these"
+    )
+    assert str(files) not in found["signature"]
+    _, out, _ = kp(capsys, "worse.h5")
+    low, high = found["intervals"]["average"]
+    assert f"{low:.2f} to {high:.2f}" in out and "n 60 | 60 images" in " ".join(out.split())
+
+
+def test_files_are_compared_with_the_first_pair_by_pair(files, capsys):
+    code, out, _ = kp(capsys, "good.h5", "worse.h5", "same.h5", "--json", "--margin", "0.5")
+    found = json.loads(out)
+    assert code == 0 and found["baseline"] == "good.h5" and list(found["files"]) == ["good.h5", "worse.h5", "same.h5"]
+    by = {(one["file"], one["column"]): one for one in found["differences"]}
+    assert len(by) == 2 * 5
+    expected = found["files"]["worse.h5"]["average"] - found["files"]["good.h5"]["average"]
+    worse, same = by["worse.h5", "average"], by["same.h5", "average"]
+    assert worse["difference"] == pytest.approx(expected, abs=1e-3) and worse["verdict"] == "negative"
+    assert worse["interval"][0] < expected < worse["interval"][1] < 0 and not worse["no_worse"]
+    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "undecided") and same["no_worse"]
+
+
+def test_the_comparison_is_printed_in_words(files, capsys):
+    _, out, _ = kp(capsys, "good.h5", "worse.h5", "--margin", "0.5")
+    shown = " ".join(out.split())
+    assert "Differences to good.h5, paired by sample; p values corrected for 5" in shown
+    assert "negative" in shown and "no worse by 0.5" in shown and "not shown" in shown
+
+
+def test_other_people_are_not_compared(files, capsys):
+    code, _, err = kp(capsys, "good.h5", "some.h5")
+    assert code == 2 and "some.h5 predicts 7 people and good.h5 60" in err

@@ -1,0 +1,485 @@
+"""The page of a study: it stands alone, says no more than is known, and shows any name without obeying or losing it."""
+
+import base64
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kpcore.cli.app import outcome
+from kpcore.draws import Clusters
+from kpcore.errors import KpError
+from kpcore.records.folder import HISTORY, PLAN, TIMING
+from kpcore.records.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
+from kpcore.records.shown import Body, Person, Predicted, Shown, ShownSplit, Thresholds, Within, read_shown
+from kpcore.records.slugs import slug
+from kpcore.records.values import RowValues, SplitValues, Values, write_values
+from kpcore.report.page import write_page
+from kpcore.report.page.folder import read_run
+from kpcore.report.page.plans import understood
+from kpcore.report.page.sets import known_as, short
+from kpcore.report.page.words import questions
+from kpcore.study.shown.gallery import QUALITY, SIZE
+from kpcore.terms import Composition
+
+PEOPLE = 60
+JOINTS = ("hip", "knee", "ankle", "wrist")
+S1, S2 = ("hip", "knee"), ("knee", "ankle", "wrist")
+HOSTILE = (
+    '</script><img src=https://x.example/a.png onerror=alert(1)> & "quoted" $x_1$ {{ 7777*7777 }} \x1b[31m ' + "n" * 20
+)
+LONG = "a_name_of_sixty_characters_that_nobody_would_type_by_hand_ever"
+GAINS = {"transfer": 12.0, "frozen": -15.0, "random": 0.0, "l2sp": 4.0}
+
+
+def tensors(mode):
+    origins = {
+        "l2sp": ("loaded", True),
+        "transfer": ("loaded", True),
+        "frozen": ("loaded", False),
+        "random": ("new", True),
+    }
+    first, trains = origins[mode]
+    source = {"source": 0, "tensor": "t"} if first == "loaded" else {}
+    start = {f"{unit}.w": {"origin": first, "trains": trains, **source} for unit in ("stem", "stage0", "head0")}
+    return start | {f"{unit}.w": {"origin": "new", "trains": True} for unit in ("junction0", "stage1", "head1")}
+
+
+def plan(mode, s1, s2):
+    frozen = mode == "frozen"
+    return {
+        "tensors": tensors(mode), "heads": [list(s1 if frozen else s2), list(s2)],
+        "supervision": [None if frozen else list(s2), list(s2)], "frozen": ["stem"] if frozen else [],
+        "frozen_norm": "eval", "dropped": [{"source": 0, "tensor": "head0.b"}], "learning_rates": {"stem": 0.1},
+        "thaws": [], "extra_loss": False, "frozen_hash": {"units": [], "before": "a", "after": "a"},
+    }  # fmt: skip
+
+
+def values_of(names, seeds, gains, random, splits, shares=(1.0,)):
+    """Rows whose points are right with 50% and the mode's gain: made by the same draws, so that they are paired."""
+    clusters = Clusters("image", np.arange(PEOPLE) // 2)
+    found = []
+    for split in splits:
+        luck, rows = random.random((PEOPLE, len(names))), []
+        for (mode, gain), share, seed in product(gains.items(), shares, seeds):
+            jitter = random.normal(0, 0.01, luck.shape)
+            right = 100.0 * (luck + jitter < 0.4 + 0.1 * share + gain / 100)
+            scores = np.append(right.mean(0), right.mean())
+            rows.append(RowValues(mode, seed, scores, right, np.ones_like(right), labels=share))
+        columns = {name: (place,) for place, name in enumerate(names)}
+        composition = Composition(columns, tuple(names))
+        found.append(
+            SplitValues(split, "made up", "PCK", True, clusters, np.arange(PEOPLE), composition, {}, columns, rows)
+        )
+    return Values(tuple(found), {"kptransfer": "0"})
+
+
+def person(kind, joints, s1, s2, modes, side):
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)  # the largest picture of this side
+    picture = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    places = {name: (0.2 + 0.1 * place, 0.5) for place, name in enumerate(joints)}
+    both = [
+        Predicted(mode=mode, seed=0, value=0.2, target={name: places[name] for name in s2},
+                  source={name: places[name] for name in s1} if mode == modes[0] else {})
+        for mode in (modes[0], modes[2])
+    ]  # fmt: skip
+    return Person(
+        kind=kind, image="someone.jpg", row=3, jpeg=base64.b64encode(picture.tobytes()).decode(), truth=places,
+        hidden=(joints[0],), predicted=tuple(both),
+    )  # fmt: skip
+
+
+def shown(joints, s1, s2, modes, splits, seeds, side):
+    body = Body(
+        keypoints=joints, groups=joints, edges=((joints[0], joints[1]),),
+        shape=tuple((0.3 + 0.1 * place, 0.2 + 0.2 * place) for place in range(len(joints))),
+    )  # fmt: skip
+    at = tuple(float(value) for value in np.linspace(0, 1, 11))
+    within = tuple(Within(mode=mode, seed=seed, shares=at) for mode in modes for seed in seeds)
+    people = tuple(
+        person(kind, joints, s1, s2, list(modes), side)
+        for kind in ("best", "best", "typical", "typical", "worst", "worst")
+    )
+    return Shown(
+        unit="%", bodies=(body,),
+        splits=tuple(
+            ShownSplit(name=split, body=0, columns={name: (name,) for name in s2},
+                       thresholds=Thresholds(rising=False, thresholds=at, modes=within, mean_shape=at),
+                       people=people, slices={"hidden": "points that something hides"})
+            for split in splits
+        ),
+    )  # fmt: skip
+
+
+def write_run(folder, *, seeds=(0, 1, 2), name="", splits=("c", "d"), modes=tuple(GAINS)[:3], side=32, shares=(1.0,)):
+    """A finished study's folder, in which transfer is better and frozen worse; ``name`` is part of every name."""
+    joints, s1, s2 = (tuple(f"{one}{name}" for one in names) for names in (JOINTS, S1, S2))
+    splits = tuple(f"{split}{name}" for split in splits)
+    gains = {f"{mode}{name}": GAINS[mode] for mode in modes}
+    values = values_of(s2, seeds, gains, np.random.default_rng(0), splits, shares)
+    jobs, rows = [], []
+    for split in values.splits:
+        for row in split.rows:
+            job = f"{split.name}-{row.mode}-{row.seed}-{row.labels:g}"
+            jobs.append(
+                JobInfo(key=job, name=job, split=split.name, mode=row.mode, seed=row.seed, step=1, status="done")
+            )
+            rows.append(
+                Row(split=split.name, mode=row.mode, seed=row.seed, columns=dict(zip(s2, row.scores, strict=False)),
+                    average=row.scores[-1], convention=f"PCK{name}", epochs=2, best_epoch=2,
+                    scored_epoch=2, iterations=20,
+                    images=round(30 * row.labels), labels=row.labels, job=job, status="done")
+            )  # fmt: skip
+            place = folder / "jobs" / slug(job)
+            place.mkdir(parents=True)
+            history = [{"epoch": n, "iterations": 10 * n, "loss": 1.0, "validation": 10.0 * n} for n in (1, 2)]
+            (place / HISTORY).write_text("".join(json.dumps(one) + "\n" for one in history))
+            (place / PLAN).write_text(json.dumps(plan(row.mode.removesuffix(name), s1, s2)))
+            (place / TIMING).write_text(json.dumps({"at_epoch": [1.0, 2.0]}))
+    results = Results(
+        study=f"study{name}",
+        data=DataInfo(label=f"data{name}", list="", people={"train": 9, "valid": PEOPLE}, sample=False),
+        validation_convention=f"PCK{name}", validation_unit="%", baseline=f"random{name}",
+        splits=tuple(
+            SplitInfo(name=split, steps=(s1, s2), columns=s2, overlap=(s2[0],), not_compared="", averaged=s2,
+                      mean_shape={**dict.fromkeys(s2, 20.0), "average": 20.0}, validation_mean_shape=5.0,
+                      reference={f"transfer{name}": {"average": 60.0}})
+            for split in splits
+        ),
+        modes=tuple(ModeInfo(name=mode, summary=f"Mode {mode}") for mode in gains), jobs=tuple(jobs), rows=tuple(rows),
+    )  # fmt: skip
+    (folder / "results.json").write_text(results.to_json())
+    write_values(folder / "values.h5", values)
+    (folder / "report").mkdir()
+    write_values(
+        folder / "report/slices.h5", values_of(("hidden", "small"), seeds, gains, np.random.default_rng(1), splits)
+    )
+    (folder / "report/shown.json").write_text(shown(joints, s1, s2, gains, splits, seeds, side).to_json())
+    seconds = {job.name: {"training": 60.0, "validation": 6.0} for job in jobs}
+    (folder / "timing.json").write_text(
+        json.dumps({"device": "cpu", "threads": 1, "precision": "fp32", "seconds": seconds})
+    )
+    (folder / "study.toml").write_text('[dataset]\nroot = "/home/somebody/pictures"\n[training]\nepochs = 2\n')
+    return folder
+
+
+class Reader(HTMLParser):
+    """What a page has: ids, headings, references, texts, and what is open where it should be closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.levels, self.links, self.labelled, self.tags, self.open, self.words = [], [], [], [], [], [], []
+        self.images, self.headers = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append((tag, found))
+        self.ids += [found["id"]] if "id" in found else []
+        self.levels += [int(tag[1])] if re.fullmatch("h[1-6]", tag) else []
+        self.links += [found[key] for key in ("href", "src", "xlink:href") if key in found]
+        self.labelled += found.get("aria-labelledby", "").split()
+        if tag == "svg" and found.get("role") == "img":
+            self.images.append(found)
+        if tag == "th":
+            self.headers.append(found.get("scope"))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A page of three seeds, and its folder. Read it only."""
+    folder = write_run(tmp_path_factory.mktemp("page") / "run")
+    write_page(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(drawn):
+    return (drawn / "report/index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    folder = write_run(tmp_path_factory.mktemp("hostile") / "run", name=HOSTILE, splits=("c",), seeds=(0, 1))
+    write_page(folder)
+    return folder
+
+
+def test_every_section_is_there_and_nothing_is_said_to_be_missing(page):
+    found = Reader(page)
+    assert found.levels[0] == 1 and found.levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(found.levels, found.levels[1:], strict=False))
+    sections = ["answer", "tables", "convergence", "modes", "splits", "thresholds", "joints", "gallery", "parts", "how"]
+    assert [one for one in found.ids if one in sections] == sections
+    assert 'class="nothing"' not in page and "could not show" not in page
+
+
+def test_it_stands_alone_and_every_reference_leads_somewhere(page):
+    found = Reader(page)
+    assert len(set(found.ids)) == len(found.ids)
+    assert {one for one in found.links if not one.startswith(("#", "data:"))} == set()
+    assert {one[1:] for one in found.links if one.startswith("#")} <= set(found.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(found.ids)
+    assert set(found.labelled) <= set(found.ids)
+    assert "http" not in page and "<script" not in page and "@import" not in page
+
+
+def test_drawings_and_tables_are_told_to_those_who_do_not_see_them(page):
+    found = Reader(page)
+    assert ("html", {"lang": "en"}) in found.tags
+    assert len(found.images) > 10 and all("aria-labelledby" in one for one in found.images)
+    assert found.headers and set(found.headers) <= {"col", "row"}
+    assert page.count("<caption>") == page.count("<table>")
+    assert "stage 1 loaded, frozen, its head on S1 loaded, frozen, no loss" in found.text
+
+
+def test_the_answer_comes_in_words_with_its_interval(drawn, page):
+    (first, _) = questions(read_run(drawn))
+    assert first.text == "Does a network that learned S1 learn S2 better than one by “Mode random”?"
+    assert [(one.mode, one.word) for one in first.answers] == [
+        ("Mode transfer", "Yes, better"), ("Mode frozen", "No, worse"),
+    ]  # fmt: skip
+    text = first.answers[0].text
+    assert re.fullmatch(
+        r"\+1\d\.\d points \(95% interval \+\d+\.\d to \+\d+\.\d; 3 seeds, 60 people on 30 images\)", text
+    )
+    assert any("frozen is worse than random" in line for line in first.warnings)
+    assert text in Reader(page).text
+
+
+def test_one_seed_is_said_to_be_about_these_trainings_only(tmp_path):
+    (first,) = questions(read_run(write_run(tmp_path / "run", seeds=(0,), splits=("c",))))
+    assert all("about these two trainings only" in one.more[0] for one in first.answers)
+
+
+def test_a_mode_without_a_finished_training_is_not_known(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",))
+    results = json.loads((folder / "results.json").read_text())
+    kept = ("split", "mode", "seed")
+    results["rows"] = [
+        row
+        if row["mode"] != "transfer"
+        else {**{key: row[key] for key in kept}, "status": "failed", "reason": "no memory"}
+        for row in results["rows"]
+    ]
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "values.h5").unlink()
+    (first,) = questions(read_run(folder))
+    assert (first.answers[0].verdict, first.answers[0].text) == ("unknown", "its training failed: no memory")
+    assert first.answers[1].text == "nothing is known of single samples, so no difference can be told from chance"
+
+
+def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",), shares=(0.1, 1.0))
+    write_page(folder)
+    (first,) = questions(read_run(folder))
+    (more,) = [line for line in first.answers[0].more if line.startswith("With 10%")]
+    assert re.match(r"With 10% of the labels, 3 images: yes, better, \+\d+\.\d points \(95% interval", more)
+    text = (folder / "report/index.html").read_text()
+    assert "How many labels does it save?" in text
+    assert "10% of the labels, 3 images" in Reader(text).text
+    assert "Mode transfer: " in text[text.index('id="labels-0-d"') :][:300]
+
+
+def test_whose_mean_shape_is_better_is_flagged(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",))
+    text = (folder / "results.json").read_text()
+    (folder / "results.json").write_text(re.sub(r'"average": 20.0', '"average": 99.0', text))
+    write_page(folder)
+    page = (folder / "report/index.html").read_text()
+    assert page.count("worse than the mean shape</small>") == 3
+    assert "Worse than the mean shape, which looks at no picture: Mode transfer, Mode frozen, Mode random." in page
+
+
+def test_names_are_shown_and_never_obeyed(hostile):
+    text = (hostile / "report/index.html").read_text()
+    found = Reader(text)
+    assert {tag for tag, _ in found.tags} & {"script", "img", "iframe", "object"} == set()
+    assert [tag for tag, one in found.tags if any(key.startswith("on") for key in one)] == []
+    assert "{{ 7777*7777 }}" in found.text and "60481729" not in found.text
+    assert "\x1b" not in text
+    assert all(one.startswith(("#", "data:")) for one in found.links)
+    assert len(set(found.ids)) == len(found.ids)
+
+
+def test_shortened_names_are_told_in_full(tmp_path):
+    folder = write_run(tmp_path / "run", name=LONG, splits=("c",), seeds=(0, 1))
+    write_page(folder)
+    text = (folder / "report/index.html").read_text()
+    assert f"<title>knee{LONG}</title>" in text
+
+
+def test_where_the_data_lies_is_not_told(page):
+    assert "/home/somebody" not in page and "epochs = 2" in page
+    assert str(Path.cwd()) not in page
+
+
+def test_it_is_drawn_again_from_the_folder_alone_and_the_same(drawn, tmp_path, capsys):
+    again = tmp_path / "run"
+    shutil.copytree(drawn, again)
+    before = (again / "report/index.html").read_bytes()
+    shutil.rmtree(again / "report/figures")
+    (again / "report/index.html").unlink()
+    assert outcome(["report", str(again)]) == 0
+    assert "index.html" in capsys.readouterr().out
+    assert (again / "report/index.html").read_bytes() == before
+    figures = again / "report/figures"
+    assert (figures / "all.pdf").read_bytes()[:5] == b"%PDF-"
+    assert (figures / "convergence-0.svg").read_text().count("<svg") == 1
+
+
+def test_what_is_not_there_is_said_and_the_rest_is_drawn(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",))
+    for name in ("values.h5", "report/shown.json", "report/slices.h5", "timing.json", "study.toml"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "jobs")
+    write_page(folder)
+    text = Reader((folder / "report/index.html").read_text()).text
+    assert "6 of 6 trainings are no longer in the cache" in text
+    assert "shown.json: no such file" in text
+    assert str(tmp_path) not in text
+    assert "No intervals: nothing is known of single samples." in text
+
+
+def test_a_folder_without_results_is_one_line(tmp_path, capsys):
+    assert outcome(["report", str(tmp_path)]) == 2
+    assert "results.json: no such file; give the folder that 'kp run' wrote" in capsys.readouterr().err
+
+
+def test_a_record_that_is_not_as_it_was_written_is_named(drawn, tmp_path):
+    path = tmp_path / "shown.json"
+    path.write_text((drawn / "report/shown.json").read_text().replace('"body":0', '"body":7'))
+    with pytest.raises(KpError, match="a body that is not there"):
+        read_shown(path)
+    path.write_text("{")
+    with pytest.raises(KpError, match="is not JSON"):
+        read_shown(path)
+
+
+def test_a_page_of_sixteen_rows_and_three_seeds_is_below_five_megabytes(tmp_path):
+    folder = write_run(tmp_path / "run", splits=("a", "b", "c", "d"), modes=tuple(GAINS), side=SIZE)
+    write_page(folder)
+    assert len(read_run(folder).results.rows) == 4 * 4 * 3
+    assert len((folder / "report/index.html").read_bytes()) < 5_000_000
+
+
+def test_a_plan_is_read_as_it_was_carried_out():
+    split = SplitInfo(name="c", steps=(S1, S2), columns=S2)
+    found = understood(plan("frozen", S1, S2), split)
+    assert found.units["stage0"].text == "loaded, frozen" and found.units["stage1"].text == "new"
+    assert (found.heads, found.supervision) == (["S1", "S2"], ["", "S2"])
+    assert "1 tensors of the S1 network are left behind." in found.remarks
+    assert "The hash of all frozen parts is the same before and after training." in found.remarks
+    assert understood({"tensors": "nonsense"}, split) is None
+
+
+def test_sets_are_told_in_few_words():
+    body = Body(keypoints=("l_hip", "r_hip", "nose"), groups=("hip", "hip", "nose"), edges=(), shape=(None,) * 3)
+    assert short(("l_hip", "r_hip", "nose"), body) == "hip, nose (3 points)"
+    assert short(("l_hip", "nose"), body) == "l_hip, nose"
+    split = SplitInfo(name="c", steps=(("nose",), ("l_hip",)), columns=("l_hip",))
+    assert known_as(("l_hip", "nose"), split) == "S1 + S2"
+    assert known_as(("r_hip",), split) == "1 points"
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; these tests are skipped where there is none."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'kptransfer[browser]'"
+    )
+    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if place is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=place, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+OVERLAPS = """() => {
+  const wrong = [];
+  for (const svg of document.querySelectorAll('svg.panel')) {
+    const frame = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll('text')].map(one => [one.textContent, one.getBoundingClientRect()]);
+    texts.forEach(([name, box], place) => {
+      if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1
+          || box.bottom > frame.bottom + 1) wrong.push('cut: ' + name);
+      for (const [other, there] of texts.slice(place + 1)) {
+        const across = Math.min(box.right, there.right) - Math.max(box.left, there.left);
+        const down = Math.min(box.bottom, there.bottom) - Math.max(box.top, there.top);
+        if (across > 1 && down > 3) wrong.push('over: ' + name + ' / ' + other);
+      }
+    });
+  }
+  const wide = document.documentElement.clientWidth;
+  for (const one of document.querySelectorAll('h1,h2,h3,p,li,dd,figure,caption span,summary')) {
+    const box = one.getBoundingClientRect();
+    if (box.width && (box.right > wide + 1 || box.left < -1)) wrong.push('outside: ' + one.textContent.slice(0, 60));
+  }
+  if (document.documentElement.scrollWidth > wide) wrong.push('the page is wider than the window');
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("which", ["drawn", "hostile"])
+def test_nothing_is_cut_or_covered_or_fetched(browser, request, which, width, scheme):
+    path = request.getfixturevalue(which) / "report/index.html"
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab, said, asked = context.new_page(), [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(path.as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert tab.evaluate(OVERLAPS) == []
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    context.close()
+
+
+CONTRAST = """() => {
+  const parse = colour => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const below = one => { for (let at = one; at; at = at.parentElement) {
+    const found = parse(getComputedStyle(at).backgroundColor);
+    if (found.length === 3 || found[3] > 0.99) return found.slice(0, 3);
+  } return [255, 255, 255]; };
+  const wrong = [];
+  for (const one of document.querySelectorAll('p,li,th,td,small,a,summary,dt,dd,span,strong,code,h1,h2,h3')) {
+    if (![...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim())) continue;
+    const [a, b] = [light(parse(getComputedStyle(one).color)), light(below(one))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) wrong.push(ratio.toFixed(2) + ' ' + one.textContent.trim().slice(0, 40));
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_below_it(browser, drawn, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto((drawn / "report/index.html").as_uri())
+    assert tab.evaluate(CONTRAST) == []
+    context.close()
