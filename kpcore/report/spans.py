@@ -32,7 +32,13 @@ def compared(table: TableEvidence, mode: str, digits: int) -> str:
     found = table.difference(mode, AVERAGE)
     if found is None:
         return figure(None, digits)
-    return f"{difference(found.value, digits)}{signed_span(found.interval, digits)}, {VERDICTS[found.verdict]}"
+    alone = " (these two)" if found.scope == "these trainings" and found.verdict != "undecided" else ""
+    return f"{difference(found.value, digits)}{signed_span(found.interval, digits)}, {VERDICTS[found.verdict]}{alone}"
+
+
+def several(table: TableEvidence) -> bool:
+    """Whether any mode has more than one seed."""
+    return any(len(cell.seeds) > 1 for cell in table.cells)
 
 
 def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Iterator[str]:
@@ -43,9 +49,8 @@ def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Ite
         table: of them.
         digits: decimals that are printed.
     """
-    several = any(len(cell.seeds) > 1 for cell in table.cells)
     one_seed = "other samples, with these trainings; one seed says nothing of others"
-    yield f"In brackets: 95% interval over {'other samples and other seeds' if several else one_seed}."
+    yield f"In brackets: 95% interval over {'other samples and other seeds' if several(table) else one_seed}."
     if table.differences:
         yield (
             f"vs {table.baseline}: the difference of the averages, paired by sample and seed; whether it is told from"
@@ -69,4 +74,5 @@ def _told(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Itera
                 for one in told
                 if one.mode == mode
             )
-            yield f"{labels[mode]} is {word} than {table.baseline} at {columns}."
+            these = "" if several(table) else ", as far as these two trainings go"
+            yield f"{labels[mode]} is {word} than {table.baseline} at {columns}{these}."

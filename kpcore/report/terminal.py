@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from kpcore.report.grid import Grid, grids
 
 WIDEST = 100
 """Columns of the terminal that tables take at most."""
+SPAN = re.compile(r" \(([−+]?[\d.]+) to ([−+]?[\d.]+)\)")
+"""An interval behind its figure."""
 HEADING, LABEL = 10, 26
 """Columns that a heading, and the name of a row, take at most where their parts allow."""
 
@@ -117,4 +120,10 @@ def _text(text: str, style: str = "") -> Text:
 def _stacked(cell: str) -> str:
     """A cell on several narrow lines."""
     stacked = cell.replace(" ± ", "\n± ").replace("not ", "not\n").replace(", ", "\n")
-    return stacked.replace(" (", "\n(").replace(" to ", "\nto ")
+    return SPAN.sub(_span, stacked).replace(" (these two)", "\n(these two)")
+
+
+def _span(found: re.Match[str]) -> str:
+    """An interval on a line of its own; with a dash where no sign is near."""
+    low, high = found.groups()
+    return f"\n{low} to {high}" if "−" in found[0] or "+" in found[0] else f"\n{low}–{high}"
