@@ -103,7 +103,21 @@ def test_help_imports_no_torch_and_names_every_command(folder):
     done = shell(path=folder, code=code)
     assert done.stdout.splitlines()[-1] == "0 []", done
     listed = [line.split()[0] for line in done.stdout.split("Commands:")[1].splitlines() if line.startswith("  ")]
-    assert listed == ["init", "run", "eval", "data", "splits", "plugins", "config", "bench", "cache", "doctor", "greet"]
+    own = [
+        "init",
+        "run",
+        "report",
+        "compare",
+        "eval",
+        "data",
+        "splits",
+        "plugins",
+        "config",
+        "bench",
+        "cache",
+        "doctor",
+    ]
+    assert listed == [*own, "greet"]
 
 
 def test_a_stranger_s_plugins_are_listed_with_what_is_wrong(folder):
