@@ -467,7 +467,7 @@ def test_the_cache_is_listed_with_short_titles_and_what_was_set_aside(tmp_path):
 
 def test_jobs_at_once_wait_for_their_sources():
     def cost(key, seconds, *sources):
-        job = SimpleNamespace(key=key, sources=[SimpleNamespace(key=source) for source in sources])
+        job = SimpleNamespace(key=key, waits_for=[SimpleNamespace(key=source) for source in sources])
         return SimpleNamespace(job=job, seconds=seconds)
 
     chain = [cost("s", 60.0), cost("t", 59.0, "s")]

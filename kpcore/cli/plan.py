@@ -43,7 +43,7 @@ def shortest(costs: Sequence[Cost], jobs: int) -> float:
     """Return the seconds that ``jobs`` at once need at least: their share of all, or the longest chain of sources."""
     ends: dict[str, float] = {}
     for cost in costs:  # sources come before what starts from them
-        ends[cost.job.key] = cost.seconds + max((ends.get(source.key, 0) for source in cost.job.sources), default=0)
+        ends[cost.job.key] = cost.seconds + max((ends.get(other.key, 0) for other in cost.job.waits_for), default=0)
     return max([sum(cost.seconds for cost in costs) / jobs, *ends.values()])
 
 

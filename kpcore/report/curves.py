@@ -90,6 +90,7 @@ def rendered(figure: Figure, form: str) -> bytes:
 
 def curves_figure(results: Results, histories: Histories) -> Figure:
     """Draw a panel a split: a line a mode (mean over seeds, in their range), the mean shape, and the scored epochs."""
+    results = results.at(results.shares[0])  # shares of the labels are not seeds; tables have them all
     plan = layout(results, histories)
     figure = Figure(figsize=plan.size, facecolor="white")
     FigureCanvasAgg(figure)

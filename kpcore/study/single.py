@@ -14,7 +14,13 @@ def modes_of(study: Study, split: KeypointSplit) -> tuple[Mode, ...]:
     """Return the modes that a split has rows of: all, or of a split of one step those that start from nothing."""
     if len(split.steps) > 1:
         return study.modes
-    return tuple(mode for mode in study.modes if from_nothing(mode, split))
+    alone = [mode for mode in study.modes if not _matches(study, mode)]  # there is nothing that they could match
+    return tuple(mode for mode in alone if from_nothing(mode, split))
+
+
+def _matches(study: Study, mode: Mode) -> bool:
+    table = study.config.modes.get(mode.name)
+    return table is not None and bool(table.matches)
 
 
 def from_nothing(mode: Mode, split: KeypointSplit) -> bool:
