@@ -65,7 +65,7 @@ def test_it_runs_from_end_to_end_and_says_what_is_left_out(study, tiny_mpii, cap
     assert (folder / "jobs" / "arms-random-0" / "weights.safetensors").exists()
     table = (folder / "tables.md").read_text()
     assert "S1: " in table and "S2" not in table and "vs " not in table and "In both" not in table
-    assert ",random,0,0,1,3," in (folder / "curves.csv").read_text()
+    assert ",random,1.0,0,0,1,3," in (folder / "curves.csv").read_text()
     monkeypatch.setattr(Training, "run", lambda self, listener: pytest.fail("trained again"))
     assert outcome(["run", str(folder / "study.toml"), "--out", "again", "--jobs", "1"]) == 0
     assert Path("again/results.json").read_bytes() == (folder / "results.json").read_bytes()
@@ -138,3 +138,11 @@ def test_it_is_listed_with_an_empty_second_set(study, tiny_mpii, capsys):
     assert outcome(["splits", "show", "arms", str(study)]) == 0
     shown = capsys.readouterr().out
     assert "S1" in shown and "S2" not in shown
+
+
+def test_a_mode_that_matches_another_has_no_row_where_there_is_nothing_to_match(study, tiny_mpii):
+    change(study, 'modes = ["transfer", "frozen", "random"]', 'modes = ["transfer", "random", "long"]')
+    study.write_text(study.read_text() + '\n[modes.long]\nstrategy = "random"\nmatches = "transfer"\n')
+    found, said = opened(study, tiny_mpii)
+    assert [mode.name for mode in found.modes] == ["random"]
+    assert any("transfer, long would carry over" in line for line in said)

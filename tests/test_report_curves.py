@@ -15,7 +15,7 @@ from kpcore.evaluation.averaged import averaged
 from kpcore.interfaces import Metric, Scores
 from kpcore.keypoints import default_columns
 from kpcore.records.results import DataInfo, HistoryRecord, JobInfo, ModeInfo, Results, Row, SplitInfo
-from kpcore.report.curves import COLOURS, SHAPE_COLOUR, curves_figure, curves_png, rendered
+from kpcore.report.curves import COLOURS, SHAPE_COLOUR, curves_csv, curves_figure, curves_png, rendered
 from kpcore.report.layout import MEAN_SHAPE, axis_name, labels
 from kpcore.report.lettering import Font, width, wrapped
 from kpcore.report.notes import footnotes
@@ -222,3 +222,13 @@ def test_a_split_with_a_long_name_is_broken_at_its_separators():
     assert all(width(line, Font(10)) <= 1.2 for line in lines)
     assert all(re.search(r"([_. ]|[a-z])$", line) for line in lines[:-1])
     assert not any(re.match(r"[_.]", line) for line in lines)
+
+
+def test_shares_of_the_labels_are_not_drawn_as_seeds():
+    found, histories = make(UP, {"a": 1.0, "b": 2.0})
+    few = [row.model_copy(update={"labels": 0.1, "job": f"{row.job}-few"}) for row in found.rows]
+    jobs = [job.model_copy(update={"key": f"{job.key}-few", "labels": 0.1}) for job in found.jobs]
+    both = found.model_copy(update={"rows": (*found.rows, *few), "jobs": (*found.jobs, *jobs)})
+    lower = {job.key: [one.model_copy(update={"validation": 1.0}) for one in histories[job.key[:-4]]] for job in jobs}
+    assert curves_png(both, {**histories, **lower}) == curves_png(found, histories)
+    assert {line.split(",")[2] for line in curves_csv(both, {**histories, **lower}).splitlines()[1:]} == {"1.0", "0.1"}

@@ -138,7 +138,7 @@ class ModeInfo(Strict):
 class JobInfo(Strict):
     """One training: its content key, its place in the study (step 0 is S1), and the keys of the jobs it builds on.
 
-    A job that several modes share has mode "".
+    A job that several modes share has mode "". ``labels`` is the share of the images whose labels it saw.
     """
 
     key: str
@@ -147,6 +147,7 @@ class JobInfo(Strict):
     mode: str
     seed: int
     step: Count
+    labels: Annotated[float, Field(gt=0, le=1)] = 1.0
     sources: tuple[str, ...] = ()
     status: Status = "pending"
     reason: str = ""

@@ -22,7 +22,19 @@ from kpcore.report.lettering import INK, width, write
 from kpcore.report.notes import Histories
 from kpcore.tensors import Float64Array
 
-CSV_HEADER = ("split", "mode", "seed", "step", "epoch", "iterations", "loss", "validation", "convention", "data")
+CSV_HEADER = (
+    "split",
+    "mode",
+    "labels",
+    "seed",
+    "step",
+    "epoch",
+    "iterations",
+    "loss",
+    "validation",
+    "convention",
+    "data",
+)
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colours, told apart with every common colour blindness; a mode's place decides, so figures agree."""
@@ -66,7 +78,7 @@ def curves_csv(results: Results, histories: Histories) -> str:
         CSV_HEADER,
         (
             (
-                job.split, job.mode, job.seed, job.step, record.epoch, record.iterations, record.loss,
+                job.split, job.mode, job.labels, job.seed, job.step, record.epoch, record.iterations, record.loss,
                 record.validation, convention, data,
             )
             for job in results.canonical().jobs

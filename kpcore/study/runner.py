@@ -216,6 +216,7 @@ class _Runner:
             mode=job.mode.name if job.mode else scored.pop() if len(scored) == 1 else "",
             seed=job.seed,
             step=job.step,
+            labels=job.view.labels,
             sources=tuple(source.key for source in job.sources),
             status=state.status,
             reason=state.reason,
