@@ -567,8 +567,8 @@ def test_curves_csv_has_every_epoch_of_every_job():
     # 10 scored jobs (6 of seed 0 with 4 epochs, 4 of seed 1 with 5) and the source training with 4.
     assert len(lines) == 6 * 4 + 4 * 5 + 4
     assert lines[0] == {
-        "split": "a", "mode": "", "labels": "1.0", "seed": "0", "step": "0", "epoch": "1", "iterations": "10", "loss": "1.0",
-        "validation": "60.0", "convention": "PCK hourglass", "data": "MPII",
+        "split": "a", "mode": "", "labels": "1.0", "seed": "0", "step": "0", "epoch": "1", "iterations": "10",
+        "loss": "1.0", "validation": "60.0", "convention": "PCK hourglass", "data": "MPII",
     }  # fmt: skip
 
 
