@@ -13,12 +13,14 @@ from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Results
+from kpcore.records.values import read_values
 from kpcore.registry import registry
 from kpcore.samples import Instances
 from kpcore.study import protocol
 from kpcore.study.dag import plan_jobs
 from kpcore.study.jobs import PLAIN, View
 from kpcore.study.opening import open_study
+from kpcore.study.planning import plan_study
 from kpcore.study.views import labelled_images, permuted, seen
 from kpcore.study.workshop import open_workshop
 from kpcore.tensors import UNLABELLED
@@ -253,3 +255,20 @@ def test_it_all_runs_and_results_say_which_share_of_how_many_images(opened, tmp_
     assert images[0.5] == max(1, int(images[1.0] / 2 + 0.5))
     assert len(found.rows) == 8 and all(row.status == "done" for row in found.rows)
     assert [row.labels for row in found.at(0.5).rows] == [0.5] * 4
+
+
+def test_rows_of_every_share_are_refused_and_kept_apart(opened, monkeypatch, tmp_path, tiny_mpii, capfd):
+    monkeypatch.chdir(tmp_path)
+    study = opened(["transfer", "random"], "study.labels=[0.5, 1.0]")
+    monkeypatch.setattr("kp_modes.transfer.Transfer.plan", lambda *_: None)
+    refused = plan_study(study, CPU).refused
+    assert [(row.mode.name, row.labels) for row in refused] == [("transfer", 0.5), ("transfer", 1.0)]
+    sets = [f"dataset.root={tiny_mpii}", 'split.splits=["d"]', "study.labels=[0.5, 1.0]", "training.epochs=1"]
+    assert outcome(["run", study.file, "--jobs", "1", *(word for one in sets for word in ("--set", one))]) == 1
+    found = Results.from_json(Path("runs/tiny/results.json").read_text())
+    assert {(row.mode, row.labels, row.status) for row in found.rows} == {
+        ("transfer", 0.5, "failed"), ("transfer", 1.0, "failed"), ("random", 0.5, "done"), ("random", 1.0, "done"),
+    }  # fmt: skip
+    assert {(row.mode, row.labels) for row in read_values(Path("runs/tiny/values.h5")).splits[0].rows} == {
+        ("random", 0.5), ("random", 1.0),
+    }  # fmt: skip

@@ -11,6 +11,7 @@ from kpcore.cli.display import counted, duration, threads
 from kpcore.cli.terminal import Names
 from kpcore.measure.estimate import Cost, estimate
 from kpcore.study.jobs import Job, JobPlan
+from kpcore.study.runner import refused_row
 from kpcore.study.study import Study
 from kpcore.training.device import Device
 
@@ -24,7 +25,7 @@ def print_plan(console: Console, study: Study, plan: JobPlan, device: Device, jo
         costs = estimate(study, plan, device)
     console.print(plan_table(costs))
     for row in plan.refused:
-        console.print(f"{row.split.name}-{row.mode.name}-{row.seed}: failed: {row.reason}", highlight=False)
+        console.print(f"{refused_row(row).title}: failed: {row.reason}", highlight=False)
     total = sum(cost.seconds for cost in costs)
     early = "; early stopping may end jobs sooner" if study.config.training.early_stopping else ""
     if not total:

@@ -29,7 +29,9 @@ def plan_study(study: Study, device: Device) -> JobPlan:
     plan = plan_jobs(study, device)
     broken = broken_jobs(study, [job for job in plan.jobs if not JobFolder.of(job.key).done])
     rows = [row for row in plan.rows if row.job.key not in broken]
-    refused = [Refused(row.split, row.mode, row.seed, broken[row.job.key]) for row in plan.rows if row not in rows]
+    refused = [
+        Refused(row.split, row.mode, row.seed, broken[row.job.key], row.labels) for row in plan.rows if row not in rows
+    ]
     return JobPlan(needed(plan.jobs, rows), tuple(rows), (*plan.refused, *refused))
 
 

@@ -196,8 +196,8 @@ class _Runner:
     def finish(self) -> Results:
         """Write everything as it stands in the end, with what single samples added to the scores."""
         results = self.write()
-        done = {(row.split, row.mode, row.seed) for row in results.rows if row.status == "done"}
-        rows = [row for row in self.plan.rows if (row.split.name, row.mode.name, row.seed) in done]
+        done = {(row.split, row.mode, row.labels, row.seed) for row in results.rows if row.status == "done"}
+        rows = [row for row in self.plan.rows if (row.split.name, row.mode.name, row.labels, row.seed) in done]
         keep_values(self.study, rows, self.scorer, self.folder, self.watcher.notice)
         return results
 
