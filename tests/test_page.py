@@ -483,3 +483,13 @@ def test_every_text_stands_out_from_what_is_below_it(browser, drawn, scheme):
     tab.goto((drawn / "report/index.html").as_uri())
     assert tab.evaluate(CONTRAST) == []
     context.close()
+
+
+def test_the_command_says_what_the_page_lacks(drawn, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(drawn, folder, symlinks=True)
+    (folder / "values.h5").write_text("broken")
+    assert outcome(["report", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "Written:" in out and "The page lacks something: " in err and "values.h5" in err
+    assert str(tmp_path) not in (folder / "report" / "index.html").read_text()

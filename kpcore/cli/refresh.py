@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kpcore.cli.display import histories
 from kpcore.errors import KpError
-from kpcore.records.results import Results
+from kpcore.records.results import read_results
 from kpcore.study.jobs import JobPlan
 
 SECONDS = 30.0
@@ -69,19 +69,15 @@ class Refresher:
             self.stopped = True
             self.notice(f"Tables and curves are made when the study has ended, not before: {error}")
 
-    def _results(self) -> Results:
-        file = self.folder / "results.json"
-        return Results.from_json(file.read_text(encoding="utf-8"), where=str(file))
-
     def _tables(self) -> None:
         from kpcore.report.files import save
         from kpcore.report.tables import markdown
 
-        save(self.folder / "tables.md", markdown(self._results()).encode())
+        save(self.folder / "tables.md", markdown(read_results(self.folder)).encode())
 
     def _curves(self) -> None:
         from kpcore.report.curves import curves_png
         from kpcore.report.files import save
 
-        drawn = curves_png(self._results(), histories(self.plan, unfinished=True))
+        drawn = curves_png(read_results(self.folder), histories(self.plan, unfinished=True))
         save(self.folder / "curves.png", drawn)

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from kpcore.evidence import Evidence
     from kpcore.study.jobs import JobPlan
     from kpcore.study.study import Study
 
@@ -21,11 +22,11 @@ def report(
     from kpcore.cli.output import print_lines
     from kpcore.report.page import write_page
 
-    written = write_page(run)
+    written = write_page(run, notice=lambda line: typer.echo(f"The page lacks something: {line}", err=True))
     print_lines([f"Written: {written[0]}, with {len(written) - 1} drawings beside it"])
 
 
-def page_of(console: Console, study: Study, plan: JobPlan, folder: Path) -> Path | None:
+def page_of(console: Console, study: Study, plan: JobPlan, folder: Path, known: Evidence | None) -> Path | None:
     """Draw the page of a study that has just ended; a line says why where it cannot be, and results stay.
 
     Args:
@@ -33,6 +34,7 @@ def page_of(console: Console, study: Study, plan: JobPlan, folder: Path) -> Path
         study: that was run.
         plan: all its jobs.
         folder: of its results.
+        known: what is said of them; None where none of its rows is done.
     """
     from kpcore.report.page import write_page
     from kpcore.study.guard import told
@@ -40,7 +42,7 @@ def page_of(console: Console, study: Study, plan: JobPlan, folder: Path) -> Path
 
     try:
         keep_shown(study, plan, folder)
-        return write_page(folder)[0]
+        return write_page(folder, known)[0]
     except (Exception, SystemExit) as error:  # a metric, a picture or a disk may fail here: the results are written
         text = f"No page: {told(error, study.known)}; 'kp report {folder}' draws it once that is put right"
         console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)

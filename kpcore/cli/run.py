@@ -147,7 +147,7 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
         written += [write_evidence(known, folder)] if known else []
     print_tables(results, console, known)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
-    if page := page_of(console, study, plan, folder):
+    if page := page_of(console, study, plan, folder, known):
         console.print(f"To be read in a browser: {page}", soft_wrap=True, markup=False, highlight=False)
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)

@@ -19,7 +19,7 @@ from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.resample import RESAMPLES
 from kpcore.evidence.tables import table
 from kpcore.records.folder import HISTORY, TIMING
-from kpcore.records.results import DECIMALS, HistoryRecord, Results, read_history
+from kpcore.records.results import DECIMALS, HistoryRecord, Results, read_history, read_results
 from kpcore.records.slugs import slug
 from kpcore.records.values import VALUES, RowValues, SplitValues, Values, read_values
 
@@ -79,12 +79,7 @@ def read_study(folder: Path) -> tuple[Results, Values]:
     Raises:
         KpError: a file of the folder cannot be read, or is of another run than the rest.
     """
-    path = folder / "results.json"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KpError(f"{path}: cannot be read: {error}; give the folder that 'kp run' wrote") from None
-    results = Results.from_json(text, where=str(path))
+    results = read_results(folder)
     values = read_values(folder / VALUES)
     check(results, values, folder / VALUES)
     return results, values

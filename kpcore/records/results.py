@@ -20,6 +20,7 @@ from kpcore.keypoints import KeypointSplit
 
 UNSTATED = "the file does not say whether it was made as they were"
 """Why nothing stands beside published figures in a file that was written before results recorded it."""
+RESULTS = "results.json"
 AVERAGE = "average"
 """The key of a reference's average, beside its columns."""
 CHANGED = ", changed: "
@@ -322,6 +323,25 @@ class HistoryRecord(BaseModel):
     loss: Score
     learning_rate: float | None = None
     validation: Score = None
+
+
+def read_results(folder: Path) -> Results:
+    """Read a study's ``results.json``.
+
+    Args:
+        folder: of the study.
+
+    Raises:
+        KpError: there is none, or it cannot be read.
+    """
+    path = folder / RESULTS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise KpError(f"{path}: no such file; give the folder that 'kp run' wrote, as runs/STUDY") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KpError(f"{path}: cannot be read: {error}") from None
+    return Results.from_json(text, where=str(path))
 
 
 def read_history(path: Path) -> list[HistoryRecord]:

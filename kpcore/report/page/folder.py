@@ -13,7 +13,7 @@ from kpcore.evidence import Evidence, study
 from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.tables import table
 from kpcore.records.folder import JobFolder
-from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo
+from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo, read_results
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Shown, read_shown
 from kpcore.records.slugs import slug
 from kpcore.records.values import read_values
@@ -85,13 +85,17 @@ class Run:
         return 1 if self.results.higher_is_better else 2
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, known: Evidence | None = None) -> Run:
     """Read a study's folder.
+
+    Args:
+        folder: that ``kp run`` wrote.
+        known: its evidence, where it is made already.
 
     Raises:
         KpError: it has no results that can be read.
     """
-    results = _results(folder)
+    results = read_results(folder)
     missing: list[str] = []
 
     def tried(read: Callable[[], T], otherwise: T) -> T:
@@ -110,7 +114,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         name=folder.resolve().name,
         results=results,
-        evidence=tried(lambda: study(folder), None) if _any_done(results) else None,
+        evidence=known or (tried(lambda: study(folder), None) if _any_done(results) else None),
         slices=tried(lambda: _slices(folder, results), {}),
         shown=tried(lambda: read_shown(folder / FOLDER / SHOWN), None),
         histories={key: tried(one.history, no_history) for key, one in there.items()},
@@ -128,17 +132,6 @@ def _without(folder: Path, text: str) -> str:
 
 def _any_done(results: Results) -> bool:
     return any(row.status == "done" for row in results.rows)
-
-
-def _results(folder: Path) -> Results:
-    path = folder / "results.json"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise KpError(f"{path}: no such file; give the folder that 'kp run' wrote, as runs/STUDY") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KpError(f"{path}: cannot be read: {error}") from None
-    return Results.from_json(text, where=str(path))
 
 
 def _slices(folder: Path, results: Results) -> dict[str, TableEvidence]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kpcore.errors import visible
+from kpcore.evidence import Evidence
 from kpcore.records.results import SplitInfo
 from kpcore.records.shown import FOLDER
 from kpcore.report.files import save
@@ -88,14 +89,23 @@ class Drawer:
             return []
 
 
-def write_page(folder: Path) -> list[Path]:
+def write_page(
+    folder: Path, known: Evidence | None = None, notice: Callable[[str], None] = lambda _: None
+) -> list[Path]:  # fmt: skip
     """Draw the page of a study's folder, ``report/index.html``, and its drawings as files; return their paths.
+
+    Args:
+        folder: that ``kp run`` wrote.
+        known: its evidence, where it is made already.
+        notice: is told what the page lacks, and why; the page says it too.
 
     Raises:
         KpError: the folder has no results, or cannot be written.
     """
-    run = read_run(folder)
-    text, drawn = page(run)
+    run = read_run(folder, known)
+    text, drawn, missing = page(run)
+    for line in missing:
+        notice(line)
     place = folder / FOLDER
     written = [save(place / PAGE, text.encode())]
     for old in (place / FIGURES).glob("*"):
@@ -104,20 +114,21 @@ def write_page(folder: Path) -> list[Path]:
     return written + [save(place / FIGURES / name, content) for name, content in drawn.items()]
 
 
-def page(run: Run) -> tuple[str, dict[str, bytes]]:
-    """Return the page's text, and its drawings as files: name -> content."""
+def page(run: Run) -> tuple[str, dict[str, bytes], list[str]]:
+    """Return the page's text, its drawings as files (name -> content), and what it lacks."""
     drawer = Drawer(run)
     parts_of_page = sections(drawer)
     drawer.tried("figures/all.pdf", drawer.pdf)
     template = environment().get_template("index.html.j2")
+    missing = list(dict.fromkeys([*run.missing, *drawer.missing]))
     text = template.render(
         run=run,
         results=run.results,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # our own
-        missing=list(dict.fromkeys([*run.missing, *drawer.missing])),
+        missing=missing,
         **parts_of_page,
     )
-    return text, drawer.files
+    return text, drawer.files, missing
 
 
 def environment() -> Environment:
