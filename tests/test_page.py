@@ -263,6 +263,7 @@ def test_the_answer_comes_in_words_with_its_interval(drawn, page):
 def test_one_seed_is_said_to_be_about_these_trainings_only(tmp_path):
     (first,) = questions(read_run(write_run(tmp_path / "run", seeds=(0,), splits=("c",))))
     assert all("about these two trainings only" in one.more[0] for one in first.answers)
+    assert [one.word for one in first.answers] == ["Better in these two trainings", "Worse in these two trainings"]
 
 
 def test_a_mode_without_a_finished_training_is_not_known(tmp_path):

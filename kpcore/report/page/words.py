@@ -15,6 +15,11 @@ from kpcore.report.page.sets import short
 from kpcore.report.summary import below_mean_shape
 
 VERDICTS = {"positive": "Yes, better", "negative": "No, worse", "undecided": "Undecided"}
+ALONE = {
+    "positive": "Better in these two trainings",
+    "negative": "Worse in these two trainings",
+    "undecided": "Undecided",
+}
 SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○"}
 
 
@@ -84,9 +89,12 @@ def _answers(run: Run, split: SplitInfo) -> Iterator[Answer]:
             yield Answer(label, "unknown", "Not known", _why(run, split, mode.name))
         else:
             fewer = tuple(_fewer(run, split.name, mode.name))
-            yield Answer(
-                label, found.verdict, VERDICTS[found.verdict], figures(run, found, table), (*_more(found), *fewer)
-            )
+            yield Answer(label, found.verdict, word(found), figures(run, found, table), (*_more(found), *fewer))
+
+
+def word(found: Difference) -> str:
+    """Return a verdict as a person says it; of one seed it is no answer to the question, but about two trainings."""
+    return (ALONE if found.scope == "these trainings" else VERDICTS)[found.verdict]
 
 
 def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
@@ -97,7 +105,7 @@ def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
         images = {row.images for row in run.results.rows_of(split, mode) if row.labels == share and row.images}
         if found is not None and table is not None:
             told = f", {max(images):,} images" if images else ""
-            said = VERDICTS[found.verdict].lower()
+            said = word(found).lower()
             yield f"With {share:.0%} of the labels{told}: {said}, {figures(run, found, table)}."
 
 
