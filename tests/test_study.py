@@ -122,7 +122,7 @@ def test_an_equal_run_keeps_an_equal_record_for_its_page(finished, data, whole):
 
 @pytest.mark.page
 def test_a_page_that_cannot_be_drawn_costs_no_results(finished, data, whole, monkeypatch, capsys):
-    def broken(folder):
+    def broken(folder, known):
         raise KpError("report: no room")
 
     monkeypatch.setattr("kpcore.report.page.write_page", broken)
