@@ -161,6 +161,16 @@ def test_landmarks_reads_the_published_layout(root):
     assert not [finding for finding in check_part(dataset, "train", decode=True) if finding.level == "error"]
 
 
+def test_landmarks_of_a_file_that_counts_pixels_from_1_are_shifted_once_and_it_is_said(root):
+    dataset = build(Landmarks, root, origin=1)
+    plain = build(Landmarks, root).samples("train")[0]
+    first = dataset.samples("train")[0]
+    np.testing.assert_allclose(first.points, plain.points - 1, atol=1e-5)
+    np.testing.assert_allclose(first.centre, plain.centre - 1, atol=1e-5)
+    assert first.normaliser == pytest.approx(plain.normaliser, rel=1e-6) and dataset.facts.origin == 1
+    assert [one.count for one in dataset.findings("train") if "1-based" in one.what] == [3]
+
+
 def test_the_crop_holds_every_landmark_and_follows_its_factor(root):
     for factor in (1.0, 1.3, 2.0):
         sample = build(Landmarks, root, crop=factor).samples("train")[0]
@@ -1407,4 +1417,4 @@ def test_landmarks_of_two_parts_in_two_spellings_are_told(tmp_path):
         (tmp_path / part).mkdir()
         (tmp_path / f"{part}.csv").write_text(f"name,{name}_x,{name}_y\n1.png,3,4\n")
     with pytest.raises(KpError, match="one name in two spellings, 'left eye' and 'Left_Eye'; give both the same"):
-        Landmarks(root=str(tmp_path), skeleton=None, crop=1.3, held_out=0.1)
+        build(Landmarks, tmp_path)

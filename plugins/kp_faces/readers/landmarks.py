@@ -44,8 +44,8 @@ class Landmarks(Dataset):
     word or begins with it (``training_frames_keypoints.csv``, ``train.csv``, ``test-points.csv``) and a folder of
     images named by a word of the same part (``training/``, ``train/``). The words are those of ``WORDS``. The first
     column of a CSV names the image; the others are coordinates, named ``NAME_x`` and ``NAME_y``, or ``x0`` and ``y0``,
-    or numbered 0, 1, ... in turn. 68 unnamed landmarks are iBUG's. An empty cell is not labelled. Coordinates are taken
-    as 0-based: no header says it.
+    or numbered 0, 1, ... in turn. 68 unnamed landmarks are iBUG's. An empty cell is not labelled. No header says what the
+    first pixel's centre is called: it is 0 unless ``origin`` says 1.
 
     Part "valid" is the validation CSV; where there is none, the test CSV; where there is none either, a share of the
     training images. Where there are both, "test" is a part of its own.
@@ -79,11 +79,15 @@ class Landmarks(Dataset):
             lt=1,
             description="without validation or test CSV: share of images held out, by name hash",
         )
+        origin: Literal[0, 1] = Field(
+            default=0, description="coordinate of the first pixel's centre in the files: 1 for MATLAB's and 300-W's"
+        )
 
-    def __init__(self, *, root: str | None, skeleton: str | None, crop: float, held_out: float) -> None:
+    def __init__(self, *, root: str | None, skeleton: str | None, crop: float, held_out: float, origin: int) -> None:
         self._root = existing_root(root, self.root_variable, HOLDS)
         self._sources = find(self._root)
         self._held_out = held_out
+        self._origin = origin
         first = self._sources["train"]
         chosen, _ = landmark_csv.skeleton_of(first.header, skeleton, first.file)
         self._headers = {
@@ -103,6 +107,7 @@ class Landmarks(Dataset):
             parts=self._faces.parts,
             normaliser="distance of the outer eye corners" if has else "root of the area of the landmarks' box",
             default_metric="nme",
+            origin=self._origin,
         )
 
     def samples(self, part: str) -> Sequence[Sample]:
@@ -118,7 +123,7 @@ class Landmarks(Dataset):
         source = self._sources[name]
         table = landmark_csv.read(
             source.file, Images(source.images, self._root), source.images.name, self._headers[name]
-        )
+        ).from_origin(self._origin)
         if "valid" in self._sources:
             return table
         held = held_out(table.image_ids, self._held_out)

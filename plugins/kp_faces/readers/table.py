@@ -67,6 +67,13 @@ class Table:
         """Return the same faces with these findings added."""
         return dataclasses.replace(self, findings=(*self.findings, *findings))
 
+    def from_origin(self, origin: int) -> Table:
+        """Return the same faces, 0-based, where the file calls the first pixel's centre ``origin``, and say so."""
+        if not origin:
+            return self
+        shifted = dataclasses.replace(self, points=self.points - origin, boxes=self.boxes - origin)
+        return shifted.noting(Finding("note", SHIFTED, len(self)))
+
     def labelled_only(self) -> Table:
         """Leave out faces without a labelled landmark."""
         keep = np.asarray((self.state != UNLABELLED).any(1))
