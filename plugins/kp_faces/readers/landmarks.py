@@ -44,8 +44,8 @@ class Landmarks(Dataset):
     word or begins with it (``training_frames_keypoints.csv``, ``train.csv``, ``test-points.csv``) and a folder of
     images named by a word of the same part (``training/``, ``train/``). The words are those of ``WORDS``. The first
     column of a CSV names the image; the others are coordinates, named ``NAME_x`` and ``NAME_y``, or ``x0`` and ``y0``,
-    or numbered 0, 1, ... in turn. 68 unnamed landmarks are iBUG's. An empty cell is not labelled. No header says what the
-    first pixel's centre is called: it is 0 unless ``origin`` says 1.
+    or numbered 0, 1, ... in turn. 68 unnamed landmarks are iBUG's. An empty cell is not labelled. No header says what
+    the first pixel's centre is called: it is 0 unless ``origin`` says 1.
 
     Part "valid" is the validation CSV; where there is none, the test CSV; where there is none either, a share of the
     training images. Where there are both, "test" is a part of its own.
