@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy
+    from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy, Writer
 
 GROUP = "kpcore"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -55,6 +55,11 @@ def kp_codecs() -> Mapping[str, type[Codec]]:
 @hookspec
 def kp_metrics() -> Mapping[str, type[Metric]]:
     """Return metrics by name."""
+
+
+@hookspec
+def kp_writers() -> Mapping[str, type[Writer]]:
+    """Return writers of predictions by name."""
 
 
 @hookspec

@@ -27,6 +27,7 @@ KINDS: dict[str, str] = {
     "strategy": "kp_strategies",
     "codec": "kp_codecs",
     "metric": "kp_metrics",
+    "writer": "kp_writers",
 }
 """Kind of component -> the hook that supplies it."""
 BUILT_IN = "kptransfer"

@@ -9,9 +9,11 @@ from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
 from kpcore.interfaces.strategy import Need, TransferStrategy
+from kpcore.interfaces.writer import About, Predicted, Sink, Writer
 from kpcore.terms import Terms
 
 __all__ = [
+    "About",
     "Backbone",
     "Codec",
     "Component",
@@ -23,9 +25,12 @@ __all__ = [
     "Metric",
     "Near",
     "Need",
+    "Predicted",
     "Scores",
+    "Sink",
     "Split",
     "Targets",
     "Terms",
     "TransferStrategy",
+    "Writer",
 ]

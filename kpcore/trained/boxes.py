@@ -1,0 +1,187 @@
+"""Where instances are in pictures: boxes or crops, from COCO's JSON or a CSV file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kpcore.errors import KpError, listed, nearest
+from kpcore.reading.cells import number
+from kpcore.reading.csv_rows import csv_table
+from kpcore.reading.opening import LARGEST_JSON, guarded
+from kpcore.trained.framing import Crop, Framing
+from kpcore.trained.pictures import Picture
+
+KIND = "boxes: COCO's JSON with 'images' and 'annotations', or a CSV with image, x, y, width, height"
+BOX = ("x", "y", "width", "height")
+CROP = ("centre_x", "centre_y", "side")
+ALSO = {
+    "file_name": "image", "filename": "image", "name": "image", "path": "image",
+    "left": "x", "top": "y", "w": "width", "h": "height", "center_x": "centre_x", "center_y": "centre_y",
+    "track": "id", "track_id": "id", "person": "id", "instance": "id",
+}  # fmt: skip
+"""Other spellings of columns."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """One instance of a picture.
+
+    Args:
+        box: (left, top, width, height), pixels; None where the crop itself is given.
+        crop: None where the box is given.
+        id: what the file calls the instance; "" where it does not.
+    """
+
+    box: tuple[float, float, float, float] | None
+    crop: Crop | None
+    id: str = ""
+
+    def framed(self, framing: Framing, margin: float | None) -> Crop:
+        """Return the crop."""
+        if self.crop is not None:
+            return self.crop
+        assert self.box is not None  # one of both is there
+        return framing.of_box(self.box, margin)
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """A file of boxes.
+
+    Args:
+        path: of the file.
+        by_image: image's name -> its boxes, those of every frame.
+        by_frame: (video's name, frame) -> its boxes.
+        sizes: image's name -> (width, height) that the file states.
+    """
+
+    path: Path
+    by_image: Mapping[str, tuple[Box, ...]]
+    by_frame: Mapping[tuple[str, int], tuple[Box, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def of(self, picture: Picture) -> tuple[Box, ...]:
+        """Return a picture's boxes: by its name, or where that is clear by its file's name; none where it has none."""
+        if picture.frame is not None and (found := self.by_frame.get((picture.name, picture.frame))):
+            return found
+        name = self._name(picture)
+        return self.by_image[name] if name is not None else ()
+
+    def size(self, picture: Picture) -> tuple[int, int] | None:
+        """Return the size that the file states for a picture."""
+        name = self._name(picture)
+        return self.sizes.get(name) if name is not None else None
+
+    def _name(self, picture: Picture) -> str | None:
+        if picture.name in self.by_image:
+            return picture.name
+        same = [name for name in self.by_image if PurePosixPath(name).name == PurePosixPath(picture.name).name]
+        return same[0] if len(same) == 1 else None
+
+    def require_some(self, names: Sequence[str]) -> None:
+        """Refuse a file that is of other pictures altogether.
+
+        Raises:
+            KpError: no picture has a box.
+        """
+        known = [*self.by_image, *(name for name, _ in self.by_frame)]
+        if not any(self._name(Picture(name, Path())) or name in known for name in names):
+            first = listed(dict.fromkeys(known), 3)
+            close = nearest(names[0], known) if names else None
+            meant = f"; is '{names[0]}' its '{close}'?" if close else ""
+            raise KpError(f"{self.path}: none of the {len(names)} pictures has a box; it names {first}{meant}")
+
+
+def read_boxes(path: Path) -> Boxes:
+    """Read a file of boxes.
+
+    Raises:
+        KpError: it cannot be read, or something in it is no box; with row and key.
+    """
+    return _coco(path) if path.suffix.lower() == ".json" else _csv(path)
+
+
+# ------------------------------------------------------------------------------------------------------ CSV
+
+
+def _csv(path: Path) -> Boxes:
+    rows = csv_table(path, KIND)
+    if not rows:
+        raise KpError(f"{path}: is empty; expected {KIND}")
+    names = [ALSO.get(cell.lower(), cell.lower()) for cell in rows[0][1]]
+    wanted = CROP if set(CROP) <= set(names) else BOX
+    missing = [name for name in ("image", *wanted) if name not in names]
+    if missing:
+        raise KpError(f"{path}, line 1: no column '{missing[0]}'; it has {listed(rows[0][1], 12)}; expected {KIND}")
+    images: dict[str, list[Box]] = defaultdict(list)
+    framed: dict[tuple[str, int], list[Box]] = defaultdict(list)
+    for line, cells in rows[1:]:
+        if len(cells) != len(names):
+            raise KpError(f"{path}, line {line}: has {len(cells)} cells, the header {len(names)}; mend this line")
+        row = dict(zip(names, cells, strict=True))
+        box = _box([number(row[name], f"{path}, line {line}, column {name}") for name in wanted], row.get("id", ""),
+                   f"{path}, line {line}")  # fmt: skip
+        if row.get("frame", "") == "":
+            images[row["image"]].append(box)
+        else:
+            framed[row["image"], int(number(row["frame"], f"{path}, line {line}, column frame"))].append(box)
+    return Boxes(path, _frozen(images), _frozen(framed))
+
+
+def _box(values: Sequence[float], name: str, where: str) -> Box:
+    if not all(map(math.isfinite, values)) or max(map(abs, values)) > 1e6 or min(values[2:]) <= 0:
+        raise KpError(f"{where}: {', '.join(f'{value:g}' for value in values)} is no box; sizes are pixels above 0")
+    if len(values) == len(CROP):
+        return Box(None, Crop(*values), name)
+    left, top, width, height = values
+    return Box((left, top, width, height), None, name)
+
+
+def _frozen(found: Mapping[Any, list[Box]]) -> dict[Any, tuple[Box, ...]]:
+    return {key: tuple(boxes) for key, boxes in found.items()}
+
+
+# ----------------------------------------------------------------------------------------------------- COCO
+
+
+def _coco(path: Path) -> Boxes:
+    with guarded(path, KIND):
+        if path.stat().st_size > LARGEST_JSON:
+            raise KpError(f"{path}: is larger than {LARGEST_JSON >> 30} GiB; divide it")
+        found = json.loads(path.read_bytes())
+    images = _records(found, "images", path)
+    names, sizes = {}, {}
+    for place, image in enumerate(images):
+        name = image.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise KpError(f"{path}, images[{place}]: no 'file_name'; expected {KIND}")
+        names[json.dumps(image.get("id"))] = name
+        if isinstance(image.get("width"), int) and isinstance(image.get("height"), int):
+            sizes[name] = (image["width"], image["height"])
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    for place, one in enumerate(_records(found, "annotations", path)):
+        where = f"{path}, annotations[{place}]"
+        if (image_id := json.dumps(one.get("image_id"))) not in names:
+            raise KpError(f"{where}: image_id {image_id[:40]} is no image of the file")
+        box = one.get("bbox")
+        if not isinstance(box, list) or len(box) != len(BOX) or not all(_is_number(value) for value in box):
+            raise KpError(f"{where}: 'bbox' is no list of 4 numbers: left, top, width, height")
+        boxes[names[image_id]].append(_box([float(value) for value in box], str(one.get("id", "")), where))
+    return Boxes(path, _frozen(boxes), {}, sizes)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _records(found: object, key: str, path: Path) -> list[dict[str, Any]]:
+    records = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+        raise KpError(f"{path}: no list '{key}' of objects; expected {KIND}")
+    return records

@@ -1,0 +1,80 @@
+"""What turns crops into points: a network of ours, or one that was exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from kpcore.keypoints import KeypointSet
+from kpcore.registry import Registry
+from kpcore.tensors import Float64Array, ImageArray
+from kpcore.trained.card import Card
+from kpcore.trained.framing import Framing
+from kpcore.trained.model import load_model
+from kpcore.trained.opening import Opened
+from kpcore.trained.predictor import Predictor
+from kpcore.training.device import Device
+
+
+class Engine(Protocol):
+    """Predicts crops of one size."""
+
+    @property
+    def keypoints(self) -> KeypointSet:
+        """What is predicted, in order."""
+
+    @property
+    def resolution(self) -> int:
+        """Pixels along a crop's side."""
+
+    @property
+    def framing(self) -> Framing:
+        """How a box becomes a crop."""
+
+    def crops(self, pixels: ImageArray) -> tuple[Float64Array, Float64Array]:
+        """Predict (B, R, R, 3) uint8 RGB.
+
+        Returns:
+            (B, K, D) points in the crops' pixels and (B, K) confidences, in the codec's units.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkEngine:
+    """A network with the codec that it was trained with, on a device."""
+
+    predictor: Predictor
+    card: Card
+
+    @property
+    def keypoints(self) -> KeypointSet:
+        """The last head's."""
+        return self.predictor.keypoints
+
+    @property
+    def resolution(self) -> int:
+        """That of its training."""
+        return self.card.model.resolution
+
+    @property
+    def framing(self) -> Framing:
+        """That of its training."""
+        return self.card.framing
+
+    def crops(self, pixels: ImageArray) -> tuple[Float64Array, Float64Array]:
+        """Predict them as one batch."""
+        points, confidence = self.predictor.crops(torch.from_numpy(pixels))
+        return points.numpy(), confidence.numpy()
+
+
+def network_engine(opened: Opened, known: Registry, device: Device, *, flip_test: bool) -> NetworkEngine:
+    """Build a network on a device.
+
+    Raises:
+        KpError: a plugin is missing, or the tensors do not fit.
+    """
+    trained = load_model(opened.weights, known)
+    network = trained.network.to(device.torch)
+    return NetworkEngine(Predictor(network, trained.backbone, trained.codec, device, flip_test), opened.card)

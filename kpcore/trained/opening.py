@@ -1,0 +1,76 @@
+"""A trained network opened: its card checked, its parts built, ready to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kpcore.errors import KpError
+from kpcore.records.folder import WEIGHTS, JobFolder
+from kpcore.records.results import RESULTS, read_results
+from kpcore.trained.card import Card, Score, checked, derived, read_card
+from kpcore.trained.finding import locate
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network's files, checked.
+
+    Args:
+        weights: file of its weights.
+        card: what is known of it.
+    """
+
+    weights: Path
+    card: Card
+
+
+def open_model(text: str, *, changed: bool = False) -> Opened:
+    """Find a network and check that its files are as they were written.
+
+    Args:
+        text: path of a model folder, of a job's folder or of a weights file; a job's key; or ``STUDY/NAME``.
+        changed: take files that were changed after they were written.
+
+    Raises:
+        KpError: nothing is called so, it is no network, or it was changed.
+    """
+    path = locate(text)
+    weights = path / WEIGHTS if path.is_dir() else path
+    if not weights.is_file():
+        raise KpError(
+            f"{path}: no model folder (it has no {WEIGHTS}); a finished training and 'kp models copy' make one"
+        )
+    return _opened(weights, changed)
+
+
+def _opened(weights: Path, changed: bool) -> Opened:
+    folder = weights.parent
+    job = JobFolder(folder)
+    about = job.about()
+    if about and not changed and (problem := job.problem()):
+        raise KpError(f"{folder}: {problem}; run the study again, or say --changed to use it as it is")
+    card = read_card(folder) if weights.name == WEIGHTS else None
+    if card is None:
+        card = derived(weights, str(about.get("title", weights.stem)), str(about.get("study", "")))
+    checked(card, weights, changed=changed)
+    return Opened(weights, card.model_copy(update={"scores": card.scores or final_scores(folder, card)}))
+
+
+def final_scores(folder: Path, card: Card) -> tuple[Score, ...]:
+    """Return the final scores of a job whose folder is looked at through its run's; none elsewhere."""
+    run = folder.absolute().parent.parent
+    if not (run / RESULTS).is_file():
+        return ()
+    results = read_results(run)
+    return tuple(
+        Score(
+            convention=row.convention,
+            average=row.average,
+            columns=dict(row.columns),
+            data=results.data.label,
+            samples=results.data.people["valid"],
+        )
+        for row in results.rows
+        if row.job == card.model.job and row.status == "done"
+    )

@@ -1,0 +1,191 @@
+"""Pictures to predict on: image files, folders, patterns, lists of images, and the frames of videos."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kpcore.errors import KpError, listed
+from kpcore.reading.opening import read_text
+from kpcore.reading.quiet import hushed
+from kpcore.tensors import ImageArray
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+LISTS = (".txt",)
+MAGIC = "*?["
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image, or a frame of a video.
+
+    Args:
+        name: what results call it; a frame has its video's, and its number.
+        path: of the image or the video.
+        frame: number in the video, from 0; None for an image.
+        pixels: (H, W, 3) uint8 RGB of a frame; None for an image, which is read when its turn comes.
+        problem: why there are no pixels; "" where nothing is wrong.
+    """
+
+    name: str
+    path: Path
+    frame: int | None = None
+    pixels: ImageArray | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video, or some images that were asked for by one word.
+
+    Args:
+        path: of the video; of the images' common folder.
+        images: names and paths; empty for a video.
+    """
+
+    path: Path
+    images: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def video(self) -> bool:
+        """Whether it is one."""
+        return not self.images
+
+    def __len__(self) -> int:
+        """Count its pictures; a video's as its file says."""
+        return len(self.images) if self.images else frames_of(self.path)
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the pictures in order."""
+        if self.video:
+            yield from frames(self.path)
+        else:
+            yield from (Picture(name, path) for name, path in self.images)
+
+
+def sources(words: Sequence[str]) -> list[Source]:
+    """Return what these words name: images, folders, patterns, lists of images (``.txt``, a path a line), videos.
+
+    Raises:
+        KpError: a word names nothing, an empty folder, or a file of another kind.
+    """
+    return _named_apart([_source(word) for word in words])
+
+
+def _source(word: str) -> Source:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists() and any(mark in word for mark in MAGIC):
+        return _pattern(word)
+    if not path.is_file():
+        raise KpError(f"{word}: no such file or folder; give images, a folder, a pattern, a list (.txt) or a video")
+    ending = path.suffix.lower()
+    if ending in LISTS:
+        return _list(path)
+    if ending in VIDEOS:
+        return Source(path)
+    if ending in IMAGES:
+        return Source(path.parent, ((path.name, path),))
+    raise KpError(
+        f"{word}: is none of {listed([*IMAGES, *VIDEOS, *LISTS], 20)}; give images, a list of them or a video"
+    )
+
+
+def _folder(path: Path) -> Source:
+    """Return all images below a folder, by their paths in it."""
+    found = sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGES and one.is_file())
+    if not found:
+        raise KpError(f"{path}: holds no image ({listed(IMAGES, 20)}); name another folder")
+    return Source(path, tuple((one.relative_to(path).as_posix(), one) for one in found))
+
+
+def _pattern(word: str) -> Source:
+    found = sorted(Path(one) for one in glob.glob(str(Path(word).expanduser()), recursive=True))  # noqa: PTH207
+    images = [one for one in found if one.suffix.lower() in IMAGES and one.is_file()]
+    if not images:
+        raise KpError(f"{word}: no image is called so; put the pattern in quotes, or name a folder")
+    return Source(images[0].parent, tuple((one.as_posix(), one) for one in images))
+
+
+def _list(path: Path) -> Source:
+    """Return the images that a text file names, a path a line, from its own folder where they are not absolute."""
+    names = [line.strip() for line in read_text(path, "a list of images").splitlines()]
+    names = [name for name in names if name and not name.startswith("#")]
+    if not names:
+        raise KpError(f"{path}: names no image; write a path a line")
+    return Source(path.parent, tuple((Path(name).as_posix(), path.parent / name) for name in names))
+
+
+def _named_apart(found: list[Source]) -> list[Source]:
+    """Return the sources with the paths of images as their names where two would bear the same."""
+    names = Counter(name for source in found for name, _ in source.images)
+    return [
+        Source(source.path, tuple((path.as_posix() if names[name] > 1 else name, path) for name, path in source.images))
+        for source in found
+    ]
+
+
+def frames_of(path: Path) -> int:
+    """Return how many frames a video's header promises; 0 where it does not say.
+
+    Raises:
+        KpError: it cannot be opened.
+    """
+    capture = _open(path)
+    try:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        capture.release()
+
+
+def frame_rate(path: Path) -> float:
+    """Return a video's frames a second, 25 where its header does not say; raises KpError where it cannot be opened."""
+    capture = _open(path)
+    try:
+        found = float(capture.get(cv2.CAP_PROP_FPS))
+    finally:
+        capture.release()
+    return found if 0 < found <= 1000 else 25.0
+
+
+def frames(path: Path) -> Iterator[Picture]:
+    """Yield a video's frames; where it ends before its header's count, a last picture without pixels says so.
+
+    Raises:
+        KpError: it cannot be opened, or holds no frame.
+    """
+    promised, capture = frames_of(path), _open(path)
+    count = 0
+    try:
+        while (pixels := _next(capture)) is not None:
+            yield Picture(path.name, path, count, pixels)
+            count += 1
+    finally:
+        capture.release()
+    if not count:
+        raise KpError(f"{path}: holds no frame that can be decoded; it may be damaged, or of a kind that is not read")
+    if count < promised:
+        problem = f"{path}: ends after {count} frames, its header promises {promised}; it may be cut off"
+        yield Picture(path.name, path, count, None, problem)
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    with hushed():
+        capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise KpError(f"{path}: cannot be opened as a video; it may be damaged, or of a kind that is not read")
+    return capture
+
+
+def _next(capture: cv2.VideoCapture) -> ImageArray | None:
+    with hushed():
+        good, pixels = capture.read()
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8) if good else None

@@ -1,0 +1,228 @@
+"""From pictures to keypoints: read, cropped and batched ahead in the background, so that the network never waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from kpcore.cores import cores
+from kpcore.data.batches import ahead
+from kpcore.data.geometry import apply, invert
+from kpcore.errors import KpError
+from kpcore.interfaces import Predicted
+from kpcore.reading.headers import read_header
+from kpcore.reading.images import pixels_of
+from kpcore.reading.turning import unclear
+from kpcore.samples import Orientation, Sample
+from kpcore.tensors import Float64Array, ImageArray
+from kpcore.trained.boxes import Boxes
+from kpcore.trained.cropping import input_of
+from kpcore.trained.engine import Engine
+from kpcore.trained.framing import Crop, whole
+from kpcore.trained.pictures import Picture
+
+AHEAD = 4
+"""Pictures a core that are read before they are asked for."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How pictures are predicted on.
+
+    Args:
+        boxes: where instances are; None for whole pictures.
+        margin: crop side over the longer side of a box; None for the network's own.
+        batch_size: crops that go through the network at once.
+        orientation: whether a picture is turned as its EXIF orientation says; as for a data set.
+        keep: hold a picture's pixels until it is given out, for who draws them.
+        doubts: is told of a picture for which nothing says whether it is to be turned.
+    """
+
+    boxes: Boxes | None = None
+    margin: float | None = None
+    batch_size: int = 32
+    orientation: Orientation = "auto"
+    keep: bool = False
+    doubts: Callable[[Picture], None] = lambda picture: None
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A picture with its network inputs."""
+
+    picture: Picture
+    size: tuple[int, int] = (0, 0)
+    crops: tuple[Crop, ...] = ()
+    ids: tuple[str, ...] = ()
+    inputs: tuple[ImageArray, ...] = ()
+    affines: tuple[Float64Array, ...] = ()
+    problem: str = ""
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A picture whose inputs are on their way through the network."""
+
+    ready: Ready
+    points: list[Float64Array] = field(default_factory=list)
+    confidence: list[Float64Array] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        return len(self.points) == len(self.ready.inputs)
+
+
+def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Predicted]:
+    """Predict on pictures, in their order; memory does not grow with their number.
+
+    What cannot be read is given out with its problem, and the others are predicted on.
+    """
+    waiting: deque[_Waiting] = deque()
+    batch: list[tuple[_Waiting, int]] = []
+    for ready in prepared(pictures, engine, how):
+        one = _Waiting(ready)
+        waiting.append(one)
+        batch += [(one, place) for place in range(len(ready.inputs))]
+        while len(batch) >= how.batch_size:
+            _through(batch[: how.batch_size], engine)
+            del batch[: how.batch_size]
+        while waiting and waiting[0].done:
+            yield _found(waiting.popleft(), engine, how)
+    if batch:
+        _through(batch, engine)
+    yield from (_found(one, engine, how) for one in waiting)
+
+
+def _through(batch: Sequence[tuple[_Waiting, int]], engine: Engine) -> None:
+    """Send a batch through the network; every crop's points go back to its picture, in source pixels."""
+    points, confidence = engine.crops(np.stack([one.ready.inputs[place] for one, place in batch]))
+    affines = np.stack([one.ready.affines[place] for one, place in batch])
+    for (one, _), there, surer in zip(batch, apply(invert(affines), points), confidence, strict=True):
+        one.points.append(there)
+        one.confidence.append(surer)
+
+
+def _found(one: _Waiting, engine: Engine, how: How) -> Predicted:
+    ready, picture = one.ready, one.ready.picture
+    none = nothing(picture, engine, ready.problem)
+    return Predicted(
+        name=picture.name,
+        path=picture.path,
+        frame=picture.frame,
+        size=ready.size,
+        crops=crop_array(ready.crops),
+        ids=ready.ids,
+        points=np.stack(one.points) if one.points else none.points,
+        confidence=np.stack(one.confidence) if one.confidence else none.confidence,
+        pixels=picture.pixels if how.keep else None,
+        problem=ready.problem,
+    )
+
+
+def crop_array(crops: Sequence[Crop]) -> Float64Array:
+    """Return crops as (N, 3): centre x, centre y, side."""
+    return np.array([[crop.x, crop.y, crop.side] for crop in crops], np.float64).reshape(len(crops), 3)
+
+
+def nothing(picture: Picture, engine: Engine, problem: str) -> Predicted:
+    """Return that nothing was predicted on a picture."""
+    count, dims = len(engine.keypoints), engine.keypoints.skeleton.dims
+    return Predicted(
+        picture.name, picture.path, picture.frame, (0, 0), crop_array(()), (), np.empty((0, count, dims)),
+        np.empty((0, count)), problem=problem,
+    )  # fmt: skip
+
+
+def prepared(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Ready]:
+    """Yield pictures with their inputs, in order; they are read by a thread a core, some ahead of the one in use."""
+    work = partial(prepare, engine=engine, how=how)
+    waiting: deque[Future[Ready]] = deque()
+    with ThreadPoolExecutor(cores()) as pool:
+        try:
+            for picture in read_ahead(pictures):
+                waiting.append(pool.submit(work, picture))
+                if len(waiting) > AHEAD * cores():
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def read_ahead(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """Yield pictures that a background thread takes from where they come, a video's decoder above all."""
+    end = object()
+    source = iter(pictures)
+    step: Callable[[], Any] = partial(next, source, end)
+    for picture in ahead(iter(lambda: step, None)):
+        if picture is end:
+            return
+        yield picture
+
+
+def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
+    """Read a picture and cut its crops; what is wrong with it is told, not raised."""
+    if picture.problem:
+        return Ready(picture, problem=picture.problem)
+    try:
+        pixels = _pixels(picture, how)
+        height, width = pixels.shape[:2]
+        crops, ids = crops_of(picture, (width, height), engine, how)
+        cut = [input_of(pixels, crop, engine.resolution, picture.name) for crop in crops]
+    except KpError as error:
+        return Ready(picture, problem=str(error))
+    return Ready(
+        picture=replace(picture, pixels=pixels) if how.keep else picture,
+        size=(width, height),
+        crops=crops,
+        ids=ids,
+        inputs=tuple(image for image, _ in cut),
+        affines=tuple(affine for _, affine in cut),
+    )
+
+
+def crops_of(
+    picture: Picture, size: tuple[int, int], engine: Engine, how: How
+) -> tuple[tuple[Crop, ...], tuple[str, ...]]:
+    """Return the crops of a picture, and what its instances are called.
+
+    Raises:
+        KpError: a crop has nothing of the picture.
+    """
+    if how.boxes is None:
+        return (whole(*size),), ("",)
+    boxes = how.boxes.of(picture)
+    crops = tuple(box.framed(engine.framing, how.margin) for box in boxes)
+    for box, crop in zip(boxes, crops, strict=True):
+        if not _meets(crop, size):
+            raise KpError(
+                f"{picture.name}: box {box.id or boxes.index(box)} of {how.boxes.path} lies outside the picture, which"
+                f" is {size[0]} x {size[1]} px; it may be of another picture, or in other units"
+            )
+    return crops, tuple(box.id for box in boxes)
+
+
+def _meets(crop: Crop, size: tuple[int, int]) -> bool:
+    half = crop.side / 2
+    return -half < crop.x < size[0] - 1 + half and -half < crop.y < size[1] - 1 + half
+
+
+def _pixels(picture: Picture, how: How) -> ImageArray:
+    if picture.pixels is not None:
+        return picture.pixels
+    stated = how.boxes.size(picture) if how.boxes else None
+    sample = Sample(
+        image=picture.path, points=np.empty((0, 2), np.float32), state=np.empty(0, np.uint8),
+        centre=np.zeros(2, np.float32), side=1.0, normaliser=np.nan, image_id=picture.name, person_id="", row=0,
+        stated_size=stated, orientation=how.orientation,
+    )  # fmt: skip
+    pixels = pixels_of(sample)
+    if how.orientation == "auto" and unclear(read_header(picture.path), stated):
+        how.doubts(picture)
+    return pixels
