@@ -369,7 +369,7 @@ def check_class(kind: str, found: object) -> str:
     base = {
         "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
         "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
-        "metric": interfaces.Metric,
+        "metric": interfaces.Metric, "writer": interfaces.Writer,
     }[kind]  # fmt: skip
     if not (inspect.isclass(found) and issubclass(found, base)):
         return f"is not a subclass of kpcore.interfaces.{base.__name__}"

@@ -12,6 +12,7 @@ import numpy as np
 from kpcore.audit.sides import listed, lonely, pairs_of
 from kpcore.config import Augmentation
 from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentation, order, warp
+from kpcore.drawing import EDGE, LEGEND, PAPER, Colour, Mark, draw_edges, draw_mark, word_of
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Skeleton
 from kpcore.reading.images import pixels_of
@@ -19,26 +20,10 @@ from kpcore.reading.sides import side_of
 from kpcore.samples import Sample
 from kpcore.tensors import HIDDEN, UNLABELLED, Float64Array, ImageArray
 
-Colour = tuple[int, int, int]
-LEGEND: dict[str, Colour] = {
-    "S1": (86, 180, 233),
-    "S2": (230, 159, 0),
-    "S1 and S2": (0, 158, 115),
-    "other": (190, 190, 190),
-}
-"""RGB of a keypoint by the sets that it is in: Okabe and Ito's, which every common colour blindness tells apart."""
-SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
-    "S2": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
-    "S1 and S2": ((0, -1.4), (1.4, 0), (0, 1.4), (-1.4, 0)),
-    "other": ((0, -1.2), (1.2, 1), (-1.2, 1)),
-}
-"""Corners of a mark in radii: square, diamond, triangle; S1 is a disc."""
 RIM: Colour = (255, 255, 255)
 """Around the marks of left keypoints."""
 NUMBERED = 24
 """Keypoints whose marks bear numbers, at most; more would cover the picture."""
-EDGE: Colour = (235, 235, 235)
-PAPER: Colour = (24, 24, 24)
 LINE = 22
 """Pixels of a line of text."""
 PAIRS = 3
@@ -72,9 +57,9 @@ class Look:
 
     def group(self, name: str) -> str:
         """Return the legend's word for a keypoint."""
-        first = self.split is not None and name in self.split.source
-        last = self.split is not None and len(self.split.steps) > 1 and name in self.split.target
-        return {(True, True): "S1 and S2", (True, False): "S1", (False, True): "S2"}.get((first, last), "other")
+        if self.split is None:
+            return "other"
+        return word_of(name, self.split.source.names, self.split.target.names if len(self.split.steps) > 1 else ())
 
 
 def choose(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
@@ -124,14 +109,6 @@ def picture(image: ImageArray, sample: Sample, look: Look, draw: Draw) -> ImageA
     return canvas
 
 
-@dataclass(frozen=True)
-class Mark:
-    """Where a labelled keypoint is in a picture, and whether something hides it."""
-
-    place: tuple[int, int]
-    hidden: bool
-
-
 def marks(sample: Sample, look: Look, affine: Float64Array, *, flip: bool) -> dict[str, Mark]:
     """Return the labelled keypoints by name; in a mirrored picture each has its partner's name."""
     points = apply(affine, sample.points[:, :2].astype(np.float64))
@@ -145,9 +122,7 @@ def marks(sample: Sample, look: Look, affine: Float64Array, *, flip: bool) -> di
 
 def draw_skeleton(canvas: ImageArray, look: Look, found: dict[str, Mark]) -> None:
     """Draw edges, and a mark a keypoint."""
-    for start, end in look.skeleton.edges:
-        if start in found and end in found:
-            cv2.line(canvas, found[start].place, found[end].place, EDGE, 1, cv2.LINE_AA)
+    draw_edges(canvas, look.skeleton, found)
     radius = max(2, look.size // 64)
     for name, mark in found.items():
         draw_mark(canvas, mark, look.group(name), radius)
@@ -156,18 +131,6 @@ def draw_skeleton(canvas: ImageArray, look: Look, found: dict[str, Mark]) -> Non
     for name, mark in found.items():
         if name in look.numbers:
             draw_number(canvas, mark, look.numbers[name], radius)
-
-
-def draw_mark(canvas: ImageArray, mark: Mark, word: str, radius: int) -> None:
-    """Draw a mark in the colour and shape of its sets; its outline alone where it is hidden."""
-    colour = LEGEND[word]
-    if word not in SHAPES:
-        cv2.circle(canvas, mark.place, radius, colour, 1 if mark.hidden else -1, cv2.LINE_AA)
-        return
-    corners = np.rint(np.array(SHAPES[word]) * radius + mark.place).astype(np.int32)
-    if not mark.hidden:
-        cv2.fillPoly(canvas, [corners], colour, cv2.LINE_AA)
-    cv2.polylines(canvas, [corners], True, colour, 1, cv2.LINE_AA)
 
 
 def draw_number(canvas: ImageArray, mark: Mark, number: int, radius: int) -> None:

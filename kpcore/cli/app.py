@@ -20,6 +20,8 @@ COMMANDS = {
     "report": "kpcore.cli.report:report",
     "compare": "kpcore.cli.compare:compare",
     "eval": "kpcore.cli.eval:evaluate",
+    "predict": "kpcore.cli.predict:predict",
+    "models": "kpcore.cli.models:app",
     "data": "kpcore.cli.data:app",
     "splits": "kpcore.cli.splits:app",
     "plugins": "kpcore.cli.plugins:app",

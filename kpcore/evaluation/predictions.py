@@ -6,7 +6,7 @@ read, and never more of them than :data:`LIMIT`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,16 +84,42 @@ def write_predictions(
         label: what results call the data.
         origin: coordinate of the first pixel's centre in ``points``, 0 or 1.
     """
+    about = {"format": FORMAT, "origin": origin, "part": part, "data": label}
+    named = {"image_ids": people.image_ids, "person_ids": people.person_ids}
+    write_points(path, points, confidence, keypoints, about, {"rows": np.asarray(people.rows, np.int64)}, named)
+
+
+def write_points(
+    path: Path,
+    points: Float64Array,
+    confidence: Float64Array,
+    keypoints: Sequence[str],
+    about: Mapping[str, object],
+    arrays: Mapping[str, AnyArray],
+    texts: Mapping[str, Sequence[str]],
+) -> None:
+    """Write points with whatever is known of their N instances, replacing the file in one step.
+
+    Args:
+        path: the file.
+        points: (N, K, D) source pixels.
+        confidence: (N, K).
+        keypoints: K names.
+        about: attributes of the file.
+        arrays: name -> (N, ...).
+        texts: name -> N texts.
+    """
     text = h5py.string_dtype()
     partial = path.with_name(path.name + ".partial")
     with h5py.File(partial, "w") as file:
-        file.attrs.update({"format": FORMAT, "origin": origin, "part": part, "data": label})
+        file.attrs.update(about)
         file.attrs.create("keypoints", list(keypoints), dtype=text)
         file["preds"] = points
         file["confidence"] = confidence.astype(np.float32)
-        file["rows"] = np.asarray(people.rows, np.int64)
-        file.create_dataset("image_ids", data=list(people.image_ids), dtype=text)
-        file.create_dataset("person_ids", data=list(people.person_ids), dtype=text)
+        for name, array in arrays.items():
+            file[name] = array
+        for name, words in texts.items():
+            file.create_dataset(name, data=list(words), dtype=text)
     partial.replace(path)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from kpcore.cache import file_digest
 from kpcore.config import TrainingTable
 from kpcore.data.batches import TrainingStream
 from kpcore.errors import KpError
@@ -26,6 +27,8 @@ from kpcore.study.jobs import Job
 from kpcore.study.planning import make_plan
 from kpcore.study.views import seen, training_settings
 from kpcore.study.workshop import Workshop
+from kpcore.trained.card import Card, write_card
+from kpcore.trained.framing import measured
 from kpcore.trained.model import Model, Score, component, heads_of, metadata
 from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.loop import Listener, Outcome, Task, Training
@@ -156,7 +159,9 @@ def save(
     """Predict the scored people and write the job's files; the manifest comes last."""
     for number, name in enumerate(job.datasets):
         predict(grown.network, shop, name, folder.predictions(number))
-    save_weights(folder.weights, grown.network, metadata(described(job, shop, grown, outcome)))
+    model = described(job, shop, grown, outcome)
+    save_weights(folder.weights, grown.network, metadata(model))
+    write_card(folder.path, card(job, shop, model, file_digest(folder.weights)))
     folder.write_history(outcome.history)
     folder.write_plan({**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
     folder.write_timing({**outcome.seconds, "at_epoch": outcome.at_epoch})
@@ -195,6 +200,21 @@ def described(job: Job, shop: Workshop, grown: Grown, outcome: Outcome) -> Model
             people=len(shop.groups[job.dataset].validation.people),
         ),
         job=job.key,
+    )
+
+
+def card(job: Job, shop: Workshop, model: Model, weights: str) -> Card:
+    """Return what the job's folder says of its network to who uses it."""
+    study = shop.study
+    samples = shop.groups[job.dataset].training.store.part.samples
+    return Card(
+        name=job.name,
+        study=study.config.study.name,
+        model=model,
+        framing=measured(samples, model.layout.heads[-1]),
+        steps=tuple(step.keypoints.names for step in job.split.steps[: job.step + 1]),
+        precision=shop.device.precision,
+        weights=weights,
     )
 
 

@@ -53,6 +53,7 @@ class Card(Described):
         framing: how a box becomes a crop.
         steps: keypoints of each of its training's steps: S1, S2, ...; empty where that is not known.
         scores: final ones, where they are known.
+        precision: that its scores were made in.
         terms: what is known of the terms of use of what it was trained on.
         weights: SHA-256 of the weights file.
         digest: SHA-256 of all this.
@@ -65,6 +66,7 @@ class Card(Described):
     framing: Framing = Framing()
     steps: tuple[tuple[str, ...], ...] = ()
     scores: tuple[Score, ...] = ()
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     terms: str = ""
     weights: str
     digest: str = ""

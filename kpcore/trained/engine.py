@@ -7,15 +7,16 @@ from typing import Protocol
 
 import torch
 
+from kpcore.cores import cores
 from kpcore.keypoints import KeypointSet
 from kpcore.registry import Registry
 from kpcore.tensors import Float64Array, ImageArray
 from kpcore.trained.card import Card
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import load_model
-from kpcore.trained.opening import Opened
+from kpcore.trained.opening import Opened, open_model
 from kpcore.trained.predictor import Predictor
-from kpcore.training.device import Device
+from kpcore.training.device import Device, choose_device
 
 
 class Engine(Protocol):
@@ -78,3 +79,16 @@ def network_engine(opened: Opened, known: Registry, device: Device, *, flip_test
     trained = load_model(opened.weights, known)
     network = trained.network.to(device.torch)
     return NetworkEngine(Predictor(network, trained.backbone, trained.codec, device, flip_test), opened.card)
+
+
+def chosen_engine(
+    model: str, known: Registry, device: str | None, *, flip_test: bool, changed: bool
+) -> tuple[Engine, Card]:
+    """Open a network and put it on a device, in the precision that it was scored in where the device has that.
+
+    Raises:
+        KpError: there is no such network, it was changed, a plugin is missing, or the device is not there.
+    """
+    opened = open_model(model, changed=changed)
+    where = choose_device(device, opened.card.precision, cores())
+    return network_engine(opened, known, where, flip_test=flip_test), opened.card

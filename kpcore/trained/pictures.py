@@ -58,6 +58,11 @@ class Source:
         """Whether it is one."""
         return not self.images
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its images; of a video its own."""
+        return tuple(name for name, _ in self.images) or (self.path.name,)
+
     def __len__(self) -> int:
         """Count its pictures; a video's as its file says."""
         return len(self.images) if self.images else frames_of(self.path)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from kpcore.cores import cores
 from kpcore.data.batches import ahead
 from kpcore.data.geometry import apply, invert
-from kpcore.errors import KpError
+from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Predicted
 from kpcore.reading.headers import read_header
 from kpcore.reading.images import pixels_of
@@ -76,6 +76,13 @@ class _Waiting:
     @property
     def done(self) -> bool:
         return len(self.points) == len(self.ready.inputs)
+
+
+def orientation_of(word: str) -> Orientation:
+    """Return how pictures are turned; raises KpError where the word is none of the three."""
+    if word in get_args(Orientation):
+        return cast(Orientation, word)
+    raise unknown("orientation", word, get_args(Orientation), where="--orientation")
 
 
 def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Predicted]:

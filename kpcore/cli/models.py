@@ -1,0 +1,126 @@
+"""``kp models``: the trained networks that there are, and one of them as a folder to keep and to send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kpcore.cli.group import Group
+from kpcore.cli.output import number, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from kpcore.trained.card import Card
+    from kpcore.trained.finding import Listed
+
+app = typer.Typer(
+    cls=Group, add_completion=False, rich_markup_mode=None, help="List trained networks, show one, copy one out."
+)
+
+
+@app.command("ls")
+def ls(
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a run. [default: all of the cache]", show_default=False)
+    ] = None,
+    study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="Only this study's.")] = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only this split's.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", metavar="NAME", help="Only this mode's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Only of this seed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List trained networks; a training that studies share bears the name that the first gave it."""
+    from kpcore.trained.finding import Wanted, trainings
+
+    wanted = Wanted(study, split, mode, seed)
+    found = [one for one in trainings(run) if wanted.takes(one)]
+    if as_json:
+        print_json([record(one) for one in found])
+        return
+    if found:
+        rows = [[one.key[:12], one.title, str(len(one.keypoints)), validation(one)] for one in found]
+        print_table(["key", "study/name", "keypoints", "validation"], rows, right=["keypoints", "validation"])
+    print_lines([f"{len(found)} trained networks"])
+
+
+def validation(one: Listed) -> str:
+    """Return a training's validation value for the table."""
+    return "-" if one.validation is None else number(one.validation)
+
+
+def record(one: Listed) -> dict[str, Any]:
+    """Return a training as JSON."""
+    return {
+        "key": one.key,
+        "study": one.study,
+        "name": one.name,
+        "seed": one.seed,
+        "keypoints": list(one.keypoints),
+        "validation": one.validation,
+        "validation_convention": one.convention,
+        "folder": str(one.folder),
+    }
+
+
+@app.command("show")
+def show(
+    model: Annotated[str, typer.Argument(help="A model folder, a job's folder or key, or STUDY/NAME.")],
+    changed: Annotated[bool, typer.Option("--changed", help="Take one that was changed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a trained network is, what it predicts, what it was trained on and how it scored."""
+    from kpcore.trained.opening import open_model
+
+    opened = open_model(model, changed=changed)
+    if as_json:
+        print_json({"weights_file": str(opened.weights), **opened.card.model_dump(mode="json")})
+        return
+    print_table(["", ""], [list(row) for row in told(opened.card)], right=[])
+
+
+def told(card: Card) -> list[tuple[str, str]]:
+    """Return what a card says, a line each."""
+    model, framing = card.model, card.framing
+    parts = ((part.name, part.options, part.plugin, part.version) for part in (model.backbone, model.codec))
+    backbone, codec = (
+        f"{name} ({', '.join(f'{key} {value}' for key, value in options.items())}; plugin {plugin} {version})"
+        for name, options, plugin, version in parts
+    )
+    scores = [f"{one.convention}: {_score(one.average)} ({one.data}, {one.samples} samples)" for one in card.scores]
+    best = model.score
+    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples)"
+    points = f"{framing.points:.2f} of their keypoints' box" if framing.points else "not known from keypoints"
+    rows = [
+        ("name", f"{card.study}/{card.name}" if card.study else card.name),
+        ("predicts", ", ".join(model.heads[-1].keypoints)),
+        *((f"step {number}", ", ".join(step)) for number, step in enumerate(card.steps, 1)),
+        ("trained on", model.data),
+        ("terms", card.terms),
+        ("backbone", backbone),
+        ("stages", str(len(model.heads))),
+        ("codec", codec),
+        ("input", f"{model.resolution} px, RGB, mean {list(model.mean)}, std {list(model.std)}"),
+        ("crops", f"{framing.box:g} of a box's longer side; {points}"),
+        ("validation", measured),
+        *(("score", score) for score in scores),
+        ("job", model.job),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else number(value)
+
+
+@app.command("copy")
+def copy(
+    model: Annotated[str, typer.Argument(help="A job's folder or key, STUDY/NAME, or a model folder.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there, or be empty.")],
+    changed: Annotated[bool, typer.Option("--changed", help="Take one that was changed, as it is now.")] = False,
+) -> None:
+    """Copy a trained network out of the cache: a folder of two files that explains itself."""
+    from kpcore.trained.copying import copy_model
+
+    copy_model(model, folder, changed=changed)
+    print_lines([f"wrote {folder}: model.json and weights.safetensors; 'kp predict {folder} PICTURES' uses it"])

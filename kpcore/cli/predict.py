@@ -1,0 +1,170 @@
+"""``kp predict``: a trained network on new pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kpcore.cli.output import print_json, print_lines, tell
+
+if TYPE_CHECKING:
+    from kpcore.interfaces import Writer
+    from kpcore.trained.boxes import Boxes
+    from kpcore.trained.pictures import Source
+    from kpcore.trained.writing import Written
+
+SHOWN = 10
+"""Pictures with a problem that are named."""
+FORMAT = "csv"
+
+
+def predict(
+    model: Annotated[
+        str, typer.Argument(help="A model folder, a job's folder, a job's key, or STUDY/NAME.", show_default=False)
+    ],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images, folders, patterns in quotes, lists of images (.txt) or videos.", show_default=False
+        ),
+    ],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            "--boxes",
+            metavar="FILE",
+            help="Where instances are: COCO's JSON, or a CSV (image, x, y, width, height). [default: whole pictures]",
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", min=0.1, max=100, help="Crop's side over a box's longer one. [default: the model's]"),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Of a video: take a frame's crop from the keypoints of the frame before.")
+    ] = False,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with the prediction on the mirrored crop.")
+    ] = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="What is written. Repeatable. [default: csv]"),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FORMAT.KEY=VALUE", help="An option of a format. Repeatable."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="Folder of what is written.")] = Path(
+        "predictions"
+    ),
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps. [default: the best there is]")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=4096, help="Crops at once.")] = 32,
+    orientation: Annotated[
+        str,
+        typer.Option(
+            "--orientation",
+            help="Pictures with an EXIF orientation: stored, turned, or auto (turned where the boxes' file states the"
+            " turned size).",
+        ),
+    ] = "auto",
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Take a model that was changed after it was written.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Predict keypoints on new pictures; exit code 1 where some could not be read.
+
+    Without boxes every picture is one instance. Memory does not grow with the number of pictures.
+    """
+    from kpcore.cli.progress import Progress
+    from kpcore.registry import registry
+    from kpcore.trained.engine import chosen_engine
+    from kpcore.trained.pictures import sources
+    from kpcore.trained.predicting import How, orientation_of
+    from kpcore.trained.writing import write
+
+    turned = orientation_of(orientation)
+    known = registry()
+    writers = writers_of(known, formats or [FORMAT], sets or [])
+    found = sources(pictures)
+    given = boxes_for(boxes, found)
+    engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed)
+    doubtful: list[str] = []
+    how = How(
+        boxes=given,
+        margin=margin,
+        batch_size=batch_size,
+        orientation=turned,
+        keep=any(writer.needs_pixels for writer in writers.values()),
+        doubts=lambda picture: doubtful.append(picture.name),
+    )
+    with Progress("pictures", quiet=as_json) as progress:
+        written = write(found, engine, card, how, writers, out, following=follow, progress=progress)
+    say(written, doubtful, as_json)
+    if written.problems:
+        raise typer.Exit(1)
+
+
+def writers_of(known: Any, names: list[str], sets: list[str]) -> dict[str, Writer]:
+    """Build the writers; raises KpError where a format or an option is not known."""
+    from kpcore.config import parse_sets
+    from kpcore.errors import unknown
+
+    options = parse_sets(sets)
+    strangers = [name for name in options if name not in names]
+    if strangers:
+        raise unknown("format", strangers[0], names, where="--set")
+    return {
+        name: known.build("writer", name, options.get(name, {}), where=f"--format {name}")
+        for name in dict.fromkeys(names)
+    }
+
+
+def boxes_for(path: Path | None, found: list[Source]) -> Boxes | None:
+    """Read the file of boxes; raises KpError where it is of other pictures."""
+    from kpcore.trained.boxes import read_boxes
+
+    if path is None:
+        return None
+    boxes = read_boxes(path)
+    boxes.require_some([name for source in found for name in source.names])
+    return boxes
+
+
+def say(written: Written, doubtful: list[str], as_json: bool) -> None:
+    """Print what was done, and on stderr what was not."""
+    for name, problem in written.problems[:SHOWN]:
+        tell(f"{name}: {problem}" if name not in problem else problem)
+    if len(written.problems) > SHOWN:
+        tell(f"... and {len(written.problems) - SHOWN} more")
+    if doubtful:
+        tell(
+            f"{len(doubtful)} pictures have an EXIF orientation (first: {doubtful[0]}) and were taken as they are"
+            " stored; --orientation turned takes them as viewers show them"
+        )
+    if as_json:
+        print_json(record(written))
+        return
+    without = f"; {written.without} without a box" if written.without else ""
+    lost = f"; {written.lost} times an instance was lost" if written.lost else ""
+    failed = f"; {len(written.problems)} not read" if written.problems else ""
+    print_lines([f"{written.instances} instances in {written.pictures} pictures{without}{lost}{failed}."])
+    print_lines([f"wrote {path}" for path in written.files[:SHOWN]])
+    if len(written.files) > SHOWN:
+        print_lines([f"... and {len(written.files) - SHOWN} more"])
+
+
+def record(written: Written) -> dict[str, Any]:
+    """Return it as JSON."""
+    return {
+        "pictures": written.pictures,
+        "instances": written.instances,
+        "without_box": written.without,
+        "lost": written.lost,
+        "problems": [{"picture": name, "problem": problem} for name, problem in written.problems],
+        "files": [str(path) for path in written.files],
+    }

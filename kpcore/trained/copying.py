@@ -1,0 +1,29 @@
+"""A trained network copied out of the cache, as a folder to keep and to send."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kpcore.cache import file_digest
+from kpcore.errors import KpError, system_error
+from kpcore.records.folder import WEIGHTS
+from kpcore.trained.card import write_card
+from kpcore.trained.opening import open_model
+
+
+def copy_model(model: str, folder: Path, *, changed: bool = False) -> None:
+    """Write a model folder: the weights, and the card with the scores that are known; the card comes last.
+
+    Raises:
+        KpError: there is no such network, it was changed, or the folder holds something or cannot be written.
+    """
+    opened = open_model(model, changed=changed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise KpError(f"{folder}: is not empty; name a folder that is not there yet")
+        shutil.copyfile(opened.weights, folder / WEIGHTS)
+        write_card(folder, opened.card.model_copy(update={"weights": file_digest(folder / WEIGHTS)}))
+    except OSError as error:
+        raise KpError(f"{system_error(error, folder)}; name another folder") from None

@@ -1,0 +1,148 @@
+"""All of ``kp predict``: pictures in, files out, and what went wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kpcore.errors import KpError, system_error
+from kpcore.interfaces import About, Predicted, Sink, Writer
+from kpcore.trained.card import Card
+from kpcore.trained.engine import Engine
+from kpcore.trained.following import follow
+from kpcore.trained.pictures import Source, frame_rate
+from kpcore.trained.predicting import How, predict
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Written:
+    """What a run of ``kp predict`` did.
+
+    Args:
+        pictures: that were predicted on.
+        instances: found in them.
+        without: pictures that no box is in.
+        lost: instances of frames in which following had lost them.
+        problems: name and reason of every picture that could not be read, or was not there.
+        files: that were written.
+    """
+
+    pictures: int = 0
+    instances: int = 0
+    without: int = 0
+    lost: int = 0
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+    def count(self, found: Predicted) -> None:
+        """Take a picture down."""
+        if found.problem:
+            self.problems.append((found.name, found.problem))
+            return
+        self.pictures += 1
+        self.instances += len(found.points)
+        self.without += not len(found.points)
+        self.lost += int((found.points != found.points).all((1, 2)).sum())
+
+
+def write(
+    found: Sequence[Source],
+    engine: Engine,
+    card: Card,
+    how: How,
+    writers: Mapping[str, Writer],
+    out: Path,
+    *,
+    following: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Written:
+    """Predict on all sources and write every format.
+
+    Args:
+        found: images and videos; following takes videos alone.
+        engine: that predicts.
+        card: of its network.
+        how: boxes, margin, batch size.
+        writers: format's name -> writer.
+        out: folder of what is written; made where it is missing.
+        following: take a frame's crop from the frame before.
+        progress: called with (pictures done, pictures), 0 where their number is not known.
+
+    Raises:
+        KpError: nothing can be written there, or a format cannot hold these keypoints.
+    """
+    about = about_of(found, engine, card)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with Sinks(writers, out, about) as sinks:
+            return _all(_predicted(found, engine, how, following), sinks, about.pictures, progress)
+    except OSError as error:
+        raise KpError(f"{system_error(error, out)}; name another folder by --out, or free the disk") from None
+
+
+def about_of(found: Sequence[Source], engine: Engine, card: Card) -> About:
+    """Return what all predictions share."""
+    videos = [source.path for source in found if source.video]
+    return About(
+        keypoints=engine.keypoints,
+        model=f"{card.study}/{card.name}" if card.study else card.name,
+        steps=card.steps,
+        rate=frame_rate(videos[0]) if videos else None,
+        pictures=sum(map(len, found)),
+    )
+
+
+def _predicted(found: Sequence[Source], engine: Engine, how: How, following: bool) -> Iterator[Predicted]:
+    for source in found:
+        if following and not source.video:
+            raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
+        yield from (follow if following else predict)(source.pictures(), engine, how)
+
+
+def _all(found: Iterator[Predicted], sinks: Sinks, total: int, progress: Progress) -> Written:
+    written = Written()
+    for done, one in enumerate(found, 1):
+        sinks.add(one)
+        written.count(one)
+        progress(done, max(done, total))
+    written.files = sinks.finish()
+    return written
+
+
+class Sinks:
+    """The sinks of several formats, opened together and abandoned together where something fails."""
+
+    def __init__(self, writers: Mapping[str, Writer], out: Path, about: About) -> None:
+        self._writers = writers
+        self._out = out
+        self._about = about
+        self._open: list[Sink] = []
+
+    def __enter__(self) -> Sinks:
+        try:
+            for writer in self._writers.values():
+                self._open.append(writer.open(self._out / writer.file, self._about))
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._abandon()
+
+    def add(self, found: Predicted) -> None:
+        """Give a picture to all."""
+        for sink in self._open:
+            sink.add(found)
+
+    def finish(self) -> list[Path]:
+        """Make all files whole and return them."""
+        return [path for sink in self._open for path in sink.finish()]
+
+    def _abandon(self) -> None:
+        for sink in self._open:
+            sink.abandon()

@@ -1,0 +1,177 @@
+"""The writer ``pictures``: keypoints drawn on the images, or on a video."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from kpcore.drawing import EDGE, PAPER, SHORT, Mark, draw_edges, draw_mark, word_of
+from kpcore.errors import KpError
+from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
+from kpcore.tensors import Float64Array, ImageArray
+
+MARKS = 70
+"""A mark's radius is the crop's side over this."""
+LEAST = 2
+CODEC = "mp4v"
+"""The video codec that every build of OpenCV writes."""
+UNSURE = 0.5
+"""Share of the instance's median confidence below which a mark is an outline."""
+
+
+class Pictures(Writer):
+    """A picture an image, and a video a video, with the skeleton and a mark a keypoint.
+
+    S1, S2 and what is in both have colours and shapes of their own. A keypoint whose confidence is below half of its
+    instance's median is an outline; the median stands beside the instance, in the codec's units.
+    """
+
+    file: ClassVar[str] = "pictures"
+    needs_pixels: ClassVar[bool] = True
+
+    class Config(ComponentConfig):
+        """Options of the writer ``pictures``."""
+
+        quality: int = Field(default=92, ge=1, le=100, description="of JPEG")
+        text: bool = Field(default=True, description="write each instance's name and median confidence beside it")
+
+    def __init__(self, *, quality: int, text: bool) -> None:
+        self._quality = quality
+        self._text = text
+
+    def open(self, path: Path, about: About) -> Sink:
+        """Make the folder."""
+        path.mkdir(exist_ok=True)
+        return _Sink(path, about, self._quality, self._text)
+
+
+class _Sink(Sink):
+    def __init__(self, folder: Path, about: About, quality: int, text: bool) -> None:
+        self._folder = folder
+        self._about = about
+        self._quality = quality
+        self._text = text
+        self._written: list[Path] = []
+        self._video: _Video | None = None
+
+    def add(self, found: Predicted) -> None:
+        """Draw a picture."""
+        if found.pixels is None:
+            return
+        canvas = np.ascontiguousarray(found.pixels).copy()
+        for place in range(len(found.points)):
+            self._draw(canvas, found, place)
+        if found.frame is None:
+            self._image(found, canvas)
+        else:
+            self._frame(found, canvas)
+
+    def _draw(self, canvas: ImageArray, found: Predicted, place: int) -> None:
+        keypoints, steps = self._about.keypoints, self._about.steps
+        source, target = (steps[0], steps[-1] if len(steps) > 1 else ()) if steps else ((), ())
+        radius = max(LEAST, round(found.crops[place, 2] / MARKS))
+        marks = marks_of(keypoints.names, found.points[place], found.confidence[place])
+        draw_edges(canvas, keypoints.skeleton, marks, max(1, radius // 3))
+        for name, mark in marks.items():
+            draw_mark(canvas, mark, word_of(name, source, target), radius)
+        if self._text and marks:
+            median = f"{np.nanmedian(found.confidence[place]):.2f}"
+            write(canvas, marks, f"{found.ids[place]}  {median}".strip(), radius)
+
+    def _image(self, found: Predicted, canvas: ImageArray) -> None:
+        name = PurePosixPath(found.name)
+        ending = name.suffix.lower() if name.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") else ".png"
+        path = self._folder.joinpath(*_inside(name)).with_suffix(ending)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settings = [cv2.IMWRITE_JPEG_QUALITY, self._quality] if ending in (".jpg", ".jpeg") else []
+        good, data = cv2.imencode(ending, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), settings)
+        if not good:
+            raise KpError(f"{path}: cannot be written as {ending}")
+        path.write_bytes(data.tobytes())
+        self._written.append(path)
+
+    def _frame(self, found: Predicted, canvas: ImageArray) -> None:
+        path = self._folder / f"{PurePosixPath(found.name).stem}.mp4"
+        if self._video is None or self._video.path != path:
+            self._end_video()
+            self._video = _Video(path, self._about.rate or 25.0, (canvas.shape[1], canvas.shape[0]))
+        self._video.add(canvas)
+
+    def _end_video(self) -> None:
+        if self._video is not None:
+            self._written.append(self._video.finish())
+            self._video = None
+
+    def finish(self) -> Sequence[Path]:
+        """Close the video."""
+        self._end_video()
+        return self._written
+
+    def abandon(self) -> None:
+        """Remove the video that was begun."""
+        if self._video is not None:
+            self._video.abandon()
+
+
+class _Video:
+    """A video that is being written beside its name."""
+
+    def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
+        self.path = path
+        self._size = size
+        self._partial = path.with_name(f"{path.stem}.partial.mp4")
+        fourcc = cv2.VideoWriter.fourcc(*CODEC)
+        self._writer = cv2.VideoWriter(str(self._partial), fourcc, rate, size)
+        if not self._writer.isOpened():
+            raise KpError(f"{path}: this OpenCV cannot write '{CODEC}' video; write pictures of single frames instead")
+
+    def add(self, canvas: ImageArray) -> None:
+        """Write a frame; a stream may change its size, a file cannot."""
+        if (canvas.shape[1], canvas.shape[0]) != self._size:
+            canvas = np.asarray(cv2.resize(canvas, self._size), np.uint8)
+        self._writer.write(cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
+
+    def finish(self) -> Path:
+        """Give it its name."""
+        self._writer.release()
+        return self._partial.replace(self.path)
+
+    def abandon(self) -> None:
+        """Remove it."""
+        self._writer.release()
+        self._partial.unlink(missing_ok=True)
+
+
+def marks_of(names: Sequence[str], points: Float64Array, confidence: Float64Array) -> dict[str, Mark]:
+    """Return the marks of keypoints (K, 2 or 3) that are there; an outline where one is not sure."""
+    median = float(np.nanmedian(confidence)) if np.isfinite(confidence).any() else 0.0
+    return {
+        name: Mark((round(x), round(y)), bool(surer < UNSURE * median))
+        for name, (x, y), surer in zip(names, points[:, :2].tolist(), confidence.tolist(), strict=True)
+        if abs(x) < SHORT and abs(y) < SHORT  # NaN is not
+    }
+
+
+def write(canvas: ImageArray, marks: dict[str, Mark], text: str, radius: int) -> None:
+    """Write a line above an instance, light on dark."""
+    plain = text.encode("ascii", "replace").decode()
+    size = max(0.35, radius / 8)
+    places = np.array([mark.place for mark in marks.values()])
+    (width, height), _ = cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    left = int(np.clip(places[:, 0].min(), 1, max(1, canvas.shape[1] - width - 1)))
+    base = int(np.clip(places[:, 1].min() - 2 * radius, height + 2, canvas.shape[0] - 3))
+    for colour, thick in ((PAPER, 3), (EDGE, 1)):
+        cv2.putText(canvas, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thick, cv2.LINE_AA)
+
+
+def _inside(name: PurePosixPath) -> Sequence[str]:
+    """Return a name's parts; one that would leave the folder becomes a single part that no other name becomes."""
+    if name.is_absolute() or ".." in name.parts:
+        return [f"{name.stem}-{hashlib.sha256(str(name).encode()).hexdigest()[:8]}{name.suffix}"]
+    return name.parts
