@@ -1,0 +1,415 @@
+"""Trained networks on new pictures: found, checked, fed by boxes, followed through videos, written."""
+
+import csv
+import json
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from kp_mpii.skeleton import MPII
+
+from kpcore.cli.app import outcome
+from kpcore.errors import KpError
+from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.samples import Sample
+from kpcore.trained.api import load_model
+from kpcore.trained.boxes import read_boxes
+from kpcore.trained.finding import Wanted, locate, trainings
+from kpcore.trained.following import follow
+from kpcore.trained.framing import Crop, Framing, measured, whole
+from kpcore.trained.opening import open_model
+from kpcore.trained.pictures import Picture, Source, frames, sources
+from kpcore.trained.predicting import How, predict
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_mpii, tiny_study):
+    """A finished study of one split and one mode; its cache stays in place for the module."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
+        patch.setattr("kpcore.cli.report.page_of", lambda *_: None)
+        (folder / "study.toml").write_text(tiny_study)
+        sets = [
+            f"dataset.root={tiny_mpii}",
+            'split.splits=["d"]',
+            'study.modes=["transfer"]',
+            "training.precision=fp32",
+        ]
+        words = [word for one in sets for word in ("--set", one)]
+        code = outcome(["run", str(folder / "study.toml"), *words, "--out", str(folder / "out"), "--jobs", "1"])
+        assert code == 0
+    return folder
+
+
+@pytest.fixture
+def model(run, monkeypatch):
+    """The job's folder as the run shows it."""
+    monkeypatch.setenv("KP_CACHE_DIR", str(run / "cache"))
+    return run / "out" / "jobs" / "d-transfer-0"
+
+
+# ------------------------------------------------------------------------------------------------ the model
+
+
+def test_a_finished_job_is_a_model_that_explains_itself(model, tiny_mpii):
+    card = open_model(str(model)).card
+    assert (card.study, card.name) == ("tiny", "d-transfer-0") and len(card.steps) == 2
+    assert card.model.heads[-1].keypoints == card.steps[-1]
+    assert card.scores[0].convention.startswith("PCKh") and card.scores[0].samples == 6
+    sides = longer_sides(tiny_mpii, card.steps[-1])
+    assert card.framing.points == pytest.approx(np.median(64 / sides), rel=1e-5)
+
+
+def longer_sides(root, names):
+    """Longer side of the box of these keypoints, of every person that was trained on."""
+    places = [MPII.names.index(name) for name in names]
+    with h5py.File(root / "annot" / "train.h5") as file:
+        return np.ptp(file["part"][:, places], axis=1).max(1)
+
+
+def test_the_same_boxes_give_the_studys_own_predictions(model, tiny_mpii, tmp_path):
+    with (tmp_path / "crops.csv").open("w") as file:
+        file.write("image,centre_x,centre_y,side,id\n")
+        file.writelines(f"valid{person}.png,31.5,31.5,64,{person}\n" for person in range(6))
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{tiny_mpii}/images/valid{person}.png\n" for person in range(6)))
+    words = ["--boxes", str(tmp_path / "crops.csv"), "--flip-test", "--format", "h5", "--out", str(tmp_path / "out")]
+    assert outcome(["predict", str(model), str(listed), *words]) == 0
+    with h5py.File(tmp_path / "out" / "predictions.h5") as mine, h5py.File(model / "predictions.h5") as theirs:
+        np.testing.assert_allclose(mine["preds"], theirs["preds"], atol=1e-4)
+        np.testing.assert_allclose(mine["confidence"], theirs["confidence"], atol=1e-6)
+        assert list(mine.attrs["keypoints"]) == list(theirs.attrs["keypoints"])
+
+
+def test_models_are_found_by_path_key_and_name_and_told_apart(model, capsys):
+    found = trainings()
+    assert [one.name for one in found] == ["d-source-0", "d-transfer-0"]
+    assert [one.name for one in found if Wanted(mode="transfer", split="d", seed=0, study="tiny").takes(one)] == [
+        "d-transfer-0"
+    ]
+    assert not [one for one in found if Wanted(seed=1).takes(one)]
+    last = found[-1]
+    assert locate(last.key[:10]) == locate("tiny/d-transfer-0") == last.folder
+    assert [one.key for one in trainings(model.parent.parent)] == [one.key for one in found]
+    with pytest.raises(KpError, match="no such file, folder or training; did you mean 'tiny/d-transfer-0'"):
+        locate("tiny/d-transfr-0")
+    with pytest.raises(KpError, match="no folder of a run"):
+        trainings(model)
+    assert outcome(["models", "ls", "--mode", "transfer", "--json"]) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["d-transfer-0"]
+    assert outcome(["models", "show", "tiny/d-transfer-0"]) == 0
+    assert "PCK@" in capsys.readouterr().out
+
+
+def test_a_copied_model_predicts_the_same_and_is_refused_where_it_was_changed(model, tiny_mpii, tmp_path):
+    image = tiny_mpii / "images" / "valid0.png"
+    assert outcome(["models", "copy", str(model), str(tmp_path / "mine")]) == 0
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["model.json", "weights.safetensors"]
+    there, here = (load_model(path, device="cpu").predict(image) for path in (model, tmp_path / "mine"))
+    np.testing.assert_array_equal(there.points, here.points)
+    assert load_model(tmp_path / "mine").card.scores == open_model(str(model)).card.scores
+    card = tmp_path / "mine" / "model.json"
+    card.write_text(card.read_text().replace('"tiny"', '"mine"'))
+    with pytest.raises(KpError, match=r"model\.json: it was changed after it was written"):
+        load_model(tmp_path / "mine")
+    assert load_model(tmp_path / "mine", changed=True).card.study == "mine"
+    with pytest.raises(KpError, match="is not empty"):
+        from kpcore.trained.copying import copy_model
+
+        copy_model(str(model), tmp_path / "mine")
+
+
+def test_changed_weights_another_version_and_what_is_no_model_are_one_line(model, tmp_path):
+    from kpcore.trained.copying import copy_model
+
+    copy_model(str(model), tmp_path / "mine")
+    weights = tmp_path / "mine" / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(KpError, match=r"weights\.safetensors: it was changed"):
+        load_model(tmp_path / "mine")
+    card = tmp_path / "mine" / "model.json"
+    card.write_text(card.read_text().replace("kptransfer model 1", "kptransfer model 9"))
+    with pytest.raises(KpError, match="is of format \"kptransfer model 9\", this program reads 'kptransfer model 1'"):
+        load_model(tmp_path / "mine")
+    card.write_text("{" * 100_000)
+    with pytest.raises(KpError, match=r"model\.json: cannot be read"):
+        load_model(tmp_path / "mine")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KpError, match="no model folder"):
+        load_model(tmp_path / "empty")
+
+
+# --------------------------------------------------------------------------------------------------- framing
+
+PAIR = Skeleton("pair", (Keypoint("a", group="a"), Keypoint("b", group="b")), (("a", "b"),))
+
+
+def sample(a, b, centre, side, state=(2, 2)):
+    return Sample(
+        image=np.zeros((4, 4, 3), np.uint8), points=np.array([a, b], np.float32), state=np.array(state, np.uint8),
+        centre=np.array(centre, np.float32), side=side, normaliser=1.0, image_id="i", person_id="p", row=0,
+    )  # fmt: skip
+
+
+def test_framing_is_the_median_of_the_trainings_crops_and_gives_them_back():
+    samples = [sample((0, 0), (10, 20), (5, 14), 40.0), sample((0, 0), (20, 10), (10, 7), 40.0)]
+    samples += [sample((0, 0), (10, 20), (5, 14), 40.0), sample((3, 3), (9, 9), (0, 0), 999.0, state=(2, 0))]
+    found = measured(samples, PAIR.all())
+    assert found.points == 2.0 and found.shift == pytest.approx((0.0, 0.1))
+    assert found.of_points(np.array([[0.0, 0.0], [10.0, 20.0]])) == Crop(5.0, 14.0, 40.0)
+    assert found.of_points(np.array([[1.0, 1.0], [np.nan, 2.0]])) is None
+    assert found.of_points(np.array([[1.0, 1.0], [1.0, 1.0]])) is None
+    assert measured([sample((0, 0), (9, 9), (0, 0), 9.0, state=(2, 0))], PAIR.all()) == Framing()
+
+
+def test_a_box_and_a_whole_picture_become_crops_about_their_middles():
+    assert Framing().of_box((10, 20, 40, 80)) == Crop(30.0, 60.0, 100.0)
+    assert Framing(box=2.0).of_box((10, 20, 40, 80), 1.0) == Crop(30.0, 60.0, 80.0)
+    assert whole(100, 60) == Crop(49.5, 29.5, 100.0)
+
+
+# ----------------------------------------------------------------------------------------- boxes and pictures
+
+
+def test_boxes_of_a_csv_belong_to_images_frames_and_instances(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("file_name,left,top,w,h,track\na.png,1,2,3,4,tom\nsub/b.png,5,6,7,8,\na.png,9,9,9,9,eva\n")
+    boxes = read_boxes(path)
+    assert [(one.box, one.id) for one in boxes.of(Picture("a.png", path))] == [
+        ((1, 2, 3, 4), "tom"),
+        ((9, 9, 9, 9), "eva"),
+    ]
+    assert boxes.of(Picture("b.png", path))[0].box == (5, 6, 7, 8)
+    assert boxes.of(Picture("c.png", path)) == ()
+    path.write_text("image,frame,x,y,width,height\nv.mp4,3,1,2,3,4\n")
+    assert read_boxes(path).of(Picture("v.mp4", path, 3))[0].box == (1, 2, 3, 4)
+    assert read_boxes(path).of(Picture("v.mp4", path, 4)) == ()
+
+
+def test_boxes_of_coco_belong_to_file_names_and_state_sizes(tmp_path):
+    path = tmp_path / "boxes.json"
+    path.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 7, "file_name": "a.png", "width": 6, "height": 5}],
+                "annotations": [{"id": 1, "image_id": 7, "bbox": [1, 2, 3, 4]}],
+            }
+        )
+    )
+    boxes = read_boxes(path)
+    assert boxes.of(Picture("a.png", path))[0].box == (1, 2, 3, 4) and boxes.size(Picture("a.png", path)) == (6, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("b.csv", "", "is empty"),
+        ("b.csv", "image,x,y,width\na,1,2,3\n", "no column 'height'"),
+        ("b.csv", "image,x,y,width,height\na,1,2,3,-4\n", "line 2: 1, 2, 3, -4 is no box"),
+        ("b.csv", "image,x,y,width,height\na,1,2,3,abc\n", "line 2, column height: 'abc' is not a number"),
+        ("b.json", "[1]", "no list 'images'"),
+        ("b.json", '{"images": [{"id": 1}], "annotations": []}', r"images\[0\]: no 'file_name'"),
+        ("b.json", '{"images": [], "annotations": [{"image_id": [1], "bbox": []}]}', r"image_id \[1\] is no image"),
+        (
+            "b.json",
+            '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "bbox": [1, 2, 3]}]}',
+            "is no list of 4 numbers",
+        ),
+        ("b.json", "[" * 100_000, "cannot be read as boxes"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_boxes_is_one_line(tmp_path, name, text, told):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(KpError, match=told):
+        read_boxes(tmp_path / name)
+
+
+def test_sources_are_images_folders_patterns_and_lists_and_clashes_have_whole_paths(tmp_path):
+    for name in ("one/a.png", "one/sub/b.jpg", "two/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "list.txt").write_text("# mine\none/a.png\n\ntwo/a.png\n")
+    assert sources([str(tmp_path / "one")])[0].names == ("a.png", "sub/b.jpg")
+    assert sources([str(tmp_path / "list.txt")])[0].names == ("one/a.png", "two/a.png")
+    assert len(sources([str(tmp_path / "*" / "a.png")])[0]) == 2
+    clash = sources([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert [name for one in clash for name in one.names] == [
+        str(tmp_path / "one/a.png"), "sub/b.jpg", str(tmp_path / "two/a.png"),
+    ]  # fmt: skip
+    (tmp_path / "none").mkdir()
+    for word, told in (("none", "holds no image"), ("*.gif", "no image is called so"), ("x.png", "no such file")):
+        with pytest.raises(KpError, match=told):
+            sources([str(tmp_path / word)])
+
+
+# ----------------------------------------------------------------------- an engine that sees, without a network
+
+
+class Blobs:
+    """Finds the middle of what is red and of what is green: an engine whose right answer is known."""
+
+    keypoints = PAIR.all()
+    resolution = 64
+    framing = Framing(points=2.0)
+
+    def crops(self, pixels):
+        steps = np.arange(self.resolution, dtype=np.float64)
+        points, sure = [], []
+        for image in pixels:
+            weights = image[..., :2].astype(np.float64).clip(60) - 60
+            total = weights.sum((0, 1))
+            x, y = (weights.sum(axis) * steps[:, None] for axis in (0, 1))
+            points.append(np.stack([x.sum(0), y.sum(0)], 1) / np.maximum(total, 1)[:, None])
+            sure.append(total / 1e4)
+        return np.array(points), np.array(sure)
+
+
+def scene(width, height, red, green):
+    image = np.zeros((height, width, 3), np.uint8)
+    for channel, place in ((0, red), (1, green)):
+        if place is not None:
+            layer = np.zeros((height, width), np.uint8)
+            cv2.circle(layer, place, 8, 250, -1)
+            image[..., channel] = layer
+    return image
+
+
+def test_an_unreadable_picture_and_a_box_outside_are_told_and_the_others_are_done(tmp_path):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), scene(200, 160, (60, 70), (120, 90))[..., ::-1])
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\n0.png,40,40,100,80\n1.png,0,0,9,9\n2.png,900,0,9,9\n")
+    source = Source(tmp_path, tuple((f"{n}.png", tmp_path / f"{n}.png") for n in range(3)))
+    how = How(boxes=read_boxes(tmp_path / "boxes.csv"), batch_size=2)
+    good, bad, outside = predict(source.pictures(), Blobs(), how)
+    np.testing.assert_allclose(good.points[0], [[60, 70], [120, 90]], atol=1.0)
+    assert (
+        not good.problem
+        and "1.png" in bad.problem
+        and "lies outside the picture, which is 200 x 160 px" in outside.problem
+    )
+
+
+def test_a_picture_without_a_box_is_given_out_empty_and_the_order_holds(tmp_path):
+    pictures = [Picture(str(n), tmp_path, pixels=scene(100, 100, (30 + n, 40), (70, 60))) for n in range(40)]
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\n7,0,0,99,99\n9,0,0,99,99\n9,0,0,90,90\n")
+    found = list(predict(pictures, Blobs(), How(boxes=read_boxes(tmp_path / "boxes.csv"), batch_size=2)))
+    assert [one.name for one in found] == [str(n) for n in range(40)]
+    assert [len(one.points) for one in found] == [{7: 1, 9: 2}.get(n, 0) for n in range(40)]
+    assert found[9].points[0, 0] == pytest.approx([39, 40], abs=1)
+
+
+def video(path, images, rate=10.0):
+    height, width = images[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+    for image in images:
+        writer.write(np.ascontiguousarray(image[..., ::-1]))
+    writer.release()
+    return path
+
+
+def test_following_keeps_an_instance_that_moves_out_of_its_first_crop(tmp_path):
+    places = [(60 + 6 * step, 60) for step in range(40)]
+    images = [scene(400, 120, place, (place[0] + 30, 80)) for place in places]
+    path = video(tmp_path / "walk.mp4", images)
+    (tmp_path / "boxes.csv").write_text("image,frame,x,y,width,height\nwalk.mp4,0,45,40,60,60\n")
+    found = list(follow(frames(path), Blobs(), How(boxes=read_boxes(tmp_path / "boxes.csv"))))
+    assert len(found) == 40 and found[0].ids == ("1",)
+    np.testing.assert_allclose([one.points[0, 0, 0] for one in found], [x for x, _ in places], atol=2.0)
+
+
+def test_following_loses_what_is_not_there_and_finds_it_again_where_it_began(tmp_path):
+    images = [scene(200, 120, (60, 60), (90, 80))] * 8 + [scene(200, 120, None, None)] * 6
+    images += [scene(200, 120, (64, 60), (94, 80))] * 5
+    pictures = [Picture("v", tmp_path, number, image) for number, image in enumerate(images)]
+    (tmp_path / "boxes.csv").write_text("image,frame,x,y,width,height\nv,0,45,40,60,60\n")
+    found = list(follow(pictures, Blobs(), How(boxes=read_boxes(tmp_path / "boxes.csv"))))
+    lost = [bool(np.isnan(one.points).all()) for one in found]
+    assert lost == [False] * 8 + [True] * 6 + [False] * 5
+    np.testing.assert_allclose(found[-1].points[0], [[64, 60], [94, 80]], atol=2.0)
+
+
+def test_following_needs_a_network_that_knows_its_crops(tmp_path):
+    blind = Blobs()
+    blind.framing = Framing()
+    with pytest.raises(KpError, match="do not tell where a crop lies"):
+        next(follow([Picture("v", tmp_path, 0, scene(9, 9, None, None))], blind, How()))
+
+
+def test_a_video_that_ends_early_is_said_after_its_frames(tmp_path, monkeypatch):
+    path = video(tmp_path / "v.mp4", [scene(64, 64, (9, 9), (30, 30))] * 5)
+    monkeypatch.setattr("kpcore.trained.pictures.frames_of", lambda path: 9)
+    found = list(predict(frames(path), Blobs(), How()))
+    assert [one.frame for one in found] == [0, 1, 2, 3, 4, 5]
+    assert "ends after 5 frames, its header promises 9" in found[-1].problem
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    with pytest.raises(KpError, match="cannot be opened as a video"):
+        list(frames(tmp_path / "bad.mp4"))
+
+
+# ------------------------------------------------------------------------------------------------- the command
+
+
+def test_predict_writes_a_tidy_table_pictures_and_a_video(model, tiny_mpii, tmp_path, capsys):
+    image = cv2.imread(str(tiny_mpii / "images" / "valid0.png"))[..., ::-1]
+    path = video(tmp_path / "v.mp4", [image] * 4)
+    words = ["--format", "csv", "--format", "pictures", "--set", "pictures.text=false", "--out", str(tmp_path / "out")]
+    one = str(tiny_mpii / "images" / "valid1.png")
+    assert outcome(["predict", str(model), one, str(path), *words]) == 0
+    assert "5 instances in 5 pictures." in capsys.readouterr().out
+    with (tmp_path / "out" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5 * 8 and {row["image"] for row in rows} == {"valid1.png", "v.mp4"}
+    assert {row["frame"] for row in rows} == {"", "0", "1", "2", "3"}
+    assert cv2.imread(str(tmp_path / "out" / "pictures" / "valid1.png")).shape == (64, 64, 3)
+    assert len(list(frames(tmp_path / "out" / "pictures" / "v.mp4"))) == 4
+
+
+def test_predict_says_what_failed_and_ends_with_1(model, tiny_mpii, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text(f"{tiny_mpii}/images/valid0.png\nnot_there.png\n")
+    assert outcome(["predict", str(model), str(tmp_path / "list.txt"), "--out", str(tmp_path / "out"), "--json"]) == 1
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert found["pictures"] == 1 and "does not exist" in found["problems"][0]["problem"]
+    assert "not_there.png: image file does not exist" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--format", "cvs"], "did you mean 'csv'"),
+        (["--set", "pictures.text=false"], "unknown format 'pictures'"),
+        (["--orientation", "up"], "unknown orientation 'up'"),
+        (["--follow"], "is no video; leave --follow out"),
+        (["--boxes", "no.csv"], "no.csv"),
+    ],
+)
+def test_wrong_options_of_predict_are_one_line(model, tiny_mpii, tmp_path, capsys, words, told):
+    one = str(tiny_mpii / "images" / "valid0.png")
+    assert outcome(["predict", str(model), one, "--out", str(tmp_path / "out"), *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------------- in Python
+
+
+def test_a_loaded_model_predicts_arrays_and_boxes_and_draws(model, tiny_mpii):
+    loaded = load_model(model, device="cpu")
+    image = cv2.imread(str(tiny_mpii / "images" / "valid0.png"))[..., ::-1].copy()
+    found = loaded.predict(image, boxes=[[4, 4, 50, 50], [0, 0, 30, 30]])
+    assert len(found) == 2 and found.names == loaded.names and found[loaded.names[0]].shape == (2, 2)
+    assert found.crops[0].tolist() == [29.0, 29.0, 62.5]
+    assert (found.draw() != image).any() and image.shape == found.draw().shape
+    assert [record["keypoint"] for record in found.records()][:8] == list(loaded.names)
+    assert next(iter(found))[loaded.names[1]] == pytest.approx(found[loaded.names[1]][0])
+    grey = loaded.predict(image[..., 0])
+    assert len(grey) == 1
+    for wrong in (image.astype(float), image[..., :2], np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(KpError, match=r"expected \(H, W, 3\) uint8 RGB"):
+            loaded.predict(wrong)
+    with pytest.raises(KpError, match=r"expected \(N, 4\) left, top, width, height"):
+        loaded.predict(image, boxes=[[1, 2, 3, 0]])
