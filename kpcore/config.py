@@ -404,6 +404,13 @@ class Watch:
     flip_test: bool
 
 
+class SourceTable(Strict):
+    """``[source]``: a network that is there already, in place of the training on S1."""
+
+    model: str = Field(min_length=1, description="a model folder, a job's folder or key, or STUDY/NAME")
+    changed: bool = Field(default=False, description="take it though it was changed after it was written")
+
+
 class StudyConfig(Strict):
     """A whole study file, after profile and ``--set``."""
 
@@ -414,6 +421,7 @@ class StudyConfig(Strict):
     backbone: BackboneTable
     codec: CodecTable
     modes: dict[str, ModeTable] = {}
+    source: SourceTable | None = None
     training: TrainingTable = TrainingTable()
     evaluation: EvaluationTable = EvaluationTable()
 

@@ -11,6 +11,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Need
 from kpcore.keypoints import KeypointSet, KeypointSplit, Step
 from kpcore.plans import Layout
+from kpcore.records.folder import JobFolder
 from kpcore.study.contracts import checked_layout, checked_needs
 from kpcore.study.guard import reason
 from kpcore.study.jobs import (
@@ -27,11 +28,13 @@ from kpcore.study.jobs import (
     labels_read,
 )
 from kpcore.study.single import modes_of
-from kpcore.study.study import Mode, Study, mirroring
+from kpcore.study.study import Mode, Source, Study, mirroring
 from kpcore.training.device import Device
 
 SOURCE = "source"
 """Stands for a mode in the name of a training on S1, which all modes share."""
+GIVEN = "given"
+"""Name of the job of a network that stands for that training."""
 
 
 def plan_jobs(study: Study, device: Device) -> JobPlan:
@@ -90,6 +93,13 @@ class _Planner:
             self.jobs[key] = replace(draft, key=key, settings=settings, name=_unlike(draft.name, draft.seed, taken))
         return self.jobs[key]
 
+    def given(self, source: Source, split: KeypointSplit) -> Job:
+        """Return the job of a network that stands for S1's training, the same for all seeds; it is done."""
+        if source.key not in self.jobs:
+            layout, settings = source.layout(split), JobFolder.of(source.key).about().get("settings", {})
+            self.jobs[source.key] = Job(source.key, GIVEN, split, 0, None, 0, layout, (), settings, (), final=False)
+        return self.jobs[source.key]
+
 
 @dataclass(frozen=True, eq=False)
 class _Chains:
@@ -118,7 +128,10 @@ class _Chains:
         return self.planner.add(replace(draft, mode=mode, sources=sources, matches=self._matched(split, mode, final)))
 
     def _plain(self, split: KeypointSplit, need: Need, label: str = SOURCE) -> Job:
-        """Return the plain training at step 0, of S1 or of what is learned instead."""
+        """Return the plain training at step 0, of S1 or of what is learned instead; a given network in S1's place."""
+        source = self.planner.study.source
+        if source is not None and label == SOURCE and need.keypoints in (None, split.source) and not need.permuted:
+            return self.planner.given(source, split)
         title = f"{split.name}-{label}" + ("-permuted" if need.permuted else "")
         if need.keypoints is not None and need.keypoints != split.source:
             split, title = _beginning_with(need.keypoints, split), f"{title}-other"

@@ -28,6 +28,7 @@ from kpcore.study.data import (
     tables,
     unseen,
 )
+from kpcore.study.given import given
 from kpcore.study.leaks import without_leaks
 from kpcore.study.probe import probe
 from kpcore.study.single import used_modes
@@ -130,6 +131,7 @@ def build_study(
     check_study(study, notice)
     study = replace(study, data=without_leaks(study.data, config.evaluation.leaks, notice))
     check_sizes(study)
+    study = replace(study, source=given(study, config.source))
     return used_modes(study, notice)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from kpcore.config import StudyConfig, Watch
 from kpcore.interfaces import Backbone, Codec, Metric, TransferStrategy
@@ -26,6 +27,17 @@ class Mode:
     recipe: Recipe
 
 
+class Source(Protocol):
+    """A network that stands for the training on S1."""
+
+    @property
+    def key(self) -> str:
+        """Of its job's folder in the cache."""
+
+    def layout(self, split: KeypointSplit) -> Layout:
+        """Return its heads, as sets of the split's own skeleton."""
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """A study, ready to be planned.
@@ -38,6 +50,7 @@ class Study:
         data: the data sets that the splits' steps use, by the steps' names for them.
         metric: final score; ``validation`` is read after every epoch.
         recipes: how backbone, codec and validation metric were asked for.
+        source: the network that stands for the training on S1; None where that is trained.
     """
 
     known: Registry
@@ -52,6 +65,7 @@ class Study:
     validation: Metric
     modes: tuple[Mode, ...]
     recipes: Mapping[str, Recipe]
+    source: Source | None = None
 
     @property
     def scored(self) -> StudyData:
