@@ -97,7 +97,9 @@ class _Planner:
         """Return the job of a network that stands for S1's training, the same for all seeds; it is done."""
         if source.key not in self.jobs:
             layout, settings = source.layout(split), JobFolder.of(source.key).about().get("settings", {})
-            self.jobs[source.key] = Job(source.key, GIVEN, split, 0, None, 0, layout, (), settings, (), final=False)
+            self.jobs[source.key] = Job(
+                source.key, GIVEN, split, 0, None, 0, layout, (), settings, (), final=False, given=True
+            )  # fmt: skip
         return self.jobs[source.key]
 
 

@@ -129,7 +129,7 @@ def _put(found: Given, opened: Opened) -> None:
         write_card(folder.path, opened.card)
         folder.write_history([])
         folder.write_plan({})
-        folder.write_timing({})
+        folder.write_timing({"training": 0.0, "validation": 0.0, "waiting_for_data": 0.0, "at_epoch": []})
         folder.write_result(
             JobResult(
                 epochs=0, best_epoch=0, best_validation=opened.card.model.score.value,

@@ -67,6 +67,7 @@ class Job:
         final: whether a result row is read from it.
         view: which labels it sees.
         matches: jobs that it trains as many iterations as, all together; none for the study's own number.
+        given: whether it is no training but a network from elsewhere, which has predicted nobody of the study's data.
     """
 
     key: str
@@ -82,6 +83,7 @@ class Job:
     final: bool
     view: View = PLAIN
     matches: tuple[Job, ...] = ()
+    given: bool = False
 
     @property
     def waits_for(self) -> tuple[Job, ...]:

@@ -69,8 +69,8 @@ class Scorer:
 
 
 def _trained_on(job: Job, step: int) -> Job | None:
-    """Return the job among its sources, and theirs, that was trained on this step."""
-    for source in job.sources:
+    """Return the job among its sources, and theirs, that was trained on this step; None for a given network."""
+    for source in (one for one in job.sources if not one.given):
         found = source if source.step == step else _trained_on(source, step)
         if found is not None:
             return found

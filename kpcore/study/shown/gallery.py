@@ -143,7 +143,7 @@ SourcePoints = tuple[KeypointSet, dict[int, AnyArray]]
 
 def _source_points(job: Job) -> SourcePoints | None:
     """Return what the network before predicts of the same people: its set, and by row (K, D) points; None without."""
-    source = next((one for one in job.sources if one.dataset == job.dataset), None)
+    source = next((one for one in job.sources if one.dataset == job.dataset and not one.given), None)
     if source is None or not JobFolder.of(source.key).done:
         return None
     keypoints = source.keypoints
