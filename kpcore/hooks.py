@@ -68,11 +68,32 @@ def kp_commands() -> Mapping[str, typer.Typer]:
 
 
 @hookspec
+def kp_study_started(study: Mapping[str, Any]) -> None:
+    """A study starts to run, or goes on.
+
+    Args:
+        study: ``name``, ``folder`` of its results, ``preset``, ``data`` (label, with ``sample data`` where it is so),
+            ``settings`` (the resolved study file), ``jobs`` (as for ``kp_job_started``, without ``settings``).
+    """
+
+
+@hookspec
+def kp_study_ended(study: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """A study ended: all its files are written, tables, curves and page too.
+
+    Args:
+        study: ``name``, ``folder``.
+        results: the object of ``results.json``, with every row's status and scores.
+    """
+
+
+@hookspec
 def kp_job_started(job: Mapping[str, Any]) -> None:
     """A job starts.
 
     Args:
-        job: ``key``, ``name``, ``split``, ``mode`` ("" where modes share it), ``seed``, ``settings``.
+        job: ``key``, ``name``, ``split``, ``mode`` ("" where modes share it), ``seed``, ``study`` (its name),
+            ``study_folder``, ``settings``.
     """
 
 
@@ -88,9 +109,10 @@ def kp_epoch_ended(job: Mapping[str, Any], record: Mapping[str, Any]) -> None:
 
 @hookspec
 def kp_job_finished(job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-    """A job ended.
+    """A job ended, or was found in the cache and never started.
 
     Args:
         job: as for ``kp_job_started``, without ``settings``.
-        result: ``status`` ("done" or "failed"), ``reason``, ``folder`` of its files.
+        result: ``status`` ("done" or "failed"), ``cached`` (whether it was done before), ``reason``, ``folder`` of its
+            files.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -134,7 +135,7 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.report.tables import write_tables
     from kpcore.report.terminal import print_tables
     from kpcore.study.executors import local
-    from kpcore.study.runner import run_study
+    from kpcore.study.runner import about_study, run_study
 
     print_head(console, study, plan, target)
     folder, executor = target.folder, local(target.at_once)
@@ -149,6 +150,10 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     if page := page_of(console, study, plan, folder, known):
         console.print(f"To be read in a browser: {page}", soft_wrap=True, markup=False, highlight=False)
+    for line in study.known.notify(
+        "kp_study_ended", study=about_study(study, folder), results=json.loads(results.to_json())
+    ):
+        display.print_lines(console, [line])
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed

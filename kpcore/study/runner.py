@@ -65,6 +65,14 @@ def run_study(
     clear(folder, settings, {job.key for job in plan.jobs})
     replace_file(folder / "study.toml", settings)
     runner = _Runner(study, plan, device, folder, watcher)
+    started = {
+        **about_study(study, folder),
+        "preset": study.preset,
+        "data": study.label,
+        "settings": recorded(study),
+        "jobs": [about(job, study, folder) for job in plan.jobs],
+    }
+    tell(watcher, study.known, "kp_study_started", study=started)
     runner.run(executor, fresh=fresh)
     return runner.finish()
 
@@ -131,7 +139,9 @@ class _Runner:
                 self._ended(job, State("done", cached=True))
         if missing:
             self.write()
-            run = Run(self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study.known), fresh)
+            run = Run(
+                self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study, self.folder), fresh
+            )
             try:
                 with executor.open(run) as pool:
                     self._schedule(list(missing), pool)
@@ -150,7 +160,9 @@ class _Runner:
                 running += 1
                 self._link(job)
                 self.watcher.job_started(job)
-                tell(self.watcher, self.study.known, "kp_job_started", job={**about(job), "settings": job.settings})
+                tell(
+                    self.watcher, self.study.known, "kp_job_started", job={**self._about(job), "settings": job.settings}
+                )
                 pool.start(job)
             if running:
                 job, state = pool.wait()
@@ -161,12 +173,15 @@ class _Runner:
         self.states[job.key] = state
         if state.cached:
             self._link(job)
-            self.watcher.job_finished(job, state)
-            return
-        self.write()  # before anybody is told, who may look
+        else:
+            self.write()  # before anybody is told, who may look
         self.watcher.job_finished(job, state)
-        result = {"status": state.status, "reason": state.reason, "folder": str(JobFolder.of(job.key).path)}
-        tell(self.watcher, self.study.known, "kp_job_finished", job=about(job), result=result)
+        folder = str(JobFolder.of(job.key).path)
+        result = {"status": state.status, "cached": state.cached, "reason": state.reason, "folder": folder}
+        tell(self.watcher, self.study.known, "kp_job_finished", job=self._about(job), result=result)
+
+    def _about(self, job: Job) -> dict[str, Any]:
+        return about(job, self.study, self.folder)
 
     def _link(self, job: Job) -> None:
         link(self.folder / "jobs" / slug(job.name), JobFolder.of(job.key).path)
@@ -259,7 +274,8 @@ class _Hooked:
     """A study's events: for the watcher, and for the plugins' hooks."""
 
     watcher: Watcher
-    known: Registry
+    study: Study
+    folder: Path
 
     def preparing(self, done: int, total: int) -> None:
         self.watcher.preparing(done, total)
@@ -272,7 +288,7 @@ class _Hooked:
 
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
         self.watcher.epoch(job, record)
-        tell(self.watcher, self.known, "kp_epoch_ended", job=about(job), record=record)
+        tell(self.watcher, self.study.known, "kp_epoch_ended", job=about(job, self.study, self.folder), record=record)
 
 
 def tell(watcher: Events, known: Registry, hook: str, **arguments: Any) -> None:
@@ -310,10 +326,19 @@ def about_data(data: StudyData) -> DataInfo:
     )
 
 
-def about(job: Job) -> dict[str, Any]:
-    """Return what hooks are told of a job."""
+def about(job: Job, study: Study, folder: Path) -> dict[str, Any]:
+    """Return what hooks are told of a job of the study whose results lie in this folder."""
     mode = job.mode.name if job.mode else ""
-    return {"key": job.key, "name": job.name, "split": job.split.name, "mode": mode, "seed": job.seed}
+    of = about_study(study, folder)
+    return {
+        "key": job.key, "name": job.name, "split": job.split.name, "mode": mode, "seed": job.seed,
+        "study": of["name"], "study_folder": of["folder"],
+    }  # fmt: skip
+
+
+def about_study(study: Study, folder: Path) -> dict[str, Any]:
+    """Return what hooks are told of a study at its end."""
+    return {"name": study.config.study.name, "folder": str(folder.absolute())}
 
 
 def link(place: Path, target: Path) -> None:
