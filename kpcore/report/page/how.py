@@ -32,6 +32,7 @@ class How:
 
     facts: Mapping[str, str]
     costs: list[Cost]
+    spent: str
     commands: Mapping[str, str]
     settings: str
     signatures: list[str]
@@ -43,6 +44,7 @@ def how(run: Run) -> How:
     return How(
         facts=dict(_facts(run)),
         costs=list(_costs(run)),
+        spent=spent(run),
         commands={
             "Run it again": f"kp run {again}/study.toml --out {again}",
             "Draw this page again": f"kp report {again}",
@@ -55,7 +57,7 @@ def how(run: Run) -> How:
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     results = run.results
     yield "Data", results.data.name
-    yield "List and people", results.data.extent
+    yield "List and samples", results.data.extent
     yield "Convention", " and ".join(results.conventions) or "nothing scored yet"
     if results.validation_convention:
         yield "Validation", results.validation_convention
@@ -70,6 +72,12 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
             "Machine",
             f"{run.timing['device']}, {threads} thread{plural} a training, {run.timing.get('precision', '')}",
         )
+
+
+def spent(run: Run) -> str:
+    """Return in one sentence what the modes cost, training on S1 counted; "" where it is not known."""
+    said = [f"{cost.mode} {cost.share}" for cost in _costs(run)]
+    return f"Training took, with its share of S1: {', '.join(said)}." if said else ""
 
 
 def _costs(run: Run) -> Iterator[Cost]:
