@@ -14,6 +14,7 @@ from kpcore.errors import KpError
 from kpcore.records.results import SplitInfo
 from kpcore.records.shown import Body, read_shown
 from kpcore.report.page import write_page
+from kpcore.report.page.cells import page_tables
 from kpcore.report.page.folder import read_run
 from kpcore.report.page.plans import understood
 from kpcore.report.page.sets import known_as, short
@@ -147,6 +148,53 @@ def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
     assert "How many labels does it save?" in text
     assert "10% of the labels, 3 images" in Reader(text).text
     assert "Mode transfer: " in text[text.index('id="labels-0-d"') :][:300]
+
+
+def test_what_a_mode_saves_of_labels_is_a_sentence(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",), shares=(0.1, 0.5, 1.0))
+    write_page(folder)
+    (asked,) = questions(read_run(folder))
+    assert len(asked.saved) == 6 and all(" with " in line and "Mode random" in line for line in asked.saved)
+    text = Reader((folder / "report/index.html").read_text()).text
+    assert all(text.count(line) == 2 for line in asked.saved), "in the answer, and below the curve"
+    assert "straight in log(images) between the numbers tried" in text
+
+
+def test_the_papers_figures_stand_beside_every_column_that_has_one(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0,), splits=("c",))
+    results = json.loads((folder / "results.json").read_text())
+    results["splits"][0]["reference"] = {"transfer": {"knee": 61.5, "average": 60.0}, "random": {"wrist": 41.0}}
+    (folder / "results.json").write_text(json.dumps(results))
+    (table,) = page_tables(read_run(folder))
+    found = {line.name: [cell.paper for cell in line.cells] for line in table.lines}
+    none = [""] * len(table.header)
+    assert found["Mode transfer"] == ["61.5", *none[1:]] and found["Mode random"] == ["", "", "41.0", *none[3:]]
+    assert found["Mode frozen"] == none
+    place = table.header.index("Paper")
+    assert [line.cells[place].value for line in table.lines[:3]] == ["60.0", "–", "–"]
+    write_page(folder)
+    assert "paper 61.5" in (folder / "report/index.html").read_text()
+    results["splits"][0]["not_compared"] = "other people"
+    (folder / "results.json").write_text(json.dumps(results))
+    (table,) = page_tables(read_run(folder))
+    assert not any(cell.paper for line in table.lines for cell in line.cells) and "Paper" not in table.header
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"), [((0, 1), "band: lowest to highest of 2 seeds"), ((0,), "one seed, no band")]
+)
+def test_a_band_is_said_to_be_a_range_over_seeds_at_the_figure(tmp_path, seeds, told):
+    folder = write_run(tmp_path / "run", seeds=seeds, splits=("c",))
+    write_page(folder)
+    text = Reader((folder / "report/index.html").read_text()).text
+    assert text.count(f"; {told}") == 2, "at convergence, and at thresholds"
+    assert ("which is no interval" in text) == (len(seeds) > 1)
+    assert ("Bands go from" in text) == (len(seeds) > 1)
+
+
+def test_the_samples_of_any_data_set_are_not_called_people(page):
+    text = Reader(page[page.index("<body>") :]).text
+    assert "60 samples on 30 images" in text and "people" not in text and "person" not in text
 
 
 def test_whose_mean_shape_is_better_is_flagged(tmp_path):

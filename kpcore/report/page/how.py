@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from kpcore.report.page.folder import Run
+from kpcore.report.page.sets import short
 
 PRIVATE = ("dataset", "datasets", "study")
 """Tables of a study file that are not shown: they say where data lies on somebody's disk, or stand above already."""
@@ -60,7 +61,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "List and samples", results.data.extent
     yield "Convention", " and ".join(results.conventions) or "nothing scored yet"
     if results.validation_convention:
-        yield "Validation", results.validation_convention
+        yield "Validation", "; ".join([results.validation_convention, *_averaged(run)])
     yield "Preset", results.preset
     yield "Seeds", ", ".join(str(seed) for seed in sorted({row.seed for row in results.rows})) or "none"
     done = sum(job.status == "done" for job in results.jobs)
@@ -72,6 +73,13 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
             "Machine",
             f"{run.timing['device']}, {threads} thread{plural} a training, {run.timing.get('precision', '')}",
         )
+
+
+def _averaged(run: Run) -> Iterator[str]:
+    """Yield which keypoints of each split validation averages, of those that the metric's name may list."""
+    for split in run.splits:
+        if split.averaged:
+            yield f"of these split {split.name} has {short(split.averaged, run.body(split.name))}"
 
 
 def spent(run: Run) -> str:
