@@ -18,7 +18,7 @@ from kpcore.report.page.cells import page_tables
 from kpcore.report.page.folder import read_run
 from kpcore.report.page.plans import understood
 from kpcore.report.page.sets import known_as, short
-from kpcore.report.page.words import questions
+from kpcore.report.page.words import questions, saved
 from kpcore.study.shown.gallery import SIZE
 
 LONG = "a_name_of_sixty_characters_that_nobody_would_type_by_hand_ever"
@@ -153,10 +153,13 @@ def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
 def test_what_a_mode_saves_of_labels_is_a_sentence(tmp_path):
     folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",), shares=(0.1, 0.5, 1.0))
     write_page(folder)
-    (asked,) = questions(read_run(folder))
-    assert len(asked.saved) == 6 and all(" with " in line and "Mode random" in line for line in asked.saved)
+    run = read_run(folder)
+    (asked,) = questions(run)
+    every = [text for _, text in saved(run, "c")]
+    assert len(every) == 6 and all(" with " in line and "Mode random" in line for line in every)
+    assert [line.split(" with ")[0] for line in asked.saved] == ["Mode transfer", "Mode frozen"]
     text = Reader((folder / "report/index.html").read_text()).text
-    assert all(text.count(line) == 2 for line in asked.saved), "in the answer, and below the curve"
+    assert [text.count(line) for line in every] == [1 + (line in asked.saved) for line in every]
     assert "straight in log(images) between the numbers tried" in text
 
 

@@ -19,6 +19,7 @@ from kpcore.report.page.words import (
     BARELY,
     ONE_SEED,
     SIGNS,
+    UNTOLD,
     Answer,
     Question,
     averages,
@@ -92,7 +93,7 @@ def _sentences(run: Run, asked: Sequence[Question], level: Level) -> Iterator[st
     if any(answer.alone for one in asked for answer in one.answers):
         yield ONE_SEED
     yield from _warnings(run, asked, level)
-    yield from _saved(run, asked, level)
+    yield from _saved(asked, level)
     yield from _needed(asked, level)
     if cost := spent(run):
         yield cost
@@ -131,13 +132,12 @@ def _places(names: Sequence[str]) -> str:
     return ", ".join([*names[:NAMED], *([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])])
 
 
-def _saved(run: Run, asked: Sequence[Question], level: Level) -> Iterator[str]:
+def _saved(asked: Sequence[Question], level: Level) -> Iterator[str]:
     """Yield what is saved of labels; what cannot be told is said once."""
-    found = [table.saved for one in asked if run.evidence and (table := run.evidence.by_labels(one.split))]
-    if found and not any(saved.told for each in found for saved in each):
-        yield "How many labels are saved cannot be told from these trainings."
-    else:
-        yield from _some((_of(asked, one, line) for one in asked for line in one.saved), level)
+    lines = [_of(asked, one, line) for one in asked for line in one.saved if line != UNTOLD]
+    if not lines and any(one.saved for one in asked):
+        yield UNTOLD
+    yield from _some(lines, level)
 
 
 def _needed(asked: Sequence[Question], level: Level) -> Iterator[str]:

@@ -61,7 +61,7 @@ def _table(run: Run, split: SplitInfo, share: float) -> PageTable:
     found = run.table(split.name, share)
     columns = [*columns_of(run.results, split), AVERAGE]
     compared = bool(found and found.differences)
-    paper = bool(split.reference) and not obstacle(run.results, split)
+    paper = share == 1 and bool(split.reference) and not obstacle(run.results, split)
     names = [mode.name for mode in run.results.modes if run.results.rows_of(split.name, mode.name)]
     header = [
         *(run.results.average_name if column == AVERAGE else column for column in columns),

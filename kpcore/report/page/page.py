@@ -27,7 +27,7 @@ from kpcore.report.page.plans import plans
 from kpcore.report.page.sets import short
 from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
-from kpcore.report.page.words import overall, questions, worth
+from kpcore.report.page.words import overall, questions, saved
 
 HERE = Path(__file__).parent
 PAGE = "index.html"
@@ -163,7 +163,9 @@ def sections(drawer: Drawer) -> dict[str, Any]:
 
 def _labels(drawer: Drawer) -> Iterator[Shot]:
     for split, panel in label_curves(drawer.run):
-        said = {"Saved": list(worth(drawer.run, split.name))}
+        found = drawer.run.evidence.by_labels(split.name) if drawer.run.evidence else None
+        notes = [f"{note[0].upper()}{note[1:]}." for note in (found.notes if found else ())]
+        said = {"Saved": [text for _, text in saved(drawer.run, split.name)], "Notes": notes}
         yield Shot(split.name, drawer.svg(panel), f"Split {split.name}", said)
 
 

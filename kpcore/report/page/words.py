@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from kpcore.evidence.labels import Saved
 from kpcore.evidence.model import Difference, TableEvidence
 from kpcore.evidence.signature import PLURAL
 from kpcore.records.results import AVERAGE, SplitInfo
@@ -22,6 +23,7 @@ ALONE = {
 }
 ONE_SEED = "One seed: this is about these two trainings only; others may differ by more."
 BARELY = "By itself the interval leaves out 0; among all differences of this table that is not enough."
+UNTOLD = "How many labels are saved cannot be told from these trainings."
 LITTLE = "Such trainings have learned next to nothing, and differences between them say little."
 """Said of modes that the mean shape is better than."""
 SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○"}
@@ -71,7 +73,7 @@ class Question:
         answers: a mode each.
         negative: where a mode is worse than the baseline.
         below: modes that the mean shape is better than.
-        saved: what a mode saves of labels, a sentence a mode and share of them.
+        saved: what a mode saves of labels, a sentence a mode of which that is told.
     """
 
     split: str
@@ -92,7 +94,7 @@ def questions(run: Run) -> list[Question]:
     """Return the question of every split with its answers."""
     return [
         Question(split.name, question(run, split), _sets(run, split), tuple(_answers(run, split)),
-                 tuple(_negative(run, split)), tuple(_below(run, split)), tuple(saved(run, split.name)))
+                 tuple(_negative(run, split)), tuple(_below(run, split)), tuple(_saved_first(run, split.name)))
         for split in run.splits
     ]  # fmt: skip
 
@@ -147,22 +149,21 @@ def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
             yield f"With {share:.0%} of the labels{told}: {said}, {figures(run, found, table)}."
 
 
-def saved(run: Run, split: str) -> Iterator[str]:
-    """Yield a sentence a mode and share of the labels: with how many images the baseline scores as it does.
-
-    Those that tell something come first.
-    """
+def saved(run: Run, split: str) -> Iterator[tuple[Saved, str]]:
+    """Yield with how many images the baseline scores as a mode and share of the labels does, and the sentence on it."""
     found = run.evidence.by_labels(split) if run.evidence else None
     labels = run.results.labels
-    for one in sorted(found.saved, key=lambda one: not one.told) if found else ():
-        yield f"{one.sentence(labels[one.mode], labels[run.results.baseline])}."
+    for one in found.saved if found else ():
+        yield one, f"{one.sentence(labels[one.mode], labels[run.results.baseline])}."
 
 
-def worth(run: Run, split: str) -> Iterator[str]:
-    """Yield what :func:`saved` does, and how that was found and what is not known of it."""
-    yield from saved(run, split)
-    found = run.evidence.by_labels(split) if run.evidence else None
-    yield from (f"{note[0].upper()}{note[1:]}." for note in (found.notes if found else ()))
+def _saved_first(run: Run, split: str) -> Iterator[str]:
+    """Yield a sentence a mode: on the fewest images of which anything is told; one on all where nothing is."""
+    every = list(saved(run, split))
+    told = {one.mode: text for one, text in reversed(every) if one.told}
+    if every and not told:
+        yield UNTOLD
+    yield from reversed(told.values())
 
 
 def averages(run: Run) -> dict[str, tuple[float, int]]:
