@@ -150,6 +150,10 @@ def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
     assert "Mode transfer: " in text[text.index('id="labels-0-d"') :][:300]
 
 
+def test_equal_curves_lie_level(page):
+    assert "Split c: Mode transfer lies level with “Mode random” on average." in Reader(page).text
+
+
 def test_what_a_mode_saves_of_labels_is_a_sentence(tmp_path):
     folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",), shares=(0.1, 0.5, 1.0))
     write_page(folder)
