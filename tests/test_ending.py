@@ -105,6 +105,33 @@ def test_what_has_no_figures_is_told_why(tmp_path):
     assert "· Mode transfer: Not known. Its training failed: no memory." in found
 
 
+def test_a_mode_that_failed_everywhere_is_told_among_many(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("a", "b", "c", "d"))
+    results = json.loads((folder / "results.json").read_text())
+    for row in results["rows"]:
+        if row["mode"] == "frozen":
+            row.update(status="failed", reason="no memory", columns={}, average=None)
+    (folder / "results.json").write_text(json.dumps(results))
+    known = read_words(write_run(tmp_path / "known", seeds=(0, 1), splits=("a", "b", "c", "d"))).evidence
+    tables = [
+        table.model_copy(update={"differences": tuple(one for one in table.differences if one.mode == "transfer")})
+        for table in known.tables
+    ]
+    run = read_words(folder, known.model_copy(update={"tables": tuple(tables)}))
+    said = words(ending(run, 80))
+    assert "Mode frozen: not known in 4 of 4: a, b, c, d." in said and re.search(
+        r"Mode transfer: [a-z]+ in \d of 4: a", said
+    )
+
+
+def test_without_a_baseline_nothing_is_said_of_differences(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0,), splits=("a", "b"))
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps({**results, "baseline": ""}))
+    found = ending(read_words(folder), 40, 3)
+    assert "No mode is the baseline." in words(found) and not re.search("Differences|answers|average", words(found))
+
+
 def saved(labels, images, low):
     limits = ImageInterval(low=low, high=None)
     return Saved(

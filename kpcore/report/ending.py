@@ -60,7 +60,9 @@ def print_ending(run: Run, console: Console, page: str = "") -> None:
     first, *rest = ending(run, width)
     console.print(Text(first, style="bold"))
     for line in rest:
-        console.print(Text(line, style=STYLES.get(line[:1], "")))
+        text = Text(line)
+        text.stylize(STYLES.get(line[:1], ""), 0, 1)
+        console.print(text)
     if page:
         console.print(f"To be read in a browser: {page}", soft_wrap=True, markup=False, highlight=False)
 
@@ -89,7 +91,8 @@ def _sentences(run: Run, asked: Sequence[Question], level: Level) -> Iterator[st
     yield from dict.fromkeys(one.text for one in asked)
     if level.sets:
         yield from (_of(asked, one, f"{'; '.join(one.sets)}.") for one in asked)
-    yield from level.answers(run, asked)
+    if any(one.answers for one in asked):
+        yield from level.answers(run, asked)
     if any(answer.alone for one in asked for answer in one.answers):
         yield ONE_SEED
     yield from _warnings(run, asked, level)
@@ -206,8 +209,10 @@ def _value(run: Run, answer: Answer) -> str:
 def _by_mode(run: Run, asked: Sequence[Question], figure: Callable[[Answer], str]) -> Iterator[str]:
     """Yield a line a mode: the splits of each verdict, and their plain mean."""
     placed = [(one.split, answer) for one in asked for answer in one.answers]
-    for mode, (mean, count) in averages(run).items():
+    means = averages(run)
+    for mode in dict.fromkeys(answer.mode for _, answer in placed):
         own = [one for one in placed if one[1].mode == mode]
+        mean, count = means.get(mode, (0.0, 0))
         more = f"; mean {difference(mean, run.digits)}" if count > 1 else ""
         yield f"{mode}: {_verdicts(own, figure)}{more}."
 
