@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from kp_heatmap.codec import GaussianHeatmap
+from hand_made import undraw
 from kp_hourglass.hourglass import StackedHourglass
 
 from kpcore.config import Augmentation
@@ -41,10 +42,10 @@ COLOURS = 255 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.6, 0), (0, 0.
 
 
 @pytest.fixture(autouse=True)
-def no_page(request, monkeypatch):
-    """A run within a test draws no page, which takes two seconds; a test of pages says ``@pytest.mark.page``."""
+def no_drawing(request, monkeypatch):
+    """A run within a test draws no figure and no page, which takes seconds; who looks at them is marked ``page``."""
     if "page" not in request.keywords:
-        monkeypatch.setattr("kpcore.cli.report.page_of", lambda *_: None)
+        undraw(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

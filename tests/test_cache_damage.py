@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import pytest
 import torch
+from hand_made import undraw
 
 from kpcore.cache import cache_dir
 from kpcore.cli.app import outcome
@@ -40,6 +41,7 @@ def finished(tmp_path_factory, tiny_study, tiny_mpii):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
         patch.chdir(folder)
+        undraw(patch)
         assert run("--set", 'split.splits=["d"]') == 0
     torch.set_num_threads(threads)
     return folder
