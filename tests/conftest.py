@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from kp_heatmap.codec import GaussianHeatmap
 from hand_made import undraw
+from kp_heatmap.codec import GaussianHeatmap
 from kp_hourglass.hourglass import StackedHourglass
 
 from kpcore.config import Augmentation
