@@ -624,7 +624,7 @@ def source_of(learned, train, narrow, codec):
         if key not in learned:
             spec = describe(narrow, codec, layout)
             plan = mode("random").plan(split, 0, spec, [])
-            learned[key] = {name: one.clone() for name, one in train(plan, network, steps=150).state_dict().items()}
+            learned[key] = {name: one.clone() for name, one in train(plan, network, steps=100).state_dict().items()}
         network.load_state_dict(learned[key])
         return network
 
@@ -720,9 +720,9 @@ def answers(network, store, keypoints, codec):
 def test_replay_keeps_the_first_set_where_a_bigger_head_alone_forgets_it(once, trained, figure, dots_store, codec):
     disjoint = split_of(figure, *SETS["disjoint"])
     names = disjoint.source.names
-    kept, source = once("replay", mode("replay"), disjoint, steps=150)
+    kept, source = once("replay", mode("replay"), disjoint, steps=100)
     lost, _ = trained(
-        mode("replay"), disjoint, steps=150, change=lambda plan: replace(plan, extra_loss=None, teacher=False)
+        mode("replay"), disjoint, steps=100, change=lambda plan: replace(plan, extra_loss=None, teacher=False)
     )
     before, truth = answers(source, dots_store["valid"], names, codec)
     errors = []
@@ -737,7 +737,7 @@ def test_replay_learns_the_second_set_too(once, trained, figure, dots_store, cod
     disjoint = split_of(figure, *SETS["disjoint"])
     errors = []
     for network, _ in (
-        trained(mode("replay"), disjoint, steps=1), once("replay", mode("replay"), disjoint, steps=150)
+        trained(mode("replay"), disjoint, steps=1), once("replay", mode("replay"), disjoint, steps=100)
     ):  # fmt: skip
         found, truth = answers(network, dots_store["valid"], disjoint.target.names, codec)
         errors.append(float((found - truth).norm(dim=-1).mean()))
