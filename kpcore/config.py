@@ -86,6 +86,18 @@ class StudyTable(Strict):
         " no other training, where there is one",
     )
 
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _shares(cls, values: Any) -> Any:
+        entries = values if isinstance(values, list) and values else [values]
+        wrong = [
+            one for one in entries if isinstance(one, bool) or not isinstance(one, int | float) or not 0 < one <= 1
+        ]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no share of the labels: give a list of numbers above 0 and up to 1,"
+                             " as [0.1, 0.25, 1.0]")  # fmt: skip
+        return values
+
     @field_validator("seeds", "modes", "labels")
     @classmethod
     def _once(cls, values: list[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from hand_made import undraw
 from kp_heatmap.codec import GaussianHeatmap
 from kp_hourglass.hourglass import StackedHourglass
 
@@ -40,11 +41,21 @@ FIGURE = Skeleton(
 COLOURS = 255 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.6, 0), (0, 0.6, 0.6), (0.6, 0, 0.6)])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``-n`` a module's tests stay together where they can: what they share is not made in every worker."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 @pytest.fixture(autouse=True)
-def no_page(request, monkeypatch):
-    """A run within a test draws no page, which takes two seconds; a test of pages says ``@pytest.mark.page``."""
+def no_drawing(request, monkeypatch):
+    """A run within a test draws no figure and no page, which takes seconds; who looks at them is marked ``page``."""
     if "page" not in request.keywords:
-        monkeypatch.setattr("kpcore.cli.report.page_of", lambda *_: None)
+        undraw(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -138,16 +138,26 @@ def test_a_study_of_broken_modes_alone_ends_with_their_reasons(kp):
     assert err.startswith("kp: 3 of the study's jobs failed; ")
 
 
-@pytest.mark.parametrize("name", broken("mode"))
-def test_a_broken_mode_loses_its_own_rows_alone(kp, lab, name):
-    _, said, _ = lab.BROKEN[name]
-    code, out, err = kp(f'study.modes=["anew", "{name}"]')
-    (good, bad) = rows()
+def test_a_broken_mode_loses_its_own_rows_alone(kp, lab):
+    """All of them beside one that works, in one run: none takes another's row."""
+    code, out, _ = kp(f"study.modes={json.dumps(['anew', *broken('mode')])}")
+    good, *bad = rows()
     assert (code, good) == (1, ("anew", "done", ""))
-    assert bad[:2] == (name, "failed")
-    assert bad[2].startswith(f"strategy '{name}' (plugin lab ?), ")
-    assert said in bad[2]
-    assert f"strategy '{name}'" in err and said in err and said in out
+    assert [row[:2] for row in bad] == [(name, "failed") for name in broken("mode")]
+    for name, _, reason in bad:
+        _, said, _ = lab.BROKEN[name]
+        assert reason.startswith(f"strategy '{name}' (plugin lab ?), ")
+        assert said in reason
+        assert f"strategy '{name}'" in out and said in out, name
+
+
+@pytest.mark.parametrize("method", ["needs", "layout", "plan"])
+def test_a_broken_mode_is_the_error_of_a_run_that_ends(kp, lab, method):
+    name = next(name for name in broken("mode") if name.endswith(f"-{method}"))
+    _, said, _ = lab.BROKEN[name]
+    code, _, err = kp(f'study.modes=["anew", "{name}"]')
+    assert code == 1
+    assert f"strategy '{name}'" in err and said in err
 
 
 @pytest.mark.parametrize("name", broken("during"))

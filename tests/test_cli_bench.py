@@ -143,7 +143,8 @@ def test_every_mode_is_compared_with_the_first_and_training_on_s1_with_the_naive
 
 
 def test_steps_are_timed_in_processes_of_their_own(study, capsys):
-    code, out, _ = run(capsys, "bench", study, "--only", "steps", "--rounds", "1", "--steps", "1", "--json")
+    only = ["--only", "steps", "--precision", "fp32", "--set", 'study.modes=["transfer"]']
+    code, out, _ = run(capsys, "bench", study, *only, "--rounds", "1", "--steps", "1", "--json")
     assert code == 0
     assert set(json.loads(out)) >= {"steps", "ratios", "chip"}
     assert "pipeline" not in json.loads(out)

@@ -1,6 +1,7 @@
 """``kp eval A.h5 B.h5``: two files in the public format beside each other, as sacrebleu does two systems."""
 
 import json
+import re
 
 import h5py
 import numpy as np
@@ -68,8 +69,24 @@ def test_files_are_compared_with_the_first_pair_by_pair(files, capsys):
 def test_the_comparison_is_printed_in_words(files, capsys):
     _, out, _ = kp(capsys, "good.h5", "worse.h5", "--margin", "0.5")
     shown = " ".join(out.split())
-    assert "Differences to good.h5, paired by sample; p values corrected for 5" in shown
+    assert "worse.h5 minus good.h5, paired by sample; p values corrected for 5 differences:" in shown
     assert "negative" in shown and "no worse by 0.5" in shown and "not shown" in shown
+
+
+def test_eighty_columns_break_no_word(files, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "worse_than_any_other_network_that_was_ever_trained_on_these_images_and_scored.h5"
+    (files / "worse.h5").rename(files / long)
+    _, out, _ = kp(capsys, "good.h5", long, "same.h5", "--margin", "0.5")
+    assert max(map(len, out.split("\n"))) <= 80
+    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" undecided ") == 5
+    parts = re.findall(r"^ (\w*?(?:_|\.h5)) ", out, re.MULTILINE)  # of the file's name, in the table of scores
+    assert len(parts) >= 10 and set("".join(parts).replace(".h5", "_").split("_")) <= {
+        *long[:-3].split("_"),
+        "same",
+        "good",
+        "",
+    }
 
 
 def test_other_people_are_not_compared(files, capsys):

@@ -126,15 +126,20 @@ def finished(job, validation, best):
 
 @pytest.mark.parametrize(
     ("validation", "best", "told"),
-    [((10.0, 45.5, 30.0), 2, ", PCK@0.2 45.5 after epoch 2"), ((0.0, 0.0), 1, ", PCK@0.2 0.0 after epoch 1")],
+    [((10.0, 45.5, 30.0), 2, ", validation 45.5 after epoch 2"), ((0.0, 0.0), 1, ", validation 0.0 after epoch 1")],
 )
 def test_a_finished_job_tells_the_validation_that_was_kept(jobs, capsys, validation, best, told):
-    job = jobs.jobs[0]
-    finished(job, validation, best)
+    first, other, *_ = jobs.jobs
     with Display(Console(width=200), jobs, "PCK@0.2") as display:
-        display.job_started(job)
-        display.job_finished(job, State("done"))
-    assert re.fullmatch(rf"{job.name}: done in \d+ s{re.escape(told)}\n", capsys.readouterr().out)
+        for job in (first, other):
+            finished(job, validation, best)
+            display.job_started(job)
+            display.job_finished(job, State("done"))
+    ended = re.escape(told)
+    assert re.fullmatch(
+        rf"Validation: PCK@0.2\n{first.name}: done in \d+ s{ended}\n{other.name}: done in \d+ s{ended}\n",
+        capsys.readouterr().out,
+    )
 
 
 def test_the_live_table_says_what_every_figure_is(jobs):

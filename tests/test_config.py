@@ -554,3 +554,24 @@ def test_options_without_a_study_file_may_name_their_table():
     assert parse_options([], "metric") == {}
     with pytest.raises(KpError, match=r"--set dataset=3: write it as dataset\.key=value"):
         parse_options(["dataset=3"], "dataset")
+
+
+@pytest.mark.parametrize(
+    ("labels", "wrong"),
+    [
+        ([0.0], "0.0"),
+        ([0.5, 1.5], "1.5"),
+        ([float("nan")], "nan"),
+        (["a"], "'a'"),
+        ([True], "True"),
+        ([], "[]"),
+        ({}, "{}"),
+    ],
+)
+def test_a_share_of_the_labels_says_what_it_may_be(labels, wrong):
+    with pytest.raises(KpError) as error:
+        validate(StudyConfig, {"study": {"labels": labels}}, where="study.toml")
+    assert str(error.value).startswith(
+        f"study.toml: study.labels: {wrong} is no share of the labels: give a list of numbers above 0 and up to 1,"
+        " as [0.1, 0.25, 1.0]"
+    )

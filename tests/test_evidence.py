@@ -73,7 +73,7 @@ def test_frozen_weights_are_told_to_be_worse_by_joint_and_one_seed_is_said():
     found = paper("a")
     assert {one.verdict for one in found.differences if one.mode == "frozen"} == {"negative"}
     assert {one.scope for one in found.differences} == {"these trainings"}
-    assert any(line.startswith("frozen is worse than random at wrist: -27.9 (") for line in found.warnings)
+    assert any(line.startswith("frozen is worse than random at wrist: −27.9 (") for line in found.warnings)
     assert all(cell.across is None and cell.given is not None for cell in found.cells)
     for part in ("PCKh@0.5 kptransfer", "MPII, part valid", "n 1,000", "1,000 images", "seed 0", "200 resamples"):
         assert part in found.signature

@@ -112,7 +112,7 @@ def test_coverage_at_length(images, people, seeds, training):
     world = World(images=images, people=people, seeds=seeds, gain=0.1, training=training)
     scores, gaps, _ = figures(world, 500, kind="given", resamples=1000, seed=1)
     print(f"\n{images} x {people}, {seeds} seeds of {training}, given: scores {scores:.1%}, differences {gaps:.1%}")
-    assert 0.93 <= scores <= 0.975 and 0.93 <= gaps <= 0.975
+    assert 0.93 <= scores <= 0.97 and 0.93 <= gaps <= 0.97
     alone = figures(world, 200, kind="given", resamples=1000, seed=2, clustered=False)
     print(f"the same without clusters: scores {alone[0]:.1%}, differences {alone[1]:.1%}")
     if seeds > 1:
@@ -122,4 +122,4 @@ def test_coverage_at_length(images, people, seeds, training):
         same = World(images=images, people=people, seeds=seeds, gain=0.0, training=training)
         wrong = figures(same, 500, kind="across", resamples=1000, seed=4)[2]
         print(f"{images} x {people}, {seeds} seeds of {training}, no difference: told in {wrong:.1%} of tables")
-        assert wrong <= 0.07  # 5% of 500 tables come out below 7% in 98 of 100 tries
+        assert wrong <= 0.05

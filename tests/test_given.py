@@ -6,6 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from hand_made import undraw
 from safetensors.numpy import load_file
 
 from kpcore.cli.app import outcome
@@ -28,7 +29,7 @@ def first(tmp_path_factory, tiny_mpii, tiny_study):
     folder = tmp_path_factory.mktemp("first")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
-        patch.setattr("kpcore.cli.report.page_of", lambda *_: None)
+        undraw(patch)
         assert study(folder, tiny_study, tiny_mpii, 'study.modes=["transfer"]') == 0
         copy_model("tiny/d-source-0", folder / "s1")
     return folder

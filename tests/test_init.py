@@ -161,6 +161,39 @@ def test_what_the_data_set_says_of_itself_is_said(run, tmp_path):
     assert "of the data: no parts in the file" in (tmp_path / "here/cats.toml").read_text()
 
 
+def film(root):
+    """Frames of one film in COCO's files, in both parts."""
+    box, points = [5, 5, 30, 30], [8, 8, 2, 30, 9, 2, 20, 30, 2, 12, 20, 2]
+    category = {"id": 1, "name": "cat", "keypoints": ["nose", "tail", "chin", "paw"], "skeleton": []}
+    (root / "annotations").mkdir(parents=True)
+    for part, frames in (("train", range(0, 12, 2)), ("val", range(1, 12, 2))):
+        (root / part).mkdir()
+        images = [{"id": n, "file_name": f"cage_frame_{n:04d}.png", "width": 48, "height": 48} for n in frames]
+        for one in images:
+            noise = np.random.default_rng(one["id"]).integers(0, 255, (48, 48, 3), np.uint8)
+            cv2.imwrite(str(root / part / one["file_name"]), noise)
+        labels = [{"id": n, "image_id": n, "category_id": 1, "bbox": box, "area": 900, "iscrowd": 0,
+                   "keypoints": points, "num_keypoints": 4} for n in frames]  # fmt: skip
+        document = {"images": images, "annotations": labels, "categories": [category]}
+        (root / "annotations" / f"{part}.json").write_text(json.dumps(document))
+    return root
+
+
+def test_what_opening_the_study_warns_of_stands_in_the_file(run, tmp_path):
+    code, _, err = run(film(tmp_path / "coco"))
+    assert code == 0, err
+    assert "frames of the same videos are in part 'valid'" in " ".join(err.split())
+    written = (tmp_path / "here" / "coco.toml").read_text()
+    comments = " ".join(line.strip("# ") for line in written.splitlines() if line.startswith("#"))
+    assert "Said of the data:" in comments and "frames of the same videos are in part 'valid'" in comments
+    assert "Said of the data" not in named_file(run, tmp_path)
+
+
+def named_file(run, tmp_path):
+    run(named(tmp_path / "cats"))
+    return (tmp_path / "here" / "cats.toml").read_text()
+
+
 def test_options_of_the_data_set_are_written(run, tmp_path):
     root = named(tmp_path / "cats")
     sets = ["mirrors={}", "groups.head=['nose', 'tail']", 'normaliser=["nose", "tail"]']

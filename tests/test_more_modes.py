@@ -167,7 +167,7 @@ def test_all_seven_are_found_by_name():
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("stages", [(2, 4), (1, 2), (1, 3)])
+@pytest.mark.parametrize("stages", [(2, 4), (1, 2)])
 def test_every_plan_covers_every_tensor_once(specs, any_codec, name, split, stages):
     target, sources, plan = specs(VARIANTS[name], split, stages=stages, codec=any_codec)
     check(target, sources, plan)
@@ -177,7 +177,7 @@ def test_every_plan_covers_every_tensor_once(specs, any_codec, name, split, stag
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("sets", CHAINS)
-@pytest.mark.parametrize("stages", [(1, 2, 3), (1, 2, 4), (2, 3, 5)])
+@pytest.mark.parametrize("stages", [(1, 2, 3), (2, 3, 5)])
 def test_every_mode_grows_at_every_step_of_a_chain(specs, figure, any_codec, name, sets, stages):
     chain = split_of(figure, *CHAINS[sets])
     for step in (1, 2):
@@ -624,7 +624,7 @@ def source_of(learned, train, narrow, codec):
         if key not in learned:
             spec = describe(narrow, codec, layout)
             plan = mode("random").plan(split, 0, spec, [])
-            learned[key] = {name: one.clone() for name, one in train(plan, network, steps=150).state_dict().items()}
+            learned[key] = {name: one.clone() for name, one in train(plan, network, steps=100).state_dict().items()}
         network.load_state_dict(learned[key])
         return network
 
@@ -720,9 +720,9 @@ def answers(network, store, keypoints, codec):
 def test_replay_keeps_the_first_set_where_a_bigger_head_alone_forgets_it(once, trained, figure, dots_store, codec):
     disjoint = split_of(figure, *SETS["disjoint"])
     names = disjoint.source.names
-    kept, source = once("replay", mode("replay"), disjoint, steps=150)
+    kept, source = once("replay", mode("replay"), disjoint, steps=100)
     lost, _ = trained(
-        mode("replay"), disjoint, steps=150, change=lambda plan: replace(plan, extra_loss=None, teacher=False)
+        mode("replay"), disjoint, steps=100, change=lambda plan: replace(plan, extra_loss=None, teacher=False)
     )
     before, truth = answers(source, dots_store["valid"], names, codec)
     errors = []
@@ -737,7 +737,7 @@ def test_replay_learns_the_second_set_too(once, trained, figure, dots_store, cod
     disjoint = split_of(figure, *SETS["disjoint"])
     errors = []
     for network, _ in (
-        trained(mode("replay"), disjoint, steps=1), once("replay", mode("replay"), disjoint, steps=150)
+        trained(mode("replay"), disjoint, steps=1), once("replay", mode("replay"), disjoint, steps=100)
     ):  # fmt: skip
         found, truth = answers(network, dots_store["valid"], disjoint.target.names, codec)
         errors.append(float((found - truth).norm(dim=-1).mean()))
@@ -774,7 +774,7 @@ sigma = 1.0
 resolution = 32
 batch_size = 4
 epochs = 3
-iterations_per_epoch = 2
+iterations_per_epoch = 1
 threads = 1
 optimizer = { name = "adamw", learning_rate = 1e-3 }
 
@@ -830,7 +830,9 @@ def test_three_steps_run_in_all_seven_modes(run):
 def test_two_steps_run_across_data_sets(run):
     steps = '[["r_heel", "l_heel", "crown", "wrist"], ["ankle", "wrist"]]'
     text = STUDY.replace('[["ankle"], ["ankle", "wrist"], ["wrist", "elbow"]]', steps)
-    text = text.replace("[backbone]", 'sets.chain.datasets = ["other", ""]\n\n[backbone]')
+    text = text.replace("epochs = 3", "epochs = 1").replace(
+        "[backbone]", 'sets.chain.datasets = ["other", ""]\n\n[backbone]'
+    )
     results, plans = run(text + ABROAD_TOO)
     assert [(row.mode, row.status) for row in results.rows] == [(name, "done") for name in CLASSES]
     assert set(plans["chain-source-0"]["heads"][0]) == {"r_heel", "l_heel", "crown", "r_wrist", "l_wrist"}

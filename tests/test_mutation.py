@@ -102,6 +102,7 @@ def test_the_groups_name_files_and_places_that_there_are(name):
         assert set(group.get("places", [])) <= {place for file in files for place in places_of(ROOT / file)}
 
 
+@pytest.mark.slow
 def test_every_equivalent_mutant_is_still_there_and_says_why(mutants):
     listed = tomllib.loads((HERE / "equivalent.toml").read_text())["mutant"]
     keys = {file: {one.key for one in mutants(ROOT, file)} for file in {entry["file"] for entry in listed}}

@@ -1,172 +1,27 @@
 """The page of a study: it stands alone, says no more than is known, and shows any name without obeying or losing it."""
 
-import base64
 import json
 import re
 import shutil
 from html.parser import HTMLParser
-from itertools import product
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+from finished_run import GAINS, HOSTILE, S1, S2, plan, write_run
 
 from kpcore.cli.app import outcome
-from kpcore.draws import Clusters
 from kpcore.errors import KpError
-from kpcore.records.folder import HISTORY, PLAN, TIMING
-from kpcore.records.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
-from kpcore.records.shown import Body, Person, Predicted, Shown, ShownSplit, Thresholds, Within, read_shown
-from kpcore.records.slugs import slug
-from kpcore.records.values import RowValues, SplitValues, Values, write_values
+from kpcore.records.results import SplitInfo
+from kpcore.records.shown import Body, read_shown
 from kpcore.report.page import write_page
+from kpcore.report.page.cells import page_tables
 from kpcore.report.page.folder import read_run
 from kpcore.report.page.plans import understood
 from kpcore.report.page.sets import known_as, short
-from kpcore.report.page.words import questions
-from kpcore.study.shown.gallery import QUALITY, SIZE
-from kpcore.terms import Composition
+from kpcore.report.page.words import questions, saved
+from kpcore.study.shown.gallery import SIZE
 
-PEOPLE = 60
-JOINTS = ("hip", "knee", "ankle", "wrist")
-S1, S2 = ("hip", "knee"), ("knee", "ankle", "wrist")
-HOSTILE = (
-    '</script><img src=https://x.example/a.png onerror=alert(1)> & "quoted" $x_1$ {{ 7777*7777 }} \x1b[31m ' + "n" * 20
-)
 LONG = "a_name_of_sixty_characters_that_nobody_would_type_by_hand_ever"
-GAINS = {"transfer": 12.0, "frozen": -15.0, "random": 0.0, "l2sp": 4.0}
-
-
-def tensors(mode):
-    origins = {
-        "l2sp": ("loaded", True),
-        "transfer": ("loaded", True),
-        "frozen": ("loaded", False),
-        "random": ("new", True),
-    }
-    first, trains = origins[mode]
-    source = {"source": 0, "tensor": "t"} if first == "loaded" else {}
-    start = {f"{unit}.w": {"origin": first, "trains": trains, **source} for unit in ("stem", "stage0", "head0")}
-    return start | {f"{unit}.w": {"origin": "new", "trains": True} for unit in ("junction0", "stage1", "head1")}
-
-
-def plan(mode, s1, s2):
-    frozen = mode == "frozen"
-    return {
-        "tensors": tensors(mode), "heads": [list(s1 if frozen else s2), list(s2)],
-        "supervision": [None if frozen else list(s2), list(s2)], "frozen": ["stem"] if frozen else [],
-        "frozen_norm": "eval", "dropped": [{"source": 0, "tensor": "head0.b"}], "learning_rates": {"stem": 0.1},
-        "thaws": [], "extra_loss": False, "frozen_hash": {"units": [], "before": "a", "after": "a"},
-    }  # fmt: skip
-
-
-def values_of(names, seeds, gains, random, splits, shares=(1.0,)):
-    """Rows whose points are right with 50% and the mode's gain: made by the same draws, so that they are paired."""
-    clusters = Clusters("image", np.arange(PEOPLE) // 2)
-    found = []
-    for split in splits:
-        luck, rows = random.random((PEOPLE, len(names))), []
-        for (mode, gain), share, seed in product(gains.items(), shares, seeds):
-            jitter = random.normal(0, 0.01, luck.shape)
-            right = 100.0 * (luck + jitter < 0.4 + 0.1 * share + gain / 100)
-            scores = np.append(right.mean(0), right.mean())
-            rows.append(RowValues(mode, seed, scores, right, np.ones_like(right), labels=share))
-        columns = {name: (place,) for place, name in enumerate(names)}
-        composition = Composition(columns, tuple(names))
-        found.append(
-            SplitValues(split, "made up", "PCK", True, clusters, np.arange(PEOPLE), composition, {}, columns, rows)
-        )
-    return Values(tuple(found), {"kptransfer": "0"})
-
-
-def person(kind, joints, s1, s2, modes, side):
-    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)  # the largest picture of this side
-    picture = cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    places = {name: (0.2 + 0.1 * place, 0.5) for place, name in enumerate(joints)}
-    both = [
-        Predicted(mode=mode, seed=0, value=0.2, target={name: places[name] for name in s2},
-                  source={name: places[name] for name in s1} if mode == modes[0] else {})
-        for mode in (modes[0], modes[2])
-    ]  # fmt: skip
-    return Person(
-        kind=kind, image="someone.jpg", row=3, jpeg=base64.b64encode(picture.tobytes()).decode(), truth=places,
-        hidden=(joints[0],), predicted=tuple(both),
-    )  # fmt: skip
-
-
-def shown(joints, s1, s2, modes, splits, seeds, side):
-    body = Body(
-        keypoints=joints, groups=joints, edges=((joints[0], joints[1]),),
-        shape=tuple((0.3 + 0.1 * place, 0.2 + 0.2 * place) for place in range(len(joints))),
-    )  # fmt: skip
-    at = tuple(float(value) for value in np.linspace(0, 1, 11))
-    within = tuple(Within(mode=mode, seed=seed, shares=at) for mode in modes for seed in seeds)
-    people = tuple(
-        person(kind, joints, s1, s2, list(modes), side)
-        for kind in ("best", "best", "typical", "typical", "worst", "worst")
-    )
-    return Shown(
-        unit="%", bodies=(body,),
-        splits=tuple(
-            ShownSplit(name=split, body=0, columns={name: (name,) for name in s2},
-                       thresholds=Thresholds(rising=False, thresholds=at, modes=within, mean_shape=at),
-                       people=people, slices={"hidden": "points that something hides"})
-            for split in splits
-        ),
-    )  # fmt: skip
-
-
-def write_run(folder, *, seeds=(0, 1, 2), name="", splits=("c", "d"), modes=tuple(GAINS)[:3], side=32, shares=(1.0,)):
-    """A finished study's folder, in which transfer is better and frozen worse; ``name`` is part of every name."""
-    joints, s1, s2 = (tuple(f"{one}{name}" for one in names) for names in (JOINTS, S1, S2))
-    splits = tuple(f"{split}{name}" for split in splits)
-    gains = {f"{mode}{name}": GAINS[mode] for mode in modes}
-    values = values_of(s2, seeds, gains, np.random.default_rng(0), splits, shares)
-    jobs, rows = [], []
-    for split in values.splits:
-        for row in split.rows:
-            job = f"{split.name}-{row.mode}-{row.seed}-{row.labels:g}"
-            jobs.append(
-                JobInfo(key=job, name=job, split=split.name, mode=row.mode, seed=row.seed, step=1, status="done")
-            )
-            rows.append(
-                Row(split=split.name, mode=row.mode, seed=row.seed, columns=dict(zip(s2, row.scores, strict=False)),
-                    average=row.scores[-1], convention=f"PCK{name}", epochs=2, best_epoch=2,
-                    scored_epoch=2, iterations=20,
-                    images=round(30 * row.labels), labels=row.labels, job=job, status="done")
-            )  # fmt: skip
-            place = folder / "jobs" / slug(job)
-            place.mkdir(parents=True)
-            history = [{"epoch": n, "iterations": 10 * n, "loss": 1.0, "validation": 10.0 * n} for n in (1, 2)]
-            (place / HISTORY).write_text("".join(json.dumps(one) + "\n" for one in history))
-            (place / PLAN).write_text(json.dumps(plan(row.mode.removesuffix(name), s1, s2)))
-            (place / TIMING).write_text(json.dumps({"at_epoch": [1.0, 2.0]}))
-    results = Results(
-        study=f"study{name}",
-        data=DataInfo(label=f"data{name}", list="", people={"train": 9, "valid": PEOPLE}, sample=False),
-        validation_convention=f"PCK{name}", validation_unit="%", baseline=f"random{name}",
-        splits=tuple(
-            SplitInfo(name=split, steps=(s1, s2), columns=s2, overlap=(s2[0],), not_compared="", averaged=s2,
-                      mean_shape={**dict.fromkeys(s2, 20.0), "average": 20.0}, validation_mean_shape=5.0,
-                      reference={f"transfer{name}": {"average": 60.0}})
-            for split in splits
-        ),
-        modes=tuple(ModeInfo(name=mode, summary=f"Mode {mode}") for mode in gains), jobs=tuple(jobs), rows=tuple(rows),
-    )  # fmt: skip
-    (folder / "results.json").write_text(results.to_json())
-    write_values(folder / "values.h5", values)
-    (folder / "report").mkdir()
-    write_values(
-        folder / "report/slices.h5", values_of(("hidden", "small"), seeds, gains, np.random.default_rng(1), splits)
-    )
-    (folder / "report/shown.json").write_text(shown(joints, s1, s2, gains, splits, seeds, side).to_json())
-    seconds = {job.name: {"training": 60.0, "validation": 6.0} for job in jobs}
-    (folder / "timing.json").write_text(
-        json.dumps({"device": "cpu", "threads": 1, "precision": "fp32", "seconds": seconds})
-    )
-    (folder / "study.toml").write_text('[dataset]\nroot = "/home/somebody/pictures"\n[training]\nepochs = 2\n')
-    return folder
 
 
 class Reader(HTMLParser):
@@ -248,13 +103,13 @@ def test_drawings_and_tables_are_told_to_those_who_do_not_see_them(page):
 
 def test_the_answer_comes_in_words_with_its_interval(drawn, page):
     (first, _) = questions(read_run(drawn))
-    assert first.text == "Does a network that learned S1 learn S2 better than one by “Mode random”?"
+    assert first.text == "Does a network that learned S1 learn S2 better than “Mode random”?"
     assert [(one.mode, one.word) for one in first.answers] == [
         ("Mode transfer", "Yes, better"), ("Mode frozen", "No, worse"),
     ]  # fmt: skip
     text = first.answers[0].text
     assert re.fullmatch(
-        r"\+1\d\.\d points \(95% interval \+\d+\.\d to \+\d+\.\d; 3 seeds, 60 people on 30 images\)", text
+        r"\+1\d\.\d points \(95% interval \+\d+\.\d to \+\d+\.\d; 3 seeds, 60 samples on 30 images\)", text
     )
     assert any("frozen is worse than random" in line for line in first.warnings)
     assert text in Reader(page).text
@@ -279,8 +134,8 @@ def test_a_mode_without_a_finished_training_is_not_known(tmp_path):
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "values.h5").unlink()
     (first,) = questions(read_run(folder))
-    assert (first.answers[0].verdict, first.answers[0].text) == ("unknown", "its training failed: no memory")
-    assert first.answers[1].text == "nothing is known of single samples, so no difference can be told from chance"
+    assert (first.answers[0].verdict, first.answers[0].text) == ("unknown", "Its training failed: no memory")
+    assert first.answers[1].text == "Nothing is known of single samples, so no difference can be told from chance"
 
 
 def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
@@ -293,6 +148,60 @@ def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
     assert "How many labels does it save?" in text
     assert "10% of the labels, 3 images" in Reader(text).text
     assert "Mode transfer: " in text[text.index('id="labels-0-d"') :][:300]
+
+
+def test_equal_curves_lie_level(page):
+    assert "Split c: Mode transfer lies level with “Mode random” on average." in Reader(page).text
+
+
+def test_what_a_mode_saves_of_labels_is_a_sentence(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",), shares=(0.1, 0.5, 1.0))
+    write_page(folder)
+    run = read_run(folder)
+    (asked,) = questions(run)
+    every = [text for _, text in saved(run, "c")]
+    assert len(every) == 6 and all(" with " in line and "Mode random" in line for line in every)
+    assert [line.split(" with ")[0] for line in asked.saved] == ["Mode transfer", "Mode frozen"]
+    text = Reader((folder / "report/index.html").read_text()).text
+    assert [text.count(line) for line in every] == [1 + (line in asked.saved) for line in every]
+    assert "straight in log(images) between the numbers tried" in text
+
+
+def test_the_papers_figures_stand_beside_every_column_that_has_one(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0,), splits=("c",))
+    results = json.loads((folder / "results.json").read_text())
+    results["splits"][0]["reference"] = {"transfer": {"knee": 61.5, "average": 60.0}, "random": {"wrist": 41.0}}
+    (folder / "results.json").write_text(json.dumps(results))
+    (table,) = page_tables(read_run(folder))
+    found = {line.name: [cell.paper for cell in line.cells] for line in table.lines}
+    none = [""] * len(table.header)
+    assert found["Mode transfer"] == ["61.5", *none[1:]] and found["Mode random"] == ["", "", "41.0", *none[3:]]
+    assert found["Mode frozen"] == none
+    place = table.header.index("Paper")
+    assert [line.cells[place].value for line in table.lines[:3]] == ["60.0", "–", "–"]
+    write_page(folder)
+    assert "paper 61.5" in (folder / "report/index.html").read_text()
+    results["splits"][0]["not_compared"] = "other people"
+    (folder / "results.json").write_text(json.dumps(results))
+    (table,) = page_tables(read_run(folder))
+    assert not any(cell.paper for line in table.lines for cell in line.cells) and "Paper" not in table.header
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"), [((0, 1), "band: lowest to highest of 2 seeds"), ((0,), "one seed, no band")]
+)
+def test_a_band_is_said_to_be_a_range_over_seeds_at_the_figure(tmp_path, seeds, told):
+    folder = write_run(tmp_path / "run", seeds=seeds, splits=("c",))
+    write_page(folder)
+    text = Reader((folder / "report/index.html").read_text()).text
+    assert text.count(f"; {told}") == 2, "at convergence, and at thresholds"
+    assert ("which is no interval" in text) == (len(seeds) > 1)
+    assert ("Bands go from" in text) == (len(seeds) > 1)
+
+
+def test_the_samples_of_any_data_set_are_not_called_people(page):
+    text = Reader(page[page.index("<body>") :]).text
+    assert "60 samples on 30 images" in text and "people" not in text and "person" not in text
 
 
 def test_whose_mean_shape_is_better_is_flagged(tmp_path):

@@ -7,6 +7,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hand_made import undraw
 from kp_mpii.skeleton import MPII
 
 from kpcore.cli.app import outcome
@@ -29,7 +30,7 @@ def run(tmp_path_factory, tiny_mpii, tiny_study):
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
-        patch.setattr("kpcore.cli.report.page_of", lambda *_: None)
+        undraw(patch)
         (folder / "study.toml").write_text(tiny_study)
         sets = [
             f"dataset.root={tiny_mpii}",

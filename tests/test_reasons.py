@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from hand_made import undraw
 
 from kpcore import hooks
 from kpcore.cli.app import outcome
@@ -56,10 +59,8 @@ def write_points(names=NAMES, change=None):
     Path("data/keypoints.csv").write_text("\n".join(lines))
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    """The study's file, in the working directory, with its data beside it."""
-    monkeypatch.chdir(tmp_path)
+def write_study():
+    """Write the study's file into the working directory, with its data beside it; return its path."""
     Path("data").mkdir()
     random = np.random.default_rng(0)
     for row in range(8):
@@ -68,6 +69,35 @@ def study(tmp_path, monkeypatch):
     path = Path("study.toml")
     path.write_text(STUDY)
     return path
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The study's file, in the working directory, with its data beside it."""
+    monkeypatch.chdir(tmp_path)
+    return write_study()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder where the study has been run, with its cache in cache/; to be copied only."""
+    folder = tmp_path_factory.mktemp("whole")
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
+        patch.chdir(folder)
+        undraw(patch)
+        assert outcome(["run", str(write_study()), "--jobs", "1"]) == 0
+    torch.set_num_threads(threads)  # the job has set its own
+    return folder
+
+
+@pytest.fixture
+def done(whole, study, monkeypatch):
+    """The study in the working directory, and in the cache what its first run trained."""
+    shutil.copytree(whole / "cache", "cache")
+    shutil.copytree(whole / "runs", "runs", symlinks=True)
+    monkeypatch.setenv("KP_CACHE_DIR", str(Path("cache").resolve()))
 
 
 @pytest.fixture
@@ -100,16 +130,14 @@ def test_nothing_changed_nothing_trained(run):
     assert "trained again" not in said
 
 
-def test_a_setting(run):
-    run()
+def test_a_setting(done, run):
     names, said = run("training.epochs=3", "codec.sigma=1.5")
     assert names == ALL
     assert "codec.sigma 1.0 -> 1.5, training.epochs 2 -> 3" in said
     assert run()[0] == []  # the earlier ones are there still
 
 
-def test_the_plan_says_why_too_and_trains_nothing(run):
-    run()
+def test_the_plan_says_why_too_and_trains_nothing(done, run):
     names, said = run("training.epochs=3", more=["--plan"])
     assert names == []
     assert "To be trained again: ears-source-0, ears-transfer-0, ears-random-0: training.epochs 2 -> 3" in said
@@ -125,8 +153,7 @@ def test_a_mended_mirror_trains_what_it_mirrors(run, study):
     assert f"{TRANSFER}: what it starts from is trained again: {SOURCE}" in said
 
 
-def test_an_image_that_was_edited_at_equal_size(run):
-    run()
+def test_an_image_that_was_edited_at_equal_size(done, run):
     path = Path("data/1.bmp")
     data = bytearray(path.read_bytes())
     data[-1] ^= 0xFF
@@ -139,8 +166,7 @@ def test_an_image_that_was_edited_at_equal_size(run):
     assert f"{SOURCE}, {TRANSFER}, {RANDOM}: images of train changed" in said
 
 
-def test_a_label_that_was_moved_trains_only_what_reads_it(run):
-    run()
+def test_a_label_that_was_moved_trains_only_what_reads_it(done, run):
     write_points(change=("nose", 2))
     names, said = run()
     assert names == [TRANSFER, RANDOM]
@@ -169,15 +195,13 @@ def test_who_measures_by_another_keypoint_reads_it(run):
 
 
 @pytest.mark.parametrize("cores", [1, 3, 64])
-def test_cores_and_jobs_at_once_train_nothing_again(run, monkeypatch, cores):
-    run()
+def test_cores_and_jobs_at_once_train_nothing_again(done, run, monkeypatch, cores):
     monkeypatch.setattr("kpcore.training.device.cores", lambda: cores)
     assert run()[0] == []
     assert run(more=["--jobs", "2"])[0] == []
 
 
-def test_fresh_trains_all_the_same_and_ends_the_same(run):
-    run()
+def test_fresh_trains_all_the_same_and_ends_the_same(done, run):
     before = {path.parent.name: path.read_bytes() for path in Path("runs/cats/jobs").glob("*/weights.safetensors")}
     names, _ = run(more=["--fresh"])
     assert names == ALL

@@ -242,3 +242,14 @@ def test_a_known_leak_stands_below_the_table():
     line = "MPII: 3 training samples are of images that are also scored, the same or nearly, or of one video"
     assert any(note.startswith(line) for note in grid(results(*TWO_SEEDS, data=data), SPLIT).notes)
     assert not any("also scored" in note for note in grid(results(*TWO_SEEDS), SPLIT).notes)
+
+
+def test_a_row_of_fewer_labels_that_failed_says_why_below_its_table():
+    rows = (
+        *(one for one in TWO_SEEDS if one.title != "a-transfer-1"),
+        *(row(mode, 0, 50.0, 50.0, labels=0.1, images=120, job=f"{mode}-tenth") for mode in ("transfer", "random")),
+        row("transfer", 1, 0, 0, status="failed", reason="no memory", labels=0.1),
+    )
+    whole, shares = grids(results(*rows))
+    assert "Transfer learning, 10% of the labels, seed 1: failed: no memory" in shares.notes
+    assert not any("no memory" in note for note in whole.notes)

@@ -69,16 +69,12 @@ def print_compared(results: Mapping[str, Result], found: TableEvidence, average:
         margin: that "no worse" is asked for, None where it is not.
     """
     first = next(iter(results.values()))
-    print_lines([f"{first.data}, part {first.part}, {first.people:,} people: {first.convention}", ""])
+    print_lines([f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}", ""])
     shown = dict(zip((*found.columns, AVERAGE), (*found.columns, average), strict=True))
     heads = ["score", "95%"]
     cells = [[cell.mode, shown[cell.column], number(cell.value, 2), limits(cell.given)] for cell in found.cells]
     print_table(["file", "column", *heads], cells, right=heads)
-    if found.differences:
-        print_lines(
-            ["", f"Differences to {found.baseline}, paired by sample; p values corrected for {len(found.differences)}:"]
-        )
-        print_differences(found, shown, margin)
+    print_differences(found, shown, margin)
     print_lines(
         ["", *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE), found.signature]
     )
@@ -87,20 +83,28 @@ def print_compared(results: Mapping[str, Result], found: TableEvidence, average:
 
 
 def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: float | None) -> None:
-    """Print a line a difference; see :func:`print_compared`."""
+    """Print a table a file, a line a difference to the first; see :func:`print_compared`."""
     heads = ["difference", "95%", "p (Holm)"]
     more = [] if margin is None else [f"no worse by {margin:g}"]
-    rows = []
-    for one in found.differences:
-        row = [
-            one.mode,
-            shown[one.column],
-            f"{one.value:+.2f}",
-            limits(one.given, "+"),
-            "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
-            one.verdict,
-        ]
-        if margin is not None:
-            row.append("yes" if one.no_worse(margin, higher_is_better=found.higher_is_better) else "not shown")
-        rows.append(row)
-    print_table(["file", "column", *heads, "verdict", *more], rows, right=heads)
+    for name in dict.fromkeys(one.mode for one in found.differences):
+        print_lines(
+            [
+                "",
+                f"{name} minus {found.baseline}, paired by sample; p values corrected for {len(found.differences)}"
+                " differences:",
+            ]
+        )
+        rows = [_row(one, shown, margin, found) for one in found.differences if one.mode == name]
+        print_table(["column", *heads, "verdict", *more], rows, right=heads, whole=["verdict"])
+
+
+def _row(one: Difference, shown: Mapping[str, str], margin: float | None, found: TableEvidence) -> list[str]:
+    no_worse = [] if margin is None else [one.no_worse(margin, higher_is_better=found.higher_is_better)]
+    return [
+        shown[one.column],
+        f"{one.value:+.2f}",
+        limits(one.given, "+"),
+        "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
+        one.verdict,
+        *("yes" if told else "not shown" for told in no_worse),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.cells import cell_len
@@ -40,6 +40,7 @@ class Display:
         self.tracks = {job.key: Track(job) for job in plan.jobs}
         self.metric = metric
         self.refresh = refresh
+        self.named = False
         self.prepared: tuple[int, int] | None = None
         self.wiper = Wiper(console)
         self.live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self.render)
@@ -98,22 +99,21 @@ class Display:
         if state.cached:
             return
         if not self.console.is_terminal or state.status == "failed":
-            self.console.print(self._last_word(track, state), highlight=False, markup=False)
+            for line in self._last_words(track, state):
+                self.console.print(line, highlight=False, markup=False)
         self.refresh(True)
 
-    def _last_word(self, track: Track, state: State) -> str:
+    def _last_words(self, track: Track, state: State) -> Iterator[str]:
+        """Yield how a job ended; before the first validation that is told, what validation is."""
         if state.reason:
             where = f" (traceback: {state.traceback})" if state.traceback else ""
-            return f"{track.job.name}: {state.status}: {state.reason}{where}"
-        scored = f", {found}" if (found := self._scored(track)) else ""
-        return f"{track.job.name}: {state.status} in {duration(track.seconds)}{scored}"
-
-    def _scored(self, track: Track) -> str:
-        """Return the validation of the epoch that was scored; "" where there is none."""
-        record = kept_epoch(JobFolder.of(track.job.key))
-        if record is None or record.validation is None:
-            return ""
-        return f"{self.metric} {record.validation:.1f} after epoch {record.epoch}"
+            yield f"{track.job.name}: {state.status}: {state.reason}{where}"
+            return
+        scored = _scored(track)
+        if scored and not self.named:
+            self.named = True
+            yield f"Validation: {self.metric}"
+        yield f"{track.job.name}: {state.status} in {duration(track.seconds)}{scored}"
 
     def render(self) -> RenderableType:
         """Return the table as it stands."""
@@ -125,6 +125,14 @@ class Display:
         self.wiper.drawing([cell_len(line) for line in lines])
         first, *rest = lines
         return Text("\n", no_wrap=True, overflow="ignore").join([Text(first, style="bold"), *map(Text, rest)])
+
+
+def _scored(track: Track) -> str:
+    """Return the validation of the epoch that was scored; "" where there is none."""
+    record = kept_epoch(JobFolder.of(track.job.key))
+    if record is None or record.validation is None:
+        return ""
+    return f", validation {record.validation:.1f} after epoch {record.epoch}"
 
 
 def epochs_before(job: Job) -> list[HistoryRecord]:

@@ -69,7 +69,7 @@ def print_table(
         rows: cells.
         title: above it.
         right: columns of numbers, which are set flush right and never wrap.
-        whole: other columns that never wrap.
+        whole: other columns that never wrap; the rest is broken at words, and within long names at their separators.
 
     Raises:
         ValueError: a row has another number of cells than there are columns.
@@ -77,15 +77,17 @@ def print_table(
     from rich import box
     from rich.table import Table
 
+    from kpcore.cli.terminal import Names
+
+    kept = [name in (*right, *whole) for name in columns]
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
-    for name in columns:
-        table.add_column(
-            name, justify="right" if name in right else "left", no_wrap=name in (*right, *whole), overflow="fold"
-        )
+    for name, stays in zip(columns, kept, strict=True):
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=stays, overflow="fold")
     for row in rows:
         if len(row) != len(columns):  # rich would shift or drop cells without a word
             raise ValueError(f"{len(row)} cells for {len(columns)} columns")
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        texts = ["" if cell is None else str(cell) for cell in row]
+        table.add_row(*(text if stays else Names(text) for text, stays in zip(texts, kept, strict=True)))
     console().print(table)
 
 

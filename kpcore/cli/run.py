@@ -132,6 +132,8 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.cli.terminal import Terminal
     from kpcore.evidence import write_evidence
     from kpcore.report.curves import write_curves
+    from kpcore.report.ending import print_ending
+    from kpcore.report.page.folder import read_words
     from kpcore.report.tables import write_tables
     from kpcore.report.terminal import print_tables
     from kpcore.study.executors import local
@@ -148,12 +150,12 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
         written += [write_evidence(known, folder)] if known else []
     print_tables(results, console, known)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
-    if page := page_of(console, study, plan, folder, known):
-        console.print(f"To be read in a browser: {page}", soft_wrap=True, markup=False, highlight=False)
-    for line in study.known.notify(
-        "kp_study_ended", study=about_study(study, folder), results=json.loads(results.to_json())
-    ):
-        display.print_lines(console, [line])
+    with Stages(console, "Drawing the page ..."):
+        page = page_of(console, study, plan, folder, known)
+    console.print()
+    print_ending(read_words(folder, known), console, str(page or ""))
+    ended = {"study": about_study(study, folder), "results": json.loads(results.to_json())}
+    display.print_lines(console, study.known.notify("kp_study_ended", **ended))
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed

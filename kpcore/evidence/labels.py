@@ -88,6 +88,11 @@ class Saved(Strict):
         """The one that says most: across seeds where there is one."""
         return self.across or self.given
 
+    @property
+    def told(self) -> bool:
+        """Whether any number of images is excluded."""
+        return self.interval.low is not None or self.interval.high is not None
+
     def sentence(self, mode: str, baseline: str) -> str:
         """Return what it says: "transfer with 80 images scores as random with 190 (95% 140 to 260)".
 
@@ -100,7 +105,7 @@ class Saved(Strict):
         other = f"{self.equal:,.0f}" if self.equal is not None else self._beyond
         noun = f"image{'s' * (self.images != 1)}"
         own = f"{mode} with {self.images:,} {noun}"
-        if self.interval.low is None and self.interval.high is None:
+        if not self.told:
             return f"{own}: with how many {baseline} scores as well cannot be told (seen {other}; 95% any number)"
         return f"{own} scores as {baseline} with {other} (95% {self.interval})"
 

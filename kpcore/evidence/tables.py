@@ -251,4 +251,5 @@ def _judged(one: Difference, spread: Spread, adjusted: float, level: float, high
 
 def _warning(one: Difference, baseline: str) -> str:
     limits = f" ({one.interval.low:+.1f} to {one.interval.high:+.1f})" if one.interval else ""
-    return f"{one.mode} is worse than {baseline} at {one.column}: {one.value:+.1f}{limits}"
+    figures = f"{one.value:+.1f}{limits}".replace("-", "−")
+    return f"{one.mode} is worse than {baseline} at {one.column}: {figures}"

@@ -40,12 +40,18 @@ def share_rows(
 
 
 def share_notes(results: Results, split: SplitInfo, evidence: Evidence | None) -> Iterator[str]:
-    """What shares are; what each mode's images are worth in the baseline's, and how that was found."""
+    """What shares are; what each mode's images are worth in the baseline's, and how; and rows without a score."""
     yield "A share is of the training images; every share trains for as many iterations."
     found = evidence.by_labels(split.name) if evidence else None
     if found is not None:
         yield from (f"{one.sentence(results.labels[one.mode], found.baseline)}." for one in found.saved)
         yield from (f"{note[0].upper()}{note[1:]}." for note in found.notes)
+    yield from (
+        f"{results.labels[row.mode]}, {100 * row.labels:.3g}% of the labels, seed {row.seed}: {row.status}"
+        + (f": {row.reason}" if row.reason else "")
+        for row in results.rows_of(split.name)
+        if row.status != "done" and row.labels != results.shares[0]  # those of the largest stand below the table of it
+    )
 
 
 def heading_of(results: Results, split: SplitInfo, share: float) -> str:

@@ -63,3 +63,15 @@ def refused(call, *words):
     for word in words:
         assert word in line, line
     return line
+
+
+def undraw(patch):
+    """Let runs write their curves as numbers alone, draw no figure and no page: each takes a second or two."""
+    from kpcore.report.curves import curves_csv
+    from kpcore.report.files import save
+
+    def numbers(results, histories, folder):
+        return [save(folder / "curves.csv", curves_csv(results, histories).encode())]
+
+    patch.setattr("kpcore.report.curves.write_curves", numbers)
+    patch.setattr("kpcore.cli.report.page_of", lambda *_: None)

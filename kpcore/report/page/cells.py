@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from kpcore.evidence.model import Cell, Interval, TableEvidence
 from kpcore.records.results import AVERAGE, SplitInfo
@@ -17,12 +18,13 @@ SAID = {"positive": "better", "negative": "worse", "undecided": "undecided"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell: the figure, what stands below it in small, and a verdict, "" where there is none."""
+    """One cell: the figure, what stands below it in small, a verdict, the paper's figure; "" where there is none."""
 
     value: str
     below: str = ""
     verdict: str = ""
     said: str = ""
+    paper: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _table(run: Run, split: SplitInfo, share: float) -> PageTable:
     found = run.table(split.name, share)
     columns = [*columns_of(run.results, split), AVERAGE]
     compared = bool(found and found.differences)
-    paper = bool(split.reference) and not obstacle(run.results, split)
+    paper = share == 1 and bool(split.reference) and not obstacle(run.results, split)
     names = [mode.name for mode in run.results.modes if run.results.rows_of(split.name, mode.name)]
     header = [
         *(run.results.average_name if column == AVERAGE else column for column in columns),
@@ -90,6 +92,8 @@ def _line(
     paper: bool,
 ) -> Line:  # fmt: skip
     cells = [_score(run, split, mode, column, table) for column in columns]
+    if paper:
+        cells = [*map(partial(_beside, run, split, mode), columns, cells)]
     if compared and table:
         cells.append(_difference(run, mode, table))
     if paper:
@@ -114,6 +118,12 @@ def _score(run: Run, split: SplitInfo, mode: str, column: str, table: TableEvide
         found.verdict if found is not None and told else "",
         f"{SIGNS[found.verdict]} {SAID[found.verdict]}" if found is not None and told else "",
     )
+
+
+def _beside(run: Run, split: SplitInfo, mode: str, column: str, entry: Entry) -> Entry:
+    """Return a score with the paper's; the average's has a column."""
+    published = None if column == AVERAGE else split.reference.get(mode, {}).get(column)
+    return entry if published is None else replace(entry, paper=figure(published, run.digits))
 
 
 def _difference(run: Run, mode: str, table: TableEvidence) -> Entry:

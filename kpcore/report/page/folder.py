@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,6 +85,43 @@ class Run:
         return 1 if self.results.higher_is_better else 2
 
 
+class Reader:
+    """Reads a study's folder as far as it is there.
+
+    Args:
+        folder: that ``kp run`` wrote.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.missing: list[str] = []
+
+    def tried(self, read: Callable[[], T], otherwise: T) -> T:
+        """Return what is read; the other thing, and a line that says why, where it cannot be."""
+        try:
+            return read()
+        except (KpError, OSError) as error:
+            self.missing.append(_without(self.folder, str(error)))
+            return otherwise
+
+    def words(self, known: Evidence | None) -> Run:
+        """Return what the answer in words is made of, and no more."""
+        folder, results = self.folder, read_results(self.folder)
+        nothing: dict[str, Any] = {}
+        return Run(
+            name=folder.resolve().name,
+            results=results,
+            evidence=known or (self.tried(lambda: study(folder), None) if _any_done(results) else None),
+            shown=self.tried(lambda: read_shown(folder / FOLDER / SHOWN), None),
+            timing=self.tried(lambda: _json(folder / "timing.json"), nothing),
+        )
+
+
+def read_words(folder: Path, known: Evidence | None = None) -> Run:
+    """Read of a study's folder what the answer in words is made of; arguments and errors as :func:`read_run`."""
+    return Reader(folder).words(known)
+
+
 def read_run(folder: Path, known: Evidence | None = None) -> Run:
     """Read a study's folder.
 
@@ -95,31 +132,21 @@ def read_run(folder: Path, known: Evidence | None = None) -> Run:
     Raises:
         KpError: it has no results that can be read.
     """
-    results = read_results(folder)
-    missing: list[str] = []
-
-    def tried(read: Callable[[], T], otherwise: T) -> T:
-        try:
-            return read()
-        except (KpError, OSError) as error:
-            missing.append(_without(folder, str(error)))
-            return otherwise
-
+    reader = Reader(folder)
+    tried, missing = reader.tried, reader.missing
+    found = reader.words(known)
+    results = found.results
     no_history: list[HistoryRecord] = []
     nothing: dict[str, Any] = {}
     folders = {job.key: JobFolder(folder / "jobs" / slug(job.name)) for job in results.jobs if job.status == "done"}
     there = {key: one for key, one in folders.items() if one.begun}
     if len(there) < len(folders):
         missing.append(f"{len(folders) - len(there)} of {len(folders)} trainings are no longer in the cache")
-    return Run(
-        name=folder.resolve().name,
-        results=results,
-        evidence=known or (tried(lambda: study(folder), None) if _any_done(results) else None),
+    return replace(
+        found,
         slices=tried(lambda: _slices(folder, results), {}),
-        shown=tried(lambda: read_shown(folder / FOLDER / SHOWN), None),
         histories={key: tried(one.history, no_history) for key, one in there.items()},
         plans={key: tried(one.plan, nothing) for key, one in there.items()},
-        timing=tried(lambda: _json(folder / "timing.json"), {}),
         settings=tried(lambda: read_toml(folder / "study.toml"), {}),
         missing=tuple(missing),
     )

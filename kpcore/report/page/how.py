@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from kpcore.report.page.folder import Run
+from kpcore.report.page.sets import short
 
 PRIVATE = ("dataset", "datasets", "study")
 """Tables of a study file that are not shown: they say where data lies on somebody's disk, or stand above already."""
@@ -32,6 +33,7 @@ class How:
 
     facts: Mapping[str, str]
     costs: list[Cost]
+    spent: str
     commands: Mapping[str, str]
     settings: str
     signatures: list[str]
@@ -43,6 +45,7 @@ def how(run: Run) -> How:
     return How(
         facts=dict(_facts(run)),
         costs=list(_costs(run)),
+        spent=spent(run),
         commands={
             "Run it again": f"kp run {again}/study.toml --out {again}",
             "Draw this page again": f"kp report {again}",
@@ -55,10 +58,10 @@ def how(run: Run) -> How:
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     results = run.results
     yield "Data", results.data.name
-    yield "List and people", results.data.extent
+    yield "List and samples", results.data.extent
     yield "Convention", " and ".join(results.conventions) or "nothing scored yet"
     if results.validation_convention:
-        yield "Validation", results.validation_convention
+        yield "Validation", "; ".join([results.validation_convention, *_averaged(run)])
     yield "Preset", results.preset
     yield "Seeds", ", ".join(str(seed) for seed in sorted({row.seed for row in results.rows})) or "none"
     done = sum(job.status == "done" for job in results.jobs)
@@ -70,6 +73,19 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
             "Machine",
             f"{run.timing['device']}, {threads} thread{plural} a training, {run.timing.get('precision', '')}",
         )
+
+
+def _averaged(run: Run) -> Iterator[str]:
+    """Yield which keypoints of each split validation averages, of those that the metric's name may list."""
+    for split in run.splits:
+        if split.averaged:
+            yield f"of these split {split.name} has {short(split.averaged, run.body(split.name))}"
+
+
+def spent(run: Run) -> str:
+    """Return in one sentence what the modes cost, training on S1 counted; "" where it is not known."""
+    said = [f"{cost.mode} {cost.share}" for cost in _costs(run)]
+    return f"Training took, with its share of S1: {', '.join(said)}." if said else ""
 
 
 def _costs(run: Run) -> Iterator[Cost]:

@@ -60,6 +60,7 @@ def gaps(run: Run, split: SplitInfo) -> Iterator[str]:
         if one.split == split.name:
             base = run.results.labels[run.results.baseline]
             value, limits = told(one.mean, 1, least=-math.inf)
-            way = "above" if one.mean.value >= 0 else "below"
-            text = f"{run.results.labels[one.mode]} lies {value.lstrip('−')} {way} “{base}” on average"
+            far = value.lstrip("−")
+            way = f"{far} {'above' if one.mean.value > 0 else 'below'}" if float(far.replace(",", "")) else "level with"
+            text = f"{run.results.labels[one.mode]} lies {way} “{base}” on average"
             yield f"{text}, 95% interval {limits}." if limits else f"{text}."

@@ -27,7 +27,7 @@ from kpcore.report.page.plans import plans
 from kpcore.report.page.sets import short
 from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
-from kpcore.report.page.words import questions
+from kpcore.report.page.words import overall, questions, saved
 
 HERE = Path(__file__).parent
 PAGE = "index.html"
@@ -145,8 +145,10 @@ def sections(drawer: Drawer) -> dict[str, Any]:
     run = drawer.run
     return {
         "questions": questions(run),
+        "overall": overall(run),
+        "several_seeds": len({row.seed for row in run.results.rows}) > 1,
         "tables": drawer.tried("the tables", lambda: page_tables(run)),
-        "labels": drawer.tried("label curves", lambda: _simple(drawer, label_curves(run))),
+        "labels": drawer.tried("label curves", lambda: _labels(drawer)),
         "convergence": drawer.tried("convergence", lambda: _convergence(drawer)),
         "plans": drawer.tried("plans", lambda: _plans(drawer)),
         "bodies": drawer.tried("splits", lambda: _bodies(drawer)),
@@ -159,15 +161,28 @@ def sections(drawer: Drawer) -> dict[str, Any]:
     }
 
 
-def _simple(drawer: Drawer, panels: Iterator[tuple[SplitInfo, Panel]]) -> Iterator[Shot]:
-    for split, panel in panels:
-        yield Shot(split.name, drawer.svg(panel), f"Split {split.name}")
+def _labels(drawer: Drawer) -> Iterator[Shot]:
+    for split, panel in label_curves(drawer.run):
+        found = drawer.run.evidence.by_labels(split.name) if drawer.run.evidence else None
+        notes = [f"{note[0].upper()}{note[1:]}." for note in (found.notes if found else ())]
+        said = {"Saved": [text for _, text in saved(drawer.run, split.name)], "Notes": notes}
+        yield Shot(split.name, drawer.svg(panel), f"Split {split.name}", said)
+
+
+def _banded(run: Run, split: SplitInfo) -> str:
+    """Return what a band over seeds is, for a drawing's caption."""
+    most = max((len(run.finished(split.name, mode.name)) for mode in run.results.modes), default=0)
+    return f"band: lowest to highest of {most} seeds" if most > 1 else "one seed, no band"
 
 
 def _thresholds(drawer: Drawer) -> Iterator[Shot]:
     convention = " and ".join(drawer.run.results.conventions)
     for split, panel in threshold_curves(drawer.run):
-        yield Shot(split.name, drawer.svg(panel), f"Split {split.name}; each point as {convention} measures it")
+        yield Shot(
+            split.name,
+            drawer.svg(panel),
+            f"Split {split.name}; each point as {convention} measures it; {_banded(drawer.run, split)}",
+        )
 
 
 def _convergence(drawer: Drawer) -> Iterator[tuple[Shot, Sequence[Any]]]:
@@ -175,7 +190,9 @@ def _convergence(drawer: Drawer) -> Iterator[tuple[Shot, Sequence[Any]]]:
         averaged = {"Averages": [short(split.averaged, drawer.run.body(split.name))]} if split.averaged else {}
         said = {"Distance": list(gaps(drawer.run, split))}
         yield (
-            Shot(split.name, drawer.svg(panel), f"Split {split.name}", {**averaged, **said}),
+            Shot(
+                split.name, drawer.svg(panel), f"Split {split.name}; {_banded(drawer.run, split)}", {**averaged, **said}
+            ),
             paces(drawer.run, split),
         )
 

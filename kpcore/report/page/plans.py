@@ -17,7 +17,7 @@ from kpcore.report.page.svg import INK, LOADED, MUTED, NEW, PAPER, Panel, blank
 
 KINDS = {"loaded": "loaded", "sliced": "by name", "new": "new", "pretrained": "from a file"}
 """Origin of tensors -> what a box says."""
-ROW, STEP, TOP = 34.0, 50.0, 22.0
+ROW, STEP, TOP = 34.0, 50.0, 28.0
 """Points: height of a box, from box to box, and above the first."""
 TRUNK, HEAD, LOSS = (4.0, 132.0), (160.0, 116.0), 284.0
 STRIP = 10.0
@@ -120,7 +120,7 @@ def _panel(drawn: Drawn, split: SplitInfo, mode: ModeInfo, name: str) -> Panel:
     axes.set_axis_off()
     axes.set_xlim(0, WIDTH)
     axes.set_ylim(high, 0)
-    _text(axes, (TRUNK[0] + TRUNK[1] / 2, TOP / 2), "image", TINY, MUTED)
+    _text(axes, (TRUNK[0] + TRUNK[1] / 2, TOP / 2 - 5), "image", TINY, MUTED)  # above its arrow
     for row in range(rows):
         _row(axes, drawn, row)
     return Panel(name, figure, f"{mode.summary}, split {split.name}: its plan", in_sentences(drawn))

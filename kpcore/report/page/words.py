@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from kpcore.evidence.labels import Saved
 from kpcore.evidence.model import Difference, TableEvidence
 from kpcore.evidence.signature import PLURAL
 from kpcore.records.results import AVERAGE, SplitInfo
@@ -20,6 +21,11 @@ ALONE = {
     "negative": "Worse in these two trainings",
     "undecided": "Undecided",
 }
+ONE_SEED = "One seed: this is about these two trainings only; others may differ by more."
+BARELY = "By itself the interval leaves out 0; among all differences of this table that is not enough."
+UNTOLD = "How many labels are saved cannot be told from these trainings."
+LITTLE = "Such trainings have learned next to nothing, and differences between them say little."
+"""Said of modes that the mean shape is better than."""
 SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○"}
 
 
@@ -31,33 +37,64 @@ class Answer:
         mode: its name in tables.
         verdict: "positive", "negative", "undecided" or "unknown".
         word: the verdict as a person says it.
-        text: the figures behind it.
-        more: what would decide, or what the verdict is not about.
+        text: the figures behind it, or why there are none.
+        found: what it is made of; None of an unknown one.
+        alone: whether it is about one seed's two trainings, and no others.
+        barely: whether its interval leaves out 0 and its verdict is undecided all the same.
+        needed: what would decide it; "" where it is decided or that is not known.
+        fewer: what is known with fewer labels, a sentence a share.
     """
 
     mode: str
     verdict: str
     word: str
     text: str
-    more: tuple[str, ...] = ()
+    found: Difference | None = None
+    alone: bool = False
+    barely: bool = False
+    needed: str = ""
+    fewer: tuple[str, ...] = ()
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """All that is said after the figures."""
+        said = [ONE_SEED] * self.alone + [BARELY] * self.barely + [self.needed] * bool(self.needed)
+        return (*said, *self.fewer)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a split asks, and the answers, a mode each."""
+    """What a split asks, and what is known of it.
+
+    Args:
+        split: its name.
+        text: the question.
+        sets: what S1, S2, ... are, in few words.
+        answers: a mode each.
+        negative: where a mode is worse than the baseline.
+        below: modes that the mean shape is better than.
+        saved: what a mode saves of labels, a sentence a mode of which that is told.
+    """
 
     split: str
     text: str
     sets: tuple[str, ...]
     answers: tuple[Answer, ...]
-    warnings: tuple[str, ...]
+    negative: tuple[str, ...]
+    below: tuple[str, ...]
+    saved: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a reader should be warned of."""
+        return (*self.negative, *([f"{below_shape(self.below)} {LITTLE}"] if self.below else []))
 
 
 def questions(run: Run) -> list[Question]:
     """Return the question of every split with its answers."""
     return [
         Question(split.name, question(run, split), _sets(run, split), tuple(_answers(run, split)),
-                 tuple(_warnings(run, split)))
+                 tuple(_negative(run, split)), tuple(_below(run, split)), tuple(_saved_first(run, split.name)))
         for split in run.splits
     ]  # fmt: skip
 
@@ -70,7 +107,7 @@ def question(run: Run, split: SplitInfo) -> str:
     if not run.results.baseline:
         return f"How well does a network that learned {before} learn S{len(split.steps)}? No mode is the baseline."
     base = run.results.labels[run.results.baseline]
-    return f"Does a network that learned {before} learn S{len(split.steps)} better than one by “{base}”?"
+    return f"Does a network that learned {before} learn S{len(split.steps)} better than “{base}”?"
 
 
 def _sets(run: Run, split: SplitInfo) -> tuple[str, ...]:
@@ -88,8 +125,11 @@ def _answers(run: Run, split: SplitInfo) -> Iterator[Answer]:
         if found is None or table is None:
             yield Answer(label, "unknown", "Not known", _why(run, split, mode.name))
         else:
-            fewer = tuple(_fewer(run, split.name, mode.name))
-            yield Answer(label, found.verdict, word(found), figures(run, found, table), (*_more(found), *fewer))
+            yield Answer(
+                label, found.verdict, word(found), figures(run, found, table), found,
+                found.scope == "these trainings", _barely(found), _needed(found),
+                tuple(_fewer(run, split.name, mode.name)),
+            )  # fmt: skip
 
 
 def word(found: Difference) -> str:
@@ -109,28 +149,77 @@ def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
             yield f"With {share:.0%} of the labels{told}: {said}, {figures(run, found, table)}."
 
 
+def saved(run: Run, split: str) -> Iterator[tuple[Saved, str]]:
+    """Yield with how many images the baseline scores as a mode and share of the labels does, and the sentence on it."""
+    found = run.evidence.by_labels(split) if run.evidence else None
+    labels = run.results.labels
+    for one in found.saved if found else ():
+        yield one, f"{one.sentence(labels[one.mode], labels[run.results.baseline])}."
+
+
+def _saved_first(run: Run, split: str) -> Iterator[str]:
+    """Yield a sentence a mode: on the fewest images of which anything is told; one on all where nothing is."""
+    every = list(saved(run, split))
+    told = {one.mode: text for one, text in reversed(every) if one.told}
+    if every and not told:
+        yield UNTOLD
+    yield from reversed(told.values())
+
+
+def averages(run: Run) -> dict[str, tuple[float, int]]:
+    """Return the mean of each mode's differences over the splits that have one, and how many these are; by label."""
+    found: dict[str, list[float]] = {}
+    for split in run.splits:
+        table = run.table(split.name)
+        for one in table.differences if table else ():
+            if one.column == AVERAGE:
+                found.setdefault(run.results.labels[one.mode], []).append(one.value)
+    return {mode: (sum(values) / len(values), len(values)) for mode, values in found.items()}
+
+
+def overall(run: Run) -> str:
+    """Return one sentence on the mean of each mode's differences over the splits; "" of a single split."""
+    found = averages(run)
+    counts = {count for _, count in found.values()}
+    if max(counts, default=0) < 2:
+        return ""
+    said = [
+        f"{mode} {signed(value, run.digits)}{unit(run)}" + (f" ({count} of them)" if len(counts) > 1 else "")
+        for mode, (value, count) in found.items()
+    ]
+    return f"On average over {max(counts)} splits (a plain mean, no interval): {', '.join(said)}."
+
+
 def figures(run: Run, found: Difference, table: TableEvidence) -> str:
     """Return a difference with its interval, and what it was found on."""
-    limits = found.interval
-    within = f"95% interval {signed(limits.low, run.digits)} to {signed(limits.high, run.digits)}; " if limits else ""
-    seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
+    limits = f"95% interval {span(run, found)}; " if found.interval else ""
     lower = "" if table.higher_is_better else ", lower is better"
-    return f"{signed(found.value, run.digits)}{unit(run)}{lower} ({within}{seeds}, {people(table)})"
+    return f"{signed(found.value, run.digits)}{unit(run)}{lower} ({limits}{seeds(found)}, {samples(table)})"
 
 
-def people(table: TableEvidence) -> str:
-    """Return who was scored: "128 people on 120 images"."""
-    return f"{table.samples:,} people on {table.clusters:,} {PLURAL[table.cluster_kind]}"
-
-
-def _more(found: Difference) -> Iterator[str]:
-    if found.scope == "these trainings":
-        yield "One seed: this is about these two trainings only; others may differ by more."
+def span(run: Run, found: Difference) -> str:
+    """Return a difference's interval: "+0.3 to +2.1", "" where there is none."""
     limits = found.interval
-    if found.verdict == "undecided" and limits and (limits.low > 0 or limits.high < 0):
-        yield "By itself the interval leaves out 0; among all differences of this table that is not enough."
-    if found.needed is not None:
-        yield f"What would decide a difference of this size: {found.needed.text.strip('; ')}."
+    return f"{signed(limits.low, run.digits)} to {signed(limits.high, run.digits)}" if limits else ""
+
+
+def seeds(found: Difference) -> str:
+    """Return how many seeds a difference is found on."""
+    return f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
+
+
+def samples(table: TableEvidence) -> str:
+    """Return what was scored: "128 samples on 120 images"."""
+    return f"{table.samples:,} samples on {table.clusters:,} {PLURAL[table.cluster_kind]}"
+
+
+def _barely(found: Difference) -> bool:
+    limits = found.interval
+    return found.verdict == "undecided" and limits is not None and (limits.low > 0 or limits.high < 0)
+
+
+def _needed(found: Difference) -> str:
+    return f"What would decide a difference of this size: {found.needed.text.strip('; ')}." if found.needed else ""
 
 
 def _why(run: Run, split: SplitInfo, mode: str) -> str:
@@ -138,23 +227,26 @@ def _why(run: Run, split: SplitInfo, mode: str) -> str:
     rows = run.full.rows_of(split.name, mode)
     failed = next((row.reason for row in rows if row.status == "failed"), "")
     if failed:
-        return f"its training failed: {failed}"
+        return f"Its training failed: {failed}"
     if any(row.status != "done" for row in rows) or not rows:
-        return "no training of it has ended yet"
+        return "No training of it has ended yet"
     if not run.finished(split.name, run.results.baseline):
-        return "no training of the baseline has ended"
-    return "nothing is known of single samples, so no difference can be told from chance"
+        return "No training of the baseline has ended"
+    return "Nothing is known of single samples, so no difference can be told from chance"
 
 
-def _warnings(run: Run, split: SplitInfo) -> Iterator[str]:
+def _negative(run: Run, split: SplitInfo) -> Iterator[str]:
     table = run.table(split.name)
     for line in table.warnings if table else ():
         yield f"Negative transfer: {line}."
-    below = [
-        run.results.labels[mode.name] for mode in run.results.modes if below_mean_shape(run.full, split, mode.name)
-    ]
-    if below:
-        yield (
-            f"Worse than the mean shape, which looks at no picture: {', '.join(below)}. Such trainings have learned"
-            " next to nothing, and differences between them say little."
-        )
+
+
+def _below(run: Run, split: SplitInfo) -> Iterator[str]:
+    for mode in run.results.modes:
+        if below_mean_shape(run.full, split, mode.name):
+            yield run.results.labels[mode.name]
+
+
+def below_shape(names: Iterable[str]) -> str:
+    """Return a sentence on modes that the mean shape is better than."""
+    return f"Worse than the mean shape, which looks at no picture: {', '.join(names)}."

@@ -7,7 +7,7 @@ import re
 import shlex
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
@@ -48,6 +48,8 @@ def out_file(root: Path, out: Path | None, force: bool) -> Path:
 def write_first(known: Registry, first: First, path: Path, notice: Notice) -> tuple[str, ...]:
     """Write a study file, once it has been opened and its network tried.
 
+    What opening it warns of is told to ``notice``, and stands in the file.
+
     Returns:
         What was assumed, a line each.
 
@@ -55,17 +57,21 @@ def write_first(known: Registry, first: First, path: Path, notice: Notice) -> tu
         KpError: the data has faults that make it unusable, or does not fit the study; nothing is written.
     """
     made = choose(known, first, Machine.this())
-    text = study_text(first, made, path)
-    config = validate(StudyConfig, tomllib.loads(text), where=str(path))
-    probe(build_study(known, config, str(path), config.study.preset, notice))
-    path.write_text(text, encoding="utf-8")
+    config = validate(StudyConfig, tomllib.loads(study_text(first, made, path)), where=str(path))
+    warned: list[str] = []
+
+    def heard(line: str) -> None:
+        warned.append(line.removeprefix("warning: "))
+        notice(line)
+
+    probe(build_study(known, config, str(path), config.study.preset, heard))
+    path.write_text(study_text(first, made, path, warned), encoding="utf-8")
     return (*first.notes, *made.notes)
 
 
-def study_text(first: First, made: Choices, path: Path) -> str:
-    """Return the file's text."""
+def study_text(first: First, made: Choices, path: Path, warned: Sequence[str] = ()) -> str:
+    """Return the file's text; ``warned`` is what was said when the study was opened."""
     file = _plain(shlex.quote(str(path)))
-    notes = [line for note in (*first.notes, *made.notes) for line in _comment(note, "#   ", "#     ")]
     head = [
         *_comment(f"A first study of {_plain(str(first.root))}, written by 'kp init'. Change what does not fit.", "# "),
         "#",
@@ -74,7 +80,8 @@ def study_text(first: First, made: Choices, path: Path) -> str:
         f"#   kp run {file}",
         "#",
         "# Assumed:",
-        *notes,
+        *_listed((*first.notes, *made.notes)),
+        *(["#", "# Said of the data:", *_listed(warned)] if warned else []),
     ]
     skeleton = first.dataset.skeleton
     study = {"name": study_name(first.root), "modes": modes(skeleton), "seeds": [0]}
@@ -82,6 +89,11 @@ def study_text(first: First, made: Choices, path: Path) -> str:
     tables = [Table("study", study, "one seed is a first look; three tell chance from effect"), *made.tables]
     whole = [*tables[:1], Table("dataset", data), *tables[1:]]
     return "\n".join([*head, *(line for table in whole for line in _table(table))]) + "\n"
+
+
+def _listed(notes: Sequence[str]) -> list[str]:
+    """Return a comment a note, indented."""
+    return [line for note in notes for line in _comment(note, "#   ", "#     ")]
 
 
 def _table(table: Table) -> Iterator[str]:
