@@ -10,8 +10,8 @@ import numpy as np
 from kpcore.errors import KpError, shown
 from kpcore.interfaces import Predicted
 from kpcore.keypoints import KeypointSet
-from kpcore.reading.images import decode_image
 from kpcore.registry import registry
+from kpcore.samples import Orientation
 from kpcore.tensors import AnyArray, ImageArray
 from kpcore.trained.boxes import Box, Boxes
 from kpcore.trained.card import Card
@@ -51,6 +51,7 @@ class TrainedModel:
         boxes: Sequence[Sequence[float]] | AnyArray | None = None,
         *,
         margin: float | None = None,
+        orientation: Orientation = "auto",
     ) -> Keypoints:
         """Predict on one picture.
 
@@ -58,18 +59,22 @@ class TrainedModel:
             image: path, or (H, W, 3) uint8 RGB, or (H, W) uint8 grey.
             boxes: (N, 4) left, top, width, height of N instances, pixels; None for the whole picture as one instance.
             margin: side of the crop over the longer side of a box; None for the network's own.
+            orientation: of a file with an EXIF orientation: ``turned`` as viewers show it, or as it is ``stored``,
+                which is also what ``auto`` takes.
 
         Raises:
             KpError: the image cannot be read, or a box is none or lies outside it.
         """
-        pixels = decode_image(Path(image)) if isinstance(image, str | Path) else rgb(image)
-        name = str(image) if isinstance(image, str | Path) else str(ARRAY)
-        wanted = None if boxes is None else Boxes(ARRAY, {name: boxes_of(boxes)})
-        picture = Picture(name, ARRAY, pixels=pixels)
-        found = next(predict([picture], self._engine, How(boxes=wanted, margin=margin)))
-        if found.problem:
+        if isinstance(image, str | Path):
+            picture = Picture(str(image), Path(image))
+        else:
+            picture = Picture(str(ARRAY), ARRAY, pixels=rgb(image))
+        wanted = None if boxes is None else Boxes(ARRAY, {picture.name: boxes_of(boxes)})
+        how = How(boxes=wanted, margin=margin, orientation=orientation, keep=True)
+        found = next(predict([picture], self._engine, how))
+        if found.problem or found.pixels is None:
             raise KpError(found.problem)
-        return Keypoints(self.keypoints, found.points, found.confidence, found.crops, pixels, self.card.steps)
+        return Keypoints(self.keypoints, found.points, found.confidence, found.crops, found.pixels, self.card.steps)
 
     def predict_all(self, words: Iterable[str | Path], how: How | None = None) -> Iterator[Predicted]:
         """Predict on images, folders, patterns, lists of images or videos, one after another, in order.
