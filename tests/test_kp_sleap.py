@@ -50,8 +50,8 @@ def test_images_of_two_sizes_are_two_videos(sleap_io, tmp_path):
 
     pictures = [found("a.png", ONE), replace(found("b.png", ONE), size=(50, 60)), found("c.png", ONE)]
     labels = sleap_io.load_slp(str(written("slp", tmp_path, pictures)[0]))
-    assert [video.shape[:3] for video in labels.videos] == [(2, 100, 200), (1, 60, 50)]
-    assert [(labels.videos.index(frame.video), frame.frame_idx) for frame in labels] == [(0, 0), (0, 1), (1, 0)]
+    assert [tuple(video.shape[:3]) for video in labels.videos] == [(2, 100, 200), (1, 60, 50)]
+    assert [(labels.videos.index(frame.video), frame.frame_idx) for frame in labels] == [(0, 0), (1, 0), (0, 1)]
 
 
 def test_a_followed_video_has_tracks_and_its_frames(sleap_io, tmp_path):

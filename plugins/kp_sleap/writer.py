@@ -114,16 +114,17 @@ class Videos:
 
 
 def _video(group: Sequence[Predicted], sleap: Any) -> Any:
-    """Return a video whose shape is told, so that none of its files is opened."""
-    first = group[0]
-    width, height = first.size
-    if first.frame is not None:
-        count = 1 + max(one.frame for one in group if one.frame is not None)
-        return sleap.Video(
-            str(first.path.absolute()), backend_metadata={"shape": (count, height, width, 3)}, open_backend=False
-        )
-    names = [str(one.path.absolute()) for one in group]
-    return sleap.Video(names, backend_metadata={"shape": (len(names), height, width, 3)}, open_backend=False)
+    """Return a video that is described as sleap-io describes one that it has open, so that no file is opened."""
+    width, height = group[0].size
+    paths = [str(one.path.absolute()) for one in group]
+    told: dict[str, Any] = {"filename": paths[0], "grayscale": False, "fps": None}
+    if group[0].frame is None:
+        told |= {"type": "ImageVideo", "filenames": paths, "shape": (len(paths), height, width, 3)}
+        told |= {"height_": height, "width_": width, "channels_": 3}
+        return sleap.Video(paths, backend_metadata=told, open_backend=False)
+    count = 1 + max(one.frame for one in group if one.frame is not None)
+    told |= {"type": "MediaVideo", "shape": (count, height, width, 3), "bgr": True, "dataset": "", "input_format": ""}
+    return sleap.Video(paths[0], backend_metadata=told, open_backend=False)
 
 
 def skeleton_of(keypoints: KeypointSet, sleap: Any) -> Any:
