@@ -304,7 +304,8 @@ def _people_by_row(
     strangers = [row for row in rows if row not in by_row]
     if strangers:
         raise KpError(
-            f"{predictions.path}: row {strangers[0]} is no usable person of this part; is it of another list?"
+            f"{predictions.path}: row {strangers[0]} is no usable person of this part: without labels, a crowd, or"
+            " of another list; leave such rows out, in a file of boxes already"
         )
     places = sorted(range(len(rows)), key=rows.__getitem__)
     for place in places if predictions.image_ids else ():
