@@ -47,7 +47,8 @@ def test_labels_of_a_projects_images_are_read_back_with_the_same_points(tmp_path
     ]
     paths = written("deeplabcut", tmp_path, pictures, scorer="rick")
     names = [f"labeled-data/{name}/CollectedData_rick.csv" for name in ("walk", "run")]
-    assert paths == [tmp_path / "deeplabcut" / name for name in names]
+    assert paths[::2] == [tmp_path / "deeplabcut" / name for name in names]
+    assert paths[1::2] == [path.with_suffix(".h5") for path in paths[::2]]
     assert rows(paths[0]) == [
         ["scorer", "", "", *["rick"] * 8],
         ["bodyparts", "", "", *(name for name in MOUSE.names for _ in "xy")],
@@ -64,17 +65,21 @@ def test_labels_of_a_projects_images_are_read_back_with_the_same_points(tmp_path
 
 def test_images_right_in_labeled_data_have_their_file_beside_it(tmp_path):
     project(tmp_path / "deeplabcut", "img01.png")
-    (path,) = written("deeplabcut", tmp_path, [found("img01.png", ONE, folder="/mouse/labeled-data")], least=0.75)
+    path, _ = written("deeplabcut", tmp_path, [found("img01.png", ONE, folder="/mouse/labeled-data")], least=0.75)
     assert path == tmp_path / "deeplabcut" / "CollectedData_kptransfer.csv"
     assert rows(path)[3][0] == "labeled-data/img01.png" and rows(path)[0][:2] == ["scorer", "kptransfer"]
     _, (person,) = everybody(tmp_path / "deeplabcut")
     np.testing.assert_allclose(person.points, [*ONE[:2], *LOST[:2]], atol=1e-4)
 
 
+def test_images_without_instances_leave_no_file(tmp_path):
+    assert written("deeplabcut", tmp_path, [found("a.png"), found("b.png", LOST)]) == []
+
+
 def test_several_animals_have_deeplabcuts_header_of_several(tmp_path):
     project(tmp_path / "deeplabcut", "walk/1.png", "walk/2.png")
     pictures = [found("1.png", ONE, TWO, ids=["8", "9"]), found("2.png", TWO, ids=["10"])]
-    (path,) = written("deeplabcut", tmp_path, pictures)
+    path, _ = written("deeplabcut", tmp_path, pictures)
     assert rows(path)[1] == ["individuals", "", "", *["individual1"] * 8, *["individual2"] * 8]
     assert rows(path)[5][3:] == [*(f"{value:.4f}" for point in TWO for value in point), *[""] * 8]
     _, people = everybody(tmp_path / "deeplabcut")
@@ -88,7 +93,7 @@ def test_a_video_has_a_row_a_frame_with_likelihoods_cut_to_1(tmp_path):
         found("v.mp4", frame=2),
         found("v.mp4", frame=3, problem="the video ends"),
     ]
-    (path,) = written("deeplabcut", tmp_path, pictures, scorer="DLC_ours")
+    path, _ = written("deeplabcut", tmp_path, pictures, scorer="DLC_ours")
     assert path == tmp_path / "deeplabcut" / "vDLC_ours.csv"
     header, (first, second, third) = rows(path)[:3], rows(path)[3:]
     assert [row[0] for row in header] == ["scorer", "bodyparts", "coords"]
@@ -104,7 +109,7 @@ def test_followed_animals_keep_their_columns_while_one_is_lost(tmp_path):
         found("v.mp4", LOST, TWO, frame=1, ids=["tom", "eva"]),
         found("v.mp4", TWO, frame=2, ids=["eva"]),
     ]
-    (path,) = written("deeplabcut", tmp_path, pictures)
+    path, _ = written("deeplabcut", tmp_path, pictures)
     found_rows = rows(path)
     assert found_rows[1] == ["individuals", *["tom"] * 12, *["eva"] * 12]
     assert [row[1:13] == [""] * 12 for row in found_rows[4:]] == [False, True, True]
@@ -140,7 +145,7 @@ def test_what_deeplabcut_cannot_hold_is_one_line(tmp_path):
 def test_pandas_reads_both_as_deeplabcut_does(tmp_path):
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     pictures = [found("1.png", ONE, TWO), found("v.mp4", ONE, frame=0)]
-    labels, video = written("deeplabcut", tmp_path, pictures)
+    labels, _, video, _ = written("deeplabcut", tmp_path, pictures)
     frame = pandas.read_csv(labels, header=[0, 1, 2, 3], index_col=[0, 1, 2])  # as its convertcsv2h5
     assert frame.columns.names == ["scorer", "individuals", "bodyparts", "coords"]
     assert frame.index[0] == ("labeled-data", "walk", "1.png")
@@ -151,10 +156,40 @@ def test_pandas_reads_both_as_deeplabcut_does(tmp_path):
     np.testing.assert_allclose(frame.xs("tail", axis=1, level="bodyparts").loc[0], [0.5, 0.0, 0.6], atol=1e-4)
 
 
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("several", [True, False])
+def test_the_hdf5_of_labels_says_what_the_csv_says(tmp_path, flat, several):
+    folder = "/mouse/labeled-data" if flat else "/mouse/labeled-data/walk"
+    first = [ONE, TWO] if several else [ONE]
+    pictures = [found("1.png", *first, folder=folder), found("2.png", TWO, folder=folder)]
+    project(tmp_path / "deeplabcut", *(f"{'' if flat else 'walk/'}{number}.png" for number in (1, 2)))
+    csv_file, hdf_file = written("deeplabcut", tmp_path, pictures, least=0.65)
+    by_csv, both = everybody(tmp_path / "deeplabcut")
+    csv_file.unlink()
+    by_hdf, again = everybody(tmp_path / "deeplabcut")
+    assert hdf_file.exists() and by_csv.skeleton == by_hdf.skeleton and len(again) == len(first) + 1
+    assert [person.image_id for person in again] == [person.image_id for person in both]
+    np.testing.assert_allclose([one.points for one in again], [one.points for one in both], atol=1e-4)
+
+
+def test_pandas_reads_the_hdf5_as_deeplabcut_does(tmp_path):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    pytest.importorskip("tables", reason="PyTables is not installed")
+    pictures = [found("1.png", ONE, TWO), found("2.png", TWO), found("v.mp4", ONE, frame=0), found("v.mp4", frame=1)]
+    pictures.append(found("1.png", ONE, folder="/flat/labeled-data"))
+    paths = written("deeplabcut", tmp_path, pictures)
+    for place, (levels, index) in enumerate(((4, [0, 1, 2]), (3, 0), (3, 0))):
+        by_csv = pandas.read_csv(paths[2 * place], header=list(range(levels)), index_col=index)
+        by_hdf = pandas.read_hdf(paths[2 * place + 1])
+        assert list(by_hdf.columns) == list(by_csv.columns) and by_hdf.columns.names == by_csv.columns.names
+        assert list(by_hdf.index) == list(by_csv.index)
+        np.testing.assert_allclose(by_hdf.to_numpy(), by_csv.to_numpy(), atol=1e-4)
+
+
 def test_sleap_io_reads_the_labels(tmp_path):
     sleap_io = pytest.importorskip("sleap_io", reason="sleap-io is not installed: pip install 'kptransfer[sleap]'")
     project(tmp_path / "deeplabcut", "walk/img1.png", "walk/img2.png")
-    (path,) = written("deeplabcut", tmp_path, [found("img1.png", ONE), found("img2.png", TWO)])
+    path, _ = written("deeplabcut", tmp_path, [found("img1.png", ONE), found("img2.png", TWO)])
     labels = sleap_io.load_file(str(path))
     order = [MOUSE.names.index(name) for name in labels.skeleton.node_names]  # sleap-io sorts them
     np.testing.assert_allclose(labels.numpy()[:, 0], np.array([ONE, TWO])[:, order], atol=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -13,6 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from kp_deeplabcut.folder import PREFIX
+from kp_deeplabcut.hdf_writer import write_hdf
+from kp_deeplabcut.table import LEVELS
 from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
 from kpcore.tensors import Float64Array
@@ -25,14 +27,16 @@ PLAIN = r"^[^/\\,\"'\s][^/\\,\"']*$"
 
 
 class DeepLabCut(Writer):
-    """DeepLabCut's CSV files: labels of images, in a project's layout, and positions with likelihoods of a video.
+    """DeepLabCut's CSV and HDF5: labels of images in a project's layout, positions with likelihoods of a video.
 
-    ``labeled-data/FOLDER/CollectedData_SCORER.csv`` of images, by the folder that each is in (images right in a folder
-    ``labeled-data`` have their file beside it), to be copied into a project and made into DeepLabCut's HDF5 by its own
-    ``convertcsv2h5``. ``VIDEOSCORER.csv`` of a video, a row a frame. Where a picture has several instances, both have
-    DeepLabCut's header of several animals: individuals are called as following or the boxes' file calls them where
-    their ids last from picture to picture, else ``individual1``, ... by their order in each picture, which says nothing
-    of who is who. A likelihood is the confidence, cut to 0 to 1; a network's are in its codec's units.
+    ``labeled-data/FOLDER/CollectedData_SCORER.csv`` and ``.h5`` of images, by the folder that each is in (images right
+    in a folder ``labeled-data`` have their files beside it), to be copied into a project; images without an instance
+    have no row. ``VIDEOSCORER.csv`` and ``.h5`` of a video, a row a frame. The HDF5 is pandas' fixed format.
+
+    Where a picture has several instances, both have DeepLabCut's header of several animals: individuals are called as
+    following or the boxes' file calls them where their ids last from picture to picture, else ``individual1``, ... by
+    their order in each picture, which says nothing of who is who. A likelihood is the confidence, cut to 0 to 1; a
+    network's are in its codec's units.
     """
 
     file: ClassVar[str] = "deeplabcut"
@@ -94,27 +98,26 @@ class _Sink(Sink):
 
     def finish(self) -> Sequence[Path]:
         """Write the files."""
-        paths = [self._write_labels(folder, found) for folder, found in self._labels.items()]
-        return paths + [self._write_video(name, found) for name, found in self._videos.items()]
+        paths = [path for folder, found in self._labels.items() for path in self._write_labels(folder, found)]
+        return paths + [path for name, found in self._videos.items() for path in self._write_video(name, found)]
 
-    def _write_labels(self, folder: PurePosixPath, found: list[Predicted]) -> Path:
-        """Write one folder's file; images without an instance have no row."""
-        table = Table(self._names, _people(found))
+    def _write_labels(self, folder: PurePosixPath, found: list[Predicted]) -> list[Path]:
+        """Write one folder's files; images without an instance have no row."""
+        table = Table(self._names, _people(found), self._scorer, ("x", "y"))
+        numbers = [table.labels(one, self._least) for one in found]
+        kept = [place for place, row in enumerate(numbers) if np.isfinite(row).any()]
+        if not kept:
+            return []
         flat = folder == PurePosixPath(LABELED)
+        rows = [row_of(found[place].path) for place in kept]
+        index = [(row.as_posix(),) if flat else row.parts for row in rows]
         place = self._folder if flat else self._folder.joinpath(*folder.parts)
-        rows = [
-            [*([row_of(one.path).as_posix()] if flat else row_of(one.path).parts), *map(_cell, numbers)]
-            for one in found
-            if np.isfinite(numbers := table.labels(one, self._least)).any()
-        ]
-        header = table.header(self._scorer, ("x", "y"), 1 if flat else 3)
-        return _write(place / f"{PREFIX}_{self._scorer}.csv", [*header, *rows])
+        return table.write(place / f"{PREFIX}_{self._scorer}", index, [numbers[place] for place in kept])
 
-    def _write_video(self, name: str, found: list[Predicted]) -> Path:
-        table = Table(self._names, _people(found))
-        rows = [[str(one.frame), *map(_cell, table.positions(one))] for one in found]
-        header = table.header(self._scorer, ("x", "y", "likelihood"), 1)
-        return _write(self._folder / f"{name}{self._scorer}.csv", [*header, *rows])
+    def _write_video(self, name: str, found: list[Predicted]) -> list[Path]:
+        table = Table(self._names, _people(found), self._scorer, ("x", "y", "likelihood"))
+        index = [int(one.frame or 0) for one in found]
+        return table.write(self._folder / f"{name}{self._scorer}", index, [table.positions(one) for one in found])
 
 
 class Table:
@@ -123,22 +126,32 @@ class Table:
     Args:
         names: of the keypoints.
         people: of the individuals; None for a file of one animal.
+        scorer: of all columns.
+        axes: of a keypoint.
     """
 
-    def __init__(self, names: Sequence[str], people: People | None) -> None:
+    def __init__(self, names: Sequence[str], people: People | None, scorer: str, axes: Sequence[str]) -> None:
         self._names = names
         self._people = people
+        self._levels = LEVELS if people else tuple(level for level in LEVELS if level != "individuals")
+        who = [(one,) for one in people.names] if people else [()]
+        self._columns = [(scorer, *one, name, axis) for one in who for name in names for axis in axes]
 
-    def header(self, scorer: str, axes: Sequence[str], index: int) -> Iterator[list[str]]:
-        """Yield the header's rows, after ``index`` columns that name the picture."""
-        who = self._people.names if self._people else ("",)
-        columns = [(one, name, axis) for one in who for name in self._names for axis in axes]
-        gap = [""] * (index - 1)
-        yield ["scorer", *gap, *(scorer for _ in columns)]
-        if self._people:
-            yield ["individuals", *gap, *(one for one, _, _ in columns)]
-        yield ["bodyparts", *gap, *(name for _, name, _ in columns)]
-        yield ["coords", *gap, *(axis for _, _, axis in columns)]
+    def write(
+        self, stem: Path, index: Sequence[tuple[str, ...]] | Sequence[int], rows: Sequence[Float64Array]
+    ) -> list[Path]:
+        """Write a CSV file and the same as HDF5, of one row or more; return both."""
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        values = np.array(rows).reshape(len(rows), len(self._columns))
+        paths = [stem.with_name(f"{stem.name}{ending}") for ending in (".csv", ".h5")]
+        cells = [list(one) if isinstance(one, tuple) else [str(one)] for one in index]
+        gap = [""] * (len(cells[0]) - 1)
+        header = [
+            [level, *gap, *texts] for level, texts in zip(self._levels, zip(*self._columns, strict=True), strict=True)
+        ]
+        body = [[*names, *map(_cell, row)] for names, row in zip(cells, values.tolist(), strict=True)]
+        _write(paths[0], [*header, *body])
+        return [paths[0], write_hdf(paths[1], self._levels, self._columns, index, values)]
 
     def labels(self, found: Predicted, least: float) -> Float64Array:
         """Return x and y of every column, NaN where missing or less sure."""
@@ -204,7 +217,6 @@ def _cell(value: float) -> str:
 
 def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     """Write a CSV file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
