@@ -34,6 +34,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "plans Layout NetworkSpec TensorSpec KeypointAxis TransferPlan Origin NEW fresh_origins Thaw ExtraLoss",
         "training.step StepBatch",
     ),
+    "Formats of predictions": ("interfaces.writer Writer Sink Predicted About Category Identity",),
     "Hooks": ("hooks *",),
     "For readers of files": (
         "reading.roots existing_root",
@@ -51,8 +52,8 @@ CONTENTS: dict[str, tuple[str, ...]] = {
 OPENING = """# Interfaces
 
 Generated from the source by `python docs/generate.py`: what a [plugin](../how-to/write-a-plugin.md) supplies, and what
-it is given. A component subclasses `Dataset`, `Generator`, `Backbone`, `Split`, `TransferStrategy`, `Codec` or
-`Metric`; everything else here is handed to it, or made by it.
+it is given. A component subclasses `Dataset`, `Generator`, `Backbone`, `Split`, `TransferStrategy`, `Codec`,
+`Metric` or `Writer`; everything else here is handed to it, or made by it.
 """
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -120,8 +121,13 @@ def _part(node: ast.stmt, after: ast.stmt, source: str) -> Iterator[tuple[str, l
         yield node.name, list(_class(node, source))
     elif isinstance(node, Function) and ast.get_docstring(node):
         yield node.name, list(_function(node, source))
-    elif isinstance(node, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-        yield ast.unparse(node.targets[0]), [*_code(_lines(node, source)), "", *markdown(str(after.value.value))]
+    elif (
+        isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    ):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        yield ast.unparse(target), [*_code(_lines(node, source)), "", *markdown(str(after.value.value))]
 
 
 def _class(node: ast.ClassDef, source: str) -> Iterator[str]:

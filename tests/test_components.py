@@ -11,8 +11,8 @@ from kpcore.errors import KpError
 from kpcore.registry import KINDS, registry
 
 SUPPLIED = {
-    "coco": {"dataset": ["coco"], "metric": ["oks"]},
-    "deeplabcut": {"dataset": ["deeplabcut"], "generator": ["mice"]},
+    "coco": {"dataset": ["coco"], "metric": ["oks"], "writer": ["coco", "coco_results"]},
+    "deeplabcut": {"dataset": ["deeplabcut"], "generator": ["mice"], "writer": ["deeplabcut"]},
     "faces": {"dataset": ["300w", "aflw", "cofw", "landmarks", "wflw"], "generator": ["faces"]},
     "h36m": {"dataset": ["h36m"]},
     "heatmap": {"codec": ["heatmap"]},
@@ -25,8 +25,10 @@ SUPPLIED = {
     "mpjpe": {"metric": ["mpjpe"]},
     "named": {"dataset": ["named"]},
     "nme": {"metric": ["nme"]},
+    "outputs": {"writer": ["csv", "h5", "pictures"]},
     "pck": {"metric": ["heatmap_pck", "pck", "pckh"]},
     "people": {"dataset": ["people"], "generator": ["people"]},
+    "sleap": {"writer": ["slp"]},
     "timm": {"backbone": ["timm"]},
     "volumetric": {"codec": ["volumetric"]},
     "yolo": {"dataset": ["yolo"]},
@@ -48,6 +50,13 @@ DEFAULTS = {
     "codec volumetric": {
         "depth_bins": 64, "depth": 1.0, "loss": "integral", "sigma": 1.0, "decode": "soft_argmax",
     },
+    "writer coco": {"category": None, "least": None},
+    "writer coco_results": {},
+    "writer csv": {},
+    "writer deeplabcut": {"scorer": "kptransfer", "least": None},
+    "writer h5": {},
+    "writer pictures": {"quality": 92, "text": True},
+    "writer slp": {},
     "metric mpjpe": {"align": "root", "root": "pelvis"},
     "metric nme": {"normaliser": REQUIRED, "report": "nme", "threshold": 0.08},
     "metric oks": {"report": "ap", "sigmas": {}, "default_sigma": 0.067},
@@ -78,7 +87,7 @@ DEFAULTS = {
         "root": None, "annotation": None, "images": ".", "field": None, "category": None, "keypoints": None,
         "several": "last", "mirrors": None, "groups": {}, "margin": 1.25, "held_out": 0.2,
     },
-    "dataset landmarks": {"root": None, "skeleton": None, "crop": 1.3, "held_out": 0.1},
+    "dataset landmarks": {"root": None, "skeleton": None, "crop": 1.3, "held_out": 0.1, "origin": 0},
     "dataset lspet": {"root": None, "held_out": 0.1},
     "dataset mpii": {"root": None, "annotations": None, "list": None, "valid_list": None, "held_out": 0.1},
     "dataset named": {

@@ -140,7 +140,7 @@ def test_the_reference_of_interfaces_is_current_and_whole(generator):
 BASES = {
     "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
     "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
-    "metric": interfaces.Metric,
+    "metric": interfaces.Metric, "writer": interfaces.Writer,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import cv2
 import h5py
@@ -12,6 +13,7 @@ from kp_mpii.skeleton import MPII
 
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
+from kpcore.interfaces import Category
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
 from kpcore.trained.api import load_model
@@ -22,6 +24,7 @@ from kpcore.trained.framing import Crop, Framing, measured, whole
 from kpcore.trained.opening import open_model
 from kpcore.trained.pictures import Picture, Source, frames, sources
 from kpcore.trained.predicting import How, predict
+from kpcore.trained.writing import about_of
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +206,51 @@ def test_boxes_of_coco_belong_to_file_names_and_state_sizes(tmp_path):
     )
     boxes = read_boxes(path)
     assert boxes.of(Picture("a.png", path))[0].box == (1, 2, 3, 4) and boxes.size(Picture("a.png", path)) == (6, 5)
+
+
+def coco_boxes(path, **more):
+    """A COCO file of three images, one of which nobody is on, and two categories; the second annotation is a crowd."""
+    images = [{"id": 7, "file_name": "a.png"}, {"id": "x", "file_name": "sub/b.png"}, {"id": 30, "file_name": "c.png"}]
+    rows = [(7, {"category_id": 1}), (7, {"category_id": 1, "iscrowd": 1}), ("x", {"category_id": 5}), ("x", {})]
+    annotations = [
+        {"id": 100 + row, "image_id": image, "bbox": [1, 2, 3, 4], **rest} for row, (image, rest) in enumerate(rows)
+    ]
+    categories = [{"id": 1, "name": "cat", "keypoints": ["nose", "tail"]}, {"id": 5, "name": "box"}, "no category"]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories, **more}))
+    return read_boxes(path)
+
+
+def test_boxes_of_coco_keep_ids_of_images_categories_and_rows_and_no_crowds(tmp_path):
+    boxes = coco_boxes(tmp_path / "boxes.json")
+    pictures = [Picture(name, tmp_path) for name in ("a.png", "b.png", "c.png", "other.png")]
+    assert [boxes.image_id(picture) for picture in pictures] == [7, "x", 30, None]
+    assert [[(box.id, box.category, box.row) for box in boxes.of(picture)] for picture in pictures] == [
+        [("100", 1, 0)], [("102", 5, 2), ("103", None, 3)], [], [],
+    ]  # fmt: skip
+    assert boxes.categories == (Category(1, "cat", ("nose", "tail")), Category(5, "box"))
+    assert boxes.free_image_id == 31
+    bare = coco_boxes(tmp_path / "boxes.json", categories=None)
+    assert bare.categories == () and bare.of(pictures[0])[0].category is None
+
+
+def test_predictions_bear_what_the_coco_file_of_boxes_calls_them(tmp_path):
+    boxes = coco_boxes(tmp_path / "boxes.json")
+    pictures = [Picture(name, tmp_path, pixels=scene(40, 40, (9, 9), (20, 20))) for name in ("sub/b.png", "c.png")]
+    full, empty = predict(pictures, Blobs(), How(boxes=boxes))
+    assert (full.image_id, full.categories, full.rows, full.ids) == ("x", (5, None), (2, 3), ("102", "103"))
+    assert (empty.image_id, empty.categories, empty.rows) == (30, (), ())
+    (plain,) = predict(pictures[:1], Blobs(), How())
+    assert (plain.image_id, plain.categories, plain.rows) == (None, (), ())
+    about = about_of([], Blobs(), SimpleNamespace(study="s", name="n", steps=()), boxes)
+    assert (about.boxes, about.free_image_id, len(about.categories)) == (tmp_path / "boxes.json", 31, 2)
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    for name in ("one/v.mp4", "two/v.avi"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(KpError, match=r"two/v\.avi: is called as .*one/v\.mp4 is"):
+        sources([str(tmp_path / "one" / "v.mp4"), str(tmp_path / "two" / "v.avi")])
 
 
 @pytest.mark.parametrize(
@@ -393,6 +441,39 @@ def test_wrong_options_of_predict_are_one_line(model, tiny_mpii, tmp_path, capsy
     one = str(tiny_mpii / "images" / "valid0.png")
     assert outcome(["predict", str(model), one, "--out", str(tmp_path / "out"), *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_the_file_of_predictions_has_the_rows_of_coco_boxes_and_is_scored_by_them_alone(model, tiny_mpii, tmp_path):
+    images = [{"id": 9 - person, "file_name": f"valid{person}.png"} for person in range(6)]
+    annotations = [{"id": n, "image_id": n + 4, "bbox": [6, 6, 51.2, 51.2], "category_id": 1} for n in range(6)]
+    (tmp_path / "boxes.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    words = ["--boxes", str(tmp_path / "boxes.json"), "--format", "h5", "--format", "coco", "--out", str(tmp_path)]
+    assert outcome(["predict", str(model), str(tiny_mpii / "images" / "valid*.png"), *words]) == 0
+    with h5py.File(tmp_path / "predictions.h5") as file:
+        assert file["rows"][:].tolist() == [5, 4, 3, 2, 1, 0]
+    document = json.loads((tmp_path / "coco.json").read_text())
+    assert [image["id"] for image in document["images"]] == [9, 8, 7, 6, 5, 4]
+    assert [one["image_id"] for one in document["annotations"]] == [9, 8, 7, 6, 5, 4]
+
+
+def test_predictions_in_another_order_than_the_parts_are_not_scored(model, tiny_mpii, tmp_path, capsys):
+    shuffled = [tiny_mpii / "images" / f"valid{person}.png" for person in (0, 2, 1, 3, 4, 5)]
+    words = ["--format", "h5", "--out", str(tmp_path)]
+    scoring = [
+        "eval",
+        str(tmp_path / "predictions.h5"),
+        "--dataset",
+        "mpii",
+        "--root",
+        str(tiny_mpii),
+        "--part",
+        "valid",
+    ]
+    assert outcome(["predict", str(model), *map(str, shuffled), *words]) == 0
+    assert outcome(scoring) == 2
+    assert "instance 1 is of image 'valid2.png' where the part has 'valid1.png'" in capsys.readouterr().err
+    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 0
+    assert outcome(scoring) == 0
 
 
 # --------------------------------------------------------------------------------------------------- in Python

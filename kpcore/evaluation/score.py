@@ -275,14 +275,26 @@ def _people(predictions: Predictions, samples: Sequence[Sample], rows: int | Non
         return _people_by_row(predictions, predictions.rows.tolist(), samples)
     given, rows = len(predictions.points), rows or max(sample.row for sample in samples) + 1
     if given == rows:
+        _check_images(predictions, samples, [sample.row for sample in samples])
         return [sample.row for sample in samples], list(samples)
     if given == len(samples):
+        _check_images(predictions, samples)
         return list(range(given)), list(samples)
     raise KpError(
         f"{predictions.path}: 'preds' holds {given} people, but this part has {len(samples)} usable people, and the"
         f" last usable row of its annotation file is row {rows - 1}, counted from 0; give those {len(samples)} in the"
         f" file's order, or all rows up to that one ({rows}), or a data set 'rows' that names each one's row"
     )
+
+
+def _check_images(predictions: Predictions, samples: Sequence[Sample], places: Sequence[int] | None = None) -> None:
+    """Refuse predictions that name their images and no rows, and have them in another order; raises KpError."""
+    for place, sample in zip(places or range(len(samples)), samples, strict=True):
+        if predictions.image_ids and predictions.image_ids[place] != sample.image_id:
+            raise KpError(
+                f"{predictions.path}: has no 'rows', and instance {place} is of image '{predictions.image_ids[place]}'"
+                f" where the part has '{sample.image_id}'; predict with --boxes of the part's COCO file, or give 'rows'"
+            )
 
 
 def _people_by_row(
@@ -292,7 +304,8 @@ def _people_by_row(
     strangers = [row for row in rows if row not in by_row]
     if strangers:
         raise KpError(
-            f"{predictions.path}: row {strangers[0]} is no usable person of this part; is it of another list?"
+            f"{predictions.path}: row {strangers[0]} is no usable person of this part: without labels, a crowd, or"
+            " of another list; leave such rows out, in a file of boxes already"
         )
     places = sorted(range(len(rows)), key=rows.__getitem__)
     for place in places if predictions.image_ids else ():

@@ -9,12 +9,13 @@ from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
 from kpcore.interfaces.strategy import Need, TransferStrategy
-from kpcore.interfaces.writer import About, Predicted, Sink, Writer
+from kpcore.interfaces.writer import About, Category, Identity, Predicted, Sink, Writer
 from kpcore.terms import Terms
 
 __all__ = [
     "About",
     "Backbone",
+    "Category",
     "Codec",
     "Component",
     "ComponentConfig",
@@ -22,6 +23,7 @@ __all__ = [
     "Facts",
     "Finding",
     "Generator",
+    "Identity",
     "Metric",
     "Near",
     "Need",

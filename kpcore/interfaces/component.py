@@ -1,4 +1,4 @@
-"""What the six interfaces share: a nested pydantic ``Config`` that is validated before the constructor is called."""
+"""What the interfaces share: a nested pydantic ``Config`` that is validated before the constructor is called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ComponentConfig(BaseModel):
 
 
 class Component(ABC):  # noqa: B024 - abstract methods are the interfaces' own
-    """Base of the six interfaces.
+    """Base of the interfaces that a plugin supplies classes for.
 
     The core builds a component by ``cls(**{field: value of each field of a validated cls.Config})``, so the
     constructor's keyword arguments are exactly the fields of ``Config``. Part of every job's content key is what

@@ -5,12 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, TypeAlias
 
+from kpcore.errors import KpError
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import KeypointSet
 from kpcore.tensors import Float64Array, ImageArray
+
+Identity: TypeAlias = int | str
+"""What a COCO file calls an image or a category."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """A category of the COCO file that boxes are from.
+
+    Args:
+        id: that the file gives it.
+        name: of the category; "" where it has none.
+        keypoints: their names in the file's order; empty where it has none.
+    """
+
+    id: Identity
+    name: str = ""
+    keypoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +47,9 @@ class Predicted:
         confidence: (N, K), in the codec's units, larger is surer; NaN where an instance is lost.
         pixels: (H, W, 3) uint8 RGB, for writers that say so; None otherwise.
         problem: why it could not be predicted on; "" where it was.
+        image_id: of the picture in the COCO file that the boxes are from; None where there is none.
+        categories: N ids of categories there, None where an annotation has none; empty where there is no such file.
+        rows: N places among that file's annotations, from 0; empty where there is no such file.
     """
 
     name: str
@@ -40,6 +62,16 @@ class Predicted:
     confidence: Float64Array
     pixels: ImageArray | None = None
     problem: str = ""
+    image_id: Identity | None = None
+    categories: tuple[Identity | None, ...] = ()
+    rows: tuple[int, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """What a list of images calls it: an image's name; of a frame "VIDEO/000012.png"."""
+        if self.frame is None:
+            return self.name
+        return f"{PurePosixPath(self.name).stem}/{self.frame:06d}.png"
 
 
 @dataclass(frozen=True)
@@ -52,6 +84,9 @@ class About:
         steps: keypoints of each step of its training, S1 first; empty where that is not known.
         rate: frames a second of the video; None for images.
         pictures: how many there will be, as far as it is known; 0 where it is not.
+        boxes: file that says where instances are; None where there is none.
+        categories: that it has, where it is a COCO file; empty where it is none.
+        free_image_id: number from which on no image of that file has its id.
     """
 
     keypoints: KeypointSet
@@ -59,6 +94,18 @@ class About:
     steps: tuple[tuple[str, ...], ...] = ()
     rate: float | None = None
     pictures: int = 0
+    boxes: Path | None = None
+    categories: tuple[Category, ...] = ()
+    free_image_id: int = 1
+
+    def require_flat(self, name: str) -> None:
+        """Refuse 3D keypoints, for a format that has places in the picture alone.
+
+        Raises:
+            KpError: they have a depth.
+        """
+        if self.keypoints.skeleton.dims != 2:
+            raise KpError(f"--format {name}: has x and y, and {self.model}'s keypoints are 3D; write csv or h5")
 
 
 class Sink(ABC):

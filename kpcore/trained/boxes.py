@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kpcore.errors import KpError, listed, nearest
+from kpcore.interfaces import Category, Identity
 from kpcore.reading.cells import number
 from kpcore.reading.csv_rows import csv_table
 from kpcore.reading.opening import LARGEST_JSON, guarded
@@ -36,11 +38,15 @@ class Box:
         box: (left, top, width, height), pixels; None where the crop itself is given.
         crop: None where the box is given.
         id: what the file calls the instance; "" where it does not.
+        category: id of its category in a COCO file; None where it has none.
+        row: its place among a COCO file's annotations, from 0; None where it is of another file.
     """
 
     box: tuple[float, float, float, float] | None
     crop: Crop | None
     id: str = ""
+    category: Identity | None = None
+    row: int | None = None
 
     def framed(self, framing: Framing, margin: float | None) -> Crop:
         """Return the crop."""
@@ -59,30 +65,52 @@ class Boxes:
         by_image: image's name -> its boxes, those of every frame.
         by_frame: (video's name, frame) -> its boxes.
         sizes: image's name -> (width, height) that the file states.
+        image_ids: image's name -> its id in a COCO file.
+        categories: of a COCO file.
     """
 
     path: Path
     by_image: Mapping[str, tuple[Box, ...]]
     by_frame: Mapping[tuple[str, int], tuple[Box, ...]] = field(default_factory=dict)
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    image_ids: Mapping[str, Identity] = field(default_factory=dict)
+    categories: tuple[Category, ...] = ()
 
     def of(self, picture: Picture) -> tuple[Box, ...]:
         """Return a picture's boxes: by its name, or where that is clear by its file's name; none where it has none."""
         if picture.frame is not None and (found := self.by_frame.get((picture.name, picture.frame))):
             return found
         name = self._name(picture)
-        return self.by_image[name] if name is not None else ()
+        return self.by_image.get(name, ()) if name is not None else ()
 
     def size(self, picture: Picture) -> tuple[int, int] | None:
         """Return the size that the file states for a picture."""
         name = self._name(picture)
         return self.sizes.get(name) if name is not None else None
 
+    def image_id(self, picture: Picture) -> Identity | None:
+        """Return the id that a COCO file gives a picture."""
+        name = self._name(picture)
+        return self.image_ids.get(name) if name is not None else None
+
+    @property
+    def free_image_id(self) -> int:
+        """Number from which on no image has its id."""
+        return 1 + max((number for number in self.image_ids.values() if isinstance(number, int)), default=0)
+
     def _name(self, picture: Picture) -> str | None:
-        if picture.name in self.by_image:
+        if picture.name in self.by_image or picture.name in self.image_ids:
             return picture.name
-        same = [name for name in self.by_image if PurePosixPath(name).name == PurePosixPath(picture.name).name]
+        same = self._by_file.get(PurePosixPath(picture.name).name, ())
         return same[0] if len(same) == 1 else None
+
+    @cached_property
+    def _by_file(self) -> dict[str, list[str]]:
+        """File's name -> names of images that end in it."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in dict.fromkeys([*self.by_image, *self.image_ids]):
+            found[PurePosixPath(name).name].append(name)
+        return found
 
     def require_some(self, names: Sequence[str]) -> None:
         """Refuse a file that is of other pictures altogether.
@@ -155,25 +183,58 @@ def _coco(path: Path) -> Boxes:
         if path.stat().st_size > LARGEST_JSON:
             raise KpError(f"{path}: is larger than {LARGEST_JSON >> 30} GiB; divide it")
         found = json.loads(path.read_bytes())
-    images = _records(found, "images", path)
-    names, sizes = {}, {}
-    for place, image in enumerate(images):
+    names = _file_names(found, path)
+    categories = tuple(_categories(found))
+    boxes: dict[str, list[Box]] = defaultdict(list)
+    for row, one in enumerate(_records(found, "annotations", path)):
+        where = f"{path}, annotations[{row}]"
+        if (image_id := json.dumps(one.get("image_id"))) not in names:
+            raise KpError(f"{where}: image_id {image_id[:40]} is no image of the file")
+        if one.get("iscrowd") in (1, True):  # many in one box, and no crop of one
+            continue
+        category = next((other.id for other in categories if other.id == one.get("category_id")), None)
+        boxes[names[image_id]].append(replace(_coco_box(one, where), category=category, row=row))
+    images = [image for image in found["images"] if isinstance(image.get("id"), int | str)]
+    return Boxes(
+        path,
+        _frozen(boxes),
+        sizes={image["file_name"]: size for image in found["images"] if (size := _size(image))},
+        image_ids={image["file_name"]: image["id"] for image in images},
+        categories=categories,
+    )
+
+
+def _file_names(found: object, path: Path) -> dict[str, str]:
+    """Return image's id, as JSON has it -> its name."""
+    names = {}
+    for place, image in enumerate(_records(found, "images", path)):
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             raise KpError(f"{path}, images[{place}]: no 'file_name'; expected {KIND}")
         names[json.dumps(image.get("id"))] = name
-        if isinstance(image.get("width"), int) and isinstance(image.get("height"), int):
-            sizes[name] = (image["width"], image["height"])
-    boxes: dict[str, list[Box]] = defaultdict(list)
-    for place, one in enumerate(_records(found, "annotations", path)):
-        where = f"{path}, annotations[{place}]"
-        if (image_id := json.dumps(one.get("image_id"))) not in names:
-            raise KpError(f"{where}: image_id {image_id[:40]} is no image of the file")
-        box = one.get("bbox")
-        if not isinstance(box, list) or len(box) != len(BOX) or not all(_is_number(value) for value in box):
-            raise KpError(f"{where}: 'bbox' is no list of 4 numbers: left, top, width, height")
-        boxes[names[image_id]].append(_box([float(value) for value in box], str(one.get("id", "")), where))
-    return Boxes(path, _frozen(boxes), {}, sizes)
+    return names
+
+
+def _categories(found: Mapping[str, Any]) -> Iterator[Category]:
+    """Yield what a file says of its categories, as far as it is of use; boxes need none."""
+    stated = found.get("categories")
+    for one in stated if isinstance(stated, list) else []:
+        if isinstance(one, dict) and isinstance(one.get("id"), int | str):
+            names = one.get("keypoints")
+            good = isinstance(names, list) and all(isinstance(name, str) for name in names)
+            yield Category(one["id"], str(one.get("name", "")), tuple(names) if good and names else ())
+
+
+def _coco_box(one: Mapping[str, Any], where: str) -> Box:
+    box = one.get("bbox")
+    if not isinstance(box, list) or len(box) != len(BOX) or not all(_is_number(value) for value in box):
+        raise KpError(f"{where}: 'bbox' is no list of 4 numbers: left, top, width, height")
+    return _box([float(value) for value in box], str(one.get("id", "")), where)
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
 
 def _is_number(value: object) -> bool:

@@ -91,10 +91,10 @@ def follow(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Pr
 
 
 def _begin(picture: Picture, pixels: ImageArray, engine: Engine, how: How) -> list[Track]:
-    crops, ids = crops_of(picture, (pixels.shape[1], pixels.shape[0]), engine, how)
+    crops, boxes = crops_of(picture, (pixels.shape[1], pixels.shape[0]), engine, how)
     if not crops:
         raise KpError(f"--follow: {picture.name} has no box in its first frame; add one, or leave --boxes out")
-    names = [name or str(number) for number, name in enumerate(ids, 1)]
+    names = [box.id or str(number) for number, box in enumerate(boxes, 1)]
     return [Track(name, crop, crop) for name, crop in zip(names, crops, strict=True)]
 
 

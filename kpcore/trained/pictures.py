@@ -79,9 +79,23 @@ def sources(words: Sequence[str]) -> list[Source]:
     """Return what these words name: images, folders, patterns, lists of images (``.txt``, a path a line), videos.
 
     Raises:
-        KpError: a word names nothing, an empty folder, or a file of another kind.
+        KpError: a word names nothing, an empty folder, or a file of another kind; or two videos have one name.
     """
-    return _named_apart([_source(word) for word in words])
+    found = [_source(word) for word in words]
+    _check_videos([source.path for source in found if source.video])
+    return _named_apart(found)
+
+
+def _check_videos(paths: Sequence[Path]) -> None:
+    """Refuse two videos of one name, whose results could not be told apart; raises KpError."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in first:
+            raise KpError(
+                f"{path}: is called as {first[path.stem]} is, and results would not tell them apart; predict on one at"
+                " a time"
+            )
+        first[path.stem] = path
 
 
 def _source(word: str) -> Source:

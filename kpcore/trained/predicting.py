@@ -21,7 +21,7 @@ from kpcore.reading.images import pixels_of
 from kpcore.reading.turning import unclear
 from kpcore.samples import Orientation, Sample
 from kpcore.tensors import Float64Array, ImageArray
-from kpcore.trained.boxes import Boxes
+from kpcore.trained.boxes import Box, Boxes
 from kpcore.trained.cropping import input_of
 from kpcore.trained.engine import Engine
 from kpcore.trained.framing import Crop, whole
@@ -59,7 +59,7 @@ class Ready:
     picture: Picture
     size: tuple[int, int] = (0, 0)
     crops: tuple[Crop, ...] = ()
-    ids: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
     inputs: tuple[ImageArray, ...] = ()
     affines: tuple[Float64Array, ...] = ()
     problem: str = ""
@@ -124,12 +124,24 @@ def _found(one: _Waiting, engine: Engine, how: How) -> Predicted:
         frame=picture.frame,
         size=ready.size,
         crops=crop_array(ready.crops),
-        ids=ready.ids,
+        ids=tuple(box.id for box in ready.boxes),
         points=np.stack(one.points) if one.points else none.points,
         confidence=np.stack(one.confidence) if one.confidence else none.confidence,
         pixels=picture.pixels if how.keep else None,
         problem=ready.problem,
+        **_listed(ready, how),
     )
+
+
+def _listed(ready: Ready, how: How) -> dict[str, Any]:
+    """Return what a COCO file of boxes calls the picture and its instances."""
+    if how.boxes is None or not how.boxes.image_ids:
+        return {}
+    return {
+        "image_id": how.boxes.image_id(ready.picture),
+        "categories": tuple(box.category for box in ready.boxes),
+        "rows": tuple(box.row for box in ready.boxes if box.row is not None),
+    }
 
 
 def crop_array(crops: Sequence[Crop]) -> Float64Array:
@@ -180,7 +192,7 @@ def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
     try:
         pixels = _pixels(picture, how)
         height, width = pixels.shape[:2]
-        crops, ids = crops_of(picture, (width, height), engine, how)
+        crops, boxes = crops_of(picture, (width, height), engine, how)
         cut = [input_of(pixels, crop, engine.resolution, picture.name) for crop in crops]
     except KpError as error:
         return Ready(picture, problem=str(error))
@@ -188,7 +200,7 @@ def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
         picture=replace(picture, pixels=pixels) if how.keep else picture,
         size=(width, height),
         crops=crops,
-        ids=ids,
+        boxes=boxes,
         inputs=tuple(image for image, _ in cut),
         affines=tuple(affine for _, affine in cut),
     )
@@ -196,14 +208,15 @@ def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
 
 def crops_of(
     picture: Picture, size: tuple[int, int], engine: Engine, how: How
-) -> tuple[tuple[Crop, ...], tuple[str, ...]]:
-    """Return the crops of a picture, and what its instances are called.
+) -> tuple[tuple[Crop, ...], tuple[Box, ...]]:
+    """Return the crops of a picture, and the boxes that they are of.
 
     Raises:
         KpError: a crop has nothing of the picture.
     """
     if how.boxes is None:
-        return (whole(*size),), ("",)
+        crop = whole(*size)
+        return (crop,), (Box(None, crop),)
     boxes = how.boxes.of(picture)
     crops = tuple(box.framed(engine.framing, how.margin) for box in boxes)
     for box, crop in zip(boxes, crops, strict=True):
@@ -212,7 +225,7 @@ def crops_of(
                 f"{picture.name}: box {box.id or boxes.index(box)} of {how.boxes.path} lies outside the picture, which"
                 f" is {size[0]} x {size[1]} px; it may be of another picture, or in other units"
             )
-    return crops, tuple(box.id for box in boxes)
+    return crops, boxes
 
 
 def _meets(crop: Crop, size: tuple[int, int]) -> bool:

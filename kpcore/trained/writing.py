@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kpcore.errors import KpError, system_error
 from kpcore.interfaces import About, Predicted, Sink, Writer
+from kpcore.trained.boxes import Boxes
 from kpcore.trained.card import Card
 from kpcore.trained.engine import Engine
 from kpcore.trained.following import follow
@@ -74,7 +75,7 @@ def write(
     Raises:
         KpError: nothing can be written there, or a format cannot hold these keypoints.
     """
-    about = about_of(found, engine, card)
+    about = about_of(found, engine, card, how.boxes)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with Sinks(writers, out, about) as sinks:
@@ -83,7 +84,7 @@ def write(
         raise KpError(f"{system_error(error, out)}; name another folder by --out, or free the disk") from None
 
 
-def about_of(found: Sequence[Source], engine: Engine, card: Card) -> About:
+def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes | None = None) -> About:
     """Return what all predictions share."""
     videos = [source.path for source in found if source.video]
     return About(
@@ -92,6 +93,9 @@ def about_of(found: Sequence[Source], engine: Engine, card: Card) -> About:
         steps=card.steps,
         rate=frame_rate(videos[0]) if videos else None,
         pictures=sum(map(len, found)),
+        boxes=boxes.path if boxes else None,
+        categories=boxes.categories if boxes else (),
+        free_image_id=boxes.free_image_id if boxes else 1,
     )
 
 

@@ -1,4 +1,4 @@
-"""COCO keypoints: the data set and OKS average precision."""
+"""COCO keypoints: the data set, OKS average precision, and predictions in COCO's formats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kpcore import hookimpl
 
 if TYPE_CHECKING:
-    from kpcore.interfaces import Dataset, Metric
+    from kpcore.interfaces import Dataset, Metric, Writer
 
 
 @hookimpl
@@ -25,3 +25,12 @@ def kp_metrics() -> Mapping[str, type[Metric]]:
     from kp_coco.oks import Oks
 
     return {"oks": Oks}
+
+
+@hookimpl
+def kp_writers() -> Mapping[str, type[Writer]]:
+    """Supply ``coco`` and ``coco_results``."""
+    from kp_coco.annotations_writer import CocoAnnotations
+    from kp_coco.results_writer import CocoResults
+
+    return {"coco": CocoAnnotations, "coco_results": CocoResults}

@@ -1,4 +1,4 @@
-"""DeepLabCut projects, and synthetic mice in their layout."""
+"""DeepLabCut projects, synthetic mice in their layout, and predictions for such a project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kpcore import hookimpl
 
 if TYPE_CHECKING:
-    from kpcore.interfaces import Dataset, Generator
+    from kpcore.interfaces import Dataset, Generator, Writer
 
 
 @hookimpl
@@ -25,3 +25,11 @@ def kp_generators() -> Mapping[str, type[Generator]]:
     from kp_deeplabcut.synthetic.generator import MiceGenerator
 
     return {"mice": MiceGenerator}
+
+
+@hookimpl
+def kp_writers() -> Mapping[str, type[Writer]]:
+    """Supply the writer ``deeplabcut``."""
+    from kp_deeplabcut.writer import DeepLabCut
+
+    return {"deeplabcut": DeepLabCut}

@@ -13,7 +13,7 @@ from kpcore.interfaces import About, Predicted, Sink, Writer
 
 
 class Hdf5(Writer):
-    """Points (N, K, D) with names, origin, image and instance ids, frame numbers and crops."""
+    """Points (N, K, D) with names, origin, image and instance ids, frame numbers, crops, and rows of COCO boxes."""
 
     file: ClassVar[str] = "predictions.h5"
 
@@ -37,6 +37,7 @@ class _Sink(Sink):
         """Write the file."""
         found, keypoints = self._found, self._about.keypoints
         count, dims = len(keypoints), keypoints.skeleton.dims
+        rows = [row for one in found for row in one.rows]
         frames = [-1 if one.frame is None else one.frame for one in found for _ in one.points]
         write_points(
             self._path,
@@ -47,6 +48,7 @@ class _Sink(Sink):
             {
                 "frames": np.array(frames, np.int64),
                 "crops": np.concatenate([np.empty((0, 3)), *(one.crops for one in found)]),
+                **({"rows": np.array(rows, np.int64)} if len(rows) == len(frames) else {}),
             },
             {
                 "image_ids": [one.name for one in found for _ in one.points],
