@@ -39,7 +39,7 @@ def export(
 ) -> None:
     """Write a trained network as one file: images in [0, 1] to points in their pixels and confidences.
 
-    The file is compared with PyTorch before it is put in its place. ONNX needs an extra: pip install 'kptransfer[onnx]'.
+    It is compared with PyTorch before it is put in its place. ONNX needs an extra: pip install 'kptransfer[onnx]'.
     """
     from kpcore.registry import registry
     from kpcore.trained.exporting import Exporting, kind_of
