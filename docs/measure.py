@@ -4,7 +4,7 @@
     python docs/measure.py memory STUDY_ROOT         anonymous memory of training on a large store
     python docs/measure.py curve RUN [RUN ...]       accuracy against seconds of finished runs -> docs/images/curve.png
     python docs/measure.py muon [DEVICE]             our Muon against timm's: seconds of their steps, and how both learn
-    python docs/measure.py export [MODEL PICTURES]   exported networks beside PyTorch: differences, ratio of seconds
+    python docs/measure.py export [NAME ...]         exported networks beside PyTorch: differences, ratio of seconds
     python docs/measure.py evidence                  seconds of MPII's intervals: 4 splits, 3 modes, 5 seeds
 
 STUDY_ROOT is a folder in MPII's layout. Each person is repeated to make a large data set.

@@ -1,7 +1,8 @@
 """Exported networks beside PyTorch: how far their points are apart, and the ratio of their seconds.
 
-Called through ``python docs/measure.py export [MODEL PICTURES ...]``: with a MODEL its points on crops of the pictures,
-without one those of networks with random weights: hourglasses, one network of each of timm's families, every codec.
+Called through ``python docs/measure.py export [NAME ...]``: networks with random weights (all, or those whose names begin
+so: hourglasses with every codec, one network of each of timm's families) on made-up crops; or ``export MODEL PICTURES``:
+a trained network on crops of the pictures.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -41,7 +42,7 @@ from kpcore.training.process import set_up_process
 
 CROPS = 100
 LARGE = ({"channels": 64, "depth": 4}, 128)
-"""The hourglass of examples' small profiles, four stacks, at their resolution."""
+"""The hourglass of examples' small profiles, two stacks, at their resolution."""
 CODECS: dict[str, tuple[str, dict[str, Any]]] = {
     "heatmap, quarter": ("heatmap", {"decode": "quarter"}),
     "heatmap, quarter, softmax": ("heatmap", {"decode": "quarter", "loss": "cross_entropy"}),
@@ -66,23 +67,29 @@ def main(*words: str) -> None:
     """Print a line a network."""
     set_up_process(Device(choose_device("cpu", "fp32").torch, "fp32", cores()))
     with tempfile.TemporaryDirectory() as folder:
-        if words:
-            for model, pictures in zip(words[::2], words[1::2], strict=True):
-                crops = crops_of(pictures, open_model(model).card.model.resolution)
-                told(Path(model).name, model, Path(folder), crops)
+        if words and Path(words[0]).is_dir():
+            model, pictures = words
+            crops = crops_of(pictures, open_model(model).card.model.resolution)
+            told(Path(model).name, model, Path(folder), crops)
             return
-        for case in cases():
+        for case in cases(words):
             name, side = case[0], case[-1]
             told(name, str(random_network(case, Path(folder))), Path(folder), made_up(CROPS, side))
 
 
-def cases() -> Iterator[Case]:
-    """Yield the networks with random weights: every codec, a larger hourglass, timm's families."""
-    for name, codec in CODECS.items():
-        yield f"hourglass, {name}", "hourglass", {"channels": 16, "depth": 2}, codec, 64
+def cases(names: Sequence[str]) -> Iterator[Case]:
+    """Yield the networks with random weights whose names begin so: hourglasses with every codec, timm's families."""
+    wanted = tuple(names) or ("",)
     options, side = LARGE
-    yield f"hourglass, {side} px", "hourglass", options, CODECS["heatmap, dark, softmax"], side
-    for model in TIMM:
+    hourglasses: list[Case] = [
+        *(
+            (f"hourglass, {name}", "hourglass", {"channels": 16, "depth": 1}, codec, 64)
+            for name, codec in CODECS.items()
+        ),
+        (f"hourglass, {side} px", "hourglass", options, CODECS["heatmap, dark, softmax"], side),
+    ]
+    yield from (case for case in hourglasses if case[0].startswith(wanted))
+    for model in (model for model in TIMM if f"timm, {model}".startswith(wanted)):
         options, side = fitting(model)
         yield f"timm, {model}", "timm", options, CODECS["heatmap, dark, softmax"], side
 
@@ -107,7 +114,7 @@ def random_network(case: Case, folder: Path) -> Path:
     backbone, codec = known.build("backbone", kind, options, where=name), known.build("codec", coding, coded, where="")
     assert isinstance(codec, Codec)
     skeleton = Skeleton("s", tuple(NAMES), (), codec.dims)
-    layout = Layout((skeleton.select(skeleton.names),) * (4 if kind == "hourglass" else 2))
+    layout = Layout((skeleton.select(skeleton.names),) * 2)
     network = build_network(backbone, codec, layout, seed=0, resolution=side)
     parts = [
         Component(name=one, options=how, plugin="", package="", version="", code="")
@@ -166,7 +173,7 @@ def ratios(predictor: Predictor, engine: OnnxEngine, crops: ImageArray) -> str:
     return ", ".join(texts)
 
 
-def in_turns(*works: Callable[[], object], rounds: int = 9) -> list[float]:
+def in_turns(*works: Callable[[], object], rounds: int = 5) -> list[float]:
     """Return the median seconds of each, one after the other in every round, the first two left out."""
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 2):
