@@ -1,8 +1,8 @@
 """Exported networks beside PyTorch: how far their points are apart, and the ratio of their seconds.
 
-Called through ``python docs/measure.py export [NAME ...]``: networks with random weights (all, or those whose names begin
-so: hourglasses with every codec, one network of each of timm's families) on made-up crops; or ``export MODEL PICTURES``:
-a trained network on crops of the pictures.
+Called through ``python docs/measure.py export [NAME ...]``: networks with random weights (all, or those whose names
+begin so: hourglasses with every codec, one network of each of timm's families) on made-up crops.
+``export MODEL PICTURES``: a trained network on crops of the pictures.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from kpcore.trained.card import Card, write_card
 from kpcore.trained.exporting import Exporting, program_run, traced, write_onnx, write_torch
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import Component, Model, Score, Trained, heads_of, metadata
-from kpcore.trained.onnx_engine import OnnxEngine, images_of
+from kpcore.trained.onnx_engine import OnnxEngine
 from kpcore.trained.onnx_file import open_onnx, seal_of, sealed
 from kpcore.trained.opening import open_model
 from kpcore.trained.predictor import Predictor
@@ -88,7 +88,7 @@ def described(backbone, codec, codec_options, layout, made=("hourglass", {})):
     )  # fmt: skip
 
 
-def random_network(backbone, codec, made, resolution=SIDE):
+def random_network(backbone, codec, resolution=SIDE):
     """A network of random weights and what it says of itself."""
     skeleton = Skeleton("s", KEYPOINTS, (), codec.dims)
     layout = Layout((skeleton.select(("head",)), skeleton.select(skeleton.names)))
@@ -100,7 +100,7 @@ def tiny(name, backbone=None, **options):
     """A tiny trained network with this codec."""
     backbone = backbone or Tiny()
     codec = registry().build("codec", name, options, where="test")
-    network, layout = random_network(backbone, codec, None)
+    network, layout = random_network(backbone, codec)
     return Trained(described(backbone, codec, (name, options), layout), network, backbone, codec)
 
 
@@ -122,7 +122,7 @@ def folder(tmp_path_factory):
     backbone = registry().build("backbone", "hourglass", options, where="test")
     coded = {"decode": "dark", "loss": "cross_entropy"}
     codec = registry().build("codec", "heatmap", coded, where="test")
-    network, layout = random_network(backbone, codec, None)
+    network, layout = random_network(backbone, codec)
     model = described(backbone, codec, ("heatmap", coded), layout, ("hourglass", options))
     save_file(network.state_dict(), path / "weights.safetensors", metadata(model))
     framing = Framing(points=1.5, shift=(0.1, -0.1))
