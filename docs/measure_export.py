@@ -1,4 +1,4 @@
-"""Exported networks beside PyTorch: how far their points are apart, and the ratio of their seconds.
+"""Exported networks beside PyTorch: how far their points are apart, and the ratio of their seconds on one thread.
 
 Called through ``python docs/measure.py export [NAME ...]``: networks with random weights (all, or those whose names
 begin so: hourglasses with every codec, one network of each of timm's families) on made-up crops.
@@ -7,6 +7,7 @@ begin so: hourglasses with every codec, one network of each of timm's families) 
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ from kpcore.trained.onnx_engine import OnnxEngine, images_of, onnx_engine
 from kpcore.trained.opening import open_model
 from kpcore.trained.pictures import sources
 from kpcore.trained.predictor import Predictor
-from kpcore.training.device import Device, choose_device
+from kpcore.training.device import Device
 from kpcore.training.process import set_up_process
 
 CROPS = 100
@@ -65,7 +66,8 @@ Case = tuple[str, str, dict[str, Any], tuple[str, dict[str, Any]], int]
 
 def main(*words: str) -> None:
     """Print a line a network."""
-    set_up_process(Device(choose_device("cpu", "fp32").torch, "fp32", cores()))
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one thread for both, whose processor time is compared
+    set_up_process(Device(torch.device("cpu"), "fp32", cores()))
     with tempfile.TemporaryDirectory() as folder:
         if words and Path(words[0]).is_dir():
             model, pictures = words
@@ -142,13 +144,13 @@ def crops_of(pictures: str, side: int) -> ImageArray:
 
 def told(name: str, model: str, folder: Path, crops: ImageArray) -> None:
     """Export a network and print how far it is from PyTorch on these crops, and their seconds."""
-    started, out = time.perf_counter(), folder / f"{Path(model).stem}.onnx"
+    started, out = time.process_time(), folder / f"{Path(model).stem}.onnx"
     try:
         export(model, out, Exporting("onnx", limit=float("inf")), registry())
     except KpError as error:
         print(f"{name}: {error}", flush=True)
         return
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     trained = load_model(open_model(model).weights, registry())
     device = Device(torch.device("cpu"), "fp32", cores())
     predictor = Predictor(trained.network, trained.backbone, trained.codec, device, False)
@@ -156,7 +158,7 @@ def told(name: str, model: str, folder: Path, crops: ImageArray) -> None:
     found = agreement(engine.images, predictor, crops)
     size = f"{crops.shape[1]} px, {out.stat().st_size / 1e6:.1f} MB"
     print(
-        f"{name} ({size}, written in {seconds:.0f} s): {found.pixels:.2g} px"
+        f"{name} ({size}, written in {seconds:.0f} s of processor time): {found.pixels:.2g} px"
         f" over {found.steady} of {found.points} points on {len(crops)} crops, confidence {found.confidence:.2g};"
         f" PyTorch / onnxruntime {ratios(predictor, engine, crops)}",
         flush=True,
@@ -173,14 +175,17 @@ def ratios(predictor: Predictor, engine: OnnxEngine, crops: ImageArray) -> str:
     return ", ".join(texts)
 
 
-def in_turns(*works: Callable[[], object], rounds: int = 5) -> list[float]:
-    """Return the median seconds of each, one after the other in every round, the first two left out."""
+def in_turns(*works: Callable[[], object], rounds: int = 7) -> list[float]:
+    """Return the median seconds of processor time of each, one after the other in every round, the first two left out.
+
+    With one thread that is what they take on a machine with nothing else to do.
+    """
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 2):
         for place, work in enumerate(works):
-            started = time.perf_counter()
+            started = time.process_time()
             work()
-            seconds[place].append(time.perf_counter() - started)
+            seconds[place].append(time.process_time() - started)
     return [median(some[2:]) for some in seconds]
 
 
