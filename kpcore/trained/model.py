@@ -136,7 +136,9 @@ def read_model(path: Path) -> Model:
         KpError: no such file, damaged, or not written by this program.
     """
     if path.suffix in EXPORTED:
-        raise KpError(f"{path}: an exported network only predicts; give the model folder that it was exported from")
+        raise KpError(
+            f"{path}: no network can be built from an exported file; give the model folder that it was exported from"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             texts: Mapping[str, str] = file.metadata() or {}
