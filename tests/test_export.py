@@ -332,19 +332,19 @@ def test_bad_places_and_a_missing_library_are_one_line(folder, tmp_path, monkeyp
     assert "ONNX needs onnxscript: pip install 'kptransfer[onnx]'" in refused(capsys, "export", folder, "--to", "onnx")
     monkeypatch.setattr(onnx_file, "find_spec", lambda _: None)
     (tmp_path / "x.onnx").touch()
-    assert "ONNX needs onnxruntime: pip" in refused(capsys, "predict", tmp_path / "x.onnx", there)
+    assert "ONNX needs onnxruntime: pip" in refused(capsys, "models", "show", tmp_path / "x.onnx")
 
 
 @onnx_installed
-def test_what_is_no_exported_network_is_one_line(exported, tmp_path, capsys):
-    bad, pictures = tmp_path / "bad.onnx", exported.path.parent
+def test_what_is_no_exported_network_is_one_line(exported, pictures, tmp_path, capsys):
+    bad = tmp_path / "bad.onnx"
     content = exported.path.read_bytes()
     for damaged in (b"", b"hello", content[: len(content) // 2]):
         bad.write_bytes(damaged)
         assert "not an ONNX file that onnxruntime can use" in refused(capsys, "models", "show", bad)
     bad.write_bytes(strangers())
     assert "an ONNX file without a card" in refused(capsys, "models", "show", bad)
-    assert "onnxruntime can use" not in refused(capsys, "predict", bad, pictures)
+    assert "an ONNX file without a card" in refused(capsys, "predict", bad, pictures)
 
 
 def strangers():
@@ -387,12 +387,10 @@ def test_a_seal_holds_for_the_bytes_as_they_are():
 
 
 @onnx_installed
-def test_what_an_exported_network_cannot_do_is_one_line(exported, tmp_path, capsys):
-    assert "--flip-test averages maps" in refused(capsys, "predict", exported.path, exported.path.parent, "--flip-test")
-    assert "no network can be built from an exported file" in refused(
-        capsys, "models", "copy", exported.path, tmp_path / "copy"
-    )
-    assert "no network can be built from an exported file" in refused(capsys, "export", exported.path, "--to", "torch")
-    assert "not for an ONNX file on this machine" in refused(
-        capsys, "predict", exported.path, exported.path.parent, "--device", "mps"
-    )
+def test_what_an_exported_network_cannot_do_is_one_line(exported, pictures, tmp_path, capsys):
+    predict = ("predict", exported.path, pictures)
+    assert "--flip-test averages maps" in refused(capsys, *predict, "--flip-test")
+    assert "not for an ONNX file on this machine" in refused(capsys, *predict, "--device", "mps")
+    told = "no network can be built from an exported file"
+    assert told in refused(capsys, "models", "copy", exported.path, tmp_path / "copy")
+    assert told in refused(capsys, "export", exported.path, "--to", "torch")
