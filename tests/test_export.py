@@ -394,3 +394,14 @@ def test_what_an_exported_network_cannot_do_is_one_line(exported, pictures, tmp_
     told = "no network can be built from an exported file"
     assert told in refused(capsys, "models", "copy", exported.path, tmp_path / "copy")
     assert told in refused(capsys, "export", exported.path, "--to", "torch")
+
+
+@onnx_installed
+def test_what_onnx_has_no_operator_for_names_both_parts(tmp_path):
+    trained = tiny("heatmap", decode="dark")
+    program = SimpleNamespace()  # nothing that the exporter can convert
+    with pytest.raises(
+        KpError, match=r"^backbone 'hourglass' \(\) with codec 'heatmap' \(decode dark\) cannot be written"
+    ):
+        write_onnx(program, trained, card_of(trained), tmp_path / "x.onnx", flip_test=False)
+    assert list(tmp_path.iterdir()) == []

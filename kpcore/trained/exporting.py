@@ -218,9 +218,14 @@ def _blamed(trained: Trained, error: Exception) -> KpError:
 
 
 def unexportable(kind: str, part: Component, error: Exception) -> KpError:
-    """Build the error that says which component torch or its ONNX exporter does not take."""
+    """Build the error that says which component torch cannot trace."""
+    return KpError(f"{called(kind, part)} cannot be exported: {first_line(error)}; take another {kind}")
+
+
+def called(kind: str, part: Component) -> str:
+    """Return what an error calls a component: its name and what it was asked for."""
     options = ", ".join(f"{key} {value}" for key, value in part.options.items() if isinstance(value, str | int))
-    return KpError(f"{kind} '{part.name}' ({options}) cannot be exported: {first_line(error)}; take another {kind}")
+    return f"{kind} '{part.name}' ({options})"
 
 
 def first_line(error: BaseException) -> str:
@@ -246,7 +251,8 @@ def write_onnx(program: Program, trained: Trained, card: Card, path: Path, *, fl
                 dynamic_shapes=({0: "batch"},), verbose=False,
             )  # fmt: skip
     except Exception as error:  # as in traced
-        raise unexportable("backbone", trained.model.backbone, error) from None
+        parts = f"{called('backbone', trained.model.backbone)} with {called('codec', trained.model.codec)}"
+        raise KpError(f"{parts} cannot be written as ONNX: {first_line(error)}; --to torch may do") from None
     _tidy(made.model)
     made.model.metadata_props.update(texts_of(card, flip_test=flip_test))
     made.model.doc_string = told(trained, flip_test=flip_test)
