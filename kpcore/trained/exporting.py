@@ -6,18 +6,13 @@ pixels and confidences. B is free, R the resolution of the training. The arithme
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
-from torch import Tensor, nn
 
 from kpcore.cores import cores
 from kpcore.errors import KpError, system_error, unknown
@@ -25,11 +20,12 @@ from kpcore.registry import Registry
 from kpcore.tensors import FloatArray
 from kpcore.trained.agreeing import BATCHES, LIMIT, Agreement, Run, agreement, made_up
 from kpcore.trained.card import CARD, Card
-from kpcore.trained.model import Component, Trained, load_model
+from kpcore.trained.model import Trained, load_model
 from kpcore.trained.onnx_engine import OnnxEngine
 from kpcore.trained.onnx_file import ENDING, INPUT, OUTPUTS, open_onnx, require, sealed, texts_of
 from kpcore.trained.opening import open_model
 from kpcore.trained.predictor import Predictor
+from kpcore.trained.tracing import Program, called, first_line, quiet, traced
 from kpcore.training.device import Device
 
 Kind = Literal["onnx", "torch"]
@@ -37,10 +33,6 @@ ENDINGS: dict[Kind, str] = {"onnx": ENDING, "torch": ".pt2"}
 OPSET = 18
 """Of the ONNX operators: what torch's exporter writes without converting; onnxruntime 1.14 and later run it."""
 LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
-EXAMPLE = 2
-"""Crops of the batch that the network is traced with; a batch of one would be taken for a constant."""
-Program: TypeAlias = Any
-"""``torch.export.ExportedProgram``; torch.export takes a second to import, so only where it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -73,35 +65,6 @@ class Exported:
     path: Path
     card: Card
     agreement: Agreement
-
-
-class Whole(nn.Module):
-    """Normalisation, network, flip test where asked for, decoding: what is exported."""
-
-    mean: Tensor
-    std: Tensor
-    order: Tensor
-
-    def __init__(self, trained: Trained, *, flip_test: bool) -> None:
-        super().__init__()
-        self.network = trained.network
-        self._codec = trained.codec
-        self._stride = trained.backbone.stride
-        self._flip_test = flip_test
-        slices = [trained.codec.channel_slice(place) for place in trained.keypoints.flip_permutation]
-        self.register_buffer("order", torch.tensor([one for part in slices for one in range(part.start, part.stop)]))
-        self.register_buffer("mean", torch.tensor(trained.backbone.mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(trained.backbone.std).view(3, 1, 1))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, 3, R, R) RGB in [0, 1] to points (B, K, D) in input pixels and confidences (B, K)."""
-        ready = (images - self.mean) / self.std
-        prediction: Tensor = self.network(ready)[-1]
-        if self._flip_test:
-            mirrored: Tensor = self.network(ready.flip(3))[-1]
-            prediction = self._codec.merge(prediction, mirrored.flip(3).index_select(1, self.order))
-        points, confidence = self._codec.decode(prediction, self._stride)
-        return points.float(), confidence.float()
 
 
 def kind_of(word: str) -> Kind:
@@ -172,70 +135,6 @@ def _cpu() -> Device:
     return Device(torch.device("cpu"), "fp32", cores())
 
 
-def traced(trained: Trained, *, flip_test: bool) -> Program:
-    """Return the program of a network with a free batch.
-
-    Raises:
-        KpError: its backbone or its codec cannot be exported.
-    """
-    side = trained.model.resolution
-    whole = Whole(trained, flip_test=flip_test).eval().requires_grad_(False)
-    try:
-        program = _program(whole, torch.zeros(EXAMPLE, 3, side, side))
-    except Exception as error:  # torch raises what it likes
-        raise _blamed(trained, error) from None
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # lines and folders of this machine
-    return program
-
-
-def _program(module: nn.Module, example: Tensor) -> Program:
-    exporter: Any = import_module("torch.export")
-    free = {0: exporter.Dim("batch")}
-    with quiet(), torch.no_grad():
-        return exporter.export(module, (example,), dynamic_shapes=(free,), strict=False)
-
-
-class _Decoding(nn.Module):
-    def __init__(self, trained: Trained) -> None:
-        super().__init__()
-        self._codec = trained.codec
-        self._stride = trained.backbone.stride
-
-    def forward(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
-        return self._codec.decode(prediction, self._stride)
-
-
-def _blamed(trained: Trained, error: Exception) -> KpError:
-    """Build the error for what cannot be exported: the codec where its decoding alone fails too, else the backbone."""
-    channels = trained.codec.channels(len(trained.keypoints))
-    size = trained.model.resolution // trained.backbone.stride
-    try:
-        _program(_Decoding(trained), torch.zeros(EXAMPLE, channels, size, size))
-    except Exception as found:
-        return unexportable("codec", trained.model.codec, found)
-    return unexportable("backbone", trained.model.backbone, error)
-
-
-def unexportable(kind: str, part: Component, error: Exception) -> KpError:
-    """Build the error that says which component torch cannot trace."""
-    return KpError(f"{called(kind, part)} cannot be exported: {first_line(error)}; take another {kind}")
-
-
-def called(kind: str, part: Component) -> str:
-    """Return what an error calls a component: its name and what it was asked for."""
-    options = ", ".join(f"{key} {value}" for key, value in part.options.items() if isinstance(value, str | int))
-    return f"{kind} '{part.name}' ({options})"
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says first; torch's exporter wraps the one that matters."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
-
-
 def write_onnx(program: Program, trained: Trained, card: Card, path: Path, *, flip_test: bool) -> None:
     """Write a program as ONNX with its card, sealed.
 
@@ -299,16 +198,3 @@ def program_run(path: Path) -> Run:
         return points.numpy(), confidence.numpy()
 
     return run
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep torch's remarks on its exporters off the terminal; what fails is raised."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
