@@ -192,6 +192,9 @@ print(json.dumps([list(points.shape), list(confidence.shape), json.loads(files["
 
 def test_a_file_that_differs_is_refused_and_not_left(folder, tmp_path, monkeypatch):
     far = Agreement(crops=24, points=72, steady=72, pixels=0.2, confidence=0.0, scale=1.0)
+    monkeypatch.setattr(exporting, "traced", lambda *_, **__: None)
+    monkeypatch.setattr(exporting, "write_torch", lambda program, card, path: path.write_bytes(b"written"))
+    monkeypatch.setattr(exporting, "program_run", lambda path: path.read_bytes())
     monkeypatch.setattr(exporting, "agreement", lambda *_: far)
     with pytest.raises(
         KpError, match=r"not written: its points differ from PyTorch's by up to 0\.2 px, the limit is 0"
