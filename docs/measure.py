@@ -4,6 +4,7 @@
     python docs/measure.py memory STUDY_ROOT         anonymous memory of training on a large store
     python docs/measure.py curve RUN [RUN ...]       accuracy against seconds of finished runs -> docs/images/curve.png
     python docs/measure.py muon [DEVICE]             our Muon against timm's: seconds of their steps, and how both learn
+    python docs/measure.py export [NAME ...]         exported networks beside PyTorch: differences, ratio of seconds
     python docs/measure.py evidence                  seconds of MPII's intervals: 4 splits, 3 modes, 5 seeds
 
 STUDY_ROOT is a folder in MPII's layout. Each person is repeated to make a large data set.
@@ -309,6 +310,19 @@ def made_up(split: str, clusters: Clusters, modes: Sequence[str], random: np.ran
     return SplitValues(split, "made up", "PCKh@0.5", True, clusters, samples, composition, {}, each, rows)
 
 
+def export(*words: str) -> None:
+    """Compare exported networks with PyTorch; it is in a file of its own."""
+    importlib.import_module("measure_export").main(*words)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(choose_device("cpu", "fp32").threads)
-    {"growth": growth, "memory": memory, "curve": curve, "muon": muon, "evidence": evidence}[sys.argv[1]](*sys.argv[2:])
+    measurements = {
+        "growth": growth,
+        "memory": memory,
+        "curve": curve,
+        "muon": muon,
+        "evidence": evidence,
+        "export": export,
+    }
+    measurements[sys.argv[1]](*sys.argv[2:])

@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": "kpcore.cli.eval:evaluate",
     "predict": "kpcore.cli.predict:predict",
     "models": "kpcore.cli.models:app",
+    "export": "kpcore.cli.export:export",
     "data": "kpcore.cli.data:app",
     "splits": "kpcore.cli.splits:app",
     "plugins": "kpcore.cli.plugins:app",

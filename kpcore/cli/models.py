@@ -65,7 +65,7 @@ def record(one: Listed) -> dict[str, Any]:
 
 @app.command("show")
 def show(
-    model: Annotated[str, typer.Argument(help="A model folder, a job's folder or key, or STUDY/NAME.")],
+    model: Annotated[str, typer.Argument(help="A model folder, a job's folder or key, STUDY/NAME, or an .onnx file.")],
     changed: Annotated[bool, typer.Option("--changed", help="Take one that was changed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -22,7 +22,11 @@ FORMAT = "csv"
 
 def predict(
     model: Annotated[
-        str, typer.Argument(help="A model folder, a job's folder, a job's key, or STUDY/NAME.", show_default=False)
+        str,
+        typer.Argument(
+            help="A model folder, a job's folder, a job's key, STUDY/NAME, or an exported .onnx file.",
+            show_default=False,
+        ),
     ],
     pictures: Annotated[
         list[str],

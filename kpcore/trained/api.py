@@ -98,7 +98,8 @@ def load_model(
     """Load a trained network.
 
     Args:
-        model: path of a model folder, of a job's folder, or of a weights file; a job's key; or ``STUDY/NAME``.
+        model: path of a model folder, of a job's folder, of a weights file, or of an exported network (``.onnx``); a
+            job's key; or ``STUDY/NAME``.
         device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; the best there is by default.
         flip_test: average with the prediction on the mirrored crop.
         changed: take files that were changed after they were written.

@@ -21,6 +21,7 @@ from kpcore.trained.model import Described, Model, read_model
 
 CARD = "model.json"
 FORMAT: Literal["kptransfer model 1"] = "kptransfer model 1"
+AGAIN = "copy the model folder again"
 CHANGED = "it was changed after it was written; copy it again, or say --changed to use it as it is"
 
 
@@ -98,11 +99,28 @@ def read_card(folder: Path) -> Card | None:
     """
     path = folder / CARD
     try:
-        found: Any = json.loads(path.read_bytes())
+        return parsed(path.read_bytes(), path, AGAIN)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise KpError(f"{path}: cannot be read: {' '.join(str(error).split())}; copy the model folder again") from None
+    except OSError as error:
+        raise KpError(f"{path}: cannot be read: {' '.join(str(error).split())}; {AGAIN}") from None
+
+
+def parsed(text: bytes | str, path: Path, again: str) -> Card:
+    """Return the card that a file's text is.
+
+    Args:
+        text: the card's JSON.
+        path: of the file.
+        again: what to do where it is none.
+
+    Raises:
+        KpError: it is no card, or one of another version.
+    """
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise KpError(f"{path}: cannot be read: {' '.join(str(error).split())}; {again}") from None
     said = found.get("format") if isinstance(found, Mapping) else None
     if said != FORMAT:
         raise KpError(f"{path}: is of format {json.dumps(said)[:60]}, this program reads '{FORMAT}'; write it again")
@@ -111,7 +129,7 @@ def read_card(folder: Path) -> Card | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise KpError(f"{path}: {place}: {first['msg']}; copy the model folder again") from None
+        raise KpError(f"{path}: {place}: {first['msg']}; {again}") from None
 
 
 def derived(weights: Path, name: str, study: str) -> Card:

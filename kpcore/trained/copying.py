@@ -9,6 +9,7 @@ from kpcore.cache import file_digest
 from kpcore.errors import KpError, system_error
 from kpcore.records.folder import WEIGHTS
 from kpcore.trained.card import write_card
+from kpcore.trained.model import read_model
 from kpcore.trained.opening import open_model
 
 
@@ -19,6 +20,7 @@ def copy_model(model: str, folder: Path, *, changed: bool = False) -> None:
         KpError: there is no such network, it was changed, or the folder holds something or cannot be written.
     """
     opened = open_model(model, changed=changed)
+    read_model(opened.weights)  # says so where no network can be built from it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -12,8 +12,11 @@ from kpcore.keypoints import KeypointSet
 from kpcore.registry import Registry
 from kpcore.tensors import Float64Array, ImageArray
 from kpcore.trained.card import Card
+from kpcore.trained.finding import locate
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import load_model
+from kpcore.trained.onnx_engine import onnx_engine
+from kpcore.trained.onnx_file import ENDING
 from kpcore.trained.opening import Opened, open_model
 from kpcore.trained.predictor import Predictor
 from kpcore.training.device import Device, choose_device
@@ -86,9 +89,15 @@ def chosen_engine(
 ) -> tuple[Engine, Card]:
     """Open a network and put it on a device, in the precision that it was scored in where the device has that.
 
+    An exported network (``.onnx``) runs in onnxruntime, in float32.
+
     Raises:
         KpError: there is no such network, it was changed, a plugin is missing, or the device is not there.
     """
+    path = locate(model)
+    if path.suffix == ENDING and path.is_file():
+        exported = onnx_engine(path, device, flip_test=flip_test, changed=changed)
+        return exported, exported.file.card
     opened = open_model(model, changed=changed)
     where = choose_device(device, opened.card.precision, cores())
     return network_engine(opened, known, where, flip_test=flip_test), opened.card

@@ -25,6 +25,8 @@ from kpcore.weights import load_weights, restore
 
 METADATA = "kptransfer"
 """Key of the description among the file's texts."""
+EXPORTED = (".onnx", ".pt2")
+"""Endings of what ``kp export`` writes: no network can be built from such a file."""
 CROP = "square of the instance's side around its centre, resized to the resolution; pixel centres at integers"
 """How an image becomes an input, for whoever has only this file."""
 
@@ -133,6 +135,10 @@ def read_model(path: Path) -> Model:
     Raises:
         KpError: no such file, damaged, or not written by this program.
     """
+    if path.suffix in EXPORTED:
+        raise KpError(
+            f"{path}: no network can be built from an exported file; give the model folder that it was exported from"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             texts: Mapping[str, str] = file.metadata() or {}

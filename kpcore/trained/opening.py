@@ -10,6 +10,7 @@ from kpcore.records.folder import WEIGHTS, JobFolder
 from kpcore.records.results import RESULTS, read_results
 from kpcore.trained.card import Card, Score, checked, derived, read_card
 from kpcore.trained.finding import locate
+from kpcore.trained.onnx_file import ENDING, open_onnx
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Opened:
     """A network's files, checked.
 
     Args:
-        weights: file of its weights.
+        weights: file of its weights; of an exported network that file itself, from which none can be built.
         card: what is known of it.
     """
 
@@ -29,7 +30,8 @@ def open_model(text: str, *, changed: bool = False) -> Opened:
     """Find a network and check that its files are as they were written.
 
     Args:
-        text: path of a model folder, of a job's folder or of a weights file; a job's key; or ``STUDY/NAME``.
+        text: path of a model folder, of a job's folder, of a weights file or of an exported network (``.onnx``); a
+            job's key; or ``STUDY/NAME``.
         changed: take files that were changed after they were written.
 
     Raises:
@@ -41,6 +43,8 @@ def open_model(text: str, *, changed: bool = False) -> Opened:
         raise KpError(
             f"{path}: no model folder (it has no {WEIGHTS}); a finished training and 'kp models copy' make one"
         )
+    if weights.suffix == ENDING:
+        return Opened(weights, open_onnx(weights, changed=changed).card)
     return _opened(weights, changed)
 
 

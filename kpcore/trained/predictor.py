@@ -51,11 +51,14 @@ class Predictor:
             Points (B, K, D) in input pixels and confidences (B, K), float64 on the CPU; K is :attr:`keypoints`'.
         """
         self.network.eval()
-        points, confidence = self.codec.decode(self._forward(images), self.backbone.stride)
+        points, confidence = self.codec.decode(self.maps(images), self.backbone.stride)
         return points.cpu().double(), confidence.cpu().double()
 
-    def _forward(self, images: Tensor) -> Tensor:
-        """Return the last prediction in float32; with the flip test, image and mirror go through as one batch."""
+    def maps(self, images: Tensor) -> Tensor:
+        """Return what the codec decodes of network inputs (B, 3, H, W): the last prediction, float32, on the device.
+
+        With the flip test, image and mirror go through as one batch, and their predictions are merged.
+        """
         doubled = torch.cat([images, images.flip(3)]) if self.flip_test else images
         with uncompiled(), torch.no_grad(), self.device.autocast():
             prediction: Tensor = self.network(doubled.contiguous(memory_format=torch.channels_last))[-1].float()
