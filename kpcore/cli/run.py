@@ -36,13 +36,23 @@ def run(
         typer.Option(min=1, help="Trainings at once. [default: what cores and memory hold; 1 on a GPU]"),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train everything again, whatever the cache has.")] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="KP_TRACK",
+            help="Show the study in a tracker too: tensorboard, mlflow, wandb, or a plugin's. Repeatable.",
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
+    from kpcore.cli import tracking
     from kpcore.cli.output import console as new_console
     from kpcore.cli.stages import Stages
+    from kpcore.registry import registry
 
     console = new_console()
+    tracking.track(registry(), track or [])
     with Stages(console, "Loading PyTorch ...") as stages:
         study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device))
     from kpcore.training.device import jobs_at_once
