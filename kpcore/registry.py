@@ -38,7 +38,7 @@ TOLD = tuple(name for name in vars(hooks) if name.startswith(("kp_study_", "kp_j
 """Hooks that are told what happens, in the order of hooks.py."""
 
 T = TypeVar("T")
-Listener = Callable[..., None]
+Listener = Callable[..., object]
 """Called with a hook's name and, by keyword, its arguments."""
 
 
@@ -341,17 +341,19 @@ class Registry:
         self._listeners = list(listeners)
 
     def notify(self, hook: str, **arguments: Any) -> list[str]:
-        """Call a notification hook of every plugin, then every listener; one that raises is recorded, and the job goes on.
+        """Call a notification hook of every plugin, then listeners; one that raises is recorded, and the job goes on.
 
         Returns:
             A line for every hook that raised for the first time.
         """
-        asked = [(partial(self._ask_one, plugin), plugin) for plugin in self.plugins if plugin.ok]
+        asked: list[tuple[Listener, Plugin]] = [
+            (partial(self._ask_one, plugin), plugin) for plugin in self.plugins if plugin.ok
+        ]
         lines = [_tried(call, plugin, hook, arguments) for call, plugin in [*asked, *self._listeners]]
         return [line for line in lines if line]
 
 
-def _tried(call: Callable[..., Any], plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> str:
+def _tried(call: Listener, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> str:
     """Call a hook; return what to say where it raised for the first time."""
     try:
         call(hook, **arguments)

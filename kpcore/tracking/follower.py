@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from kpcore.errors import KpError
 from kpcore.interfaces import Ending, Track, Tracker
 from kpcore.records.folder import JobFolder
-from kpcore.tracking.left import Left, left, row_scores
 from kpcore.tracking.ledger import Ledger
+from kpcore.tracking.left import Left, left, row_scores
 
 FOLDER = "trackers"
 """Below a study's folder."""
@@ -44,7 +44,7 @@ class Follower:
 
     def __call__(self, hook: str, **arguments: Any) -> None:
         """Take what a hook is told."""
-        heard = {
+        heard: dict[str, Callable[..., None]] = {
             "kp_study_started": self._study_started,
             "kp_epoch_ended": self._epoch_ended,
             "kp_job_finished": self._job_finished,

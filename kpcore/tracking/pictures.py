@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from kpcore.drawing import EDGE, Mark, draw_mark
 from kpcore.errors import KpError
 from kpcore.records.shown import FOLDER, SHOWN, Body, Person, Place, Predicted, read_shown
+from kpcore.records.slugs import slug
 from kpcore.tensors import ImageArray
 
 ENLARGED = 2
@@ -24,7 +27,7 @@ OFF = (213, 94, 0)
 
 
 def pictures(folder: Path) -> dict[str, ImageArray]:
-    """Return (H, W, 3) uint8 RGB pictures of a study that ended, by "split/best 1: mode, mode".
+    """Return (H, W, 3) uint8 RGB pictures of a study that ended, by "split/best 1 - mode - mode".
 
     Lines are the body's edges between labelled points, rings what is labelled; coloured marks are predictions, discs of
     S1 and squares of S2, each joined to the label it missed. None where the page was not made.
@@ -38,24 +41,24 @@ def pictures(folder: Path) -> dict[str, ImageArray]:
         counts: Counter[str] = Counter()
         for person in split.people:
             counts[person.kind] += 1
-            modes = ", ".join(one.mode for one in person.predicted)
-            name = f"{split.name}/{person.kind} {counts[person.kind]}: {modes}"
-            found[name] = _side_by_side(person, shown.bodies[split.body])
+            modes = " - ".join(slug(one.mode) for one in person.predicted)
+            found[f"{slug(split.name)}/{person.kind} {counts[person.kind]} - {modes}"] = _side_by_side(
+                person, shown.bodies[split.body]
+            )
     return found
 
 
 def _side_by_side(person: Person, body: Body) -> ImageArray:
-    code = np.frombuffer(base64.b64decode(person.jpeg), np.uint8)
-    crop = cv2.imdecode(code, cv2.IMREAD_COLOR_RGB)
-    crop = cv2.resize(crop, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    with Image.open(BytesIO(base64.b64decode(person.jpeg))) as kept:
+        crop = np.asarray(kept.convert("RGB"))
+    crop = np.asarray(cv2.resize(crop, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC), np.uint8)
     gap = np.full((crop.shape[0], GAP, 3), 255, np.uint8)
     panels = [one for predicted in person.predicted for one in (gap, _panel(crop, person, predicted, body))]
     return np.hstack(panels[1:] or [crop])
 
 
 def _panel(crop: ImageArray, person: Person, predicted: Predicted, body: Body) -> ImageArray:
-    canvas = np.ascontiguousarray(crop)
-    canvas = canvas.copy()
+    canvas = crop.copy()
     truth, target = _marks(person.truth, canvas), _marks(predicted.target, canvas)
     for one, other in body.edges:
         if one in truth and other in truth:

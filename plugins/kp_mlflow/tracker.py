@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -39,6 +40,7 @@ class Mlflow(Tracker):
         """Find or make the experiment and the study's run."""
         from mlflow import MlflowClient
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # of tables that it makes
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         client = MlflowClient(tracking_uri=uri or f"sqlite:///{(folder / 'mlflow.db').as_posix()}")
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or study["name"]

@@ -37,7 +37,7 @@ class TensorBoard(Tracker):
 class Events(Track):
     """Event files below a folder; a run is the name of a folder there.
 
-    A writer says which epoch it begins with, and TensorBoard then drops what an interrupted process wrote from there on.
+    A writer says which epoch it begins with, and TensorBoard then drops what was written from there on before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -101,7 +101,7 @@ class Events(Track):
 def _writer(folder: Path, purge_step: int | None = None) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=purge_step)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=purge_step)
 
 
 def _markdown(path: Path) -> str:
