@@ -41,6 +41,7 @@ class Mlflow(Tracker):
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # of tables that it makes
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line a run, through the live table
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         client = MlflowClient(tracking_uri=uri or f"sqlite:///{(folder / 'mlflow.db').as_posix()}")
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or study["name"]

@@ -87,12 +87,16 @@ class Runs(Track):
     def _init(self, run: str, name: str | None, kind: str, config: dict[str, Any]) -> Run:
         import wandb
 
+        whole = kind == "study"  # packages and the machine's load are the same for all
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
             dir=os.environ.get("WANDB_DIR") or str(self._folder),
             id=run, name=name, group=self._study["name"], job_type=kind, config=config, resume="allow",
             reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True),
+            settings=wandb.Settings(
+                silent=True, console="off", disable_git=True, disable_code=True,
+                x_save_requirements=whole, x_disable_stats=not whole,
+            ),
         )  # fmt: skip
 
     def _left(self, run: Run, ending: Ending) -> None:
