@@ -34,6 +34,8 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "plans Layout NetworkSpec TensorSpec KeypointAxis TransferPlan Origin NEW fresh_origins Thaw ExtraLoss",
         "training.step StepBatch",
     ),
+    "Writers of predictions": ("interfaces.writer Writer Sink Predicted About",),
+    "Trackers": ("interfaces.tracker Tracker Track Ending",),
     "Hooks": ("hooks *",),
     "For readers of files": (
         "reading.roots existing_root",
@@ -51,8 +53,8 @@ CONTENTS: dict[str, tuple[str, ...]] = {
 OPENING = """# Interfaces
 
 Generated from the source by `python docs/generate.py`: what a [plugin](../how-to/write-a-plugin.md) supplies, and what
-it is given. A component subclasses `Dataset`, `Generator`, `Backbone`, `Split`, `TransferStrategy`, `Codec` or
-`Metric`; everything else here is handed to it, or made by it.
+it is given. A component subclasses `Dataset`, `Generator`, `Backbone`, `Split`, `TransferStrategy`, `Codec`,
+`Metric`, `Writer` or `Tracker`; everything else here is handed to it, or made by it.
 """
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -140,7 +140,7 @@ def test_the_reference_of_interfaces_is_current_and_whole(generator):
 BASES = {
     "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
     "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
-    "metric": interfaces.Metric,
+    "metric": interfaces.Metric, "writer": interfaces.Writer, "tracker": interfaces.Tracker,
 }  # fmt: skip
 
 
@@ -380,6 +380,7 @@ def test_the_examples_of_a_mode_and_a_network_work_together(figure, codec):
         ("split", "Growing"),
         ("codec", "MeanPixel"),
         ("metric", "MeanError"),
+        ("tracker", "Lines"),
     ],
 )
 def test_an_example_would_be_taken_as_a_plugin(kind, name):

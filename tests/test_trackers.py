@@ -426,7 +426,10 @@ def test_pictures_show_each_modes_predictions_beside_the_labels(folder):
     side = 100 * ENLARGED
     assert (both.shape, one.shape) == ((side, 2 * side + GAP, 3), (side, side, 3))
     assert both.dtype == np.uint8
-    pixel = lambda x, y, panel=0: tuple(int(v) for v in both[int(y * side), int(x * side) + panel * (side + GAP)])
+
+    def pixel(x, y, panel=0):
+        return tuple(int(value) for value in both[int(y * side), int(x * side) + panel * (side + GAP)])
+
     assert pixel(0.75, 0.2) == (230, 159, 0)  # predicted, of S2
     assert pixel(0.25, 0.8) == (86, 180, 233)  # predicted, of S1
     assert min(pixel(0.5, 0.5)) > 100  # the edge between labels
@@ -525,7 +528,7 @@ def tracked(kp, monkeypatch):
 
     def run(name, *words):
         point = next(point for point in entry_points(group="kpcore") if point.name == name)
-        code, out, err = kp(*RUN, "--track", name, *words, points=[point])
+        code, out, _ = kp(*RUN, "--track", name, *words, points=[point])
         assert "without it" not in out, out
         results = json.loads(Path("runs/watched/results.json").read_text())
         return code, results["rows"][0]
