@@ -304,6 +304,15 @@ def test_another_place_knows_nothing_and_is_told_all(folder):
     assert tool.opened == ["", ""]
 
 
+def test_the_ledger_holds_no_password_of_an_address(folder):
+    tool = Tool()
+    tool.where = "https://me:secret@server"
+    history(1)
+    Process(tool, folder).finished(cached=True)
+    told = (folder / "trackers" / "tool" / "told.json").read_text()
+    assert "job-a.0" in told and "secret" not in told
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"place": 1}'])
 def test_a_damaged_ledger_counts_as_none(folder, text):
     tool = Tool()
@@ -599,6 +608,9 @@ def test_tensorboard_drops_what_a_killed_process_wrote_of_an_epoch_that_is_told_
     found = accumulator.EventAccumulator(str(tmp_path / run))
     found.Reload()
     assert [(one.step, one.value) for one in found.Scalars("loss")] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+    assert after.begin({"name": "job"}, "gone") == "job-2"
+    assert after.begin({"name": "other"}, "other") == "other-2"  # gone: told anew, so not by the same name
+    assert tracker.open({}, tmp_path / "empty", "").begin({"name": "study"}, "") == "study-2"
 
 
 @TOOL

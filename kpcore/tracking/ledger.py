@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from kpcore.cache import replace_file
+from kpcore.cache import content_key, replace_file
 
 TOLD = "told.json"
 
@@ -36,7 +36,7 @@ class Ledger:
 
     def __init__(self, folder: Path, place: str) -> None:
         self._path = folder / TOLD
-        self._told = self._read(place)
+        self._told = self._read(content_key(place))  # an address may hold a password
 
     def _read(self, place: str) -> _Told:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,8 @@ class Events(Track):
         if run and (self._folder / run).is_dir():
             return run
         name = slug(job["name"])
-        numbered = (
-            name if count == 1 else f"{name}-{count}" for count in range(1, len(list(self._folder.iterdir())) + 2)
-        )
-        return next(one for one in numbered if not (self._folder / one).exists() and one not in (STUDY, SCORES))
+        numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+        return next(one for one in numbered if not (self._folder / one).exists() and one not in (STUDY, SCORES, run))
 
     def epoch(self, run: str, epoch: int, values: Mapping[str, float]) -> None:
         """Write a point a value, and flush."""
