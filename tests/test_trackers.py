@@ -720,9 +720,10 @@ def offline(kind):
 @TOOL
 @pytest.mark.page
 def test_wandb_offline_holds_the_study_and_holds_it_once(tracked):
-    pytest.importorskip("wandb", reason="needs the extra 'wandb'")
+    wandb = pytest.importorskip("wandb", reason="needs the extra 'wandb'")
     for _ in range(2):
         code, row = tracked("wandb")
+        wandb.teardown()  # as at the end of a process: its own process has then written all
         assert code == 0
         names, lines, summary, _, _ = offline("training")
         ((name, run, group, project),) = names
@@ -738,6 +739,7 @@ def test_wandb_offline_holds_the_study_and_holds_it_once(tracked):
         assert len({name for name in files if name.endswith(".png")}) == len(drawn)
         assert {"study.toml", "results.json", "tables.md"} <= set(artifacts)
     tracked("wandb", "--fresh")
+    wandb.teardown()
     names, lines, *_ = offline("training")
     assert len({run for _, run, *_ in names}) == 2
     assert [len(one) for one in lines.values()] == [3, 3]
