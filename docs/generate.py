@@ -105,7 +105,7 @@ def study_files() -> str:
         lines += [f"## {name}", "", *rows(model), ""]
     lines += ["# Components", ""]
     known = registry()
-    for kind in KINDS:
+    for kind in (kind for kind in KINDS if kind != "tracker"):  # no study file names one
         for name in known.names(kind):
             found = known.component(kind, name)
             table = list(rows(found.Config))

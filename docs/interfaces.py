@@ -35,6 +35,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
         "training.step StepBatch",
     ),
     "Formats of predictions": ("interfaces.writer Writer Sink Predicted About Category Identity",),
+    "Trackers": ("interfaces.tracker Tracker Track Ending",),
     "Hooks": ("hooks *",),
     "For readers of files": (
         "reading.roots existing_root",
@@ -53,7 +54,7 @@ OPENING = """# Interfaces
 
 Generated from the source by `python docs/generate.py`: what a [plugin](../how-to/write-a-plugin.md) supplies, and what
 it is given. A component subclasses `Dataset`, `Generator`, `Backbone`, `Split`, `TransferStrategy`, `Codec`,
-`Metric` or `Writer`; everything else here is handed to it, or made by it.
+`Metric`, `Writer` or `Tracker`; everything else here is handed to it, or made by it.
 """
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -116,7 +116,8 @@ def default_text(field: FieldInfo) -> str:
 def plugin_record(known: Registry, plugin: Plugin) -> dict[str, Any]:
     """Return a plugin as JSON; asks it for all that it supplies, so that what is wrong with that shows too."""
     supplies = known.supplies(plugin)
-    known.commands()
+    if commands := known.commands_of(plugin):
+        supplies["command"] = commands
     return {
         "name": plugin.name,
         "module": plugin.module,
@@ -124,6 +125,7 @@ def plugin_record(known: Registry, plugin: Plugin) -> dict[str, Any]:
         "version": plugin.version,
         "ok": plugin.ok and not plugin.problems,
         "supplies": supplies,
+        "told": known.told(plugin),
         "error": plugin.error,
         "problems": list(plugin.problems),
     }

@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy, Writer
+    from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, Tracker, TransferStrategy, Writer
 
 GROUP = "kpcore"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -60,6 +60,11 @@ def kp_metrics() -> Mapping[str, type[Metric]]:
 @hookspec
 def kp_writers() -> Mapping[str, type[Writer]]:
     """Return writers of predictions by name."""
+
+
+@hookspec
+def kp_trackers() -> Mapping[str, type[Tracker]]:
+    """Return trackers, what ``kp run --track`` shows studies in, by name."""
 
 
 @hookspec

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -28,12 +28,18 @@ KINDS: dict[str, str] = {
     "codec": "kp_codecs",
     "metric": "kp_metrics",
     "writer": "kp_writers",
+    "tracker": "kp_trackers",
 }
 """Kind of component -> the hook that supplies it."""
 BUILT_IN = "kptransfer"
 """The distribution whose components keep their plain names, whoever else claims them."""
 
+TOLD = tuple(name for name in vars(hooks) if name.startswith(("kp_study_", "kp_job_", "kp_epoch_")))
+"""Hooks that are told what happens, in the order of hooks.py."""
+
 T = TypeVar("T")
+Listener = Callable[..., object]
+"""Called with a hook's name and, by keyword, its arguments."""
 
 
 @dataclass
@@ -89,6 +95,7 @@ class Registry:
         self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.plugins: list[Plugin] = []
+        self._listeners: list[tuple[Listener, Plugin]] = []
         found = self._discover() if points is None else points
         for point in sorted(found, key=lambda point: point.name):
             self._load(point)
@@ -301,6 +308,15 @@ class Registry:
         found = {kind: sorted(n for n, owners in self.claims(kind).items() if plugin.name in owners) for kind in KINDS}
         return {kind: names for kind, names in found.items() if names}
 
+    def told(self, plugin: Plugin) -> list[str]:
+        """Names of the hooks by which the plugin is told what happens."""
+        module = self.manager.get_plugin(plugin.name) if plugin.ok else None
+        return [hook for hook in TOLD if hasattr(module, hook)]
+
+    def commands_of(self, plugin: Plugin) -> list[str]:
+        """Names of the sub-commands that the plugin supplies."""
+        return sorted(name for name, owners in self._commands.items() if plugin.name in owners)
+
     def conflicts(self) -> list[str]:
         """One line for every name that two plugins claim."""
         lines = [
@@ -320,21 +336,32 @@ class Registry:
         ways = ", ".join(f"'{owner}:{name}'" for owner in sorted(self.claims(kind)[name]) if owner != keeper)
         return f"write {ways}" + (f"; '{name}' alone is that of {keeper}" if keeper else "")
 
+    def listen(self, *listeners: tuple[Listener, Plugin]) -> None:
+        """Tell these, and no longer those before, all that the hooks of :data:`TOLD` are told; each is a plugin's."""
+        self._listeners = list(listeners)
+
     def notify(self, hook: str, **arguments: Any) -> list[str]:
-        """Call a notification hook of every plugin; one that raises is recorded, and the job goes on.
+        """Call a notification hook of every plugin, then listeners; one that raises is recorded, and the job goes on.
 
         Returns:
             A line for every hook that raised for the first time.
         """
-        told = []
-        for plugin in filter(lambda plugin: plugin.ok, self.plugins):
-            try:
-                self._ask_one(plugin, hook, **arguments)
-            except (Exception, SystemExit) as error:
-                if not any(problem.startswith(f"{hook}(): ") for problem in plugin.problems):
-                    plugin.problems.append(f"{hook}(): {one_line(error)}")
-                    told.append(f"{plugin.called}: {plugin.problems[-1]}; the study goes on without it")
-        return told
+        asked: list[tuple[Listener, Plugin]] = [
+            (partial(self._ask_one, plugin), plugin) for plugin in self.plugins if plugin.ok
+        ]
+        lines = [_tried(call, plugin, hook, arguments) for call, plugin in [*asked, *self._listeners]]
+        return [line for line in lines if line]
+
+
+def _tried(call: Listener, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> str:
+    """Call a hook; return what to say where it raised for the first time."""
+    try:
+        call(hook, **arguments)
+    except (Exception, SystemExit) as error:
+        if not any(problem.startswith(f"{hook}(): ") for problem in plugin.problems):
+            plugin.problems.append(f"{hook}(): {one_line(error)}")
+            return f"{plugin.called}: {plugin.problems[-1]}; the study goes on without it"
+    return ""
 
 
 def check_hook_names(module: object) -> None:
@@ -370,6 +397,7 @@ def check_class(kind: str, found: object) -> str:
         "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
         "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
         "metric": interfaces.Metric, "writer": interfaces.Writer,
+        "tracker": interfaces.Tracker,
     }[kind]  # fmt: skip
     if not (inspect.isclass(found) and issubclass(found, base)):
         return f"is not a subclass of kpcore.interfaces.{base.__name__}"

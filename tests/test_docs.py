@@ -39,6 +39,7 @@ from kpcore.registry import KINDS, check_class, registry
 from kpcore.report.tables import csv_table
 from kpcore.samples import Instances
 from kpcore.study.opening import resolve
+from kpcore.tracking import Follower
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, Stepper
 from kpcore.weights import execute
@@ -140,7 +141,7 @@ def test_the_reference_of_interfaces_is_current_and_whole(generator):
 BASES = {
     "dataset": interfaces.Dataset, "generator": interfaces.Generator, "backbone": interfaces.Backbone,
     "split": interfaces.Split, "strategy": interfaces.TransferStrategy, "codec": interfaces.Codec,
-    "metric": interfaces.Metric, "writer": interfaces.Writer,
+    "metric": interfaces.Metric, "writer": interfaces.Writer, "tracker": interfaces.Tracker,
 }  # fmt: skip
 
 
@@ -380,6 +381,7 @@ def test_the_examples_of_a_mode_and_a_network_work_together(figure, codec):
         ("split", "Growing"),
         ("codec", "MeanPixel"),
         ("metric", "MeanError"),
+        ("tracker", "Lines"),
     ],
 )
 def test_an_example_would_be_taken_as_a_plugin(kind, name):
@@ -399,6 +401,24 @@ def test_the_example_of_a_split_adds_group_after_group(figure):
     (split,) = example("Growing")(groups=["head", "hand", "hip"]).splits(figure, {})
     sets = [step.keypoints.names for step in split.steps]
     assert sets == [("head",), ("head", "r_hand", "l_hand"), ("head", "r_hand", "l_hand", "hip")]
+
+
+def test_the_example_of_a_tracker_is_told_each_epoch_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "cache"))
+    job = {"key": "a" * 64, "name": "job"}
+    scored = {"job": job["key"], "mode": "m", "status": "done", "average": 1.5, "columns": {}, "scored_epoch": 1}
+    for first in (1, 2):
+        hear = Follower("lines", example("Lines")())
+        hear("kp_study_started", study={"folder": str(tmp_path), "jobs": [job]})
+        for epoch in range(first, 3):
+            hear("kp_epoch_ended", job=job, record={"epoch": epoch, "loss": 0.5})
+        hear("kp_study_ended", study={"folder": str(tmp_path)}, results={"rows": [scored]})
+    lines = (tmp_path / "trackers" / "lines" / f"{job['key']}.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"epoch": 1, "loss": 0.5},
+        {"epoch": 2, "loss": 0.5},
+        {"epoch": 1, "scores": {"average": 1.5}},
+    ]
 
 
 def test_the_example_of_a_codec_reads_back_what_it_draws_and_learns():

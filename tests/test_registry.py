@@ -8,7 +8,7 @@ import pytest
 
 from kpcore.catalogue import find
 from kpcore.errors import KpError
-from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, TransferStrategy, Writer
+from kpcore.interfaces import Backbone, Codec, Dataset, Generator, Metric, Split, Tracker, TransferStrategy, Writer
 from kpcore.registry import KINDS, Registry, check_class, check_constructor, one_line, registry
 
 GOOD = """
@@ -286,14 +286,15 @@ def test_the_built_in_plugins_come_through_the_same_door():
 
 BASES = {
     "dataset": Dataset, "generator": Generator, "backbone": Backbone, "split": Split, "strategy": TransferStrategy,
-    "codec": Codec, "metric": Metric, "writer": Writer,
+    "codec": Codec, "metric": Metric, "writer": Writer, "tracker": Tracker,
 }  # fmt: skip
 
 
 def test_every_kind_has_a_hook_and_a_base_of_its_own():
     assert KINDS == {
         "dataset": "kp_datasets", "generator": "kp_generators", "backbone": "kp_backbones", "split": "kp_splits",
-        "strategy": "kp_strategies", "codec": "kp_codecs", "metric": "kp_metrics", "writer": "kp_writers",
+        "strategy": "kp_strategies", "codec": "kp_codecs", "metric": "kp_metrics",
+        "writer": "kp_writers", "tracker": "kp_trackers",
     }  # fmt: skip
     for kind, base in BASES.items():
         assert check_class(kind, base).startswith("does not supply ")

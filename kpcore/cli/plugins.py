@@ -53,15 +53,24 @@ def info(
     if as_json:
         print_json({"plugins": records, "components": [asdict(entry) for entry in found.components]})
         return
-    print_lines(f"plugin {r['name']}: {r['distribution']} {r['version']}, module {r['module']}" for r in records)
+    for r in records:
+        print_lines([f"plugin {r['name']}: {r['distribution']} {r['version']}, module {r['module']}", *beside(r)])
     print_lines(troubles(records))
     for entry in found.components:
         print_component(entry)
 
 
 def supplied(record: dict[str, Any]) -> str:
-    """Return what a plugin supplies, a line a kind."""
-    return "\n".join(f"{kind}: {', '.join(names)}" for kind, names in record["supplies"].items())
+    """Return what a plugin supplies, a line a kind, and which hooks tell it what happens."""
+    told = {"hooks": record["told"]} if record["told"] else {}
+    return "\n".join(f"{kind}: {', '.join(names)}" for kind, names in {**record["supplies"], **told}.items())
+
+
+def beside(record: dict[str, Any]) -> list[str]:
+    """Return what a plugin supplies that is no component: sub-commands, and the hooks that tell it what happens."""
+    commands = record["supplies"].get("command", [])
+    lines = [f"  kp {name}: a command; 'kp {name} --help' says more" for name in commands]
+    return lines + ([f"  is told what happens in every study: {', '.join(record['told'])}"] if record["told"] else [])
 
 
 def state(record: dict[str, Any]) -> str:

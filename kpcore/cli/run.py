@@ -36,6 +36,13 @@ def run(
         typer.Option(min=1, help="Trainings at once. [default: what cores and memory hold; 1 on a GPU]"),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train everything again, whatever the cache has.")] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="KP_TRACK",
+            help="Show the study in a tracker too: tensorboard, mlflow, wandb, or a plugin's. Repeatable.",
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished."""
@@ -44,7 +51,7 @@ def run(
 
     console = new_console()
     with Stages(console, "Loading PyTorch ...") as stages:
-        study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device))
+        study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device, track or []))
     from kpcore.training.device import jobs_at_once
 
     target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
@@ -55,21 +62,24 @@ def run(
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line says of the study, and of the device that it is run on."""
+    """What the command line says of the study, of the device that it is run on, and of the trackers that show it."""
 
     file: Path
     profile: str | None
     sets: list[str]
     device: str | None
+    track: list[str]
 
 
 def opened(console: Console, stages: Stages, asked: Asked) -> tuple[Study, JobPlan, Device]:
     """Open a study, find its device and plan its jobs."""
+    from kpcore.cli.tracking import track
     from kpcore.registry import registry
     from kpcore.study.opening import open_study
     from kpcore.study.planning import plan_study
     from kpcore.training.device import choose_device
 
+    track(registry(), asked.track)
     stages(f"Opening {asked.file.name} ...")
     whole = not console.is_terminal  # a terminal breaks lines at words, a file keeps them
     notice = partial(console.print, style="yellow", markup=False, highlight=False, soft_wrap=whole)

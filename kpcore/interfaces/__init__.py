@@ -9,6 +9,7 @@ from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
 from kpcore.interfaces.strategy import Need, TransferStrategy
+from kpcore.interfaces.tracker import Ending, Track, Tracker
 from kpcore.interfaces.writer import About, Category, Identity, Predicted, Sink, Writer
 from kpcore.terms import Terms
 
@@ -20,6 +21,7 @@ __all__ = [
     "Component",
     "ComponentConfig",
     "Dataset",
+    "Ending",
     "Facts",
     "Finding",
     "Generator",
@@ -33,6 +35,8 @@ __all__ = [
     "Split",
     "Targets",
     "Terms",
+    "Track",
+    "Tracker",
     "TransferStrategy",
     "Writer",
 ]
