@@ -48,7 +48,7 @@ DEFAULTS = {
     "codec volumetric": {
         "depth_bins": 64, "depth": 1.0, "loss": "integral", "sigma": 1.0, "decode": "soft_argmax",
     },
-    "metric mpjpe": {"align": "root", "root": "pelvis"},
+    "metric mpjpe": {"align": "root", "root": "pelvis", "aspects": False},
     "metric nme": {"normaliser": REQUIRED, "report": "nme", "threshold": 0.08},
     "metric oks": {"report": "ap", "sigmas": {}, "default_sigma": 0.067},
     "metric heatmap_pck": {"heatmap": 64, "threshold": 0.05, "groups": None},
