@@ -63,7 +63,7 @@ DEFAULTS = {
     "tracker mlflow": {},
     "tracker tensorboard": {},
     "tracker wandb": {},
-    "metric mpjpe": {"align": "root", "root": "pelvis"},
+    "metric mpjpe": {"align": "root", "root": "pelvis", "aspects": False},
     "metric nme": {"normaliser": REQUIRED, "report": "nme", "threshold": 0.08},
     "metric oks": {"report": "ap", "sigmas": {}, "default_sigma": 0.067},
     "metric heatmap_pck": {"heatmap": 64, "threshold": 0.05, "groups": None},

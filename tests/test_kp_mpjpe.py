@@ -1,6 +1,8 @@
 """MPJPE in four alignments, on predictions whose errors are known by construction."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kp_mpjpe.alignment import procrustes
 
+from kpcore.cli.app import outcome
 from kpcore.errors import KpError
 from kpcore.evaluation.score import averages_columns
 from kpcore.keypoints import Column, Keypoint, Skeleton, default_columns
+from kpcore.records.results import Results
 from kpcore.registry import registry
 from kpcore.samples import Instances
 from kpcore.tensors import HIDDEN, UNLABELLED, VISIBLE
@@ -30,6 +34,7 @@ BODY = Skeleton(
 SHAPE = np.array([(50, 60, 0), (50, 20, -4), (30, 50, -10), (72, 44, 8), (44, 96, 2), (58, 92, 12)], np.float64)
 MM = 8.0
 """Millimetres a pixel: a power of two, so that products are exact."""
+BODY3D = Path(__file__).parent.parent / "examples" / "body3d.toml"
 ALIGNMENTS = ("root", "none", "procrustes", "scale")
 seeds = st.integers(0, 2**32 - 1)
 
@@ -218,6 +223,57 @@ def test_convention_names_alignment_and_unit(align, convention):
 
 def test_root_alignment_is_the_default():
     assert registry().build("metric", "mpjpe", {}, where="here").convention == "MPJPE at pelvis (mm)"
+
+
+def off_by_three_axes():
+    """The hands of the first are off by (3, 4, -12) px from the pelvis, those of the second by (0, 0, 1)."""
+    truth = people(2)
+    predicted = truth.points + np.array([2.0, -1.0, 5.0])  # taken away by the alignment
+    hands = [BODY.index("r_hand"), BODY.index("l_hand")]
+    predicted[0, hands] += (3, 4, -12)
+    predicted[1, hands] += (0, 0, 1)
+    return predicted, truth
+
+
+def test_aspects_are_columns_of_what_lies_in_the_plane_and_in_depth():
+    predicted, truth = off_by_three_axes()
+    found = score(predicted, truth, aspects=True)
+    assert list(found.columns) == ["pelvis", "head", "hand", "foot", "in plane", "depth"]
+    assert found.columns["hand"] == pytest.approx((13 + 1) / 2 * MM)
+    assert found.columns["in plane"] == pytest.approx(2 * (5 + 0) / 2 * MM / 6)  # two hands of six keypoints
+    assert found.columns["depth"] == pytest.approx(2 * (12 + 1) / 2 * MM / 6)
+    assert found.average == score(predicted, truth).average == pytest.approx(2 * 7 * MM / 6)
+    assert list(score(predicted, truth).columns) == ["pelvis", "head", "hand", "foot"]
+
+
+def test_aspects_are_of_the_keypoints_that_the_average_is_of():
+    predicted, truth = off_by_three_axes()
+    columns = (Column("hand", ("r_hand", "l_hand")), Column("rest", ("pelvis", "head", "r_foot", "l_foot"), False))
+    assert score(predicted, truth, columns=columns, aspects=True).columns["in plane"] == pytest.approx(2.5 * MM)
+
+
+def test_aspects_are_taken_after_the_alignment():
+    truth = people(1, points=SHAPE - SHAPE[0])
+    predicted = truth.points * 2.0
+    assert score(predicted, truth, align="root", aspects=True).columns["depth"] > 0
+    assert score(predicted, truth, align="scale", aspects=True).columns["depth"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("align", ALIGNMENTS)
+def test_the_squares_of_a_keypoint_s_aspects_add_up_to_its_own(align):
+    _, truth, predicted = noisy(5)
+    unlabel(truth, 1, "r_foot")
+    metric = build(align, aspects=True)
+    parts = metric.aspects(predicted, truth, BODY.all())
+    whole = metric.values(predicted, truth, BODY.all())
+    np.testing.assert_allclose(np.hypot(parts["in plane"], parts["depth"]), whole)
+    assert np.isnan(whole[1, BODY.index("r_foot")])
+
+
+def test_a_column_with_an_aspect_s_name_is_refused():
+    predicted, truth = off_by_three_axes()
+    text = error_of(score, predicted, truth, columns=(Column("depth", ("head",)),), aspects=True)
+    assert "an aspect's column is named 'depth'" in text and "rename" in text
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
@@ -470,3 +526,30 @@ def test_a_fit_of_enormous_bodies_does_not_overflow(align):
 def test_a_root_of_no_skeleton_is_told_with_the_alignment(align):
     told = error_of(score, people().points, people(), align=align, root="haed")
     assert told.startswith(f"metric 'mpjpe', align = '{align}': unknown root keypoint 'haed'; did you mean 'head'?")
+
+
+# --- in a study -------------------------------------------------------------------------------------------------------
+
+SMALL = (
+    "study.modes=['random']", "dataset.generate={name='people',people=12,valid=8,size=48}", "backbone.channels=8",
+    "backbone.depth=1", "codec.depth_bins=4", "training.resolution=32", "training.batch_size=4", "training.epochs=1",
+    "training.iterations_per_epoch=2", "training.threads=1", "evaluation.validation.people=4",
+    "evaluation.metric.aspects=true",
+)  # fmt: skip
+
+
+def test_a_study_tells_plane_and_depth_apart_in_every_table_and_gives_intervals(tmp_path, monkeypatch):
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "cache"))
+    sets = [part for one in SMALL for part in ("--set", one)]
+    out = tmp_path / "out"
+    assert outcome(["run", str(BODY3D), "--profile", "sample", "--jobs", "1", *sets, "--out", str(out)]) == 0
+    found = Results.from_json((out / "results.json").read_text())
+    (row,), (split,) = found.rows, found.splits
+    assert list(row.columns)[-2:] == ["in plane", "depth"]
+    assert min(split.mean_shape["in plane"], split.mean_shape["depth"]) > 0
+    lines = [[cell.strip() for cell in line.split("|")] for line in (out / "tables.md").read_text().splitlines()]
+    head = next(line for line in lines if "in plane" in line)
+    random = next(line for line in lines if line[1:2] and line[1].startswith("Random"))
+    assert re.fullmatch(rf"{row.columns['depth']:.2f} \([\d.]+ to [\d.]+\)", random[head.index("depth")])
+    for name in ("tables.tex", "tables.csv"):
+        assert "in plane" in (out / name).read_text(), name

@@ -146,6 +146,66 @@ def test_terms_of_three_dimensions(name, options):
     assert set(found.groups) == {"pelvis", "head_top", "upper_neck"}
 
 
+@pytest.mark.parametrize("align", ["root", "procrustes"])
+def test_terms_of_aspects_give_their_columns_and_enter_no_average(align):
+    keypoints = SOLID.select(CHOSEN.names)
+    found = check(scored("mpjpe", {"align": align, "aspects": True}, keypoints, dims=3, missing=False))
+    assert list(found.composition.columns)[-2:] == ["in plane", "depth"]
+    plain = check(scored("mpjpe", {"align": align}, keypoints, dims=3, missing=False))
+    np.testing.assert_array_equal(found.scores[[0, 1, 2, -1]], plain.scores)
+    assert set(found.groups) == set(plain.groups) and set(found.keypoints) == set(plain.keypoints)
+
+
+class Halved(Metric):
+    """A share of right ones whose aspects a test hands in, and whose average is of its columns."""
+
+    convention = "halved"
+    higher_is_better = True
+
+    def __init__(self, aspects, of_columns=False):
+        self.given, self.of_columns = aspects, of_columns
+
+    def values(self, predicted, truth, keypoints):
+        return np.round(np.abs(np.nan_to_num(predicted[..., 0])) % 1)
+
+    def aspects(self, predicted, truth, keypoints):
+        return self.given(self.values(predicted, truth, keypoints))
+
+    def reduce(self, values, truth, keypoints, columns):
+        names = [column.name for column in columns]
+        found = self.terms(values, truth, keypoints, columns).scores()
+        return Scores(dict(zip(names, found[:-1].tolist(), strict=True)), float(found[-1]))
+
+    def terms(self, values, truth, keypoints, columns):
+        places = {column.name: tuple(keypoints.places(column.keypoints)) for column in columns}
+        used = tuple(sorted({place for some in places.values() for place in some}))
+        return Terms(values, np.ones_like(values), places, tuple(places) if self.of_columns else used)
+
+
+def test_aspects_of_an_average_of_columns_are_drawn_anew_and_scored():
+    one = scored("", {}, metric=Halved(lambda values: {"half": values / 2}, of_columns=True))
+    found = sample_values(one, image_clusters(one), resamples=5)
+    assert found.terms is None and found.replicates.shape == (5, 5)
+    np.testing.assert_allclose(found.replicates[:, 3], found.replicates[:, 4] / 2)
+    assert found.scores[3] == pytest.approx(found.scores[4] / 2)
+    assert check(scored("", {}, metric=Halved(lambda values: {"half": values / 2}))).terms is not None
+
+
+@pytest.mark.parametrize(
+    ("aspects", "text"),
+    [
+        (lambda values: values, "expected values by column's name"),
+        (lambda values: {"": values}, "expected values by column's name"),
+        (lambda values: {"half": values[:, :1]}, "aspects()['half']"),
+        (lambda values: {"half": values.astype(int)}, "expected (60, "),
+    ],
+)
+def test_aspects_that_are_none_are_named(aspects, text):
+    with pytest.raises(ContractError) as error:
+        scored("", {}, metric=Halved(aspects))
+    assert text in str(error.value)
+
+
 def test_a_group_s_and_a_keypoint_s_place_hold_that_one_s_own_mean():
     one = scored("pckh", {})
     found = sample_values(one, image_clusters(one))

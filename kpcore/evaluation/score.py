@@ -187,6 +187,11 @@ class Scored:
         """(N, K) the metric's value of every sample and keypoint, NaN where not counted: what intervals are made of."""
         return self.metric.measured(self.predicted, self.truth, self.keypoints)
 
+    @cached_property
+    def aspects(self) -> dict[str, Float64Array]:
+        """Column's name -> (N, K) further values of the metric, in the order of the score's last columns."""
+        return self.metric.measured_aspects(self.predicted, self.truth, self.keypoints)
+
 
 def scored(
     aligned: Aligned, metric: Metric, keypoints: KeypointSet, columns: Sequence[Column], where: str

@@ -58,7 +58,7 @@ def sample_values(scored: Scored, clusters: Clusters, resamples: int = RESAMPLES
         KpError: as the metric raises.
     """
     scores = np.array([*scored.scores.columns.values(), scored.scores.average], np.float64)
-    terms = checked_terms(scored, scored.columns)
+    terms = _score_terms(scored)
     if terms is None:
         names: dict[str, tuple[int, ...]] = dict.fromkeys(scored.scores.columns, ())
         return SampleValues(scores, Composition(names, ()), {}, {}, replicates=_rescored(scored, clusters, resamples))
@@ -82,10 +82,40 @@ def row_values(mode: str, seed: int, values: SampleValues, labels: float = 1.0) 
     )
 
 
-def checked_terms(scored: Scored, columns: Sequence[Column]) -> Terms | None:
-    """Return the metric's terms for these columns; raises ContractError where they are none."""
+def _score_terms(scored: Scored) -> Terms | None:
+    """Return the terms of the columns and of the metric's aspects.
+
+    None where there are none, or where an aspect's column would be a mean of means, which no composition holds.
+    """
+    terms = checked_terms(scored, scored.columns)
+    for name, values in scored.aspects.items():
+        more = checked_terms(scored, scored.columns, values)
+        if terms is None or more is None or any(isinstance(place, str) for place in more.average):
+            return None
+        terms = _with_average(terms, name, more)
+    return terms
+
+
+def _with_average(terms: Terms, name: str, more: Terms) -> Terms:
+    """Return the terms with the average of others as one more column."""
+    count = terms.numerators.shape[1]
+    used = [place for place in more.average if isinstance(place, int)]
+    return replace(
+        terms,
+        numerators=np.column_stack([terms.numerators, more.numerators[:, used]]),
+        denominators=np.column_stack([terms.denominators, more.denominators[:, used]]),
+        columns={**terms.columns, name: tuple(range(count, count + len(used)))},
+    )
+
+
+def checked_terms(scored: Scored, columns: Sequence[Column], values: Float64Array | None = None) -> Terms | None:
+    """Return the metric's terms for these columns, of the score's values where none are given.
+
+    Raises:
+        ContractError: they are none.
+    """
     metric = scored.metric
-    terms = metric.terms(scored.values, scored.truth, scored.keypoints, columns)
+    terms = metric.terms(scored.values if values is None else values, scored.truth, scored.keypoints, columns)
     if terms is None:
         return None
     if not isinstance(terms, Terms):

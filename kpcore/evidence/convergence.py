@@ -6,6 +6,7 @@ all of what it was built on, and with its share of that: a source that several r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,13 +35,13 @@ class Estimate(Strict):
     high: Figure | None = None
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
-        """Take it down from one value a seed."""
+    def of(cls, values: Sequence[float], least: float = -math.inf) -> Estimate:
+        """Take it down from one value a seed; the interval holds nothing below ``least``, which no seed can give."""
         array = np.asarray(values, np.float64)
         if len(array) < 2:
             return cls(value=array.mean())
         far = float(reach(1 - LEVEL, Parts(float(array.var(ddof=1)) / len(array), 0.0, 0.0), len(array), 2))
-        return cls(value=array.mean(), low=array.mean() - far, high=array.mean() + far)
+        return cls(value=array.mean(), low=max(array.mean() - far, least), high=array.mean() + far)
 
 
 class Cost(Strict):
@@ -224,7 +225,7 @@ def _reached(
         target=target,
         seeds=tuple(course.seed for course in courses),
         reached=len(there),
-        epochs=Estimate.of([place + 1 for _, place in there]) if there else None,
+        epochs=Estimate.of([place + 1 for _, place in there], 1) if there else None,
         iterations=_cost(there, lambda course: (course.iterations, *course.sources)) if there else None,
         saved=_saved(mine, theirs) if theirs else None,
         seconds=_cost(there, _seconds) if there and all(course.seconds for course, _ in there) else None,
@@ -242,10 +243,11 @@ def _cost(
     own, all_sources, share = (
         list(one) for one in zip(*(_at(spent(course), place) for course, place in there), strict=True)
     )
+    first = min(float(spent(course)[0][0]) for course, _ in there)  # nobody is there before an epoch has ended
     return Cost(
-        own=Estimate.of(own),
-        with_sources=Estimate.of(np.add(own, all_sources).tolist()),
-        amortised=Estimate.of(np.add(own, share).tolist()),
+        own=Estimate.of(own, first),
+        with_sources=Estimate.of(np.add(own, all_sources).tolist(), first + min(all_sources)),
+        amortised=Estimate.of(np.add(own, share).tolist(), first + min(share)),
     )
 
 

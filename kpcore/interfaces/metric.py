@@ -8,13 +8,13 @@ where the jaw is); ``truth.select(keypoints.indices)`` has those that are.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
-from kpcore.errors import ContractError, shown
+from kpcore.errors import ContractError, KpError, shown
 from kpcore.interfaces.component import Component
 from kpcore.keypoints import Column, KeypointSet
 from kpcore.samples import Instances
@@ -98,6 +98,25 @@ class Metric(Component):
             KpError: what the metric measures by is not labelled; with image and row.
         """
 
+    def aspects(
+        self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet
+    ) -> Mapping[str, Float64Array]:  # fmt: skip
+        """Return further values a person and keypoint, by the name of the column that tables get of each; usual: none.
+
+        They are of the same unit and direction as ``values``: how much of an error lies in the picture's plane, say. A
+        column is the average that ``reduce`` makes of them; none enters the average. Intervals come of ``terms``.
+
+        Args:
+            predicted: as for ``values``.
+            truth: as for ``values``.
+            keypoints: as for ``values``.
+
+        Returns:
+            Column's name -> (N, K) float64, NaN where not counted.
+        """
+        del predicted, truth, keypoints
+        return {}
+
     @abstractmethod
     def reduce(
         self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
@@ -177,7 +196,7 @@ class Metric(Component):
         keypoints: KeypointSet,
         columns: Sequence[Column],
     ) -> Scores:
-        """Score predictions: by default ``reduce`` of ``values``.
+        """Score predictions: by default ``reduce`` of ``values``, and after its columns one an aspect.
 
         A metric that needs more than one value a person and keypoint (average precision matches and ranks the people of
         an image) does its own work here.
@@ -190,13 +209,33 @@ class Metric(Component):
             columns: as for ``reduce``.
         """
         del confidence
-        return self.reduce(self.measured(predicted, truth, keypoints), truth, keypoints, columns)
+        found = self.reduce(self.measured(predicted, truth, keypoints), truth, keypoints, columns)
+        aspects = self.measured_aspects(predicted, truth, keypoints)
+        more = {name: self.reduce(values, truth, keypoints, columns).average for name, values in aspects.items()}
+        if taken := next((name for name in more if name in found.columns), None):
+            raise KpError(
+                f"{self.convention}: an aspect's column is named '{taken}', and so is a column of the split; rename"
+                " that one, or leave the aspects out"
+            )
+        return Scores({**found.columns, **more}, found.average) if more else found
 
     @final
     def measured(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return ``values``; raises ContractError where they are not (N, K): broadcast, they would score in silence."""
-        values = self.values(predicted, truth, keypoints)
+        return self._fitting(self.values(predicted, truth, keypoints), predicted.shape[:2], "values()")
+
+    @final
+    def measured_aspects(
+        self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet
+    ) -> dict[str, Float64Array]:  # fmt: skip
+        """Return ``aspects``; raises ContractError where they are not (N, K) each, by name."""
+        found = self.aspects(predicted, truth, keypoints)
+        if not isinstance(found, Mapping) or not all(isinstance(name, str) and name.strip() for name in found):
+            raise ContractError(self, "aspects()", f"{shown(found)}, expected values by column's name")
         wanted = predicted.shape[:2]
+        return {name: self._fitting(values, wanted, f"aspects()[{name!r}]") for name, values in found.items()}
+
+    def _fitting(self, values: Float64Array, wanted: tuple[int, ...], what: str) -> Float64Array:
         if not isinstance(values, np.ndarray) or values.shape != wanted or values.dtype.kind != "f":
-            raise ContractError(self, "values()", f"{shown(values)}, expected {wanted} float64")
+            raise ContractError(self, what, f"{shown(values)}, expected {wanted} float64")
         return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from kpcore.samples import Instances
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array
 
 Align = Literal["root", "none", "procrustes", "scale"]
+ASPECTS = {"in plane": slice(0, 2), "depth": slice(2, 3)}
+"""Column's name -> the axes that it is of."""
 
 
 class Mpjpe(Metric):
@@ -42,9 +44,14 @@ class Mpjpe(Metric):
     A person whose root is not labelled (``root``, ``scale``), or who has fewer than three labelled keypoints
     (``procrustes``), is left out. A labelled keypoint without a prediction has no error, so there is no mean.
 
+    With ``aspects`` there are two more columns, over the same keypoints as the average: "in plane", the length of the
+    error in x and y, and "depth", that of the error in z, both after the alignment. They tell apart where a limb is
+    seen and how far away it is guessed; the squares of one point's two add up to the square of its error.
+
     Args:
         align: as above.
         root: name of the keypoint that z is relative to.
+        aspects: whether there are columns "in plane" and "depth".
     """
 
     class Config(ComponentConfig):
@@ -56,10 +63,14 @@ class Mpjpe(Metric):
             " scaled and moved to fit (PA-MPJPE); none",
         )
         root: str = Field(default="pelvis", description="keypoint that 'root' and 'scale' align at; it must be scored")
+        aspects: bool = Field(
+            default=False, description="two more columns: 'in plane', the error in x and y, and 'depth', that in z"
+        )
 
-    def __init__(self, *, align: Align, root: str) -> None:
+    def __init__(self, *, align: Align, root: str, aspects: bool) -> None:
         self._align = align
         self._root = root
+        self._aspects = aspects
 
     @property
     def convention(self) -> str:
@@ -91,6 +102,18 @@ class Mpjpe(Metric):
             KpError: the points are 2D, the root is not scored, a person's millimetres a pixel are unknown, or nobody
                 can be aligned.
         """
+        return self._lengths(predicted, truth, keypoints, {"all": slice(None)})["all"]
+
+    def aspects(
+        self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet
+    ) -> Mapping[str, Float64Array]:  # fmt: skip
+        """Return millimetres in plane and in depth, (N, K) each, NaN and infinite as ``values``; none unless asked."""
+        return self._lengths(predicted, truth, keypoints, ASPECTS) if self._aspects else {}
+
+    def _lengths(
+        self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet, axes: Mapping[str, slice]
+    ) -> dict[str, Float64Array]:
+        """Return the length (N, K) of the errors along each of these axes."""
         chosen = truth.select(keypoints.indices)
         self._check(predicted, chosen, keypoints)
         labelled = chosen.state != UNLABELLED
@@ -99,8 +122,10 @@ class Mpjpe(Metric):
             here, there = (points * chosen.mm_per_px[:, None, None] for points in (here, chosen.points))
             usable = self._usable(labelled, chosen, keypoints)
             here, there = self._aligned(here, there, labelled & np.isfinite(here).all(-1), keypoints)
-            errors = np.linalg.norm(here - there, axis=-1)
-        return np.where(labelled & usable[:, None], np.where(np.isfinite(errors), errors, np.inf), np.nan)
+            errors = {name: np.linalg.norm((here - there)[..., along], axis=-1) for name, along in axes.items()}
+        counted = labelled & usable[:, None]
+        return {name: np.where(counted, np.where(np.isfinite(one), one, np.inf), np.nan)
+                for name, one in errors.items()}  # fmt: skip
 
     def reduce(
         self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
