@@ -8,6 +8,7 @@ a mapping from the name that study files use to the class.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -60,6 +61,11 @@ def kp_metrics() -> Mapping[str, type[Metric]]:
 @hookspec
 def kp_writers() -> Mapping[str, type[Writer]]:
     """Return writers of predictions by name."""
+
+
+@hookspec
+def kp_weight_rules() -> Mapping[str, Path]:
+    """Return files of rules (TOML) by name: how ``kp models import`` takes another program's weights over."""
 
 
 @hookspec
