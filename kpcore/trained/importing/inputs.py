@@ -16,7 +16,7 @@ def fit_input(state: dict[str, Tensor], rules: InputRules, backbone: Backbone, w
     """Change the first convolution of a state, in place, so that it takes our inputs for the file's.
 
     Ours are y = (x - m) / s of RGB x in [0, 1], the file's y' = (white x - m') / s', so y' = a y + b per colour with
-    a = white s / s' and b = (white m - m') / s'. The factor a goes into the weights of the colour. A shift b cannot: the
+    a = white s / s' and b = (white m - m') / s'. A factor a goes into the weights of its colour. A shift b cannot: the
     convolution pads with zeros, which mean another colour there.
 
     Returns:
