@@ -190,30 +190,41 @@ TIMM = ["--backbone", "timm", "--codec", "heatmap", "--stages", "1", "--set", "b
 
 
 @pytest.mark.parametrize(
-    ("name", "rules", "words"),
+    ("name", "rules"),
     [
-        ("resnet10t", "timm_encoder", []),
-        ("convnext_atto", "timm_encoder_stages", []),
-        ("vit_tiny_patch16_224", "timm_encoder_vit", ["--set", "backbone.size=224"]),
+        ("resnet18", "timm_encoder"),
+        ("efficientnet_b0", "timm_encoder"),
+        ("hrnet_w18_small", "timm_encoder_hrnet"),
+        ("regnety_002", "timm_encoder"),
+        ("mobilenetv3_small_050", "timm_encoder"),
+        ("convnext_atto", "timm_encoder_stages"),
+        ("swin_tiny_patch4_window7_224", "timm_encoder_stages"),
+        ("vit_tiny_patch16_224", "timm_encoder_vit"),
     ],
 )
-def test_a_classifier_of_timm_becomes_an_encoder_and_the_rest_is_said_to_be_new(name, rules, words, tmp_path, capsys):
+def test_every_tensor_of_an_encoder_of_timm_is_named_by_the_rules_and_no_other(name, rules):
+    timm = pytest.importorskip("timm", reason="timm is an extra")
+    with torch.device("meta"):
+        whole, encoder = timm.create_model(name), timm.create_model(name, features_only=True)
+    found = read_rules(rules, registry())[1]
+    taken = {found.renamed(tensor) for tensor in whole.state_dict() if not found.dropped(tensor)}
+    assert taken == {f"stem.encoder.{tensor}" for tensor in encoder.state_dict()}
+
+
+def test_a_classifier_of_timm_becomes_an_encoder_and_the_rest_is_said_to_be_new(tmp_path, capsys):
     timm = pytest.importorskip("timm", reason="timm is an extra")
     torch.manual_seed(3)
-    whole = timm.create_model(name).eval()
+    whole = timm.create_model("resnet10t").eval()
     save_file(whole.state_dict(), tmp_path / "model.safetensors")
-    backbone = [*TIMM, "--set", f"backbone.model={name}", *words]
-    code = imported(
-        tmp_path / "model.safetensors", tmp_path / "mine", "--keypoints", "nose,tail", backbone=backbone, rules=rules
-    )
-    assert code == 0
+    words = ["--set", "backbone.model=resnet10t", "--keypoints", "nose,tail", "--resolution", "64"]
+    file = tmp_path / "model.safetensors"
+    assert imported(file, tmp_path / "mine", *words, backbone=TIMM, rules="timm_encoder") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "dropped" in out and "stem, stage0, head0: new and untrained" in out
+    assert "dropped 2 the file alone" in out and "stem, stage0, head0: new and untrained" in out
     encoder = load_network(tmp_path / "mine" / "weights.safetensors", registry()).network.stem.encoder
-    images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        expected = whole.forward_intermediates(images, intermediates_only=True)[-1]
-        torch.testing.assert_close(encoder(images)[-1], expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(encoder(images)[-1], whole.forward_features(images), atol=1e-5, rtol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -276,7 +287,9 @@ def test_damaged_files_are_one_line(write, told, tmp_path):
 
 def test_an_imported_network_is_the_source_of_a_study(tmp_path, tiny_mpii, tiny_study, monkeypatch):
     monkeypatch.setattr("kpcore.cli.report.page_of", lambda *_: None)
-    (split,) = [one for one in registry().build("split", "kptransfer", {}, where="x").splits(MPII) if one.name == "d"]
+    (split,) = [
+        one for one in registry().build("split", "kptransfer", {}, where="x").splits(MPII, {}) if one.name == "d"
+    ]
     torch.save(reference(1, 8, len(split.source), depth=1).state_dict(), tmp_path / "one.pth")
     order = f"keypoints = {json.dumps(split.source.names)}\n\n"
     text = changed("newell_pytorch")

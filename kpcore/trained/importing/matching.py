@@ -11,7 +11,6 @@ from typing import Literal
 
 from torch import Tensor
 
-from kpcore.errors import nearest
 from kpcore.plans import KeypointAxis, TensorSpec
 from kpcore.trained.importing.rules import Rules
 
@@ -95,9 +94,7 @@ def _line(name: str, tensor: Tensor, wanted: Mapping[str, TensorSpec], kinds: Ma
     target = rules.renamed(name)
     line = Line("taken" if target == name else "renamed", name, target, shape)
     if target not in wanted:
-        close = nearest(target, wanted)
-        meant = f", nearest is '{close}'" if close else ""
-        return Line("unused", name, "", shape, f"the network has no '{target}'{meant}; rename it, or drop it by a rule")
+        return Line("unused", name, "", shape, f"the network has no '{target}'; rename it, or drop it by a rule")
     if shape != wanted[target].shape:
         return _fault("misfit", line, f"is {shape}, the network has {wanted[target].shape}")
     if tensor.is_floating_point() != kinds[target]:
