@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from kpcore.config import Strict, validate
 from kpcore.errors import KpError, unknown
 from kpcore.registry import Registry
+from kpcore.toml_text import bounded
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import CROP
 
@@ -122,6 +123,6 @@ def read_rules(text: str, known: Registry) -> tuple[str, Rules]:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return bounded(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise KpError(f"{path}: cannot be read as TOML: {' '.join(str(error).split())}") from None
