@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kpcore.api.closing import draw_page, tell_ended, write_files
 from kpcore.api.results import StudyResults, frame_of
 from kpcore.config import StudyConfig, to_toml
-from kpcore.errors import KpError, shown
+from kpcore.errors import KpError, shown, unknown
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
+from kpcore.samples import Sample
 from kpcore.study.executors import State, local
 from kpcore.study.jobs import Job, JobPlan
 from kpcore.study.opening import open_study
@@ -55,6 +56,17 @@ class OpenStudy:
     def splits(self) -> tuple[KeypointSplit, ...]:
         """Its keypoint splits."""
         return self.study.splits
+
+    def samples(self, part: Literal["train", "valid"] = "valid") -> Sequence[Sample]:
+        """Return the people of the data set that is scored: image, points, crop.
+
+        Raises:
+            KpError: there is no such part, or it cannot be read.
+        """
+        if part not in ("train", "valid"):
+            raise unknown("part", part, ("train", "valid"))
+        data = self.study.scored
+        return (data.train if part == "train" else data.valid).samples
 
     def plan(self, *, device: str | None = None) -> StudyPlan:
         """Return its trainings, and which of them are done already; nothing is trained.
@@ -206,10 +218,9 @@ def _assigned(key: str, value: Any) -> list[str]:
         return [line for name, inside in value.items() for line in _assigned(f"{key}.{name}", inside)]
     plain = str(value) if isinstance(value, Path) else value
     try:
-        if value is None:
-            raise TypeError
-        return [f"{key}={to_toml({'value': plain}).removeprefix('value = ').strip()}"]
+        text = to_toml({"value": plain}).removeprefix("value = ").strip()
     except TypeError:
-        raise KpError(
-            f"sets: {key} = {shown(value)}: TOML has no such value; give a text, a number or a list"
-        ) from None
+        text = ""
+    if not text:
+        raise KpError(f"sets: {key} = {shown(value)}: TOML has no such value; give a text, a number or a list")
+    return [f"{key}={text}"]
