@@ -47,8 +47,7 @@ def results(place):
     """Of the study."""
     with pytest.MonkeyPatch.context() as patch:
         quiet(patch, place)
-        found = kpcore.load_study("study.toml", notice=lambda _: None).run(place / "runs" / "first")
-    return found
+        return kpcore.load_study("study.toml", notice=lambda _: None).run(place / "runs" / "first")
 
 
 def test_importing_the_core_loads_no_library():
