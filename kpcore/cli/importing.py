@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kpcore.cli.output import print_json, print_lines, print_table
-from kpcore.errors import FaultsError, unknown
+from kpcore.errors import FaultsError, listed, unknown
 
 if TYPE_CHECKING:
     from kpcore.registry import Registry
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST = 20
 """Faults that are told one by one."""
+UNITS = 6
+"""Units of a network that a row of counts names."""
 
 
 def finish(found: Import, out: Path, *, every: bool, as_json: bool) -> None:
@@ -73,7 +75,7 @@ def counts(match: Match) -> list[list[str]]:
         lines = match.of(status)
         units = dict.fromkeys(line.target.partition(".")[0] for line in lines if line.target)
         rules = dict.fromkeys(line.note for line in lines if status in ("dropped", "new"))
-        rows.append([status, str(len(lines)), ", ".join(units) or "the file alone", ", ".join(rules)])
+        rows.append([status, str(len(lines)), listed(units, UNITS) if units else "the file alone", ", ".join(rules)])
     return rows
 
 
