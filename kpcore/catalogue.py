@@ -117,6 +117,7 @@ def plugin_record(known: Registry, plugin: Plugin) -> dict[str, Any]:
     """Return a plugin as JSON; asks it for all that it supplies, so that what is wrong with that shows too."""
     supplies = known.supplies(plugin)
     known.commands()
+    known.weight_rules()
     return {
         "name": plugin.name,
         "module": plugin.module,

@@ -192,8 +192,12 @@ class Registry:
 
     def weight_rules(self) -> dict[str, Path]:
         """Return the files of rules that plugins supply, by name; ``plugin:name`` where another one has that name."""
+        return dict(self._weight_rules)
+
+    @cached_property
+    def _weight_rules(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
-        for plugin in filter(lambda plugin: plugin.ok, self.plugins):
+        for plugin in sorted(filter(lambda plugin: plugin.ok, self.plugins), key=lambda plugin: not plugin.built_in):
             for name, path in self._call(plugin, "kp_weight_rules").items():
                 if isinstance(path, Path) and path.is_file():
                     found[f"{plugin.name}:{name}" if name in found else name] = path
