@@ -116,6 +116,7 @@ def default_text(field: FieldInfo) -> str:
 def plugin_record(known: Registry, plugin: Plugin) -> dict[str, Any]:
     """Return a plugin as JSON; asks it for all that it supplies, so that what is wrong with that shows too."""
     supplies = known.supplies(plugin)
+    known.weight_rules()
     if commands := known.commands_of(plugin):
         supplies["command"] = commands
     return {

@@ -8,6 +8,7 @@ a mapping from the name that study files use to the class.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -65,6 +66,11 @@ def kp_writers() -> Mapping[str, type[Writer]]:
 @hookspec
 def kp_trackers() -> Mapping[str, type[Tracker]]:
     """Return trackers, what ``kp run --track`` shows studies in, by name."""
+
+
+@hookspec
+def kp_weight_rules() -> Mapping[str, Path]:
+    """Return files of rules (TOML) by name: how ``kp models import`` takes another program's weights over."""
 
 
 @hookspec

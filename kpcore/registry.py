@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
@@ -195,6 +196,21 @@ class Registry:
                 else:
                     plugin.problems.append(f"command '{name}': is not a typer.Typer")
         return claims
+
+    def weight_rules(self) -> dict[str, Path]:
+        """Return the files of rules that plugins supply, by name; ``plugin:name`` where another one has that name."""
+        return dict(self._weight_rules)
+
+    @cached_property
+    def _weight_rules(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for plugin in sorted(filter(lambda plugin: plugin.ok, self.plugins), key=lambda plugin: not plugin.built_in):
+            for name, path in self._call(plugin, "kp_weight_rules").items():
+                if isinstance(path, Path) and path.is_file():
+                    found[f"{plugin.name}:{name}" if name in found else name] = path
+                else:
+                    plugin.problems.append(f"rules '{name}': {path} is no path of a file")
+        return found
 
     def names(self, kind: str) -> list[str]:
         """Names that :meth:`component` takes: each component's own, or ``plugin:name`` where that is another's too."""

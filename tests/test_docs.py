@@ -40,6 +40,7 @@ from kpcore.report.tables import csv_table
 from kpcore.samples import Instances
 from kpcore.study.opening import resolve
 from kpcore.tracking import Follower
+from kpcore.trained.importing.rules import Rules
 from kpcore.training.device import Device
 from kpcore.training.step import Learner, Stepper
 from kpcore.weights import execute
@@ -192,7 +193,9 @@ def test_toml_is_valid_and_links_lead_somewhere(page):
     plain = resolve(ROOT / "examples" / "mpii_hourglass.toml", None, []).model_dump(mode="json", exclude_none=True)
     for block in blocks(page, "toml"):
         document = tomllib.loads(block)
-        if "project" not in document:
+        if "rename" in document:
+            validate(Rules, document, where=page.name)
+        elif "project" not in document:
             validate(StudyConfig, overlay(plain, document), where=page.name)
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:

@@ -264,6 +264,27 @@ def test_a_command_that_two_plugins_claim_belongs_to_neither(installed):
     assert known.conflicts() == ["command 'hello' is claimed by one and two; neither is used"]
 
 
+RULES = """
+    from pathlib import Path
+    from kpcore import hookimpl
+
+    @hookimpl
+    def kp_weight_rules():
+        return {rules}
+"""
+
+
+def test_rules_of_plugins_are_files_and_each_has_a_name_of_its_own(installed, tmp_path):
+    file = tmp_path / "rules.toml"
+    file.touch()
+    one = RULES.format(rules=f"{{'net': Path({str(file)!r})}}")
+    known = installed(a=one, b=one, lost=RULES.format(rules="{'gone': Path('/no/where')}"), bad=RULES.format(rules="1"))
+    assert known.weight_rules() == known.weight_rules() == {"net": file, "b:net": file}
+    problems = {name: plugin.problems for name, plugin in by_name(known).items()}
+    assert problems["lost"] == ["rules 'gone': /no/where is no path of a file"]
+    assert len(problems["bad"]) == 1 and problems["bad"][0].startswith("kp_weight_rules(): TypeError")
+
+
 def test_a_damaged_list_of_entry_points_is_named_and_others_are_found(tmp_path, monkeypatch):
     info = tmp_path / "ruined-1.dist-info"
     info.mkdir()

@@ -81,6 +81,8 @@ def show(
 
 def told(card: Card) -> list[tuple[str, str]]:
     """Return what a card says, a line each."""
+    from kpcore.trained.model import CROP
+
     model, framing = card.model, card.framing
     parts = ((part.name, part.options, part.plugin, part.version) for part in (model.backbone, model.codec))
     backbone, codec = (
@@ -89,7 +91,7 @@ def told(card: Card) -> list[tuple[str, str]]:
     )
     scores = [f"{one.convention}: {_score(one.average)} ({one.data}, {one.samples} samples)" for one in card.scores]
     best = model.score
-    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples)"
+    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples)" if best.convention else ""
     points = f"{framing.points:.2f} of their keypoints' box" if framing.points else "not known from keypoints"
     rows = [
         ("name", f"{card.study}/{card.name}" if card.study else card.name),
@@ -101,6 +103,7 @@ def told(card: Card) -> list[tuple[str, str]]:
         ("stages", str(len(model.heads))),
         ("codec", codec),
         ("input", f"{model.resolution} px, RGB, mean {list(model.mean)}, std {list(model.std)}"),
+        ("cut", "" if model.crop == CROP else model.crop),
         ("crops", f"{framing.box:g} of a box's longer side; {points}"),
         ("validation", measured),
         *(("score", score) for score in scores),
@@ -124,3 +127,54 @@ def copy(
 
     copy_model(model, folder, changed=changed)
     print_lines([f"wrote {folder}: model.json and weights.safetensors; 'kp predict {folder} PICTURES' uses it"])
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Weights: .safetensors, or what torch.save wrote.", show_default=False)],
+    backbone: Annotated[str, typer.Option(metavar="NAME", help="Backbone that they are of.", show_default=False)],
+    codec: Annotated[str, typer.Option(metavar="NAME", help="Codec of their heads.", show_default=False)],
+    rules: Annotated[
+        str, typer.Option("--map", metavar="RULES", help="Rules: a TOML file, or a name that 'kp models rules' lists.",
+                          show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there, or be empty.", show_default=False)],
+    stages: Annotated[int, typer.Option(min=1, max=64, help="Stages of the network.", show_default=False)],
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="An option, e.g. backbone.channels=256. Repeatable.")
+    ] = None,
+    keypoints: Annotated[
+        str, typer.Option(metavar="NAMES", help="What it predicts: a data set (mpii16), or names with commas between."
+                          " [default: the rules']", show_default=False)
+    ] = "",
+    skeleton: Annotated[
+        Path | None, typer.Option(help="JSON with 'keypoints' (name, mirror, group) and 'edges'.", show_default=False)
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, help="Pixels along an input's side. [default: the rules']")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="That new tensors are drawn from, where the rules let some be new.")] = 0,
+    every: Annotated[bool, typer.Option("--all", help="Print a line for every tensor.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:  # fmt: skip
+    """Make a model folder of weights that another program wrote; what does not fit is an error."""
+    from kpcore.cli.importing import finish
+    from kpcore.registry import registry
+    from kpcore.trained.importing.whole import Asked, prepare_import
+
+    asked = Asked(file, backbone, codec, sets or [], stages, rules, keypoints, skeleton, resolution, seed)
+    finish(prepare_import(asked, registry()), out, every=every, as_json=as_json)
+
+
+@app.command("rules")
+def rules(
+    name: Annotated[str | None, typer.Argument(help="Print these. [default: list all]", show_default=False)] = None,
+) -> None:
+    """List the rules that 'kp models import' has, or print one to be changed."""
+    from kpcore.cli.importing import list_rules, print_rules
+    from kpcore.registry import registry
+
+    if name is None:
+        list_rules(registry())
+    else:
+        print_rules(name, registry())

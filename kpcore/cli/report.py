@@ -36,14 +36,9 @@ def page_of(console: Console, study: Study, plan: JobPlan, folder: Path, known: 
         folder: of its results.
         known: what is said of them; None where none of its rows is done.
     """
-    from kpcore.report.page import write_page
-    from kpcore.study.guard import told
-    from kpcore.study.shown import keep_shown
+    from kpcore.api.closing import draw_page
 
-    try:
-        keep_shown(study, plan, folder)
-        return write_page(folder, known)[0]
-    except (Exception, SystemExit) as error:  # a metric, a picture or a disk may fail here: the results are written
-        text = f"No page: {told(error, study.known)}; 'kp report {folder}' draws it once that is put right"
-        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        return None
+    return draw_page(
+        study, plan, folder, known,
+        lambda text: console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True),
+    )  # fmt: skip

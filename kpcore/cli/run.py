@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kpcore.cli.stages import Stages
-    from kpcore.evidence import Evidence
     from kpcore.study.jobs import JobPlan
     from kpcore.study.study import Study
     from kpcore.training.device import Device
@@ -134,20 +132,18 @@ def interruptible(console: Console, study: Study, plan: JobPlan, target: Target)
 
 def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
     """Run what is missing, and print and write the results; return whether nothing failed."""
+    from kpcore.api.closing import tell_ended, write_files
     from kpcore.cli import display
     from kpcore.cli.live import Display
     from kpcore.cli.refresh import Refresher
     from kpcore.cli.report import page_of
     from kpcore.cli.stages import Stages
     from kpcore.cli.terminal import Terminal
-    from kpcore.evidence import write_evidence
-    from kpcore.report.curves import write_curves
     from kpcore.report.ending import print_ending
     from kpcore.report.page.folder import read_words
-    from kpcore.report.tables import write_tables
     from kpcore.report.terminal import print_tables
     from kpcore.study.executors import local
-    from kpcore.study.runner import about_study, run_study
+    from kpcore.study.runner import run_study
 
     print_head(console, study, plan, target)
     folder, executor = target.folder, local(target.at_once)
@@ -155,28 +151,17 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     with Display(console, plan, study.validation.convention, refresher) as watcher:
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
     with Stages(console, "Making intervals, tables and curves ..."):
-        known = what_is_known(folder)
-        written = write_tables(results, folder, known) + write_curves(results, display.histories(plan), folder)
-        written += [write_evidence(known, folder)] if known else []
+        known, written = write_files(plan, folder, results)
     print_tables(results, console, known)
     console.print(f"Written to {folder}: results.json, {', '.join(path.name for path in written)}")
     with Stages(console, "Drawing the page ..."):
         page = page_of(console, study, plan, folder, known)
     console.print()
     print_ending(read_words(folder, known), console, str(page or ""))
-    ended = {"study": about_study(study, folder), "results": json.loads(results.to_json())}
-    display.print_lines(console, study.known.notify("kp_study_ended", **ended))
+    display.print_lines(console, tell_ended(study, folder, results))
     if failed := display.failures(results):
         Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
     return not failed
-
-
-def what_is_known(folder: Path) -> Evidence | None:
-    """Return the evidence of a study; None where none of its rows is done."""
-    from kpcore.evidence import study
-    from kpcore.records.values import VALUES
-
-    return study(folder) if (folder / VALUES).is_file() else None
 
 
 def print_head(console: Console, study: Study, plan: JobPlan, target: Target) -> None:
