@@ -73,7 +73,7 @@ def test_an_imported_hourglass_gives_what_the_reference_gives(theirs, tmp_path, 
 def test_it_is_a_model_that_predicts_and_says_where_it_is_from(theirs, tmp_path, capsys):
     assert imported(theirs[1], tmp_path / "mine", "--set", "codec.decode=dark", "--resolution", "64") == 0
     out = capsys.readouterr().out
-    assert "renamed" in out and "dropped" in out and f"wrote {tmp_path / 'mine'}" in out.replace("\n", " ")
+    assert "renamed" in out and "dropped" in out and f"wrote{tmp_path / 'mine'}" in "".join(out.split())
     card = open_model(str(tmp_path / "mine")).card
     assert card.name == "mine" and card.model.codec.options["decode"] == "dark" and card.model.resolution == 64
     assert card.model.data.startswith("weights of checkpoint.pth.tar (SHA-256 ") and "200 x scale" in card.model.crop

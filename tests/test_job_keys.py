@@ -61,6 +61,7 @@ ELSEWHERE = {
     "backbone.name": "test_the_component_itself_is_in_the_key",
     "codec.name": "test_the_component_itself_is_in_the_key",
     "evaluation.validation.name": "test_the_component_itself_is_in_the_key",
+    "source": "what starts from it has it in its key: tests/test_given.py",
     "modes": "test_the_strategy_of_a_mode_is_in_the_key_and_its_name_is_not",
 }
 """Path of a field -> how it reaches the key, and what tests that; its value alone cannot be exchanged here."""

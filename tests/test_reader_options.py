@@ -274,6 +274,7 @@ OTHER = {
     ("landmarks", "skeleton"): (SOME, "cofw29"),
     ("landmarks", "crop"): (SOME, 2.0),
     ("landmarks", "held_out"): (SOME, 0.6),
+    ("landmarks", "origin"): (SOME, 1),
     ("labelstudio", "annotation"): (EXPORT, "others.json"),
     ("labelstudio", "images"): (EXPORT, "pets"),
     ("labelstudio", "field"): (EXPORT, "photo"),

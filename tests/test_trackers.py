@@ -478,7 +478,7 @@ def absent(tmp_path):
 def test_a_tracker_that_is_not_known_is_refused_before_anything_runs(kp, absent):
     code, _, err = kp(*RUN, "--track", "absnt", points=[absent("json")])
     assert code == 2
-    assert err == "kp: error: --track: unknown tracker 'absnt'; did you mean 'absent'? (absent exist)"
+    assert err == "kp: error: --track: unknown tracker 'absnt'; did you mean 'absent'? (absent exists)"
     assert not Path("runs").exists()
 
 

@@ -319,6 +319,8 @@ BEFORE = [
     ("metric", "average_name", value(None), "average_name: None, expected a string"),
     ("metric", "higher_is_better", value(1), "higher_is_better: 1, expected a bool"),
     ("metric", "values", boom, "values(): ZeroDivisionError"),
+    ("metric", "aspects", boom, "aspects(): ZeroDivisionError"),
+    ("metric", "aspects", value(3), "aspects(): 3, expected values by column's name"),
     ("metric", "values", value(None), "values(): None, expected (1, 2) float64"),
     ("metric", "values", change(lambda v: v.T), "values(): (2, 1) float64, expected (1, 2) float64"),
     ("metric", "values", change(nan), "a finite number"),
