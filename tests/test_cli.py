@@ -109,6 +109,9 @@ def test_help_imports_no_torch_and_names_every_command(folder):
         "report",
         "compare",
         "eval",
+        "predict",
+        "models",
+        "export",
         "data",
         "splits",
         "plugins",
@@ -125,7 +128,7 @@ def test_a_stranger_s_plugins_are_listed_with_what_is_wrong(folder):
     assert (done.returncode, done.stderr) == (0, "")
     plugins = {plugin["name"]: plugin for plugin in json.loads(done.stdout)["plugins"]}
     assert plugins["good"]["ok"]
-    assert plugins["good"]["supplies"] == {"split": ["halves"]}
+    assert plugins["good"]["supplies"] == {"split": ["halves"], "command": ["greet"]}
     assert (plugins["good"]["distribution"], plugins["good"]["version"]) == ("strangers", "0.3")
     assert plugins["broken"]["error"] == "ModuleNotFoundError: No module named 'no_such_module_anywhere'"
     assert "did you mean 'kp_splits'" in plugins["misspelt"]["error"]
