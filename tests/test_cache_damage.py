@@ -108,7 +108,7 @@ DAMAGES = [empty, truncate, flip, remove, exchange]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("turn", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_damaged_files_of_jobs_are_named_and_made_again(copy, finished, capsys, damage, turn):
     """Four jobs at once, each with another file spoilt; every file of a job has its turn."""
     spoilt = {name: FILES[4 * turn + place] for place, name in enumerate(JOBS)}
@@ -150,6 +150,7 @@ def test_a_job_without_any_file_is_just_not_done(copy, finished, capsys):
     assert same(copy, finished)
 
 
+@pytest.mark.slow
 def test_two_damaged_at_once_are_mended_by_two_at_once(copy, finished, capsys):
     for name in JOBS:
         flip(copy[name] / "predictions.h5")

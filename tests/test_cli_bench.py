@@ -80,6 +80,7 @@ def test_a_run_says_what_it_will_prepare(study, tmp_path, capsys):
     assert "Crops to prepare" not in again[1]
 
 
+@pytest.mark.slow
 def test_bench_measures_every_part(study, capsys, monkeypatch):
     # In this process: fresh ones cost seconds each.
     measured = {}
@@ -142,6 +143,7 @@ def test_every_mode_is_compared_with_the_first_and_training_on_s1_with_the_naive
     assert bench.ratios(steps) == {"naive / ours, fp32": 2, "two / one, fp32": 0.5}
 
 
+@pytest.mark.slow
 def test_steps_are_timed_in_processes_of_their_own(study, capsys):
     only = ["--only", "steps", "--precision", "fp32", "--set", 'study.modes=["transfer"]']
     code, out, _ = run(capsys, "bench", study, *only, "--rounds", "1", "--steps", "1", "--json")
@@ -164,6 +166,7 @@ def test_wrong_words_are_one_line(study, capsys, arguments, message):
     assert message in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_start_up_times_whole_processes():
     seconds = bench.start_up(tries=1)
     assert list(seconds) == ["kp --help", "kp plugins list"]

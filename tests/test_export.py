@@ -171,6 +171,7 @@ def test_torchs_program_gives_what_pytorch_gives(codec, options, flip_test, tmp_
     assert found.pixels < 1e-3 and found.confidence < 1e-5 and found.steady > 0.9 * found.points
 
 
+@pytest.mark.slow
 def test_torchs_program_loads_without_our_code_and_carries_the_card(folder, tmp_path):
     out = tmp_path / "mine.pt2"
     assert outcome(["export", str(folder), "--to", "torch", "--out", str(out)]) == 0
