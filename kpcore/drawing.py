@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from kpcore.keypoints import Skeleton
-from kpcore.tensors import ImageArray
+from kpcore.tensors import Float64Array, ImageArray
 
 Colour = tuple[int, int, int]
 LEGEND: dict[str, Colour] = {
@@ -27,6 +27,11 @@ SHAPES: dict[str, tuple[tuple[float, float], ...]] = {
 """Corners of a mark in radii: square, diamond, triangle; S1 is a disc."""
 EDGE: Colour = (235, 235, 235)
 PAPER: Colour = (24, 24, 24)
+UNSURE = 0.5
+"""Share of the instance's median confidence below which a mark is an outline."""
+MARKS = 70
+"""A mark's radius is the crop's side over this."""
+LEAST = 2
 SHORT = 30_000
 """OpenCV's coordinates are short: what lies beyond is not drawn."""
 
@@ -62,3 +67,34 @@ def draw_mark(canvas: ImageArray, mark: Mark, word: str, radius: int) -> None:
     if not mark.hidden:
         cv2.fillPoly(canvas, [corners], colour, cv2.LINE_AA)
     cv2.polylines(canvas, [corners], True, colour, 1, cv2.LINE_AA)
+
+
+def radius_of(side: float) -> int:
+    """Return the radius of the marks of an instance whose crop has this side, pixels."""
+    return max(LEAST, round(side / MARKS))
+
+
+def marks_of(names: Sequence[str], points: Float64Array, confidence: Float64Array) -> dict[str, Mark]:
+    """Return the marks of keypoints that are there; an outline where one is not sure.
+
+    Args:
+        names: K.
+        points: (K, 2 or 3) pixels; NaN where one is lost.
+        confidence: (K,).
+    """
+    median = float(np.nanmedian(confidence)) if np.isfinite(confidence).any() else 0.0
+    return {
+        name: Mark((round(x), round(y)), bool(surer < UNSURE * median))
+        for name, (x, y), surer in zip(names, points[:, :2].tolist(), confidence.tolist(), strict=True)
+        if abs(x) < SHORT and abs(y) < SHORT  # NaN is not
+    }
+
+
+def draw_instance(
+    canvas: ImageArray, skeleton: Skeleton, marks: Mapping[str, Mark], steps: Sequence[Sequence[str]], radius: int
+) -> None:  # fmt: skip
+    """Draw edges and marks, in the colours of the first and the last step's sets; "other" where there are none."""
+    source, target = (steps[0], steps[-1] if len(steps) > 1 else ()) if steps else ((), ())
+    draw_edges(canvas, skeleton, marks, max(1, radius // 3))
+    for name, mark in marks.items():
+        draw_mark(canvas, mark, word_of(name, source, target), radius)

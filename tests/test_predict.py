@@ -18,9 +18,12 @@ from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
 from kpcore.trained.api import load_model
 from kpcore.trained.boxes import read_boxes
+from kpcore.trained.card import write_card
+from kpcore.trained.copying import copy_model
 from kpcore.trained.finding import Wanted, locate, trainings
 from kpcore.trained.following import follow
 from kpcore.trained.framing import Crop, Framing, measured, whole
+from kpcore.trained.keypoints import Keypoints
 from kpcore.trained.opening import open_model
 from kpcore.trained.pictures import Picture, Source, frames, sources
 from kpcore.trained.predicting import How, predict
@@ -120,14 +123,10 @@ def test_a_copied_model_predicts_the_same_and_is_refused_where_it_was_changed(mo
         load_model(tmp_path / "mine")
     assert load_model(tmp_path / "mine", changed=True).card.study == "mine"
     with pytest.raises(KpError, match="is not empty"):
-        from kpcore.trained.copying import copy_model
-
         copy_model(str(model), tmp_path / "mine")
 
 
 def test_changed_weights_another_version_and_what_is_no_model_are_one_line(model, tmp_path):
-    from kpcore.trained.copying import copy_model
-
     copy_model(str(model), tmp_path / "mine")
     weights = tmp_path / "mine" / "weights.safetensors"
     data = bytearray(weights.read_bytes())
@@ -495,3 +494,33 @@ def test_a_loaded_model_predicts_arrays_and_boxes_and_draws(model, tiny_mpii):
             loaded.predict(wrong)
     with pytest.raises(KpError, match=r"expected \(N, 4\) left, top, width, height"):
         loaded.predict(image, boxes=[[1, 2, 3, 0]])
+
+
+def test_a_lost_keypoint_is_not_drawn_and_no_edge_leads_to_it():
+    blank = np.zeros((40, 40, 3), np.uint8)
+    points = np.array([[[10.0, 10.0], [np.nan, np.nan]]])
+    found = Keypoints(PAIR.all(), points, np.array([[1.0, np.nan]]), np.array([[20.0, 20.0, 40.0]]), blank)
+    drawn = found.draw().any(2)
+    assert drawn[8:13, 8:13].any() and not drawn[14:].any() and not drawn[:, 14:].any()
+
+
+@pytest.mark.parametrize("scored", ["fp32", "bf16", "fp16"])
+def test_a_network_that_was_scored_on_another_chip_predicts_here(model, tiny_mpii, tmp_path, scored):
+    copy_model(str(model), tmp_path / "mine")
+    opened = open_model(str(tmp_path / "mine"))
+    write_card(tmp_path / "mine", opened.card.model_copy(update={"precision": scored}))
+    found = load_model(tmp_path / "mine", device="cpu").predict(tiny_mpii / "images" / "valid0.png")
+    assert np.isfinite(found.points).all()
+
+
+def test_pictures_of_one_name_and_two_kinds_are_drawn_apart(model, tiny_mpii, tmp_path):
+    image = cv2.imread(str(tiny_mpii / "images" / "valid0.png"))
+    for ending in ("bmp", "tif", "png"):
+        cv2.imwrite(str(tmp_path / f"a.{ending}"), image)
+    words = [str(tmp_path / "a.*"), "--format", "pictures", "--out", str(tmp_path / "out")]
+    assert outcome(["predict", str(model), *words]) == 0
+    assert sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir()) == [
+        "a.bmp.png",
+        "a.png",
+        "a.tif.png",
+    ]

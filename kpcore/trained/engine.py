@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -87,7 +87,8 @@ def network_engine(opened: Opened, known: Registry, device: Device, *, flip_test
 def chosen_engine(
     model: str, known: Registry, device: str | None, *, flip_test: bool, changed: bool
 ) -> tuple[Engine, Card]:
-    """Open a network and put it on a device, in the precision that it was scored in where the device has that.
+    """Open a network and put it on a device, in the precision that it was scored in where that is the
+    device's own; in float32 elsewhere.
 
     An exported network (``.onnx``) runs in onnxruntime, in float32.
 
@@ -99,5 +100,7 @@ def chosen_engine(
         exported = onnx_engine(path, device, flip_test=flip_test, changed=changed)
         return exported, exported.file.card
     opened = open_model(model, changed=changed)
-    where = choose_device(device, opened.card.precision, cores())
+    where = choose_device(device, "auto", cores())
+    if where.precision != opened.card.precision:  # another chip than the one that it was scored on
+        where = replace(where, precision="fp32")
     return network_engine(opened, known, where, flip_test=flip_test), opened.card

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kpcore.drawing import Mark, draw_edges, draw_mark, word_of
+from kpcore.drawing import draw_instance, marks_of, radius_of
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSet
 from kpcore.tensors import Float64Array, ImageArray
@@ -54,14 +54,9 @@ class Keypoints:
     def draw(self, image: ImageArray | None = None) -> ImageArray:
         """Return a copy of the picture, or of another of its size, with the keypoints drawn; (H, W, 3) uint8 RGB."""
         canvas = np.ascontiguousarray(self.image if image is None else image).copy()
-        source, target = (self.steps[0], self.steps[-1] if len(self.steps) > 1 else ()) if self.steps else ((), ())
-        for points, crop in zip(self.points, self.crops, strict=True):
-            places = np.nan_to_num(points[:, :2], nan=-1e6).clip(-3e4, 3e4).round().astype(int).tolist()
-            marks = {name: Mark((x, y), hidden=False) for name, (x, y) in zip(self.names, places, strict=True)}
-            radius = max(2, round(crop[2] / 70))
-            draw_edges(canvas, self.keypoints.skeleton, marks, max(1, radius // 3))
-            for name, mark in marks.items():
-                draw_mark(canvas, mark, word_of(name, source, target), radius)
+        for points, surer, crop in zip(self.points, self.confidence, self.crops, strict=True):
+            marks = marks_of(self.names, points, surer)
+            draw_instance(canvas, self.keypoints.skeleton, marks, self.steps, radius_of(crop[2]))
         return canvas
 
     def records(self) -> list[dict[str, Any]]:

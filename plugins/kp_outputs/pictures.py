@@ -11,18 +11,15 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from kpcore.drawing import EDGE, PAPER, SHORT, Mark, draw_edges, draw_mark, word_of
+from kpcore.drawing import EDGE, PAPER, Mark, draw_instance, marks_of, radius_of
 from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
-from kpcore.tensors import Float64Array, ImageArray
+from kpcore.tensors import ImageArray
 
-MARKS = 70
-"""A mark's radius is the crop's side over this."""
-LEAST = 2
+WRITTEN = (".png", ".jpg", ".jpeg", ".webp")
+"""Endings that are kept; others get .png behind them."""
 CODEC = "mp4v"
 """The video codec that every build of OpenCV writes."""
-UNSURE = 0.5
-"""Share of the instance's median confidence below which a mark is an outline."""
 
 
 class Pictures(Writer):
@@ -73,21 +70,18 @@ class _Sink(Sink):
             self._frame(found, canvas)
 
     def _draw(self, canvas: ImageArray, found: Predicted, place: int) -> None:
-        keypoints, steps = self._about.keypoints, self._about.steps
-        source, target = (steps[0], steps[-1] if len(steps) > 1 else ()) if steps else ((), ())
-        radius = max(LEAST, round(found.crops[place, 2] / MARKS))
-        marks = marks_of(keypoints.names, found.points[place], found.confidence[place])
-        draw_edges(canvas, keypoints.skeleton, marks, max(1, radius // 3))
-        for name, mark in marks.items():
-            draw_mark(canvas, mark, word_of(name, source, target), radius)
+        about, radius = self._about, radius_of(found.crops[place, 2])
+        marks = marks_of(about.keypoints.names, found.points[place], found.confidence[place])
+        draw_instance(canvas, about.keypoints.skeleton, marks, about.steps, radius)
         if self._text and marks:
             median = f"{np.nanmedian(found.confidence[place]):.2f}"
             write(canvas, marks, f"{found.ids[place]}  {median}".strip(), radius)
 
     def _image(self, found: Predicted, canvas: ImageArray) -> None:
         name = PurePosixPath(found.name)
-        ending = name.suffix.lower() if name.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") else ".png"
-        path = self._folder.joinpath(*_inside(name)).with_suffix(ending)
+        ending = name.suffix.lower() if name.suffix.lower() in WRITTEN else ".png"
+        kept = name if ending == name.suffix.lower() else name.with_name(f"{name.name}{ending}")  # a.bmp and a.tif
+        path = self._folder.joinpath(*_inside(kept))
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = [cv2.IMWRITE_JPEG_QUALITY, self._quality] if ending in (".jpg", ".jpeg") else []
         good, data = cv2.imencode(ending, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), settings)
@@ -146,16 +140,6 @@ class _Video:
         """Remove it."""
         self._writer.release()
         self._partial.unlink(missing_ok=True)
-
-
-def marks_of(names: Sequence[str], points: Float64Array, confidence: Float64Array) -> dict[str, Mark]:
-    """Return the marks of keypoints (K, 2 or 3) that are there; an outline where one is not sure."""
-    median = float(np.nanmedian(confidence)) if np.isfinite(confidence).any() else 0.0
-    return {
-        name: Mark((round(x), round(y)), bool(surer < UNSURE * median))
-        for name, (x, y), surer in zip(names, points[:, :2].tolist(), confidence.tolist(), strict=True)
-        if abs(x) < SHORT and abs(y) < SHORT  # NaN is not
-    }
 
 
 def write(canvas: ImageArray, marks: dict[str, Mark], text: str, radius: int) -> None:
