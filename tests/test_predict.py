@@ -515,9 +515,10 @@ def test_a_network_that_was_scored_on_another_chip_predicts_here(model, tiny_mpi
 
 def test_pictures_of_one_name_and_two_kinds_are_drawn_apart(model, tiny_mpii, tmp_path):
     image = cv2.imread(str(tiny_mpii / "images" / "valid0.png"))
+    (tmp_path / "in").mkdir()
     for ending in ("bmp", "tif", "png"):
-        cv2.imwrite(str(tmp_path / f"a.{ending}"), image)
-    words = [str(tmp_path / "a.*"), "--format", "pictures", "--out", str(tmp_path / "out")]
+        cv2.imwrite(str(tmp_path / "in" / f"a.{ending}"), image)
+    words = [str(tmp_path / "in"), "--format", "pictures", "--out", str(tmp_path / "out")]
     assert outcome(["predict", str(model), *words]) == 0
     assert sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir()) == [
         "a.bmp.png",
