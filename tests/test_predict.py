@@ -351,6 +351,19 @@ def test_a_picture_without_a_box_is_given_out_empty_and_the_order_holds(tmp_path
     assert found[9].points[0, 0] == pytest.approx([39, 40], abs=1)
 
 
+def test_pictures_without_instances_do_not_pile_up_behind_a_batch_that_does_not_fill(tmp_path):
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\n0,0,0,99,99\n")
+    taken = []
+
+    def many():
+        for number in range(1000):
+            taken.append(number)
+            yield Picture(str(number), tmp_path, pixels=scene(100, 100, (30, 40), (70, 60)))
+
+    found = predict(many(), Blobs(), How(boxes=read_boxes(tmp_path / "boxes.csv"), batch_size=8))
+    assert next(found).name == "0" and len(taken) < 200
+
+
 def video(path, images, rate=10.0):
     height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))

@@ -82,7 +82,6 @@ class About:
         keypoints: along K.
         model: what the network is called, "study/name".
         steps: keypoints of each step of its training, S1 first; empty where that is not known.
-        rate: frames a second of the video; None for images.
         pictures: how many there will be, as far as it is known; 0 where it is not.
         boxes: file that says where instances are; None where there is none.
         categories: that it has, where it is a COCO file; empty where it is none.
@@ -92,7 +91,6 @@ class About:
     keypoints: KeypointSet
     model: str
     steps: tuple[tuple[str, ...], ...] = ()
-    rate: float | None = None
     pictures: int = 0
     boxes: Path | None = None
     categories: tuple[Category, ...] = ()

@@ -20,6 +20,8 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 LISTS = (".txt",)
 MAGIC = "*?["
+SHORTFALL = 0.01
+"""Share of a header's frames, and one more, that may be missing: it is an estimate in many files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +178,7 @@ def frame_rate(path: Path) -> float:
 
 
 def frames(path: Path) -> Iterator[Picture]:
-    """Yield a video's frames; where it ends before its header's count, a last picture without pixels says so.
+    """Yield a video's frames; where it ends well before its header's count, a last picture without pixels says so.
 
     Raises:
         KpError: it cannot be opened, or holds no frame.
@@ -191,7 +193,7 @@ def frames(path: Path) -> Iterator[Picture]:
         capture.release()
     if not count:
         raise KpError(f"{path}: holds no frame that can be decoded; it may be damaged, or of a kind that is not read")
-    if count < promised:
+    if count < (1 - SHORTFALL) * promised - 1:
         problem = f"{path}: ends after {count} frames, its header promises {promised}; it may be cut off"
         yield Picture(path.name, path, count, None, problem)
 

@@ -29,6 +29,8 @@ from kpcore.trained.pictures import Picture
 
 AHEAD = 4
 """Pictures a core that are read before they are asked for."""
+WAITING = 2
+"""Batches of pictures that wait for a batch of crops to fill, at most."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[P
         one = _Waiting(ready)
         waiting.append(one)
         batch += [(one, place) for place in range(len(ready.inputs))]
-        while len(batch) >= how.batch_size:
+        # a batch that does not fill must not hold up any number of pictures without an instance
+        while len(batch) >= how.batch_size or (batch and len(waiting) > WAITING * how.batch_size):
             _through(batch[: how.batch_size], engine)
             del batch[: how.batch_size]
         while waiting and waiting[0].done:

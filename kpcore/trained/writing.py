@@ -12,7 +12,7 @@ from kpcore.trained.boxes import Boxes
 from kpcore.trained.card import Card
 from kpcore.trained.engine import Engine
 from kpcore.trained.following import follow
-from kpcore.trained.pictures import Source, frame_rate
+from kpcore.trained.pictures import Source
 from kpcore.trained.predicting import How, predict
 
 Progress = Callable[[int, int], None]
@@ -73,8 +73,11 @@ def write(
         progress: called with (pictures done, pictures), 0 where their number is not known.
 
     Raises:
-        KpError: nothing can be written there, or a format cannot hold these keypoints.
+        KpError: nothing can be written there, an image is to be followed, or a format cannot hold these keypoints.
     """
+    for source in found:
+        if following and not source.video:
+            raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
     about = about_of(found, engine, card, how.boxes)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -86,12 +89,10 @@ def write(
 
 def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes | None = None) -> About:
     """Return what all predictions share."""
-    videos = [source.path for source in found if source.video]
     return About(
         keypoints=engine.keypoints,
         model=f"{card.study}/{card.name}" if card.study else card.name,
         steps=card.steps,
-        rate=frame_rate(videos[0]) if videos else None,
         pictures=sum(map(len, found)),
         boxes=boxes.path if boxes else None,
         categories=boxes.categories if boxes else (),
@@ -101,8 +102,6 @@ def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes |
 
 def _predicted(found: Sequence[Source], engine: Engine, how: How, following: bool) -> Iterator[Predicted]:
     for source in found:
-        if following and not source.video:
-            raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
         yield from (follow if following else predict)(source.pictures(), engine, how)
 
 

@@ -15,6 +15,7 @@ from kpcore.drawing import EDGE, PAPER, Mark, draw_instance, marks_of, radius_of
 from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
 from kpcore.tensors import ImageArray
+from kpcore.trained.pictures import frame_rate
 
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp")
 """Endings that are kept; others get .png behind them."""
@@ -94,7 +95,7 @@ class _Sink(Sink):
         path = self._folder / f"{PurePosixPath(found.name).stem}.mp4"
         if self._video is None or self._video.path != path:
             self._end_video()
-            self._video = _Video(path, self._about.rate or 25.0, (canvas.shape[1], canvas.shape[0]))
+            self._video = _Video(path, frame_rate(found.path), (canvas.shape[1], canvas.shape[0]))
         self._video.add(canvas)
 
     def _end_video(self) -> None:
