@@ -156,7 +156,10 @@ def say(written: Written, doubtful: list[str], as_json: bool) -> None:
     without = f"; {written.without} without a box" if written.without else ""
     lost = f"; {written.lost} times an instance was lost" if written.lost else ""
     failed = f"; {len(written.problems)} not read" if written.problems else ""
-    print_lines([f"{written.instances} instances in {written.pictures} pictures{without}{lost}{failed}."])
+    from kpcore.cli.display import counted
+
+    found = f"{counted(written.instances, 'instance')} in {counted(written.pictures, 'picture')}"
+    print_lines([f"{found}{without}{lost}{failed}."])
     print_lines([f"wrote {path}" for path in written.files[:SHOWN]])
     if len(written.files) > SHOWN:
         print_lines([f"... and {len(written.files) - SHOWN} more"])

@@ -79,6 +79,8 @@ def write(
         if following and not source.video:
             raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
     about = about_of(found, engine, card, how.boxes)
+    if out.exists() and not out.is_dir():
+        raise KpError(f"{out}: a file is in the way of the folder of what is written; name another folder by --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with Sinks(writers, out, about) as sinks:

@@ -70,7 +70,9 @@ def choose_device(name: str | None, precision: Asked, threads: int = 1) -> Devic
     wanted = name or next((kind for kind in ("cuda:0", "mps") if kind in exist), "cpu")
     wanted = "cuda:0" if wanted == "cuda" else wanted
     if wanted not in exist:
-        raise KpError(f"--device {name}: not on this machine; {', '.join(exist)} exist")
+        raise KpError(
+            f"--device {name}: not on this machine; {', '.join(exist)} {'exists' if len(exist) == 1 else 'exist'}"
+        )
     if precision == "fp16" and wanted == "cpu":
         raise KpError("training.precision = 'fp16': needs a GPU; use 'bf16' or 'fp32' on the CPU")
     device = torch.device(wanted)
