@@ -92,3 +92,17 @@ def test_eighty_columns_break_no_word(files, capsys, monkeypatch):
 def test_other_people_are_not_compared(files, capsys):
     code, _, err = kp(capsys, "good.h5", "some.h5")
     assert code == 2 and "some.h5 predicts 7 people and good.h5 60" in err
+
+
+def test_what_was_scored_on_generated_people_says_sample_data(tmp_path, tiny_study, capsys):
+    generated = '[dataset.generate]\nname = "people"\npeople = 4\nvalid = 4\nsize = 48\n\n[split]\n'
+    study = tmp_path / "study.toml"
+    study.write_text(tiny_study.replace("[split]\n", generated))
+    with h5py.File(tmp_path / "preds.h5", "w") as file:
+        file["preds"] = np.full((4, 16, 2), 20.0)
+    words = ["--study", str(study), "--split", "d", "--origin", "0"]
+    assert outcome(["eval", str(tmp_path / "preds.h5"), *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == "sample data (MPII layout)"
+    assert outcome(["eval", str(tmp_path / "preds.h5"), *words]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("sample data (MPII layout), part valid") and "MPII, list" not in out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,8 +124,10 @@ def scored(asked: Asked, options: dict[str, Any], sets: list[str]) -> tuple[Buil
     name, own = chosen_metric(opened, asked.metric)
     given_options = {key: value for key, value in options.items() if value is not None}
     built = build_metric(known, name, {**own, **given_options, **parse_options(of_metric, "metric")})
-    named = opened.data.skeleton
-    return built, [score(opened.dataset, part, one, built.component, split, skeleton=named) for one in given]
+    data = opened.data
+    results = [score(opened.dataset, part, one, built.component, split, skeleton=data.skeleton) for one in given]
+    # what the study calls its data: "sample data" where it is generated
+    return built, [replace(one, data=data.label, listed=data.list_name) for one in results]
 
 
 def chosen_split(known: Registry, opened: Opened, asked: Asked) -> KeypointSplit | None:

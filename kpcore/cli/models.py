@@ -94,7 +94,7 @@ def told(card: Card) -> list[tuple[str, str]]:
     measured = f"{best.convention}: {_score(best.value)} ({best.people} samples)" if best.convention else ""
     points = f"{framing.points:.2f} of their keypoints' box" if framing.points else "not known from keypoints"
     rows = [
-        ("name", f"{card.study}/{card.name}" if card.study else card.name),
+        ("name", card.title),
         ("predicts", ", ".join(model.heads[-1].keypoints)),
         *((f"step {number}", ", ".join(step)) for number, step in enumerate(card.steps, 1)),
         ("trained on", model.data),

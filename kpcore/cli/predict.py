@@ -12,6 +12,7 @@ from kpcore.cli.output import print_json, print_lines, tell
 if TYPE_CHECKING:
     from kpcore.interfaces import Writer
     from kpcore.trained.boxes import Boxes
+    from kpcore.trained.card import Card
     from kpcore.trained.pictures import Source
     from kpcore.trained.writing import Written
 
@@ -108,7 +109,7 @@ def predict(
     )
     with Progress("pictures", quiet=as_json) as progress:
         written = write(found, engine, card, how, writers, out, following=follow, progress=progress)
-    say(written, doubtful, as_json)
+    say(written, card, doubtful, as_json)
     if written.problems:
         raise typer.Exit(1)
 
@@ -139,7 +140,7 @@ def boxes_for(path: Path | None, found: list[Source]) -> Boxes | None:
     return boxes
 
 
-def say(written: Written, doubtful: list[str], as_json: bool) -> None:
+def say(written: Written, card: Card, doubtful: list[str], as_json: bool) -> None:
     """Print what was done, and on stderr what was not."""
     for name, problem in written.problems[:SHOWN]:
         tell(f"{name}: {problem}" if name not in problem else problem)
@@ -151,7 +152,7 @@ def say(written: Written, doubtful: list[str], as_json: bool) -> None:
             " stored; --orientation turned takes them as viewers show them"
         )
     if as_json:
-        print_json(record(written))
+        print_json(record(written, card))
         return
     without = f"; {written.without} without a box" if written.without else ""
     lost = f"; {written.lost} times an instance was lost" if written.lost else ""
@@ -159,15 +160,17 @@ def say(written: Written, doubtful: list[str], as_json: bool) -> None:
     from kpcore.cli.display import counted
 
     found = f"{counted(written.instances, 'instance')} in {counted(written.pictures, 'picture')}"
-    print_lines([f"{found}{without}{lost}{failed}."])
+    print_lines([f"{card.title}, trained on {card.model.data}", f"{found}{without}{lost}{failed}."])
     print_lines([f"wrote {path}" for path in written.files[:SHOWN]])
     if len(written.files) > SHOWN:
         print_lines([f"... and {len(written.files) - SHOWN} more"])
 
 
-def record(written: Written) -> dict[str, Any]:
+def record(written: Written, card: Card) -> dict[str, Any]:
     """Return it as JSON."""
     return {
+        "model": card.title,
+        "trained_on": card.model.data,
         "pictures": written.pictures,
         "instances": written.instances,
         "without_box": written.without,

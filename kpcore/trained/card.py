@@ -77,6 +77,11 @@ class Card(Described):
         return self.model_copy(update={"digest": self._digest()})
 
     @property
+    def title(self) -> str:
+        """What the network is called: "study/name"."""
+        return f"{self.study}/{self.name}" if self.study else self.name
+
+    @property
     def whole(self) -> bool:
         """Whether it is as it was written."""
         return self.digest == self._digest()

@@ -93,7 +93,7 @@ def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes |
     """Return what all predictions share."""
     return About(
         keypoints=engine.keypoints,
-        model=f"{card.study}/{card.name}" if card.study else card.name,
+        model=card.title,
         steps=card.steps,
         pictures=sum(map(len, found)),
         boxes=boxes.path if boxes else None,
