@@ -240,7 +240,7 @@ def test_predictions_bear_what_the_coco_file_of_boxes_calls_them(tmp_path):
     assert (empty.image_id, empty.categories, empty.rows) == (30, (), ())
     (plain,) = predict(pictures[:1], Blobs(), How())
     assert (plain.image_id, plain.categories, plain.rows) == (None, (), ())
-    about = about_of([], Blobs(), SimpleNamespace(study="s", name="n", steps=()), boxes)
+    about = about_of([], Blobs(), SimpleNamespace(study="s", name="n", title="s/n", steps=()), boxes)
     assert (about.boxes, about.free_image_id, len(about.categories)) == (tmp_path / "boxes.json", 31, 2)
 
 
