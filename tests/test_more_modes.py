@@ -809,6 +809,7 @@ def run(tmp_path, monkeypatch):
     return go
 
 
+@pytest.mark.slow
 def test_three_steps_run_in_all_seven_modes(run):
     results, plans = run(STUDY)
     assert [(row.mode, row.status) for row in results.rows] == [(name, "done") for name in CLASSES]

@@ -279,6 +279,7 @@ def test_a_record_that_is_not_as_it_was_written_is_named(drawn, tmp_path):
         read_shown(path)
 
 
+@pytest.mark.slow
 def test_a_page_of_sixteen_rows_and_three_seeds_is_below_five_megabytes(tmp_path):
     folder = write_run(tmp_path / "run", splits=("a", "b", "c", "d"), modes=tuple(GAINS), side=SIZE)
     write_page(folder)

@@ -429,6 +429,7 @@ def test_a_profile_names_the_preset(study, data):
     assert read_toml(Path("runs/tiny/study.toml"))["training"]["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_study(study, data):
     sets = ["--set", f"dataset.root={data}", "--set", 'split.splits=["d"]', "--set", "training.epochs=100000"]
     sets += ["--set", "training.early_stopping=false", "--jobs", "2"]
