@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -52,18 +51,6 @@ def known_digest(path: Path) -> str:
 def _known_digest(path: Path, state: tuple[int, ...]) -> str:
     del state  # only there to have a changed file read again
     return file_digest(path)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step: a kill leaves the old one or the new one, and two writers do not meet half-way."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:  # of the file that was asked for, not of one that nobody knows
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:

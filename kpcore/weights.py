@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from kpcore.errors import KpError
 from kpcore.network import Network
 from kpcore.plans import KeypointAxis, NetworkSpec, Origin, TransferPlan
+from kpcore.replacing import replace_file
 
 State = Mapping[str, Tensor]
 
@@ -104,9 +105,7 @@ def fingerprint(state: State, units: Iterable[str] | None = None) -> str:
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
     """Write all tensors and buffers as safetensors, replacing the file in one step."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata=dict(metadata))
-    partial.replace(path)
+    replace_file(path, save(state, metadata=dict(metadata)))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -6,11 +6,16 @@ store's HDF5 file, which holds crops and digests and nothing else: who they are 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
 import cv2
 import h5py
@@ -210,8 +215,8 @@ class _Notes:
         if not path.exists() or path.stat().st_size != count * NOTE.itemsize:
             fresh = np.zeros(count, NOTE)
             fresh["offset"] = -1
-            fresh.tofile(path)
-        self.table = np.memmap(path, NOTE, "r+", shape=(count,))
+            path.write_bytes(fresh.tobytes())
+        self.table = np.fromfile(path, NOTE)
         self.waiting: list[tuple[int, int, int, bytes]] = []
         self.noted = time.monotonic()
 
@@ -219,9 +224,11 @@ class _Notes:
         return time.monotonic() - self.noted > SAFE_EVERY
 
     def write(self) -> None:
-        for row, offset, length, digest in self.waiting:
-            self.table[row] = (offset, length, np.frombuffer(digest, np.uint8))
-        self.table.flush()
+        with self.path.open("r+b") as file:
+            for row, offset, length, digest in self.waiting:
+                self.table[row] = (offset, length, np.frombuffer(digest, np.uint8))
+                file.seek(row * NOTE.itemsize)
+                file.write(self.table[row].tobytes())
         self.waiting.clear()
         self.noted = time.monotonic()
 
@@ -231,15 +238,15 @@ class _Notes:
     def seal(self, file: h5py.File, key: str, side: int, places: AnyArray | None) -> None:
         """Write the digests, and the digest of all that crops are found and checked by, into a store's file."""
         digests = np.ascontiguousarray(self.table["digest"])
-        if "digests" in file:  # a kill came between this and the file's name
-            del file["digests"]
-        file["digests"] = digests
-        file.attrs["side"] = side
+        file["digests"][...] = digests
         file.attrs["index"] = index_digest(key, side, digests, places)
 
 
 class RawWriter:
-    """Raw crops in one contiguous block of the HDF5 file, which is laid out first and then filled through memory."""
+    """Raw crops in one contiguous block of the HDF5 file, which is laid out first, its room taken, and then filled.
+
+    It is written as any file is: a disk that fills up is an error, where writing through memory would end the process.
+    """
 
     def __init__(self, path: Path, count: int, side: int) -> None:
         self.path = path
@@ -247,29 +254,18 @@ class RawWriter:
         self.shape = (count, side, side, 3)
         if not self._is_ours():
             path.with_suffix(".done").unlink(missing_ok=True)
-            self._lay_out()
-        with h5py.File(self.partial, "r") as file:
-            offset = file["crops"].id.get_offset()
-        self.crops = np.memmap(self.partial, np.uint8, "r+", offset=offset, shape=self.shape)
+            lay_out(self.partial, self.shape, count, side)
+        self.offset = place_of(self.partial)
+        self.stream = self.partial.open("r+b")
         self.notes = _Notes(path.with_suffix(".done"), count)
 
     def _is_ours(self) -> bool:
         try:
             with h5py.File(self.partial, "r") as file:
-                return bool(file.attrs.get("laid_out", False)) and file["crops"].shape == self.shape
+                whole = bool(file.attrs.get("laid_out", False)) and "digests" in file
+                return whole and file["crops"].shape == self.shape
         except (OSError, KeyError):
             return False
-
-    def _lay_out(self) -> None:
-        """Reserve the pixels' place."""
-        with h5py.File(self.partial, "w") as file:
-            how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            how.set_layout(h5py.h5d.CONTIGUOUS)
-            how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            how.set_obj_track_times(False)  # equal crops are equal bytes
-            h5py.h5d.create(file.id, b"crops", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(self.shape), how)
-            file.attrs["laid_out"] = True
 
     def missing(self) -> Sequence[int]:
         """Rows that are not on disk yet."""
@@ -280,20 +276,23 @@ class RawWriter:
         return crop, digest(crop)
 
     def put(self, row: int, encoded: Encoded) -> None:
-        """Copy the pixels."""
-        self.crops[row] = encoded[0]
+        """Write the pixels."""
+        self.stream.seek(self.offset + row * math.prod(self.shape[1:]))
+        self.stream.write(encoded[0].data)
         self.notes.waiting.append((row, row, 1, encoded[1]))
         if self.notes.due():
             self.safe()
 
     def safe(self) -> None:
         """Note what has been written, once it is safely on disk."""
-        self.crops.flush()
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
         self.notes.write()
 
     def finish(self) -> None:
         """Give the file its name."""
         self.safe()
+        self.stream.close()
         with h5py.File(self.partial, "r+") as file:
             self.notes.seal(file, self.path.stem, self.shape[1], None)
         self.partial.replace(self.path)
@@ -301,11 +300,13 @@ class RawWriter:
 
     def discard(self) -> None:
         """Leave nothing behind."""
+        self.close()
         self.partial.unlink(missing_ok=True)
         self.path.with_suffix(".done").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is open: what is mapped goes with this object."""
+        """Close the file that is filled."""
+        close(self.stream)
 
 
 class JpegWriter:
@@ -349,9 +350,12 @@ class JpegWriter:
         self.stream.close()
         whole = self.path.with_suffix(".whole")
         places = np.stack([self.notes.table["offset"], self.notes.table["length"]], axis=1)
-        with h5py.File(whole, "w") as file:
-            file.create_dataset("crops", data=np.memmap(self.partial, np.uint8, "r"))
-            file["places"] = places
+        lay_out(whole, (self.partial.stat().st_size,), len(places), self.side)
+        with whole.open("r+b") as file, self.partial.open("rb") as crops:
+            file.seek(place_of(whole))
+            shutil.copyfileobj(crops, file)
+        with h5py.File(whole, "r+") as file:
+            file["places"][...] = places
             self.notes.seal(file, self.path.stem, self.side, places)
         whole.replace(self.path)
         self.discard()
@@ -364,4 +368,57 @@ class JpegWriter:
 
     def close(self) -> None:
         """Close the file that is appended to."""
-        self.stream.close()
+        close(self.stream)
+
+
+def lay_out(path: Path, shape: tuple[int, ...], count: int, side: int) -> None:
+    """Make a store's file without its content, and have its room on the disk.
+
+    Args:
+        path: of the file.
+        shape: of the block of bytes that its crops are; of one axis where they are JPEG.
+        count: crops.
+        side: of a crop.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
+    with h5py.File(path, "w") as file:
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_layout(h5py.h5d.CONTIGUOUS)
+        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        how.set_obj_track_times(False)  # equal crops are equal bytes
+        h5py.h5d.create(file.id, b"crops", h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(shape), how)
+        file["digests"] = np.zeros((count, 32), np.uint8)
+        if len(shape) == 1:
+            file["places"] = np.zeros((count, 2), np.int64)
+        file.attrs["side"] = side
+        file.attrs["index"] = np.bytes_("0" * 64)
+        file.attrs["laid_out"] = True
+    take_room(path)
+
+
+def place_of(path: Path) -> int:
+    """Return where in a store's file its crops begin, bytes."""
+    with h5py.File(path, "r") as file:
+        return int(file["crops"].id.get_offset())
+
+
+def take_room(path: Path) -> None:
+    """Have a file's blocks on the disk, so that filling it needs no more; raises OSError where they are not to be had.
+
+    A file system that cannot say is filled without.
+    """
+    with path.open("r+b") as file, suppress(AttributeError):  # not on every system
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def close(stream: IO[bytes]) -> None:
+    """Close a file; that what it still held cannot be written has been said, or no longer matters."""
+    with suppress(OSError):
+        stream.close()

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from kpcore.cache import cache_dir, file_digest, replace_file
+from kpcore.cache import cache_dir, file_digest
 from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
 from kpcore.reading.headers import Header, read_header
 from kpcore.reading.images import manner
 from kpcore.reading.turning import turn_of
+from kpcore.replacing import replace_file
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from kpcore.cache import replace_file
+import cv2
+
 from kpcore.data.fingerprint import image_digests
+from kpcore.replacing import replace_file
+from kpcore.tensors import ImageArray
+
+
+def write_image(path: Path, pixels: ImageArray, settings: Sequence[int] = ()) -> None:
+    """Write a picture of a generated data set.
+
+    OpenCV's own writer calls a picture written where a full disk kept a part of it.
+
+    Args:
+        path: of the file; its ending says the format.
+        pixels: (H, W, 3) uint8 BGR, or (H, W).
+        settings: OpenCV's, in pairs.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    done, data = cv2.imencode(path.suffix, pixels, settings)
+    if not done:
+        raise OSError(f"{path}: OpenCV cannot write such a picture")
+    path.write_bytes(data.tobytes())
 
 
 def seal(folder: Path, files: Path, title: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from kpcore.errors import KpError
 from kpcore.reading import hdf5
+from kpcore.replacing import replacing_hdf5
 from kpcore.samples import Instances
 from kpcore.tensors import AnyArray, Float64Array
 
@@ -110,8 +111,7 @@ def write_points(
         texts: name -> N texts.
     """
     text = h5py.string_dtype()
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with replacing_hdf5(path) as file:
         file.attrs.update(about)
         file.attrs.create("keypoints", list(keypoints), dtype=text)
         file["preds"] = points
@@ -120,7 +120,6 @@ def write_points(
             file[name] = array
         for name, words in texts.items():
             file.create_dataset(name, data=list(words), dtype=text)
-    partial.replace(path)
 
 
 def read_predictions(path: Path) -> Predictions:

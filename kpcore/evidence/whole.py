@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from kpcore.cache import replace_file
 from kpcore.config import Strict
 from kpcore.errors import KpError
 from kpcore.evidence.convergence import Convergence, Histories, Seconds, convergence
@@ -22,6 +21,7 @@ from kpcore.records.folder import HISTORY, TIMING
 from kpcore.records.results import DECIMALS, HistoryRecord, Results, read_history, read_results
 from kpcore.records.slugs import slug
 from kpcore.records.values import VALUES, RowValues, SplitValues, Values, read_values
+from kpcore.replacing import replace_file
 
 EVIDENCE = "evidence.json"
 TIMED = {"convergence": {"reached": {"__all__": {"seconds"}}}}

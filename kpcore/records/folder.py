@@ -17,9 +17,10 @@ from typing import Annotated, Any
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kpcore.cache import cache_dir, content_key, known_digest, replace_file, set_aside
+from kpcore.cache import cache_dir, content_key, known_digest, set_aside
 from kpcore.errors import KpError
 from kpcore.records.results import HistoryRecord, read_history
+from kpcore.replacing import replace_file
 
 MANIFEST = "manifest.json"
 ABOUT = "job.json"

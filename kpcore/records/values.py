@@ -19,6 +19,7 @@ from kpcore.config import Strict, explain
 from kpcore.draws import ClusterKind, Clusters
 from kpcore.errors import KpError, shown
 from kpcore.reading import hdf5
+from kpcore.replacing import replacing_hdf5
 from kpcore.tensors import AnyArray, Float64Array
 from kpcore.terms import Composition, Terms
 
@@ -128,14 +129,12 @@ class About(Strict):
 
 def write_values(path: Path, values: Values) -> None:
     """Write the file, replacing it in one step; equal values give equal bytes."""
-    partial = path.with_name(path.name + ".partial")
     about = About(versions=dict(values.versions), splits=tuple(map(_about, values.splits)))
-    with h5py.File(partial, "w") as file:
+    with replacing_hdf5(path) as file:
         file.attrs["format"] = FORMAT
         file[ABOUT] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
         for number, split in enumerate(values.splits):
             _write_split(file.create_group(str(number)), split)
-    partial.replace(path)
 
 
 def _about(split: SplitValues) -> SplitAbout:

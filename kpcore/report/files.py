@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kpcore.errors import KpError, visible
+from kpcore.replacing import replace_file
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a formula begins with."""
@@ -23,7 +24,7 @@ def save(path: Path, content: bytes) -> Path:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        replace_file(path, content)
     except OSError as error:
         raise KpError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from None
     return path

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import torch
 
-from kpcore.cache import replace_file
 from kpcore.config import to_toml
 from kpcore.errors import KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
@@ -20,6 +19,7 @@ from kpcore.records.folder import JobFolder, JobResult
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.records.slugs import slug
 from kpcore.registry import Registry
+from kpcore.replacing import replace_file
 from kpcore.study.comparison import not_compared
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from kpcore.cache import content_key, replace_file
+from kpcore.cache import content_key
+from kpcore.replacing import replace_file
 
 TOLD = "told.json"
 

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from kpcore.cache import content_key, file_digest, replace_file
+from kpcore.cache import content_key, file_digest
 from kpcore.errors import KpError
 from kpcore.records.folder import WEIGHTS
+from kpcore.replacing import replace_file
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import Described, Model, read_model
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from kpcore import __version__
-from kpcore.cache import replace_file
 from kpcore.records.folder import JobFolder
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Person, Shown, ShownSplit
 from kpcore.records.values import SplitValues, Values, write_values
+from kpcore.replacing import replace_file
 from kpcore.samples import Sample
 from kpcore.study.data import StudyData
 from kpcore.study.jobs import JobPlan

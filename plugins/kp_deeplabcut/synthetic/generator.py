@@ -12,7 +12,7 @@ from pydantic import Field
 from kp_deeplabcut.synthetic.layout import FRAMES, Cells, write_labels
 from kp_deeplabcut.synthetic.mouse import BODYPARTS, HEIGHT, WIDTH, draw_mouse
 from kp_deeplabcut.synthetic.scene import draw_scene
-from kpcore.errors import KpError
+from kpcore.data.generated import write_image
 from kpcore.interfaces import ComponentConfig, Generator
 
 _FORGOTTEN = 0.04
@@ -59,8 +59,7 @@ class MiceGenerator(Generator):
         random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, number])))
         mouse = draw_mouse(random)
         image = draw_scene(random, mouse, self.size)
-        if not cv2.imwrite(str(path), image):
-            raise KpError(f"{path}: cannot be written; is the disk full?")
+        write_image(path, image)
         points = mouse.points()
         forgotten = random.random(len(BODYPARTS)) < _FORGOTTEN
         return [

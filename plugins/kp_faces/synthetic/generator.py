@@ -13,7 +13,7 @@ from pydantic import Field
 
 from kp_faces.synthetic.layout import write_landmarks
 from kp_faces.synthetic.scene import Difficulty, draw_identity, draw_scene
-from kpcore.errors import KpError
+from kpcore.data.generated import write_image
 from kpcore.interfaces import ComponentConfig, Generator
 from kpcore.tensors import Float64Array
 
@@ -72,8 +72,7 @@ class FacesGenerator(Generator):
             name = f"{part}_{who:05d}_{picture}.jpg"
             person = draw_identity(self._random(part, who, 0))
             image, points = draw_scene(self._random(part, who, picture + 1), person, self.difficulty)
-            if not cv2.imwrite(str(images / name), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-                raise KpError(f"{images / name}: cannot be written; is the disk full?")
+            write_image(images / name, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             return name, points
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:

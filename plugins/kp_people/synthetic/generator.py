@@ -16,7 +16,7 @@ from pydantic import Field
 from kp_people.synthetic.layout import Row, write_annotation, write_truth
 from kp_people.synthetic.lsp_layout import lsp_name, write_joints
 from kp_people.synthetic.scene import Difficulty, Person, draw_scene
-from kpcore.errors import KpError
+from kpcore.data.generated import write_image
 from kpcore.interfaces import ComponentConfig, Generator
 
 PARTS = ("train", "valid")
@@ -113,8 +113,7 @@ class PeopleGenerator(Generator):
         def work(order: _Order) -> tuple[_Order, list[Person]]:
             random = self._random(part, order.number, 1)
             image, people = draw_scene(random, self.difficulty, order.annotated, bool(random.random() < _BYSTANDER))
-            if not cv2.imwrite(str(images / order.name), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-                raise KpError(f"{images / order.name}: cannot be written; is the disk full?")
+            write_image(images / order.name, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             return order, people
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
