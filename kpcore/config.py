@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from kpcore.errors import KpError, nearest, unknown
-from kpcore.samples import Orientation
+from kpcore.samples import BadImages, Orientation
 from kpcore.toml_text import Toml as Toml
 from kpcore.toml_text import bounded
 from kpcore.toml_text import read_toml as read_toml
@@ -134,6 +134,11 @@ class OtherDatasetTable(ComponentTable):
         default=False,
         description="take coordinates that look like shares, percent or another picture's pixels; warnings instead of"
         " errors",
+    )
+    bad_image_policy: BadImages = Field(
+        default="fail",
+        description="what to do where a picture is missing or cannot be decoded: fail, or leave its samples out, of"
+        " both parts, and say how many",
     )
     generate: ComponentTable | None = Field(
         default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -39,6 +40,10 @@ class KpError(Exception):
         self.more = tuple(more)
         lines = message.splitlines()
         super().__init__(visible(message if len(lines) < 2 else " ".join(line.strip() for line in lines)))
+
+
+class FaultError(KpError):
+    """The machine's doing, not the input's: disk or memory ran out. A study writes it down and can be gone on with."""
 
 
 class FaultsError(KpError):
@@ -77,9 +82,12 @@ class ContractError(Exception):
 
 
 def system_error(error: OSError, place: object) -> str:
-    """Return one line on an error of the system: its file (``place`` where it has none), what is wrong, what to do."""
-    full = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-    return f"{error.filename or place}: {error.strerror or error}{full}"
+    """Return one line on an error of the system: its file (``place`` where it has none), what is wrong, what to do.
+
+    The words are the system's own: HDF5 tells a paragraph.
+    """
+    full = "; free disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{error.filename or place}: {os.strerror(error.errno) if error.errno else error}{full}"
 
 
 def shown(value: object) -> str:

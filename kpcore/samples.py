@@ -11,6 +11,8 @@ import numpy as np
 
 from kpcore.tensors import UNLABELLED, AnyArray, Float64Array, FloatArray, ImageArray, StateArray
 
+BadImages = Literal["fail", "leave_out"]
+"""What is done with samples whose picture is missing or cannot be decoded."""
 Orientation = Literal["auto", "stored", "turned"]
 """Whether an image's pixels are taken as they are stored, turned as its EXIF orientation says, or what fits."""
 

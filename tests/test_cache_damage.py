@@ -14,7 +14,12 @@ from hand_made import undraw
 
 from kpcore.cache import cache_dir
 from kpcore.cli.app import outcome
+from kpcore.errors import KpError
 from kpcore.records.folder import JobFolder
+from kpcore.registry import registry
+from kpcore.study.opening import open_study
+from kpcore.study.workshop import open_workshop
+from kpcore.training.device import choose_device
 
 JOBS = ("d-source-0", "d-transfer-0", "d-frozen-0", "d-random-0")
 FILES = (
@@ -244,6 +249,21 @@ def test_generated_data_that_is_damaged_is_made_again(tmp_path, monkeypatch, cap
     assert f"images/{image.name} is" in said
     assert "made again" in said
     assert image.read_bytes() == whole
+
+
+def test_generated_data_that_is_damaged_while_it_is_used_is_made_again_by_the_next_run(tmp_path, tiny_study):
+    text = tiny_study.replace('[dataset]\nname = "mpii"\n', '[dataset]\nname = "mpii"\ngenerate = {name = "people", people = 6, valid = 5, size = 64}\n')  # fmt: skip  # noqa: E501
+    file = tmp_path / "study.toml"
+    file.write_text(text.replace("batch_size = 4", "batch_size = 2"))
+    study = open_study(registry(), file, notice=lambda text: None)
+    picture = study.data[""].train.samples[0].image
+    truncate(picture)
+    device = choose_device("cpu", "fp32", 1)
+    with pytest.raises(KpError, match=r"truncated.*; it is sample data, which is made again when this is run again$"):
+        open_workshop(study, device, [""])
+    assert not picture.exists()
+    again = open_study(registry(), file, notice=lambda text: None)
+    assert len(open_workshop(again, device, [""]).groups[""].scored.people) == 5
 
 
 def test_verify_names_what_is_damaged(copy, capsys):

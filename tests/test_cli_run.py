@@ -401,9 +401,9 @@ def test_a_study_in_full_is_checked_as_a_run_checks_it(tmp_path, tiny_study, old
 
 def test_only_a_full_disk_is_asked_whether_it_is_full():
     assert system_error(OSError(errno.ENOSPC, "No space left on device", "/a"), "x") == (
-        "/a: No space left on device; is the disk full?"
+        "/a: No space left on device; free disk space"
     )
-    assert system_error(OSError(errno.EDQUOT, "Disk quota exceeded"), "the cache").endswith("; is the disk full?")
+    assert system_error(OSError(errno.EDQUOT, "Disk quota exceeded"), "the cache").endswith("; free disk space")
     for number in (errno.EISDIR, errno.EEXIST, errno.ENOTDIR):
         assert "full" not in system_error(OSError(number, os.strerror(number), "/a"), "x")
 
@@ -426,7 +426,7 @@ def test_a_job_whose_checkpoint_finds_no_room_fails_in_one_line(tmp_path, tiny_s
     asked = ["run", path, "--jobs", "1", "--out", tmp_path / "out", "--set", f"dataset.root={tiny_mpii}"]
     assert kp.outcome(list(map(str, asked))) == 1
     out, err = capsys.readouterr()
-    assert "No space left on device; is the disk full?" in " ".join(out.split())
+    assert "No space left on device; free disk space" in " ".join(out.split())
     assert "Traceback" not in out + err
     assert list(cache_dir().rglob("*.partial")) == []
 

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "dataset.aliases": "the names are in the key: test_aliases_reach_the_key_through_the_names",
     "dataset.orientation": "the pixels are in the key: tests/test_pictures.py, keys",
     "dataset.unlabelled_at": "the samples are in the key: tests/test_units.py, test_an_option_is_part_of_a_runs_keys",
+    "dataset.bad_image_policy": "the samples are in the key: tests/test_bad_images.py",
     "dataset.generate": "the samples are in the key: test_a_generators_options_and_version_name_its_folder",
     "datasets": "tests/test_across.py",
     "split.name": "the sets are in the key: test_another_split_is_another_job",

@@ -73,7 +73,8 @@ def described(data: StudyData) -> str:
     listed = f", list {data.list_name}" if data.list_name else ""
     people = ", ".join(f"{data.people(part):,} {part}" for part in ("train", "valid"))
     left_out = f" ({len(data.left_out)} left out)" if data.left_out else ""
-    return f"{name}{data.label}{listed}; {people}{left_out}"
+    lost = "".join(f" ({count} of {part} without a picture left out)" for part, count in data.undecoded.items())
+    return f"{name}{data.label}{listed}; {people}{left_out}{lost}"
 
 
 def threads(device: Device) -> str:

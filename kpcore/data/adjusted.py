@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kpcore.data.placeholders import redrawn
+from kpcore.data.readable import unreadable
 from kpcore.interfaces import Dataset, Facts, Finding
 from kpcore.reading.headers import read_header
-from kpcore.samples import Orientation, Sample
+from kpcore.samples import BadImages, Orientation, Sample
 from kpcore.tensors import UNLABELLED
 
 
@@ -24,11 +25,13 @@ class Adjustments:
         orientation: whether pictures are turned as their EXIF orientation says.
         unlabelled_at: places (x, y), pixels as ``Sample.points`` has them; a keypoint exactly there is not labelled.
         trust_coordinates: what looks like shares, percent or another picture's pixels is only warned of.
+        bad_images: samples whose picture cannot be decoded are left out.
     """
 
     orientation: Orientation = "auto"
     unlabelled_at: tuple[tuple[float, float], ...] = ()
     trust_coordinates: bool = False
+    bad_images: BadImages = "fail"
 
 
 class Adjusted(Dataset):
@@ -38,6 +41,7 @@ class Adjusted(Dataset):
         self.inner = inner
         self.how = how
         self._samples: dict[str, Sequence[Sample]] = {}
+        self._bad: dict[str, dict[Path, str]] = {}
 
     @property
     def facts(self) -> Facts:
@@ -45,14 +49,34 @@ class Adjusted(Dataset):
         return self.inner.facts
 
     def samples(self, part: str) -> Sequence[Sample]:
-        """The data set's own, each adjusted; made once."""
+        """The data set's own, each adjusted, without those of bad pictures where that is asked for; made once."""
         if part not in self._samples:
-            self._samples[part] = [self._adjusted(sample) for sample in self.inner.samples(part)]
+            bad = self.bad(part)
+            kept = [one for one in self.inner.samples(part) if not (isinstance(one.image, Path) and one.image in bad)]
+            self._samples[part] = [self._adjusted(sample) for sample in kept]
         return self._samples[part]
+
+    def bad(self, part: str) -> Mapping[Path, str]:
+        """Return picture -> why it is left out; found once."""
+        if part not in self._bad:
+            leaving = self.how.bad_images == "leave_out"
+            self._bad[part] = unreadable(self.inner.samples(part)) if leaving else {}
+        return self._bad[part]
+
+    def left_out(self, part: str) -> int:
+        """Return how many samples of a part are left out, because their picture cannot be decoded."""
+        return len(self.inner.samples(part)) - len(self.samples(part))
 
     def findings(self, part: str) -> Sequence[Finding]:
         """The data set's own, and what the options changed."""
-        return [*self.inner.findings(part), *self._dropped_findings(part)]
+        return [*self.inner.findings(part), *self._bad_findings(part), *self._dropped_findings(part)]
+
+    def _bad_findings(self, part: str) -> list[Finding]:
+        if not self.bad(part):
+            return []
+        first = next(iter(self.bad(part).values()))
+        what = f"samples left out, because their picture cannot be decoded (bad_image_policy; first: {first})"
+        return [Finding("note", what, self.left_out(part))]
 
     def _dropped_findings(self, part: str) -> list[Finding]:
         if not self.how.unlabelled_at:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 
+from kpcore.cache import cache_dir, set_aside
 from kpcore.data.fingerprint import image_digests
+from kpcore.errors import KpError
 from kpcore.replacing import replace_file
 from kpcore.tensors import ImageArray
+
+KIND = "generated"
+"""Its folder of the cache."""
 
 
 def write_image(path: Path, pixels: ImageArray, settings: Sequence[int] = ()) -> None:
@@ -54,6 +62,34 @@ def problem(folder: Path) -> str:
     if missing is not None:
         return f"{missing} is missing"
     return f"{_first_wrong(folder, listed)} is not as it was written" if wrong else ""
+
+
+@contextmanager
+def distrusted() -> Iterator[None]:
+    """Set generated data aside that an error within names a file of, and say that it can be made again.
+
+    Its files are looked at when it is opened, those whose size and times are as remembered not again: what has changed
+    below them shows when they are read.
+
+    Raises:
+        KpError: the error, with what to do.
+    """
+    try:
+        yield
+    except KpError as error:
+        folder = _named(str(error))
+        if folder is None:
+            raise
+        set_aside(folder)
+        what = str(error).rpartition("; ")[0] or str(error)
+        raise KpError(f"{what}; it is sample data, which is made again when this is run again") from error
+
+
+def _named(text: str) -> Path | None:
+    """Return the folder of generated data of which a text names a file."""
+    folder = cache_dir() / KIND
+    found = re.search(f"{re.escape(str(folder))}{re.escape(os.sep)}([0-9a-f]{{64}}){re.escape(os.sep)}", text)
+    return folder / found[1] if found else None
 
 
 def _first_wrong(folder: Path, listed: dict[str, str]) -> str:

@@ -26,7 +26,7 @@ from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import cores
 from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
 from kpcore.data.fingerprint import Fingerprint, images_digest
-from kpcore.errors import KpError
+from kpcore.errors import FaultError, KpError, system_error
 from kpcore.keypoints import Skeleton
 from kpcore.reading.images import pixels_of
 from kpcore.reading.opening import one_line
@@ -149,7 +149,8 @@ def prepare(part: Part, how: Cut, progress: Progress | None = None, notice: Noti
         with FileLock(path.with_suffix(".lock")):
             return _opened(path, part, how, notice) or _made(path, part, how, progress, notice)
     except OSError as error:
-        raise KpError(f"{path}: cannot write the prepared crops: {error}; free the disk or set KP_CACHE_DIR") from error
+        line = system_error(error, path)
+        raise FaultError(f"the prepared crops cannot be written: {line}, or set KP_CACHE_DIR") from error
 
 
 def _opened(path: Path, part: Part, how: Cut, notice: Notice) -> Store | None:
@@ -224,7 +225,7 @@ def _require_space(path: Path, needed: int) -> None:
     partial = path.with_suffix(".partial")
     have = shutil.disk_usage(path.parent).free + (partial.stat().st_blocks * 512 if partial.exists() else 0)
     if needed > have:
-        raise KpError(
+        raise FaultError(
             f"{path.parent}: the prepared crops take {needed / 1e9:.1f} GB, {have / 1e9:.1f} GB are free; free disk,"
             " set KP_CACHE_DIR, or keep them as JPEG (training.crops = 'jpeg')"
         )

@@ -49,7 +49,8 @@ class DataInfo(Strict):
 
     ``step`` is what a split's steps call the data set, "" the study's own. ``left_out`` counts training people left out
     because another data set is scored on their images, ``leaked`` those whose images are scored and which were trained
-    on all the same. ``others`` are the data sets of earlier steps.
+    on all the same, ``undecoded`` those of a part that are left out because their picture cannot be decoded. ``others``
+    are the data sets of earlier steps.
     """
 
     label: str
@@ -59,6 +60,7 @@ class DataInfo(Strict):
     step: str = ""
     left_out: Count = 0
     leaked: Count = 0
+    undecoded: dict[str, Count] = Field(default_factory=dict)
     others: tuple[DataInfo, ...] = ()
 
     @property
@@ -77,7 +79,8 @@ class DataInfo(Strict):
         """List and number of samples a part, in words."""
         samples = ", ".join(f"{count:,} {part}" for part, count in self.people.items())
         without = f", {self.left_out:,} left out of training" if self.left_out else ""
-        own = (f"list {self.list}; " if self.list else "") + f"samples: {samples}{without}"
+        lost = "".join(f", {count:,} of {part} without a picture left out" for part, count in self.undecoded.items())
+        own = (f"list {self.list}; " if self.list else "") + f"samples: {samples}{without}{lost}"
         return "; ".join([own, *(f"and {other.step or 'own data'}: {other.description}" for other in self.others)])
 
 

@@ -28,7 +28,7 @@ from kpcore.study.names import renamed
 
 OWN = ""
 """The name of a study's own data set, ``[dataset]``: that of a step which names none."""
-CORE_OPTIONS = ("orientation", "unlabelled_at", "trust_coordinates")
+CORE_OPTIONS = ("orientation", "unlabelled_at", "trust_coordinates", "bad_image_policy")
 """Keys of a data set's table that are the core's own and need no study file."""
 Notice = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -82,6 +82,14 @@ class StudyData:
     def list_name(self) -> str:
         """The published list that is read; "" where there is only one, and for sample data."""
         return "" if self.sample else self.dataset.facts.list_name
+
+    @property
+    def undecoded(self) -> dict[str, int]:
+        """Part -> samples left out, because their picture cannot be decoded; parts without any are not named."""
+        dataset = self.dataset
+        if not isinstance(dataset, Adjusted):
+            return {}
+        return {part: count for part in ("train", "valid") if (count := dataset.left_out(part))}
 
     def people(self, part: str) -> int:
         """How many people of a part take part."""
@@ -146,6 +154,7 @@ def open_one(
     dataset: Dataset = known.build("dataset", table.name, options, where=place)
     check_facts(dataset)
     dataset = adjusted(dataset, table)
+    tell_bad(dataset, notice)
     return StudyData(name, dataset, renamed(dataset.skeleton, table.aliases, place), table.generate is not None)
 
 
@@ -164,8 +173,20 @@ def check_spelling(options: Mapping[str, object], own: type[BaseModel], where: s
 def adjusted(dataset: Dataset, table: OtherDatasetTable) -> Dataset:
     """Return a data set under the core's own options of its table; itself where they say nothing."""
     places = tuple(table.unlabelled_at)
-    how = Adjustments(table.orientation, places, table.trust_coordinates)
+    how = Adjustments(table.orientation, places, table.trust_coordinates, table.bad_image_policy)
     return dataset if how == Adjustments() else Adjusted(dataset, how)
+
+
+def tell_bad(dataset: Dataset, notice: Notice) -> None:
+    """Say how many samples of each part are left out, because their picture cannot be decoded."""
+    if not isinstance(dataset, Adjusted):
+        return
+    for part in dataset.facts.parts:
+        if bad := dataset.bad(part):
+            first = next(iter(bad.values()))
+            what = left_out(dataset.left_out(part), f"sample of part '{part}'", f"samples of part '{part}'")
+            why = f"as their picture is missing or cannot be decoded (bad_image_policy; first: {first})"
+            notice(f"{dataset.label}: {what}, {why}.")
 
 
 def as_supplied(dataset: Dataset) -> Dataset:
@@ -179,7 +200,7 @@ def generate(table: ComponentTable, known: Registry, where: str, notice: Notice,
     maker: Generator = made.component
     require(is_text(maker.version), maker, "version", maker.version, "a string")
     key = content_key({"generator": made.recipe.record(), "version": maker.version})
-    folder = cache_dir() / "generated" / key
+    folder = cache_dir() / generated.KIND / key
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if problem := generated.problem(folder):
@@ -232,9 +253,9 @@ def keep_apart(data: Mapping[str, StudyData], used: Iterable[Step], notice: Noti
     return {name: _apart(one, chosen, notice) for name, one in chosen.items()}
 
 
-def left_out(count: int) -> str:
-    """Return how many training samples are left out: "1 training sample is left out"."""
-    return f"{count:,} training sample{' is' if count == 1 else 's are'} left out"
+def left_out(count: int, one: str = "training sample", several: str = "training samples") -> str:
+    """Return how many samples are left out: "1 training sample is left out"."""
+    return f"{count:,} {f'{one} is' if count == 1 else f'{several} are'} left out"
 
 
 def _apart(one: StudyData, data: Mapping[str, StudyData], notice: Notice) -> StudyData:

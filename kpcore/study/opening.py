@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kpcore.config import ComponentTable, StudyConfig, Toml, assemble, overlay, read_toml, validate
+from kpcore.data.generated import distrusted
 from kpcore.errors import KpError
 from kpcore.interfaces import Dataset, Split
 from kpcore.keypoints import KeypointSplit
@@ -88,7 +89,8 @@ def open_study(
     """
     config, profile = settle(known, file, profile, sets, notice)
     stage(f"Reading and checking {', '.join(dict.fromkeys(table.name for _, table in tables(config).values()))} ...")
-    study = build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
+    with distrusted():
+        study = build_study(known, config, str(file), preset_name(config, profile, sets), notice, progress)
     stage(f"Trying {config.backbone.name} and {config.codec.name} on a batch ...")
     probe(study)
     return study

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from kpcore.config import to_toml
-from kpcore.errors import KpError, system_error
+from kpcore.errors import FaultError, KpError
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder, JobResult
@@ -23,6 +23,7 @@ from kpcore.replacing import replace_file
 from kpcore.study.comparison import not_compared
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
+from kpcore.study.faults import fault, placeless
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
@@ -145,9 +146,10 @@ class _Runner:
             try:
                 with executor.open(run) as pool:
                     self._schedule(list(missing), pool)
-            except OSError as error:  # a cache that cannot be written must not cost the rows that it holds their table
+            except (FaultError, OSError, MemoryError) as error:  # what the cache holds must have its table all the same
+                line = fault(error, self.device.torch) or str(error)
                 for job in [job for job in missing if job.key not in self.states]:
-                    self._ended(job, State("failed", system_error(error, "the cache")))
+                    self._ended(job, State("failed", line))
 
     def _schedule(self, waiting: list[Job], pool: Pool) -> None:
         running = 0
@@ -234,14 +236,14 @@ class _Runner:
             labels=job.view.labels,
             sources=tuple(source.key for source in job.sources),
             status=state.status,
-            reason=state.reason,
+            reason=placeless(state.reason),
         )
 
     def _row(self, row: PlannedRow) -> Row:
         state = self.states.get(row.job.key, State("pending"))
         about: dict[str, Any] = {
             "split": row.split.name, "mode": row.mode.name, "seed": row.seed, "labels": row.labels, "job": row.job.key,
-            "images": self.images.seen(row.job), "status": state.status, "reason": state.reason,
+            "images": self.images.seen(row.job), "status": state.status, "reason": placeless(state.reason),
         }  # fmt: skip
         if state.status != "done":
             return Row(**about)
@@ -250,7 +252,7 @@ class _Runner:
             scores = self.scorer.final(row.job).scores
             retained = tuple(self.scorer.retained(row.job))
         except (Exception, SystemExit) as error:  # a metric may fail on one job's predictions alone
-            return Row(**{**about, "status": "failed", "reason": told(error, self.study.known)})
+            return Row(**{**about, "status": "failed", "reason": placeless(told(error, self.study.known))})
         return Row(
             **about,
             columns={**scores.columns},
@@ -323,6 +325,7 @@ def about_data(data: StudyData) -> DataInfo:
         step=data.name,
         left_out=len(data.left_out),
         leaked=data.leaked,
+        undecoded=data.undecoded,
     )
 
 

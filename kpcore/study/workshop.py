@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kpcore.config import TrainingTable
+from kpcore.data.generated import distrusted
 from kpcore.data.geometry import reach
 from kpcore.data.sampling import Sampler, make_sampler
 from kpcore.data.store import Cut, Notice, Part, Progress, Store, prepare, store_path
@@ -76,7 +77,8 @@ def open_workshop(
     Raises:
         KpError: an image cannot be read, or a part is too small to be divided or to fill a batch.
     """
-    groups = {name: divide(study, study.data[name], device, progress, notice) for name in dict.fromkeys(datasets)}
+    with distrusted():
+        groups = {name: divide(study, study.data[name], device, progress, notice) for name in dict.fromkeys(datasets)}
     evaluator = Evaluator(study.backbone, study.codec, device, study.config.evaluation.batch_size)
     return Workshop(study, device, evaluator, groups)
 

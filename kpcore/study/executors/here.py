@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-import torch
-
-from kpcore.errors import KpError, system_error
+from kpcore.errors import KpError
 from kpcore.network import Network
 from kpcore.study.executors.interface import Events, Pool, Run, State
+from kpcore.study.faults import fault
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job
 from kpcore.study.protocol import run_job, write_traceback
@@ -62,13 +61,9 @@ def attempt(job: Job, shop: Workshop, events: Events, *, fresh: bool = False) ->
         run_job(job, shop, _Listener(job, events), fresh=fresh)
     except (JobError, KpError) as error:
         return State("failed", str(error))
-    except torch.OutOfMemoryError:
-        return State("failed", f"out of memory on {shop.device.torch}; lower training.batch_size")
-    except MemoryError:
-        return State("failed", "out of memory; lower training.batch_size, or run fewer jobs at once (--jobs)")
-    except OSError as error:
-        return State("failed", system_error(error, "the cache"))
     except (Exception, SystemExit) as error:  # a component may fail in any way; it must not take other jobs down
+        if (line := fault(error, shop.device.torch)) is not None:
+            return State("failed", line)
         return State("failed", _reason(error, job, shop.study), traceback=kept_traceback(job.key, error))
     return State("done")
 
