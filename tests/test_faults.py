@@ -117,3 +117,17 @@ def test_a_full_disk_is_a_line_at_every_stage_and_nothing_is_lost(study, monkeyp
     os.environ["KP_CACHE_DIR"] = "kept"
     again = subprocess.run([*KP, "--set", f"training.crops={crops}"], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr[-800:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [4, 12, 24])
+def test_results_that_cannot_be_written_lose_no_training(study, monkeypatch, size):
+    """The folder of results on the small file system, the cache elsewhere."""
+    monkeypatch.setenv("KP_CACHE_DIR", "cache")
+    ended = in_small(size, *KP, "--out", "small/out")
+    assert ended.returncode == (2 if size == 4 else 1), (ended.stdout[-800:], ended.stderr[-800:])
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "No space left on device" in " ".join((ended.stdout + ended.stderr).split())
+    if size > 4:
+        again = subprocess.run(KP, capture_output=True, text=True, check=False)
+        assert again.returncode == 0 and "1 in the cache" in again.stdout

@@ -11,7 +11,7 @@ import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import FaultsError, InterruptError, KpError, visible
+from kpcore.errors import FaultError, FaultsError, InterruptError, KpError, visible
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -32,6 +32,7 @@ COMMANDS = {
     "doctor": "kpcore.cli.doctor:doctor",
 }
 """Command -> the function or group that it is."""
+FAILED = 1
 INTERRUPTED = 130
 WRONG_INPUT = 2
 
@@ -104,7 +105,8 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         lines = error.lines if isinstance(error, FaultsError) else (line,)
-        code = max(say(f"error: {' '.join(one.split())}", WRONG_INPUT) for one in lines)
+        kind = FAILED if isinstance(error, FaultError) else WRONG_INPUT
+        code = max(say(f"error: {' '.join(one.split())}", kind) for one in lines)
         for further in getattr(error, "more", ()):
             typer.echo(f"    {' '.join(visible(further).split())}", err=True)
         return code

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from kpcore.config import to_toml
-from kpcore.errors import FaultError, KpError
+from kpcore.errors import FaultError, KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder, JobResult
@@ -60,6 +60,7 @@ def run_study(
 
     Raises:
         KpError: the data cannot be prepared, or the folder cannot be made.
+        FaultError: the results cannot be written.
     """
     make_folder(folder)
     settings = to_toml(recorded(study)).encode()
@@ -124,6 +125,7 @@ class _Runner:
         self.folder = folder
         self.watcher = watcher
         self.states: dict[str, State] = {}
+        self.unwritten = False
         self.splits = tuple(validated(study, split, _split_info(study, split)) for split in study.splits)
         self.scorer = Scorer(study)
         self.images = TrainingImages(study)
@@ -176,7 +178,7 @@ class _Runner:
         if state.cached:
             self._link(job)
         else:
-            self.write()  # before anybody is told, who may look
+            self._write_soon()  # before anybody is told, who may look
         self.watcher.job_finished(job, state)
         folder = str(JobFolder.of(job.key).path)
         result = {"status": state.status, "cached": state.cached, "reason": state.reason, "folder": folder}
@@ -187,6 +189,15 @@ class _Runner:
 
     def _link(self, job: Job) -> None:
         link(self.folder / "jobs" / slug(job.name), JobFolder.of(job.key).path)
+
+    def _write_soon(self) -> None:
+        """Write the results as they stand, or say once that they cannot be: the trainings are kept in the cache."""
+        try:
+            self.write()
+        except OSError as error:
+            if not self.unwritten:
+                self.watcher.notice(f"{system_error(error, self.folder)}; the trainings go on, their results are kept")
+            self.unwritten = True
 
     def write(self) -> Results:
         """Write results.json and timing.json as they stand."""
@@ -211,7 +222,18 @@ class _Runner:
         return results
 
     def finish(self) -> Results:
-        """Write everything as it stands in the end, with what single samples added to the scores."""
+        """Write everything as it stands in the end, with what single samples added to the scores.
+
+        Raises:
+            FaultError: it cannot be written.
+        """
+        try:
+            return self._finish()
+        except OSError as error:
+            again = "the trainings are kept, the same command writes it"
+            raise FaultError(f"{system_error(error, self.folder)}; {again}") from error
+
+    def _finish(self) -> Results:
         results = self.write()
         done = {(row.split, row.mode, row.labels, row.seed) for row in results.rows if row.status == "done"}
         rows = [row for row in self.plan.rows if (row.split.name, row.mode.name, row.labels, row.seed) in done]
