@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from kpcore.cache import cache_dir
+from kpcore.locks import local_only
 from kpcore.registry import Registry
 
 CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
@@ -79,7 +80,8 @@ def devices() -> Iterator[dict[str, Any]]:
 def disk(folder: Path) -> dict[str, Any]:
     """Return the folder and the free bytes of the disk that it is, or would be, on."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return {"folder": str(folder), "exists": folder.is_dir(), "free": shutil.disk_usage(existing).free}
+    free = shutil.disk_usage(existing).free
+    return {"folder": str(folder), "exists": folder.is_dir(), "free": free, "locks": local_only(folder) or "shared"}
 
 
 def problems(known: Registry) -> list[str]:

@@ -39,6 +39,7 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("features", f"{', '.join(processor['features']) or 'none known'}; {bf16}"),
         ("devices", "\n".join(device(each) for each in found["devices"]) or "no CUDA or MPS device; the CPU is used"),
         ("cache", f"{cache['folder']}{'' if cache['exists'] else ' (not there yet)'}, {size(cache['free'])} free"),
+        *([("locks", cache["locks"])] if cache["locks"] != "shared" else []),
         *(("data", root(each)) for each in found["data"]),
         ("plugins", "problems, see below" if found["plugin_problems"] else "all in order"),
     ]

@@ -20,7 +20,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
 from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import cores
@@ -28,6 +27,7 @@ from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writ
 from kpcore.data.fingerprint import Fingerprint, images_digest
 from kpcore.errors import FaultError, KpError, system_error
 from kpcore.keypoints import Skeleton
+from kpcore.locks import locked
 from kpcore.reading.images import pixels_of
 from kpcore.reading.opening import one_line
 from kpcore.samples import Instances, Sample
@@ -146,7 +146,8 @@ def prepare(part: Part, how: Cut, progress: Progress | None = None, notice: Noti
     path = store_path(part, how)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        title = _title(part, how)
+        with locked(path.with_suffix(".lock"), waiting=lambda who: notice(f"{title}: waiting for {who} to prepare it")):
             return _opened(path, part, how, notice) or _made(path, part, how, progress, notice)
     except OSError as error:
         line = system_error(error, path)

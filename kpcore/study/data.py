@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import BaseModel
 
 from kpcore.audit.leaks import leaking
@@ -22,6 +21,7 @@ from kpcore.data.store import Part
 from kpcore.errors import KpError, nearest
 from kpcore.interfaces import Dataset, Generator
 from kpcore.keypoints import Skeleton, Step
+from kpcore.locks import locked
 from kpcore.registry import Registry
 from kpcore.study.contracts import check_facts, is_text, require
 from kpcore.study.names import renamed
@@ -201,10 +201,13 @@ def generate(table: ComponentTable, known: Registry, where: str, notice: Notice,
     require(is_text(maker.version), maker, "version", maker.version, "a string")
     key = content_key({"generator": made.recipe.record(), "version": maker.version})
     folder = cache_dir() / generated.KIND / key
+    if folder.is_dir() and not generated.problem(folder):  # without a lock, so that a cache can be read-only
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    title = f"Sample data ('{table.name}')"
+    with locked(folder.with_suffix(".lock"), waiting=lambda who: notice(f"{title}: waiting for {who} to write it")):
         if problem := generated.problem(folder):
-            notice(f"Sample data ('{table.name}'): {problem}; made again")
+            notice(f"{title}: {problem}; made again")
             set_aside(folder)
         if not folder.exists():
             notice(f"Writing sample data ('{table.name}') to the cache ...")

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 import torch
 
+from kpcore.cache import cache_dir
 from kpcore.config import to_toml
 from kpcore.errors import FaultError, KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
+from kpcore.locks import local_only
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.records.slugs import slug
@@ -141,6 +143,8 @@ class _Runner:
             if job not in missing:
                 self._ended(job, State("done", cached=True))
         if missing:
+            if problem := local_only(cache_dir()):
+                self.watcher.notice(f"Warning: {problem}")
             self.write()
             run = Run(
                 self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study, self.folder), fresh
