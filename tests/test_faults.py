@@ -131,3 +131,24 @@ def test_results_that_cannot_be_written_lose_no_training(study, monkeypatch, siz
     if size > 4:
         again = subprocess.run(KP, capture_output=True, text=True, check=False)
         assert again.returncode == 0 and "1 in the cache" in again.stdout
+
+
+@pytest.mark.slow
+def test_a_read_only_cache_in_which_all_is_done_is_enough(study, monkeypatch):
+    monkeypatch.setenv("KP_CACHE_DIR", "cache")
+    text = (study / "study.toml").read_text()
+    generate = "generate = {name = 'people', people = 12, valid = 6, size = 64}"
+    root = next(line for line in text.splitlines() if line.startswith("root"))
+    (study / "study.toml").write_text(text.replace(root, generate))
+    first = subprocess.run(KP, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr[-800:]
+    written = {path: path.read_bytes() for path in (study / "runs/tiny").iterdir() if path.suffix == ".json"}
+    shutil.rmtree(study / "runs")
+    frozen = "mount --bind cache cache; mount -o remount,ro,bind cache"
+    again = in_small(64, *KP, before=frozen)
+    assert again.returncode == 0, (again.stdout[-800:], again.stderr[-800:])
+    assert (study / "runs/tiny/results.json").read_bytes() == written[study / "runs/tiny/results.json"]
+    more = in_small(64, *KP, "--set", "study.seeds=[0,1]", before=frozen)
+    rows = json.loads((study / "runs/tiny/results.json").read_text())["rows"]
+    assert more.returncode == 1 and [row["status"] for row in rows] == ["done", "failed"]
+    assert "Read-only file system" in rows[1]["reason"]
