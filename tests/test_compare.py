@@ -185,6 +185,13 @@ def test_folders_that_are_no_runs(runs, tmp_path, capsys):
         assert text in err and err.count("\n") == 1
 
 
+def test_one_run_against_another_baseline(runs):
+    (found,) = compare([runs[0]], Wanted(baseline="first:transfer"), resamples=200).splits
+    assert found.tables[0].difference("first:random", "average").value == pytest.approx(
+        -compare(runs, resamples=200).splits[0].tables[0].difference("first:transfer", "average").value
+    )
+
+
 def test_what_is_missing_is_said(tmp_path, runs):
     failed = Row(split="c", mode="random", seed=7, status="failed", reason="why")
     other = write(tmp_path / "other", split_values("c", LEVELS, seeds=(5,)), study="other", extra=(failed,))

@@ -13,7 +13,7 @@ from kpcore.cli.output import console, print_json, print_lines
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders that 'kp run' wrote, two or more.", show_default=False),
+        typer.Argument(metavar="RUN...", help="Folders that 'kp run' wrote; one with --baseline.", show_default=False),
     ],
     split: Annotated[
         list[str] | None,

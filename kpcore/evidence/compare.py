@@ -78,7 +78,7 @@ def compare(folders: Sequence[Path], wanted: Wanted | None = None, *, resamples:
     """Set finished studies beside each other.
 
     Args:
-        folders: that ``kp run`` wrote, two or more.
+        folders: that ``kp run`` wrote, two or more; one alone against another baseline than its own.
         wanted: of them; all where None.
         resamples: draws of the samples.
 
@@ -87,7 +87,7 @@ def compare(folders: Sequence[Path], wanted: Wanted | None = None, *, resamples:
             averages are over different columns, people or conventions.
     """
     wanted = wanted or Wanted()
-    runs = read_runs(folders)
+    runs = read_runs(folders, alone=bool(wanted.baseline))
     names = splits_of(runs, wanted.splits)
     modes = list(dict.fromkeys(mode.name for run in runs for mode in run.results.modes))
     for mode in wanted.modes:
@@ -102,14 +102,19 @@ def compare(folders: Sequence[Path], wanted: Wanted | None = None, *, resamples:
     )
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Read studies; each is called by its study's name, or where two have one, all by their folder's."""
+def read_runs(folders: Sequence[Path], *, alone: bool = False) -> list[Run]:
+    """Read studies; each is called by its study's name, or where two have one, all by their folder's.
+
+    ``alone``: one is enough.
+    """
     places = [folder.resolve() for folder in folders]
     twice = [folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1]
     if twice:
         raise KpError(f"{twice[0]} is there twice; give every run once")
-    if len(folders) < 2:
-        raise KpError("one run has nothing to stand beside; give the folders of two or more")
+    if len(folders) < 2 and not alone:
+        raise KpError(
+            "one run has nothing to stand beside; give another one, or --baseline RUN:MODE for other differences"
+        )
     found = [read_study(folder) for folder in folders]
     choices = [results.study for results, _ in found], [place.name for place in places], list(map(str, folders))
     names = next(names for names in choices if len(set(names)) == len(names))
