@@ -220,7 +220,7 @@ def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
         if document["digest"] != _digest(json.dumps(files).encode()):
             return {}
         return {name: (times, digest) for name, (times, digest) in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it only saves time
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # it only saves time
         return {}
 
 

@@ -26,7 +26,7 @@ def problem(folder: Path) -> str:
         missing = next((name for name in listed if not (folder / name).is_file()), None)
         names = list(listed)
         wrong = missing is None and list(listed.values()) != image_digests([folder / name for name in names])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"the list of its files, {_list(folder).name}, is missing or damaged"
     if missing is not None:
         return f"{missing} is missing"

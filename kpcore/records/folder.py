@@ -184,7 +184,7 @@ class JobFolder:
         """Return what :meth:`begin` was told; empty where it cannot be read."""
         try:
             found = json.loads((self.path / ABOUT).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -235,7 +235,7 @@ class JobFolder:
     def _read(self, name: str) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise KpError(f"{self.path / name}: cannot be read: {error}; 'kp run' makes it again") from None
         return found
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from kpcore.config import Strict, explain
 from kpcore.draws import ClusterKind, Clusters
 from kpcore.errors import KpError, shown
+from kpcore.placing import beside
 from kpcore.reading import hdf5
 from kpcore.tensors import AnyArray, Float64Array
 from kpcore.terms import Composition, Terms
@@ -128,14 +129,17 @@ class About(Strict):
 
 def write_values(path: Path, values: Values) -> None:
     """Write the file, replacing it in one step; equal values give equal bytes."""
-    partial = path.with_name(path.name + ".partial")
+    partial = beside(path)
     about = About(versions=dict(values.versions), splits=tuple(map(_about, values.splits)))
-    with h5py.File(partial, "w") as file:
-        file.attrs["format"] = FORMAT
-        file[ABOUT] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
-        for number, split in enumerate(values.splits):
-            _write_split(file.create_group(str(number)), split)
-    partial.replace(path)
+    try:
+        with h5py.File(partial, "w") as file:
+            file.attrs["format"] = FORMAT
+            file[ABOUT] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
+            for number, split in enumerate(values.splits):
+                _write_split(file.create_group(str(number)), split)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _about(split: SplitValues) -> SplitAbout:
@@ -196,7 +200,7 @@ def read_values(path: Path) -> Values:
 
 
 def _read_about(path: Path, file: h5py.File) -> About:
-    if file.attrs.get("format") != FORMAT:
+    if hdf5.attribute(file, "format", path) != FORMAT:
         raise KpError(f"{path}: is not '{FORMAT}'; 'kp run' writes it again")
     text = _array(path, file, ABOUT, "u", 1).astype(np.uint8).tobytes()
     try:

@@ -12,6 +12,8 @@ import yaml
 
 from kpcore.errors import KpError
 from kpcore.reading.opening import guarded, read_text
+from kpcore.reading.roots import inside
+from kpcore.toml_text import bounded
 
 KIND = "a YAML file of a YOLO pose data set"
 LARGEST = 2**18
@@ -55,7 +57,7 @@ def find(root: Path, named: str | None) -> Path:
         KpError: there is none, or nothing tells which of several.
     """
     if named is not None:
-        return root / named
+        return inside(root, named, "dataset.data")
     usual = [root / name for name in USUAL if (root / name).is_file()]
     found = usual[:1] or sorted(path for path in root.iterdir() if path.suffix in (".yaml", ".yml"))
     if len(found) != 1:
@@ -73,7 +75,7 @@ def read(path: Path) -> Description:
     text = read_text(path, KIND, LARGEST)
     with guarded(path, KIND):
         _without_aliases(text, path)
-        held = yaml.safe_load(text)
+        held = bounded({"": yaml.safe_load(text)}, str(path))[""]
     if not isinstance(held, dict):
         raise KpError(f"{path}: holds a {type(held).__name__}; expected {KIND}: path, train, val, kpt_shape, names")
     keypoints, dims = _shape(held.get("kpt_shape"), path)

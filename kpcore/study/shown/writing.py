@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from kpcore import __version__
+from kpcore import __version__, placing
 from kpcore.cache import replace_file
 from kpcore.records.folder import JobFolder
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Person, Shown, ShownSplit
@@ -41,8 +41,7 @@ def keep_shown(study: Study, plan: JobPlan, folder: Path) -> None:
     keeper = _Keeper(study, plan)
     splits = tuple(keeper.split(place) for place in range(len(study.splits)))
     shown = Shown(unit=study.metric.unit, bodies=tuple(keeper.bodies.values()), splits=splits)
-    place = folder / FOLDER
-    place.mkdir(parents=True, exist_ok=True)
+    place = placing.folder(folder, FOLDER)
     replace_file(place / SHOWN, shown.to_json().encode())
     if keeper.slices:
         versions = {"kptransfer": __version__, "torch": torch.__version__}
