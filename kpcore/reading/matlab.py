@@ -24,9 +24,8 @@ PEEK = 256
 """Compressed bytes that hold a variable's tag."""
 PIECE = 2**20
 """Bytes that are unpacked at once."""
-MEMORY = 2**30
-"""Bytes of memory that any file may take to be read; a larger one takes :data:`A_BYTE` for each of its own."""
 A_BYTE = 500
+"""Bytes of memory that a large file may take for each of its own; any file may take half of the budget's ``BYTES``."""
 SPENT = 3
 """Exit code of a trial that ran out of memory or of time."""
 PROBE = f"""
@@ -125,7 +124,7 @@ def try_out(path: Path) -> None:
     """
     size = path.stat().st_size
     allowed = seconds(size)
-    words = [str(path), str(max(MEMORY, A_BYTE * size)), str(allowed)]
+    words = [str(path), str(max(Limit.BYTES.most // 2, A_BYTE * size)), str(allowed)]
     try:
         tried = subprocess.run(
             [sys.executable, "-P", "-c", PROBE, *words], capture_output=True, check=False, timeout=60 + 10 * allowed
@@ -136,7 +135,8 @@ def try_out(path: Path) -> None:
     if code == SPENT:
         raise KpError(
             f"{path}: a file of {size:,} bytes should be read in {allowed} s and {words[1]} bytes of memory, and is"
-            f" not; download or write it again, or set {Limit.SECONDS.variable} (now {Limit.SECONDS.most})"
+            f" not; download or write it again, or set {Limit.SECONDS.variable} (now {Limit.SECONDS.most}) or"
+            f" {Limit.BYTES.variable} (now {Limit.BYTES.most})"
         )
     if code not in (0, 1):
         raise KpError(f"{path}: is damaged so badly that reading it crashes; download or write it again")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import yaml
 from kpcore.errors import KpError
 from kpcore.reading.opening import guarded, read_text
 from kpcore.reading.roots import inside
-from kpcore.toml_text import bounded
+from kpcore.toml_text import DEEPEST, bounded
 
 KIND = "a YAML file of a YOLO pose data set"
 LARGEST = 2**18
@@ -93,7 +95,13 @@ def read(path: Path) -> Description:
 
 
 def _without_aliases(text: str, path: Path) -> None:
-    """Refuse references within the file: a few of them can stand for more than any memory holds."""
+    """Refuse references within the file: a few of them can stand for more than any memory holds.
+
+    And deep nesting: the parser's time grows with its square.
+    """
+    steps = (1 if one in "[{" else -1 for one in re.findall(r"[\[\]{}]", text))
+    if max(accumulate(steps), default=0) > DEEPEST:
+        raise KpError(f"{path}: lists are nested over {DEEPEST} deep; no such file has")
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise KpError(f"{path}, line {event.start_mark.line + 1}: an alias (*{event.anchor}); write it out")

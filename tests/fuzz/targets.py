@@ -57,9 +57,8 @@ name = "named"
 root = "."
 [split]
 name = "explicit"
-[split.splits.a]
-source = ["nose"]
-target = ["ear_l", "ear_r"]
+[split.sets.a]
+steps = [["nose"], ["ear_l", "ear_r"]]
 [backbone]
 name = "hourglass"
 stages = [1, 2]
