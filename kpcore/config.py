@@ -170,7 +170,10 @@ class BackboneTable(ComponentTable):
     """``[backbone]``: the network's parts."""
 
     stages: list[Annotated[int, Field(ge=1, le=64)]] = Field(
-        default=[2, 4], min_length=1, description="stages of the network at each step of a split: S1, S2, ..."
+        default=[2, 4],
+        min_length=1,
+        max_length=64,
+        description="stages of the network at each step of a split: S1, S2, ...",
     )
 
     @model_validator(mode="after")

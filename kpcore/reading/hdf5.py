@@ -18,7 +18,7 @@ from kpcore.reading.opening import guarded, regular
 PIECE = 64
 """Texts that are read at once, at most."""
 HEAP = b"GCOL"
-"""What a collection of texts of any length begins with, in an HDF5 file; its size follows 4 bytes behind."""
+"""What a heap of texts of any length begins with, in an HDF5 file; its size follows 4 bytes behind."""
 LONGEST_NAME = 4096
 """Characters of a name."""
 
@@ -97,18 +97,29 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str, path: Path) -> Any:
 
 
 def longest_text(path: Path) -> int:
-    """Return how long a file's longest text of variable length may be, bytes: as its largest collection of them.
+    """Return how many bytes a file's longest text of variable length has, from the heaps in which such texts lie.
 
     The library gives no way to ask, and reads all of an attribute at once.
     """
     if not path.stat().st_size:
         return 0
-    largest, place = 0, 0
+    longest, place = 0, 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         while (place := data.find(HEAP, place)) >= 0:
-            largest = max(largest, int.from_bytes(data[place + 8 : place + 16], "little"))
+            longest = max(longest, _longest_of(data, place))
             place += len(HEAP)
-        return min(largest, len(data))
+    return longest
+
+
+def _longest_of(data: mmap.mmap, place: int) -> int:
+    """Return the size of the largest object of one heap: HDF5 File Format Specification 3.0, III.E."""
+    size = int.from_bytes(data[place + 8 : place + 16], "little")
+    end, place, longest = min(place + size, len(data)), place + 16, 0
+    while place + 16 <= end and data[place : place + 2] != b"\0\0":  # object 0 is the space that is left
+        found = int.from_bytes(data[place + 8 : place + 16], "little")
+        longest = max(longest, min(found, len(data)))
+        place += 16 + (found + 7) // 8 * 8
+    return longest
 
 
 def _piece(path: Path) -> int:

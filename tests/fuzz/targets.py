@@ -69,7 +69,7 @@ name = "heatmap"
 epochs = 2
 augmentation = { scale = [0.9, 1.1], rotation = 3.5 }
 [profiles.brief.training]
-epochs = 1
+precision = "fp32"
 """
 
 

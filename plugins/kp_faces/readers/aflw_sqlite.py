@@ -112,7 +112,7 @@ def _check_columns(database: sqlite3.Connection, name: str, path: Path) -> None:
     """Refuse a column that is computed: from nothing it makes as much as it likes."""
     for row in database.execute(f"PRAGMA table_xinfo({name})"):
         if row[-1]:  # hidden, or generated
-            raise KpError(f"{path}: column '{plain(str(row[1]))}' of {name} is computed, not stored; download it again")
+            raise KpError(f"{path}: column {plain(str(row[1]))} of {name} is computed, not stored; download it again")
 
 
 def _rows(database: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
