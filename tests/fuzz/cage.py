@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -102,6 +103,7 @@ def _inside(root: Path, read: Callable[[Path], object]) -> tuple[str, str]:
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    faulthandler.disable()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nothing, stream)

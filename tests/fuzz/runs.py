@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -39,9 +40,9 @@ class Run:
         self.by_target: Counter[str] = Counter()
         self.slowest, self.largest = 0.0, 0
 
-    def mutated(self, count: int, only: str = "") -> None:
-        """Damage valid files, ``count`` in all, evenly by target."""
-        chosen = [target for name, target in targets().items() if only in name]
+    def mutated(self, count: int, only: str = "", names: Sequence[str] = ()) -> None:
+        """Damage valid files, ``count`` in all, evenly by target: of these names where there are any."""
+        chosen = [target for name, target in targets().items() if only in name and (not names or name in names)]
         for number in range(count):
             self._one(chosen[number % len(chosen)], number)
 
