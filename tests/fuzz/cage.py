@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = 2 * 2**30
-"""Bytes that a trial may take beyond what the interpreter has."""
+"""Bytes of memory that a trial may take beyond what the interpreter has."""
+ADDRESSES = 3 * MEMORY
+"""Bytes that it may ask for: what is asked for and never touched takes no memory, but more than this is refused."""
 SECONDS = 10
 """Of processor time."""
 PATIENCE = 240
@@ -73,7 +75,14 @@ def trial(root: Path, read: Callable[[Path], object]) -> Outcome:
     if os.WIFSIGNALED(status):
         return Outcome("signal", signal.Signals(os.WTERMSIG(status)).name, seconds, peak)
     kind, text = json.loads(said) if said else ("signal", f"exit {status}")
+    if peak > _own_memory() + MEMORY:
+        return Outcome("memory", f"{peak:,} bytes; {text}", seconds, peak)
     return Outcome(kind, text, seconds, peak)
+
+
+def _own_memory() -> int:
+    """Return the bytes of memory that this process has, which a child begins with."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _answer(pipe: int, child: int) -> tuple[bytes, bool]:
@@ -109,7 +118,7 @@ def _inside(root: Path, read: Callable[[Path], object]) -> tuple[str, str]:
         os.dup2(nothing, stream)
     os.chdir(root)
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (pages + MEMORY, pages + MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (pages + ADDRESSES, pages + ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     opened = _watch(root)
@@ -120,8 +129,6 @@ def _inside(root: Path, read: Callable[[Path], object]) -> tuple[str, str]:
         kind, said = "refused", str(error)
         if "\n" in said or len(said) > 1500 or any(ord(one) < 32 for one in said):
             kind = "lines"
-        elif "MemoryError" in said or "bad alloc" in said.lower() or "Insufficient memory" in said:
-            kind = "memory"
     except MemoryError:
         kind, said = "memory", traceback.format_exc(limit=-6)
     except BaseException:
