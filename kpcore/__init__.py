@@ -4,12 +4,17 @@ For programs and notebooks: :func:`load_study`, :func:`read_results` and :func:`
 asked for, so that ``import kpcore`` alone loads no library.
 """
 
+import os
 from importlib import import_module
 
 from kpcore.hooks import hookimpl
 
 __all__ = ["__version__", "hookimpl", "load_model", "load_study", "read_results"]
 __version__ = "0.1.0"
+
+_PIXELS = os.environ.get("KP_MAX_PIXELS", "").replace("_", "")
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", _PIXELS if _PIXELS.isdecimal() else "178956970")
+"""OpenCV reads its own limit when it is loaded; it holds where a file's header and its stream differ."""
 
 LAZY = {
     "load_model": "kpcore.trained.api",

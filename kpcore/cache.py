@@ -124,7 +124,11 @@ def _title(path: Path) -> str:
     """Return the ``title`` of the small JSON file beside an entry; "" where there is none."""
     try:
         about = json.loads(path.read_text())
-    except (OSError, ValueError):  # it only informs: an entry without it can still be listed and removed
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ):  # it only informs: an entry without it can still be listed and removed
         return ""
     return str(about.get("title", "")) if isinstance(about, dict) else ""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from pydantic_core import ErrorDetails
 from kpcore.errors import KpError, nearest, unknown
 from kpcore.samples import BadImages, Orientation
 from kpcore.toml_text import Toml as Toml
-from kpcore.toml_text import bounded
+from kpcore.toml_text import bounded, loads
 from kpcore.toml_text import read_toml as read_toml
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -66,13 +65,19 @@ class StudyTable(Strict):
         default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>"
     )
     preset: str = Field(default="own", description="what results call these settings; a label, which decides nothing")
-    seeds: list[int] = Field(default=[0], min_length=1, description="one training a seed, split and mode")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
+        default=[0], min_length=1, max_length=1000, description="one training a seed, split and mode; below 2^32"
+    )
     modes: list[str] = Field(
-        default=["transfer", "frozen", "random"], min_length=1, description="transfer strategies, in table order"
+        default=["transfer", "frozen", "random"],
+        min_length=1,
+        max_length=1000,
+        description="transfer strategies, in table order",
     )
     labels: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         default=[1.0],
         min_length=1,
+        max_length=1000,
         description="shares of the training images whose labels the last step learns from; one training a share:"
         " nested, by image, drawn anew for every seed; every share trains for as many iterations",
     )
@@ -170,7 +175,10 @@ class BackboneTable(ComponentTable):
     """``[backbone]``: the network's parts."""
 
     stages: list[Annotated[int, Field(ge=1, le=64)]] = Field(
-        default=[2, 4], min_length=1, description="stages of the network at each step of a split: S1, S2, ..."
+        default=[2, 4],
+        min_length=1,
+        max_length=64,
+        description="stages of the network at each step of a split: S1, S2, ...",
     )
 
     @model_validator(mode="after")
@@ -323,9 +331,11 @@ class TrainingTable(Strict):
     """``[training]``: one job's loop. The defaults are the paper's, but for the length of an epoch (8,000)."""
 
     resolution: int = Field(default=256, ge=32, le=1024, description="side of the network's square input, pixels")
-    batch_size: int = Field(default=6, ge=1, description="people a step")
-    epochs: int = Field(default=200, ge=1, description="at most")
-    iterations_per_epoch: int | None = Field(default=None, ge=1, description="one pass over the people where absent")
+    batch_size: int = Field(default=6, ge=1, le=2**16, description="people a step")
+    epochs: int = Field(default=200, ge=1, le=1_000_000, description="at most")
+    iterations_per_epoch: int | None = Field(
+        default=None, ge=1, le=10**9, description="one pass over the people where absent"
+    )
     early_stopping: Literal[False] | Annotated[int, Field(ge=1)] = Field(
         default=10, description="stop after this many epochs without improvement; false: never"
     )
@@ -351,6 +361,7 @@ class TrainingTable(Strict):
     threads: int = Field(
         default=1,
         ge=1,
+        le=1024,
         description="torch threads of one job; they change a result's last bits on a CPU, so no machine chooses them:"
         " cores are filled by jobs at once, and a single long job may set more",
     )
@@ -389,7 +400,7 @@ class EvaluationTable(Strict):
     metric: MetricTable = MetricTable()
     validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
     flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
-    batch_size: int = Field(default=32, ge=1, description="people at once; the flip test doubles them")
+    batch_size: int = Field(default=32, ge=1, le=2**16, description="people at once; the flip test doubles them")
     leaks: Literal["warn", "leave_out"] = Field(
         default="warn",
         description="training images that are also scored (the same, augmented copies by their names, nearly the same,"
@@ -550,7 +561,7 @@ def parse_set(assignment: str) -> Toml:
         raise KpError(f"--set {assignment[:200]}: write it as key.key=value, for instance training.epochs=10")
     value: Any = text
     with suppress(ValueError, RecursionError):  # no TOML, or beyond what Python reads of it
-        document = tomllib.loads(f"value = {text}")
+        document = loads(f"value = {text}", "--set")
         value = document["value"] if len(document) == 1 else text  # a line break may begin another key
     for part in reversed(parts):
         value = {part: value}
@@ -646,7 +657,18 @@ def _problem_text(problem: ErrorDetails, path: Sequence[str], tables: Sequence[t
         return str(unknown("name", problem["ctx"]["tag"], names))
     message = re.sub(r"^Value error, ", "", problem["msg"])
     given = problem["input"]
-    return message + (f" (got {given!r})" if isinstance(given, str | int | float | bool | list | tuple) else "")
+    return message + (f" (got {_given(given)})" if isinstance(given, str | int | float | list | tuple) else "")
+
+
+def _given(value: object) -> str:
+    """Return a value as it stands in a file, the beginning of a long one."""
+    if isinstance(value, list | tuple) and len(value) > 20:
+        return f"{len(value):,} entries, the first {_given(value[0])}"
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _one_of(table: type[BaseModel], key: str) -> str:

@@ -83,6 +83,12 @@ def build_network(backbone: Backbone, codec: Codec, layout: Layout, *, seed: int
         return Network(backbone, codec, layout)
 
 
+def shapes_of(backbone: Backbone, codec: Codec, layout: Layout) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors by name, without allocating them."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in Network(backbone, codec, layout).state_dict().items()}
+
+
 def describe(backbone: Backbone, codec: Codec, layout: Layout) -> NetworkSpec:
     """Return the spec of a network without allocating its weights."""
     with torch.device("meta"):

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from kpcore.errors import KpError
 from kpcore.network import Network
+from kpcore.placing import put
 from kpcore.plans import KeypointAxis, NetworkSpec, Origin, TransferPlan
-from kpcore.replacing import replace_file
+from kpcore.reading.budget import Limit, within
+from kpcore.reading.opening import regular
 
 State = Mapping[str, Tensor]
 
@@ -105,18 +107,31 @@ def fingerprint(state: State, units: Iterable[str] | None = None) -> str:
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
     """Write all tensors and buffers as safetensors, replacing the file in one step."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    replace_file(path, save(state, metadata=dict(metadata)))
+    put(path, save(state, metadata=dict(metadata)))
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file; raises KpError where it is missing or damaged."""
+def load_weights(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Args:
+        path: the file.
+        shapes: of the network's tensors; where given, no tensor is read of a file that has others.
+
+    Raises:
+        KpError: it is missing, damaged or too large, or does not fit the network.
+    """
     try:
+        size = regular(path, "weights")
+        within(Limit.BYTES, size, f"has {size:,} bytes", path)
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            if shapes is not None:
+                _check_shapes(shapes, {name: tuple(file.get_slice(name).get_shape()) for name in names}, str(path))
+            return {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise KpError(f"{path}: no such weights file") from None
-    except (SafetensorError, OSError) as error:
-        raise KpError(f"{path}: not a readable safetensors file: {error}") from None
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:  # odd types of numbers: of torch
+        raise KpError(f"{path}: not a readable safetensors file: {' '.join(str(error).split())[:200]}") from None
 
 
 def restore(network: nn.Module, state: State, where: str) -> None:
@@ -130,8 +145,12 @@ def restore(network: nn.Module, state: State, where: str) -> None:
 
 
 def _check_fit(shapes: Mapping[str, tuple[int, ...]], state: State, where: str) -> None:
-    names = sorted(shapes.keys() ^ state.keys())
-    odd = names or sorted(name for name, shape in shapes.items() if tuple(state[name].shape) != shape)
+    _check_shapes(shapes, {name: tuple(tensor.shape) for name, tensor in state.items()}, where)
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], where: str) -> None:
+    names = sorted(shapes.keys() ^ found.keys())
+    odd = names or sorted(name for name, shape in shapes.items() if found[name] != shape)
     if odd:
         what = f"'{odd[0]}' is missing, unexpected or of another shape ({len(odd)} such)"
         raise KpError(f"{where}: does not fit the network: {what}")

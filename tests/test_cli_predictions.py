@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kpcore.errors import KpError
-from kpcore.evaluation.predictions import LIMIT, read_predictions, write_predictions
+from kpcore.evaluation.predictions import read_predictions, write_predictions
 from kpcore.samples import Instances
 
 POINTS = np.arange(12, dtype=np.float64).reshape(2, 3, 2) / 7
@@ -100,7 +100,7 @@ def virtual(file):
 
 
 def bomb(file):
-    file.create_dataset("preds", (LIMIT, 16, 2), "f8", chunks=(1024, 16, 2))
+    file.create_dataset("preds", (2**28, 16, 2), "f8", chunks=(1024, 16, 2))
 
 
 HOSTILE = {

@@ -823,7 +823,7 @@ def info(count=6, **changes):
 def four_train(monkeypatch):
     """Four faces are trained on; and no child process, which the test about crashes has."""
     monkeypatch.setattr(aflw_info, "TRAIN", 4)
-    monkeypatch.setattr(matlab, "survivable", lambda path: True)
+    monkeypatch.setattr(matlab, "try_out", lambda path: None)
 
 
 def test_aflw_takes_the_published_lists_of_the_info_file(tmp_path, four_train):
@@ -872,7 +872,7 @@ def test_info_files_that_are_truncated_or_crash_scipy_are_refused(tmp_path, four
     for keep in (0, 60, 200, len(whole) - 40):
         path.write_bytes(whole[:keep])
         assert path.name in refused(lambda: build(Aflw, tmp_path).samples("train"))
-    monkeypatch.setattr(matlab, "survivable", lambda path: False)
+    monkeypatch.setattr(matlab, "PROBE", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert "crashes" in refused(lambda: build(Aflw, tmp_path).samples("train"))
 
 

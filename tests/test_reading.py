@@ -239,16 +239,16 @@ def test_matlab_variables_are_read_and_damage_is_told(tmp_path, monkeypatch):
     refused(lambda: matlab.load(tmp_path / "b.mat", "a table"), "b.mat: does not exist; expected a table$")
     path.write_bytes(path.read_bytes()[:-5])
     refused(lambda: matlab.load(path, "a table"), f"^{path}: cannot be read as a table")
-    monkeypatch.setattr(matlab, "survivable", lambda path: False)
+    monkeypatch.setattr(matlab, "PROBE", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     refused(lambda: matlab.load(path, "a table"), f"^{path}: is damaged so badly that reading it crashes")
 
 
-def test_an_uncompressed_matlab_file_that_crashes_scipy_is_not_survivable(tmp_path, monkeypatch):
+def test_a_matlab_file_is_tried_within_bounds_first(tmp_path, monkeypatch):
     path = tmp_path / "a.mat"
     path.write_bytes(b"")
-    assert matlab.survivable(path)  # an exception: the caller meets it again
-    monkeypatch.setattr(matlab, "PROBE", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    assert not matlab.survivable(path)
+    matlab.try_out(path)  # an exception: the caller meets it again
+    monkeypatch.setattr(matlab, "PROBE", "raise SystemExit(3)")
+    refused(lambda: matlab.try_out(path), "a file of 0 bytes should be read in 10 s .* or set KP_MAX_SECONDS")
 
 
 @pytest.fixture

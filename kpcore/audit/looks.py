@@ -28,8 +28,6 @@ FLAT = 6.0
 """Grey levels: a look that varies less (an empty picture) says nothing."""
 DECODED = 128
 """Pixels of the shorter side that a JPEG is decoded to, at least: the whole is not needed."""
-LARGEST = 200_000_000
-"""Pixels of a picture that is decoded, at most."""
 KIND = "looks-1"
 _SCALED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -73,8 +71,6 @@ def _of_file(path: Path) -> str:
     try:
         width, height = image_size(path)
     except KpError:
-        return ""
-    if width * height > LARGEST:
         return ""
     scale = next(scale for scale in _SCALED if scale == 1 or min(width, height) >= scale * DECODED)
     try:

@@ -15,6 +15,7 @@ from kpcore.data.geometry import AS_IS, Draw, apply, crop_affine, draw_augmentat
 from kpcore.drawing import EDGE, LEGEND, PAPER, Colour, Mark, draw_edges, draw_mark, word_of
 from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSplit, Skeleton
+from kpcore.placing import put
 from kpcore.reading.images import pixels_of
 from kpcore.reading.sides import side_of
 from kpcore.samples import Sample
@@ -224,4 +225,4 @@ def write_png(path: Path, image: ImageArray) -> None:
     if path.suffix.lower() != ".png":
         raise KpError(f"{path}: the sheet is a PNG; let the name end in .png")
     _, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
-    path.write_bytes(data.tobytes())
+    put(path, data.tobytes())

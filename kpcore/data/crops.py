@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from kpcore.errors import KpError
+from kpcore.reading import hdf5
 from kpcore.reading.opening import one_line
 from kpcore.tensors import AnyArray, ImageArray
 
@@ -142,7 +143,7 @@ def crops_problem(path: Path) -> str:
     """Return what is wrong with a store's file, of which every crop is read; "" where nothing is."""
     try:
         with h5py.File(path, "r") as file:
-            count, side = len(file["digests"]), int(file.attrs["side"])
+            count, side = len(_own(file, "digests", path)), int(file.attrs["side"])
         damaged = read_crops(path, count, side, _nothing_to_mend, lambda row: None).damaged()
     except UNREADABLE as error:
         return one_line(error, 120)
@@ -160,14 +161,27 @@ def read_crops(path: Path, count: int, side: int, mend: Mend, told: Callable[[in
         One of UNREADABLE: the file is not as it was written.
     """
     with h5py.File(path, "r") as file:
-        data, digests = file["crops"], file["digests"][()]
-        places = file["places"][()] if "places" in file else None
+        data, digests = file["crops"], _own(file, "digests", path)[()]
+        places = _own(file, "places", path)[()] if "places" in file else None
+        if data.is_virtual or data.external or data.id.get_offset() is None:
+            raise ValueError("its crops lie in another file, or in pieces")
         if digests.shape != (count, 32) or (places is None and data.shape != (count, side, side, 3)):
             raise ValueError(f"holds {digests.shape[0]} crops, {count} are needed")
         if file.attrs["index"] != index_digest(path.stem, side, digests, places):
             raise ValueError("its index is not as it was written")
         mapped = np.memmap(path, np.uint8, "r", offset=data.id.get_offset(), shape=data.shape)
     return Crops(mapped, places, digests, side, mend, told)
+
+
+def _own(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    """Return an array of this very file; raises ValueError where it lies elsewhere, or unpacks to too much."""
+    try:
+        found = hdf5.own(file, name, path)
+    except KpError as error:
+        raise ValueError(str(error)) from None
+    if found is None:
+        raise KeyError(name)
+    return found
 
 
 class Writer(Protocol):

@@ -21,10 +21,10 @@ from kpcore.cache import cache_dir, file_digest
 from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
+from kpcore.placing import put
 from kpcore.reading.headers import Header, read_header
 from kpcore.reading.images import manner
 from kpcore.reading.turning import turn_of
-from kpcore.replacing import replace_file
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import UNLABELLED, AnyArray, ImageArray
 
@@ -221,7 +221,7 @@ def _remembered(memo: Path) -> dict[str, tuple[list[int], str]]:
         if document["digest"] != _digest(json.dumps(files).encode()):
             return {}
         return {name: (times, digest) for name, (times, digest) in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it only saves time
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # it only saves time
         return {}
 
 
@@ -234,6 +234,6 @@ def _remember(memo: Path, title: str, known: Mapping[str, tuple[list[int], str]]
     text = json.dumps({"title": title, "files": files, "digest": _digest(json.dumps(files).encode())})
     try:
         memo.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(memo, text.encode())
+        put(memo, text.encode())
     except OSError:
         return

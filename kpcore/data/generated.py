@@ -14,7 +14,7 @@ import cv2
 from kpcore.cache import cache_dir, set_aside
 from kpcore.data.fingerprint import image_digests
 from kpcore.errors import KpError
-from kpcore.replacing import replace_file
+from kpcore.placing import put
 from kpcore.tensors import ImageArray
 
 KIND = "generated"
@@ -45,7 +45,7 @@ def seal(folder: Path, files: Path, title: str) -> None:
     found = _files(files)
     digests = image_digests([files / name for name in found])
     listed = dict(zip(found, digests, strict=True))
-    replace_file(_list(folder), json.dumps({"title": title, "files": listed}).encode())
+    put(_list(folder), json.dumps({"title": title, "files": listed}).encode())
 
 
 def problem(folder: Path) -> str:
@@ -57,7 +57,7 @@ def problem(folder: Path) -> str:
         missing = next((name for name in listed if not (folder / name).is_file()), None)
         names = list(listed)
         wrong = missing is None and list(listed.values()) != image_digests([folder / name for name in names])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"the list of its files, {_list(folder).name}, is missing or damaged"
     if missing is not None:
         return f"{missing} is missing"

@@ -1,7 +1,7 @@
 """Predicted points in an HDF5 file: our own, with names, origin and row ids; or anybody's, with ``preds`` alone.
 
 A file may come from anywhere, so nothing in it is trusted: only plain numbers and text that lie in the file itself are
-read, and never more of them than :data:`LIMIT`.
+read, and never more of them than the budget has (:mod:`kpcore.reading.budget`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import h5py
 import numpy as np
 
 from kpcore.errors import KpError
+from kpcore.placing import placed_hdf5
 from kpcore.reading import hdf5
-from kpcore.replacing import replacing_hdf5
+from kpcore.reading.budget import Limit, remedy
 from kpcore.samples import Instances
 from kpcore.tensors import AnyArray, Float64Array
 
 FORMAT = "kptransfer predictions 1"
-LIMIT = 1 << 28
-"""Most numbers that one array of a file may hold; a file of a few bytes can claim any shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ def write_points(
         texts: name -> N texts.
     """
     text = h5py.string_dtype()
-    with replacing_hdf5(path) as file:
+    with placed_hdf5(path) as file:
         file.attrs.update(about)
         file.attrs.create("keypoints", list(keypoints), dtype=text)
         file["preds"] = points
@@ -130,12 +129,8 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.is_file():
         raise KpError(f"{path}: no such predictions file; give an HDF5 file with a data set 'preds' (N, K, D)")
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(path, file)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise KpError(f"{path}: cannot be read as an HDF5 file: {reason}; it is damaged or of another kind") from None
+    with hdf5.opened(path, "an HDF5 file") as file:
+        return _read(path, file)
 
 
 def _read(path: Path, file: h5py.File) -> Predictions:
@@ -164,10 +159,14 @@ def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     found = None if outside else file[name]
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
         raise KpError(f"{path}: '{name}' must be a plain data set that is stored in the file itself")
-    if found.size is None or found.size > LIMIT:
-        raise KpError(f"{path}: '{name}' claims to be {found.shape}; that is more than {LIMIT:,} numbers")
-    hdf5.fair(int(found.nbytes), int(found.id.get_storage_size()), name, path)
-    return found
+    if found.size is None:
+        raise KpError(f"{path}: '{name}' holds nothing; store the points (N, K, D) as 'preds'")
+    if found.size * 8 > Limit.BYTES.most:
+        raise KpError(
+            f"{path}: '{name}' claims to be {found.shape}; that is more than {Limit.BYTES.most // 8:,} numbers;"
+            f" {remedy(Limit.BYTES)}"
+        )
+    return hdf5.plain(found, name, path)
 
 
 def _array(path: Path, file: h5py.File, name: str) -> AnyArray:
@@ -188,9 +187,10 @@ def _texts(path: Path, what: str, value: Any) -> tuple[str, ...]:
 
 
 def _keypoints(path: Path, file: h5py.File, expected: int) -> tuple[str, ...] | None:
-    if "keypoints" not in file.attrs:
+    found = hdf5.attribute(file, "keypoints", path)
+    if found is None:
         return None
-    names = _texts(path, "attribute 'keypoints'", file.attrs["keypoints"])
+    names = _texts(path, "attribute 'keypoints'", found)
     if len(names) != expected:
         raise KpError(
             f"{path}: attribute 'keypoints' names {len(names)}, but 'preds' holds {expected} keypoints a person"
@@ -202,17 +202,19 @@ def _keypoints(path: Path, file: h5py.File, expected: int) -> tuple[str, ...] | 
 
 
 def _origin(path: Path, file: h5py.File) -> int | None:
-    if "origin" not in file.attrs:
+    stated = hdf5.attribute(file, "origin", path)
+    if stated is None:
         return None
-    value = np.asarray(file.attrs["origin"])
+    value = np.asarray(stated)
     if value.size != 1 or value.dtype.kind not in "fiu" or value.item() not in (0, 1):
-        shown = " ".join(str(file.attrs["origin"]).split())[:40]
+        shown = " ".join(str(stated).split())[:40]
         raise KpError(f"{path}: attribute 'origin' is {shown}; it must be 0 or 1, the coordinate of the first pixel")
     return int(value.item())
 
 
 def _part(path: Path, file: h5py.File) -> str:
-    return "".join(_texts(path, "attribute 'part'", file.attrs["part"])) if "part" in file.attrs else ""
+    found = hdf5.attribute(file, "part", path)
+    return "" if found is None else "".join(_texts(path, "attribute 'part'", found))
 
 
 def _confidence(path: Path, file: h5py.File, expected: tuple[int, ...]) -> Float64Array | None:

@@ -17,11 +17,11 @@ from kpcore.evidence.labels import LabelEvidence, by_labels
 from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.resample import RESAMPLES
 from kpcore.evidence.tables import table
+from kpcore.placing import put
 from kpcore.records.folder import HISTORY, TIMING
 from kpcore.records.results import DECIMALS, HistoryRecord, Results, read_history, read_results
 from kpcore.records.slugs import slug
 from kpcore.records.values import VALUES, RowValues, SplitValues, Values, read_values
-from kpcore.replacing import replace_file
 
 EVIDENCE = "evidence.json"
 TIMED = {"convergence": {"reached": {"__all__": {"seconds"}}}}
@@ -107,7 +107,7 @@ def evidence(
 
 def write_evidence(found: Evidence, folder: Path) -> Path:
     """Write ``evidence.json`` in one step; return its path."""
-    replace_file(folder / EVIDENCE, found.to_json().encode())
+    put(folder / EVIDENCE, found.to_json().encode())
     return folder / EVIDENCE
 
 

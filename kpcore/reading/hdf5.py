@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from kpcore.errors import KpError
-from kpcore.reading.opening import guarded
+from kpcore.reading.budget import Limit, fair, within
+from kpcore.reading.opening import guarded, regular
 
-SMALL = 2**26
-"""Bytes that may be unpacked from however few."""
-MOST_UNPACKED = 200
-"""Bytes unpacked for a stored one, at most, of anything that is not small: coordinates hardly compress."""
 PIECE = 64
-"""Texts that are read at once."""
+"""Texts that are read at once, at most."""
+HEAP = b"GCOL"
+"""What a heap of texts of any length begins with, in an HDF5 file; its size follows 4 bytes behind."""
 LONGEST_NAME = 4096
 """Characters of a name."""
 
@@ -28,8 +30,10 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
     Raises:
         KpError: instead of whatever else is raised in the meantime.
     """
-    with guarded(path, kind), h5py.File(path, "r") as file:
-        yield file
+    with guarded(path, kind):
+        regular(path, kind)
+        with h5py.File(path, "r") as file:
+            yield file
 
 
 def names(group: h5py.Group) -> list[str]:
@@ -65,13 +69,62 @@ def strings(dataset: h5py.Dataset, name: str, path: Path) -> list[str]:
     Raises:
         KpError: one is longer than any image's name.
     """
+    within(Limit.ITEMS, len(dataset), f"'{name}' holds {len(dataset):,} texts", path)
     found: list[str] = []
+    piece = _piece(path)
     while len(found) < len(dataset):
-        found += [str(text) for text in dataset.asstr()[len(found) : len(found) + PIECE]]
-        longest = max(map(len, found[-PIECE:]))
+        found += [str(text) for text in dataset.asstr()[len(found) : len(found) + piece]]
+        longest = max(map(len, found[-piece:]))
         if longest > LONGEST_NAME:
             raise KpError(f"{path}: '{name}' holds a text of {longest:,} characters, which is no name of an image")
     return found
+
+
+def attribute(node: h5py.Group | h5py.Dataset, name: str, path: Path) -> Any:
+    """Return an attribute's value; None where there is none.
+
+    Raises:
+        KpError: it is a list that unpacks to too much: all of its texts may be one.
+    """
+    if name not in node.attrs:
+        return None
+    about = node.attrs.get_id(name)
+    count = math.prod(about.shape or ())
+    within(Limit.ITEMS, count, f"attribute '{name}' has {count:,} entries", path)
+    if count > 1 and about.dtype.hasobject:
+        fair(count * longest_text(path), path.stat().st_size, f"attribute {name}", path)
+    return node.attrs[name]
+
+
+def longest_text(path: Path) -> int:
+    """Return how many bytes a file's longest text of variable length has, from the heaps in which such texts lie.
+
+    The library gives no way to ask, and reads all of an attribute at once.
+    """
+    if not path.stat().st_size:
+        return 0
+    longest, place = 0, 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        while (place := data.find(HEAP, place)) >= 0:
+            longest = max(longest, _longest_of(data, place))
+            place += len(HEAP)
+    return longest
+
+
+def _longest_of(data: mmap.mmap, place: int) -> int:
+    """Return the size of the largest object of one heap: HDF5 File Format Specification 3.0, III.E."""
+    size = int.from_bytes(data[place + 8 : place + 16], "little")
+    end, place, longest = min(place + size, len(data)), place + 16, 0
+    while place + 16 <= end and data[place : place + 2] != b"\0\0":  # object 0 is the space that is left
+        found = int.from_bytes(data[place + 8 : place + 16], "little")
+        longest = max(longest, min(found, len(data)))
+        place += 16 + (found + 7) // 8 * 8
+    return longest
+
+
+def _piece(path: Path) -> int:
+    """Return how many texts of a file can be read at once."""
+    return max(1, min(PIECE, Limit.UNPACKED.most // max(1, longest_text(path))))
 
 
 def plain(dataset: h5py.Dataset, name: str, path: Path) -> h5py.Dataset:
@@ -82,23 +135,15 @@ def plain(dataset: h5py.Dataset, name: str, path: Path) -> h5py.Dataset:
     """
     if dataset.is_virtual or dataset.external:
         raise elsewhere(path, name)
-    fair(int(dataset.nbytes), int(dataset.id.get_storage_size()), name, path)
+    stored = int(dataset.id.get_storage_size())
+    fair(int(dataset.nbytes), stored, name, path)
+    if dataset.dtype.kind in "iufb":  # readers turn numbers into 8 bytes each
+        within(Limit.BYTES, 8 * int(dataset.size or 0), f"'{name}' holds {dataset.size:,} numbers", path)
+    if dataset.chunks:  # one may be larger than its array, and is unpacked whole
+        fair(dataset.dtype.itemsize * math.prod(dataset.chunks), stored, f"a chunk of {name}", path)
     return dataset
 
 
 def elsewhere(path: Path, name: str) -> KpError:
     """Return the error for an array whose bytes lie in another file, or may do."""
     return KpError(f"{path}: '{name}' lies in another file, or is a link that could lead there; write it into this one")
-
-
-def fair(unpacked: int, stored: int, name: str, path: Path) -> None:
-    """Refuse an array that declares far more bytes than it stores.
-
-    Raises:
-        KpError: it does.
-    """
-    if unpacked > SMALL and unpacked > MOST_UNPACKED * stored:
-        raise KpError(
-            f"{path}: '{name}' declares {unpacked:,} bytes in {stored:,} stored ones, which no annotation does;"
-            " download or write it again"
-        )

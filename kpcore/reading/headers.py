@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from dataclasses import dataclass
 from itertools import count
@@ -12,19 +13,21 @@ from typing import IO, Any
 from PIL import Image, UnidentifiedImageError
 
 from kpcore.errors import KpError
-from kpcore.reading.opening import one_line
+from kpcore.reading.budget import Limit, remedy, within
+from kpcore.reading.opening import one_line, regular
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "AVIF", "PPM")
 """Formats that are read; MPO is what phones write for a JPEG with a preview or a depth map behind it."""
 MODES = {"1", "L", "P", "RGB", "RGBX", "YCbCr", "CMYK", "LA", "PA", "La", "RGBA", "RGBa", "I", "I;16", "I;16B", "I;16L"}
 """Pillow's words for pixels that become RGB."""
 ALPHA = {"LA", "PA", "La", "RGBA", "RGBa"}
-LARGEST_PIXELS = 178_956_970
-"""Width times height beyond which an image is refused from its header: Pillow's limit, over half a gigabyte decoded."""
 REMEDY = "save it as an 8-bit or 16-bit grey or RGB PNG"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PNM = re.compile(rb"P[2356]\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*\d+\s+(?:#.*\s+)*(\d+)")
 _ORIENTATION, _WIDTH, _HEIGHT, _BITS, _SUBFILE = 274, 256, 257, 258, 254
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_CODESTREAM = b"\xff\x4f\xff\x51"
+"""How the stream in a JPEG 2000 file begins: its sizes are what is decoded, whatever the boxes around it say."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,10 @@ def read_header(path: Path) -> Header:
     """Read a file's header alone.
 
     Raises:
-        KpError: the file is missing, no image, over :data:`LARGEST_PIXELS`, or of a kind that is not read.
+        KpError: the file is missing, no image, too large for the budget, or of a kind that is not read.
     """
     try:
+        regular(path, "an image")
         with path.open("rb") as stream:
             return header_of(stream, path)
     except FileNotFoundError as error:
@@ -78,8 +82,11 @@ def read_header(path: Path) -> Header:
 
 def header_of(stream: IO[bytes], path: Path) -> Header:
     """Read the header of an open file; ``path`` is for messages. Raises as :func:`read_header`."""
-    start = stream.read(256)
+    start = stream.read(4096)
     stream.seek(0)
+    most = Limit.PIXELS.most
+    if Image.MAX_IMAGE_PIXELS is not None and most > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = most  # Pillow's own limit would refuse what the user lets pass
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures and odd metadata: only the header is read
@@ -100,19 +107,34 @@ def header_of(stream: IO[bytes], path: Path) -> Header:
 
 def _too_large(path: Path, pixels: int) -> KpError:
     return KpError(
-        f"{path}: the image has {pixels:,} pixels, at most {LARGEST_PIXELS:,} are read; make it smaller, and its points"
+        f"{path}: the image has {pixels:,} pixels, at most {Limit.PIXELS.most:,} are read; {remedy(Limit.PIXELS)}"
     )
 
 
 def _header(image: Any, start: bytes, path: Path) -> Header:
     # Pillow gives a TIFF's size as it will turn it
     size = (int(image.tag_v2[_WIDTH]), int(image.tag_v2[_HEIGHT])) if image.format == "TIFF" else image.size
-    if size[0] * size[1] > LARGEST_PIXELS:
+    if size[0] * size[1] > Limit.PIXELS.most:
         raise _too_large(path, size[0] * size[1])
     bits = _bits(image, start)
     if problem := _problem(image, bits):
         raise KpError(f"{path}: {problem}; {REMEDY}")
+    if bits > 8:
+        within(Limit.PIXELS, size[0] * size[1], f"the image has {size[0] * size[1]:,} pixels of {bits} bits", path,
+               parts=2)  # fmt: skip
+    _check_inside(image, start, path)
     return Header(size, _orientation(image), bits, image.mode in ALPHA, image.format)
+
+
+def _check_inside(image: Any, start: bytes, path: Path) -> None:
+    """Refuse sizes inside a file that are not its header's, and over the budget; raises KpError."""
+    if image.format == "TIFF":
+        width, length = (int(image.tag_v2.get(tag, 1)) for tag in (_TILE_WIDTH, _TILE_LENGTH))
+        within(Limit.PIXELS, width * length, f"the image's tiles have {width * length:,} pixels", path)
+    if image.format == "JPEG2000" and (place := start.find(_CODESTREAM)) >= 0:
+        right, bottom, left, top = struct.unpack(">IIII", start[place + 8 : place + 24])
+        pixels = max(0, right - left) * max(0, bottom - top)
+        within(Limit.PIXELS, pixels, f"the image's stream has {pixels:,} pixels", path)
 
 
 def _problem(image: Any, bits: int) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from kpcore.errors import KpError
+from kpcore.reading.budget import Limit, within
 from kpcore.reading.headers import Header, header_of, read_header
-from kpcore.reading.opening import one_line
+from kpcore.reading.opening import one_line, regular
 from kpcore.reading.quiet import hushed
 from kpcore.reading.turning import turn_of, turned, turned_back
 from kpcore.samples import Sample
@@ -21,9 +22,12 @@ from kpcore.tensors import AnyArray, ImageArray
 JPEG_START = b"\xff\xd8"
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
+_START_OF_SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 SHARE = (0.001, 0.999)
 """Shares of the values of a 16-bit picture below which one becomes black, and above which white."""
+ROWS = 64
+"""Rows of a 16-bit picture that are stretched at once."""
 _END_OF_IMAGE, _START_OF_IMAGE = 0xD9, 0xD8
 
 
@@ -71,7 +75,11 @@ def _opened(path: Path) -> tuple[bytes, Header]:
     data = _read(path)
     if is_truncated(data):
         raise KpError(f"{path}: image is truncated ({len(data)} bytes, its end is missing); copy or download it again")
-    return data, header_of(io.BytesIO(data), path)
+    header = header_of(io.BytesIO(data), path)
+    if data.startswith(JPEG_START):  # chance bytes of a scan are never a marker
+        scans = data.count(_START_OF_SCAN)
+        within(Limit.SCANS, scans, f"the JPEG has {scans:,} scans", path)
+    return data, header
 
 
 def _decoded(data: bytes, header: Header, path: Path) -> ImageArray:
@@ -82,6 +90,8 @@ def _decoded(data: bytes, header: Header, path: Path) -> ImageArray:
         raise KpError(f"{path}: image cannot be decoded ({one_line(error)})") from error
     if pixels is None:
         raise KpError(f"{path}: not an image that can be decoded ({len(data)} bytes); copy or download it again")
+    if pixels.shape[:2] not in (header.size[::-1], header.size):
+        raise KpError(f"{path}: its header says {header.size}, its pixels are {pixels.shape[1::-1]}; save it again")
     if header.tiff:  # decoders turn it, whatever they are told
         pixels = turned_back(pixels, header.orientation)
     return stretched(pixels) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
@@ -106,14 +116,23 @@ def stretched(pixels: AnyArray) -> ImageArray:
     the range, so colours keep their balance. Where both percentiles are the same, the smallest and the largest value
     take their place; a picture of one value keeps its upper 8 bits.
     """
-    below = np.cumsum(np.bincount(pixels.ravel()))
+    below = np.cumsum(sum(np.bincount(rows.ravel(), minlength=2**16) for rows in _pieces(pixels)))
     low, high = np.searchsorted(below, np.multiply(SHARE, below[-1]))
     if low == high:
         low, high = int(pixels.min()), int(pixels.max())
     if low == high:
         return np.asarray(pixels >> 8, np.uint8)
-    scaled = (pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
+    scaled = (np.arange(2**16, dtype=np.float32) - np.float32(low)) * np.float32(255 / (high - low))
+    table = np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
+    found = np.empty(pixels.shape, np.uint8)
+    for rows, made in zip(_pieces(pixels), _pieces(found), strict=True):
+        np.take(table, rows, out=made)
+    return found
+
+
+def _pieces(pixels: AnyArray) -> list[AnyArray]:
+    """Return views of some rows each: what is made of a large picture at once would take many times its memory."""
+    return [pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS)]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -142,6 +161,8 @@ def _jpeg_ends(data: bytes) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
+        size = regular(path, "an image")
+        within(Limit.BYTES, size, f"the image file has {size:,} bytes", path)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise KpError(f"{path}: image file does not exist") from error

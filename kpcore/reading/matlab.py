@@ -13,8 +13,8 @@ from typing import IO, Any
 from scipy.io import loadmat
 
 from kpcore.errors import KpError
-from kpcore.reading import hdf5
-from kpcore.reading.opening import guarded
+from kpcore.reading.budget import Limit, fair, fair_bytes, seconds
+from kpcore.reading.opening import guarded, regular
 
 HEADER = 128
 """Bytes before the first variable of a file of version 5 to 7.2; the last two tell the order of bytes."""
@@ -24,7 +24,30 @@ PEEK = 256
 """Compressed bytes that hold a variable's tag."""
 PIECE = 2**20
 """Bytes that are unpacked at once."""
-PROBE = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], appendmat=False)"
+A_BYTE = 500
+"""Bytes of memory that a large file may take for each of its own; any file may take half of the budget's ``BYTES``."""
+SPENT = 3
+"""Exit code of a trial that ran out of memory or of time."""
+PROBE = f"""
+import sys
+from scipy.io import loadmat
+path, memory, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+try:
+    import resource, signal
+    with open("/proc/self/statm") as file:
+        memory += int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    signal.signal(signal.SIGXCPU, lambda *_: sys.exit({SPENT}))
+except (ImportError, OSError, ValueError):
+    pass  # a system without such limits
+try:
+    loadmat(path, appendmat=False)
+except MemoryError:
+    sys.exit({SPENT})
+except Exception:
+    sys.exit(1)
+"""
 
 
 def load(path: Path, kind: str) -> dict[str, Any]:
@@ -38,9 +61,9 @@ def load(path: Path, kind: str) -> dict[str, Any]:
         KpError: the file is missing or damaged.
     """
     with guarded(path, kind):
+        regular(path, kind)
         check_sizes(path)
-        if not survivable(path):
-            raise KpError(f"{path}: is damaged so badly that reading it crashes; download or write it again")
+        try_out(path)
         return dict(loadmat(path, appendmat=False))
 
 
@@ -59,9 +82,9 @@ def check_sizes(path: Path) -> None:
             here = file.tell()
             if kind == COMPRESSED:
                 stored = min(stored, size)
-                hdf5.fair(_declared(file.read(min(stored, PEEK)), order), stored, "a variable", path)
+                fair(_declared(file.read(min(stored, PEEK)), order), stored, "a variable", path)
                 file.seek(here)
-                hdf5.fair(_unpacked(file, stored), stored, "a variable", path)
+                fair(_unpacked(file, stored), stored, "a variable", path)
             file.seek(here + stored)
 
 
@@ -79,7 +102,7 @@ def _unpacked(file: IO[bytes], stored: int) -> int:
 
     What a variable declares may be less than what it holds.
     """
-    unpacker, unpacked, most = zlib.decompressobj(), 0, max(hdf5.SMALL, hdf5.MOST_UNPACKED * stored)
+    unpacker, unpacked, most = zlib.decompressobj(), 0, fair_bytes(stored)
     with suppress(zlib.error):  # damage, which scipy tells
         while stored > 0 and unpacked <= most and (packed := file.read(min(stored, PIECE))):
             stored -= len(packed)
@@ -89,11 +112,31 @@ def _unpacked(file: IO[bytes], stored: int) -> int:
     return unpacked
 
 
-def survivable(path: Path) -> bool:
-    """Whether scipy comes back from this file, tried in a process of its own.
+def try_out(path: Path) -> None:
+    """Read a file in a process of its own, within bounds, before it is read here.
 
     A damaged type code in an uncompressed file makes ``loadmat`` crash the interpreter (scipy 1.17: 3 % of single
-    damaged bytes), which no ``except`` catches. An exception is survivable: the caller meets it again.
+    damaged bytes), which no ``except`` catches; a file of a few kilobytes can hold millions of empty cells, each an
+    object. An exception is left for the caller, who meets it again.
+
+    Raises:
+        KpError: scipy does not come back from it, or takes more memory or time than such a file should.
     """
-    tried = subprocess.run([sys.executable, "-P", "-c", PROBE, str(path)], capture_output=True, check=False)
-    return tried.returncode in (0, 1)
+    size = path.stat().st_size
+    allowed = seconds(size)
+    words = [str(path), str(max(Limit.BYTES.most // 2, A_BYTE * size)), str(allowed)]
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-P", "-c", PROBE, *words], capture_output=True, check=False, timeout=60 + 10 * allowed
+        )
+        code = tried.returncode
+    except subprocess.TimeoutExpired:  # the machine is busy, or knows no limit of processor time
+        code = SPENT
+    if code == SPENT:
+        raise KpError(
+            f"{path}: a file of {size:,} bytes should be read in {allowed} s and {words[1]} bytes of memory, and is"
+            f" not; download or write it again, or set {Limit.SECONDS.variable} (now {Limit.SECONDS.most}) or"
+            f" {Limit.BYTES.variable} (now {Limit.BYTES.most})"
+        )
+    if code not in (0, 1):
+        raise KpError(f"{path}: is damaged so badly that reading it crashes; download or write it again")

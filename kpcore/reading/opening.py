@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kpcore.errors import KpError
+from kpcore.reading.budget import Limit, within
 
-LARGEST_TEXT = 2**28
-"""Bytes of a text file, at most: four times the largest list of images that is published."""
-LARGEST_JSON = 2**31
-"""Bytes of a JSON file, at most: it is held in memory several times over while it is parsed."""
+TEXT = 8
+"""A text file has an eighth of the bytes of a JSON file, at most: 4 times the largest list that is published."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -59,28 +59,45 @@ def one_line(error: Exception, longest: int = 200) -> str:
     return " ".join(str(error).split())[:longest]
 
 
-def read_bytes(path: Path, kind: str, most: int = LARGEST_JSON) -> bytes:
+def regular(path: Path, kind: str) -> int:
+    """Return a file's size; refuse a pipe, which would never end, and a device.
+
+    Raises:
+        KpError: it is one.
+        OSError: it is not there.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+        raise KpError(f"{path}: is no regular file; expected {kind}")
+    return about.st_size
+
+
+def read_bytes(path: Path, kind: str, most: int | None = None) -> bytes:
     """Read a file whole.
 
     Raises:
-        KpError: it is not there, no regular file, may not be read, or has more than ``most`` bytes.
+        KpError: it is not there, no regular file, may not be read, or has more than ``most`` bytes (``BYTES`` of the
+            budget).
     """
     with guarded(path, kind):
-        size = path.stat().st_size
-        if not path.is_file() and not path.is_dir():  # a pipe would never end
-            raise KpError(f"{path}: is no regular file; expected {kind}")
-        if size > most:
+        size = regular(path, kind)
+        if most is None:
+            within(Limit.BYTES, size, f"has {size:,} bytes", path)
+        elif size > most:
             raise KpError(f"{path}: has {size:,} bytes; {kind} has at most {most:,}")
         return path.read_bytes()
 
 
-def read_text(path: Path, kind: str, most: int = LARGEST_TEXT) -> str:
+def read_text(path: Path, kind: str, most: int | None = None) -> str:
     """Read a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one.
 
     Raises:
         KpError: as :func:`read_bytes`, or it is no text.
     """
     with guarded(path, kind):
+        if most is None:
+            size = regular(path, kind)
+            within(Limit.BYTES, size, f"has {size:,} bytes of text", path, parts=TEXT)
         data = read_bytes(path, kind, most)
         try:
             text = data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig")
@@ -104,3 +121,19 @@ def read_json(path: Path, kind: str, hook: Callable[[dict[str, Any]], Any] | Non
     """
     with guarded(path, kind):
         return json.loads(read_bytes(path, kind), object_hook=hook)
+
+
+def parsed_json(data: bytes | str) -> Any:
+    """Return what a JSON text says.
+
+    Raises:
+        ValueError: it is none (NaN and infinity are not), nests too deep, or holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(data, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("objects or lists are nested too deep") from None
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")

@@ -32,6 +32,28 @@ def existing_root(root: str | None, variable: str, holds: str) -> Path:
     return path
 
 
+def inside(root: Path, name: str, key: str) -> Path:
+    """Return what an option names below the root of a data set, or where it says so by an absolute path.
+
+    A study may come from anybody: only whoever writes a whole path means a place outside the root.
+
+    Args:
+        root: of the data set.
+        name: the option's value: a path from the root; ``~`` is expanded.
+        key: of the option, for errors.
+
+    Raises:
+        KpError: it leads out of the root by ``..``.
+    """
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return path
+    found = Path(os.path.normpath(root.absolute() / path))
+    if not found.is_relative_to(os.path.normpath(root.absolute())):
+        raise KpError(f"{key}: '{name[:300]}' leads out of the root {root}; write its whole path if it is meant")
+    return root / path
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kpcore.cache import cache_dir, content_key, known_digest, set_aside
 from kpcore.errors import KpError
+from kpcore.placing import put
 from kpcore.records.results import HistoryRecord, read_history
-from kpcore.replacing import replace_file
 
 MANIFEST = "manifest.json"
 ABOUT = "job.json"
@@ -153,7 +153,7 @@ class JobFolder:
         for name in files:
             _flush(self.path / name)
         manifest = Manifest.of(self.key, files)
-        replace_file(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+        put(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
         self.drop_checkpoints()
 
     def set_aside(self) -> None:
@@ -185,7 +185,7 @@ class JobFolder:
         """Return what :meth:`begin` was told; empty where it cannot be read."""
         try:
             found = json.loads((self.path / ABOUT).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -195,7 +195,7 @@ class JobFolder:
 
     def write_history(self, records: list[dict[str, Any]]) -> None:
         """Write a line an epoch."""
-        replace_file(self.path / HISTORY, "".join(json.dumps(record) + "\n" for record in records).encode())
+        put(self.path / HISTORY, "".join(json.dumps(record) + "\n" for record in records).encode())
 
     def write_timing(self, seconds: Mapping[str, Any]) -> None:
         """Write where the seconds went."""
@@ -208,7 +208,7 @@ class JobFolder:
     def write_error(self, text: str) -> Path:
         """Write a failure's traceback; return where."""
         self.path.mkdir(parents=True, exist_ok=True)
-        replace_file(self.path / ERROR, text.encode())
+        put(self.path / ERROR, text.encode())
         return self.path / ERROR
 
     def history(self) -> list[HistoryRecord]:
@@ -231,12 +231,12 @@ class JobFolder:
             raise KpError(f"{self.path / RESULT}: is not as it was written: {error.error_count()} wrong") from None
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        replace_file(self.path / name, json.dumps(value, indent=1).encode() + b"\n")
+        put(self.path / name, json.dumps(value, indent=1).encode() + b"\n")
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise KpError(f"{self.path / name}: cannot be read: {error}; 'kp run' makes it again") from None
         return found
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from kpcore.config import Strict, explain
 from kpcore.errors import KpError, unknown
 from kpcore.keypoints import KeypointSplit
+from kpcore.reading.budget import Limit, within
+from kpcore.reading.opening import regular
 
 UNSTATED = "the file does not say whether it was made as they were"
 """Why nothing stands beside published figures in a file that was written before results recorded it."""
@@ -339,7 +341,7 @@ def read_results(folder: Path) -> Results:
     """
     path = folder / RESULTS
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
     except (FileNotFoundError, NotADirectoryError):
         raise KpError(f"{path}: no such file; give the folder that 'kp run' wrote, as runs/STUDY") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -354,10 +356,17 @@ def read_history(path: Path) -> list[HistoryRecord]:
         KpError: the file cannot be read, or a line is no record; with file and line number.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = _text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise KpError(f"{path}: cannot be read as a training history: {error}") from None
     return [_read(HistoryRecord, line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _text(path: Path) -> str:
+    """Return a file's text; refuses what is no regular file, or larger than any."""
+    size = regular(path, "a file that 'kp run' writes")
+    within(Limit.BYTES, size, f"has {size:,} bytes", path, parts=8)
+    return path.read_text(encoding="utf-8")
 
 
 def _read(model: type[Model], text: str, where: str) -> Model:

@@ -16,6 +16,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from kpcore.config import Strict, explain
 from kpcore.errors import KpError
+from kpcore.reading.budget import Limit, within
+from kpcore.reading.opening import regular
 
 FOLDER = "report"
 SHOWN = "shown.json"
@@ -159,6 +161,8 @@ def read_shown(path: Path) -> Shown:
         KpError: it is not there, or is not as it was written.
     """
     try:
+        size = regular(path, "a file that 'kp run' writes")
+        within(Limit.BYTES, size, f"has {size:,} bytes", path, parts=8)
         return Shown.model_validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         raise KpError(f"{path}: no such file; 'kp run' writes it") from None

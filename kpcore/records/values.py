@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError
 from kpcore.config import Strict, explain
 from kpcore.draws import ClusterKind, Clusters
 from kpcore.errors import KpError, shown
+from kpcore.placing import placed_hdf5
 from kpcore.reading import hdf5
-from kpcore.replacing import replacing_hdf5
 from kpcore.tensors import AnyArray, Float64Array
 from kpcore.terms import Composition, Terms
 
@@ -130,7 +130,7 @@ class About(Strict):
 def write_values(path: Path, values: Values) -> None:
     """Write the file, replacing it in one step; equal values give equal bytes."""
     about = About(versions=dict(values.versions), splits=tuple(map(_about, values.splits)))
-    with replacing_hdf5(path) as file:
+    with placed_hdf5(path) as file:
         file.attrs["format"] = FORMAT
         file[ABOUT] = np.frombuffer(about.model_dump_json().encode(), np.uint8)
         for number, split in enumerate(values.splits):
@@ -195,7 +195,7 @@ def read_values(path: Path) -> Values:
 
 
 def _read_about(path: Path, file: h5py.File) -> About:
-    if file.attrs.get("format") != FORMAT:
+    if hdf5.attribute(file, "format", path) != FORMAT:
         raise KpError(f"{path}: is not '{FORMAT}'; 'kp run' writes it again")
     text = _array(path, file, ABOUT, "u", 1).astype(np.uint8).tobytes()
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kpcore.errors import KpError, visible
-from kpcore.replacing import replace_file
+from kpcore.placing import put
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a formula begins with."""
@@ -17,17 +17,16 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def save(path: Path, content: bytes) -> Path:
-    """Write the file and its folder; return its path.
+    """Write the file in one step, and its folder; return its path. Of a link in its place the link goes.
 
     Raises:
         KpError: the place cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
+        return put(path, content)
     except OSError as error:
         raise KpError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from None
-    return path
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -33,6 +33,8 @@ from kpcore.training.device import Device
 
 SOURCE = "source"
 """Stands for a mode in the name of a training on S1, which all modes share."""
+MOST = 20_000
+"""Rows of one study's table, at most."""
 GIVEN = "given"
 """Name of the job of a network that stands for that training."""
 
@@ -43,8 +45,15 @@ def plan_jobs(study: Study, device: Device) -> JobPlan:
     A broken strategy's rows are refused.
 
     Raises:
-        KpError: a strategy does not take the study's settings.
+        KpError: a strategy does not take the study's settings, or there are far too many jobs.
     """
+    config = study.config.study
+    count = len(study.splits) * len(config.modes) * len(config.labels) * len(config.seeds)
+    if count > MOST:
+        raise KpError(
+            f"study: asks for {count:,} trainings (splits x modes x shares of labels x seeds), at most {MOST:,} are"
+            " planned; divide it"
+        )
     planner = _Planner(study, device)
     rows: list[Row] = []
     refused: list[Refused] = []

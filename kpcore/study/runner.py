@@ -17,11 +17,11 @@ from kpcore.errors import FaultError, KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.locks import local_only
+from kpcore.placing import put
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.records.slugs import slug
 from kpcore.registry import Registry
-from kpcore.replacing import replace_file
 from kpcore.study.comparison import not_compared
 from kpcore.study.data import StudyData
 from kpcore.study.executors import Events, Executor, Pool, Run, State
@@ -67,7 +67,7 @@ def run_study(
     make_folder(folder)
     settings = to_toml(recorded(study)).encode()
     clear(folder, settings, {job.key for job in plan.jobs})
-    replace_file(folder / "study.toml", settings)
+    put(folder / "study.toml", settings)
     runner = _Runner(study, plan, device, folder, watcher)
     started = {
         **about_study(study, folder),
@@ -220,9 +220,9 @@ class _Runner:
             jobs=tuple(self._job(job) for job in self.plan.jobs),
             rows=(*map(self._row, self.plan.rows), *map(refused_row, self.plan.refused)),
         )
-        replace_file(self.folder / "results.json", results.to_json().encode())
+        put(self.folder / "results.json", results.to_json().encode())
         times = timing(self.plan.jobs, self.device)
-        replace_file(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
+        put(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
         return results
 
     def finish(self) -> Results:

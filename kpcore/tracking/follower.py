@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kpcore import placing
 from kpcore.errors import KpError
 from kpcore.interfaces import Ending, Track, Tracker
 from kpcore.records.folder import JobFolder
@@ -54,8 +55,7 @@ class Follower:
             heard[hook](**arguments)
 
     def _study_started(self, study: Mapping[str, Any]) -> None:
-        folder = Path(study["folder"]) / FOLDER / self._name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = placing.folder(Path(study["folder"]), FOLDER, self._name)
         self._jobs = {job["key"]: job for job in study["jobs"]}
         self._ledger = Ledger(folder, self._tracker.place(folder))
         track = self._tracker.open(study, folder, self._ledger.run)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from kpcore.cache import content_key
-from kpcore.replacing import replace_file
+from kpcore.placing import put
 
 TOLD = "told.json"
 
@@ -47,7 +47,7 @@ class Ledger:
         return found if found.place == place else _Told(place=place)
 
     def _write(self) -> None:
-        replace_file(self._path, self._told.model_dump_json(indent=1).encode() + b"\n")
+        put(self._path, self._told.model_dump_json(indent=1).encode() + b"\n")
 
     @property
     def run(self) -> str:

@@ -15,7 +15,7 @@ from kpcore.errors import KpError, listed, nearest
 from kpcore.interfaces import Category, Identity
 from kpcore.reading.cells import number
 from kpcore.reading.csv_rows import csv_table
-from kpcore.reading.opening import LARGEST_JSON, guarded
+from kpcore.reading.opening import read_json
 from kpcore.trained.framing import Crop, Framing
 from kpcore.trained.pictures import Picture
 
@@ -179,10 +179,7 @@ def _frozen(found: Mapping[Any, list[Box]]) -> dict[Any, tuple[Box, ...]]:
 
 
 def _coco(path: Path) -> Boxes:
-    with guarded(path, KIND):
-        if path.stat().st_size > LARGEST_JSON:
-            raise KpError(f"{path}: is larger than {LARGEST_JSON >> 30} GiB; divide it")
-        found = json.loads(path.read_bytes())
+    found = read_json(path, KIND)
     names = _file_names(found, path)
     categories = tuple(_categories(found))
     boxes: dict[str, list[Box]] = defaultdict(list)

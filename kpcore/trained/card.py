@@ -15,12 +15,15 @@ from pydantic import ValidationError
 
 from kpcore.cache import content_key, file_digest
 from kpcore.errors import KpError
+from kpcore.placing import put
+from kpcore.reading.opening import parsed_json, read_bytes
 from kpcore.records.folder import WEIGHTS
-from kpcore.replacing import replace_file
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import Described, Model, read_model
 
 CARD = "model.json"
+LARGEST = 2**24
+"""Bytes of a card, at most."""
 FORMAT: Literal["kptransfer model 1"] = "kptransfer model 1"
 AGAIN = "copy the model folder again"
 CHANGED = "it was changed after it was written; copy it again, or say --changed to use it as it is"
@@ -94,7 +97,7 @@ class Card(Described):
 def write_card(folder: Path, card: Card) -> None:
     """Write ``model.json`` in one step."""
     text = json.dumps(card.sealed().model_dump(mode="json"), indent=1, allow_nan=False)
-    replace_file(folder / CARD, text.encode() + b"\n")
+    put(folder / CARD, text.encode() + b"\n")
 
 
 def read_card(folder: Path) -> Card | None:
@@ -104,12 +107,9 @@ def read_card(folder: Path) -> Card | None:
         KpError: it cannot be read, or is of another version.
     """
     path = folder / CARD
-    try:
-        return parsed(path.read_bytes(), path, AGAIN)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except OSError as error:
-        raise KpError(f"{path}: cannot be read: {' '.join(str(error).split())}; {AGAIN}") from None
+    return parsed(read_bytes(path, "the card of a model", LARGEST), path, AGAIN)
 
 
 def parsed(text: bytes | str, path: Path, again: str) -> Card:
@@ -124,12 +124,12 @@ def parsed(text: bytes | str, path: Path, again: str) -> Card:
         KpError: it is no card, or one of another version.
     """
     try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found: Any = parsed_json(text)
+    except ValueError as error:
         raise KpError(f"{path}: cannot be read: {' '.join(str(error).split())}; {again}") from None
     said = found.get("format") if isinstance(found, Mapping) else None
     if said != FORMAT:
-        raise KpError(f"{path}: is of format {json.dumps(said)[:60]}, this program reads '{FORMAT}'; write it again")
+        raise KpError(f"{path}: is of format {ascii(said)[:60]}, this program reads '{FORMAT}'; write it again")
     try:
         return Card.model_validate(found)
     except ValidationError as error:

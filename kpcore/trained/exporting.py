@@ -16,6 +16,7 @@ import torch
 
 from kpcore.cores import cores
 from kpcore.errors import KpError, system_error, unknown
+from kpcore.placing import beside
 from kpcore.registry import Registry
 from kpcore.tensors import FloatArray
 from kpcore.trained.agreeing import BATCHES, LIMIT, Agreement, Run, agreement, made_up
@@ -93,7 +94,10 @@ def export(model: str, out: Path | None, how: Exporting, known: Registry) -> Exp
     path = writable(out or Path(f"{opened.card.name}{ENDINGS[how.kind]}"), how.kind)
     trained = load_model(opened.weights, known)
     program = traced(trained, flip_test=how.flip_test)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        partial = beside(path)
+    except OSError as error:
+        raise KpError(f"{system_error(error, path)}; name another file") from None
     try:
         return Exported(path, opened.card, _written(program, trained, opened.card, how, partial, path))
     except OSError as error:

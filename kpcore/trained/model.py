@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec
 from kpcore.keypoints import Keypoint, KeypointSet, Skeleton
-from kpcore.network import Network, build_network
+from kpcore.network import Network, build_network, shapes_of
 from kpcore.plans import Layout
+from kpcore.reading.opening import one_line, regular
 from kpcore.recipes import Recipe
 from kpcore.registry import Registry
 from kpcore.weights import load_weights, restore
@@ -34,7 +35,7 @@ CROP = "square of the instance's side around its centre, resized to the resoluti
 class Described(BaseModel):
     """Base of what is written: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(Described):
@@ -70,8 +71,8 @@ class Points(Described):
 class Head(Described):
     """A stage's head: its keypoints in the order of its channels, and which of the skeletons they are of."""
 
-    skeleton: int
-    keypoints: tuple[str, ...]
+    skeleton: int = Field(ge=0, lt=64)
+    keypoints: tuple[str, ...] = Field(min_length=1, max_length=10_000)
 
 
 class Score(Described):
@@ -93,11 +94,11 @@ class Model(Described):
     version: Literal[1] = 1
     backbone: Component
     codec: Component
-    skeletons: tuple[Points, ...]
-    heads: tuple[Head, ...]
+    skeletons: tuple[Points, ...] = Field(min_length=1, max_length=64)
+    heads: tuple[Head, ...] = Field(min_length=1, max_length=64)
     trained_on: tuple[str, ...]
-    resolution: int
-    stride: int
+    resolution: int = Field(ge=1, le=8192)
+    stride: int = Field(ge=1, le=8192)
     crop: str = CROP
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -140,6 +141,7 @@ def read_model(path: Path) -> Model:
             f"{path}: no network can be built from an exported file; give the model folder that it was exported from"
         )
     try:
+        regular(path, "weights")
         with safe_open(path, framework="pt") as file:
             texts: Mapping[str, str] = file.metadata() or {}
     except FileNotFoundError:
@@ -149,11 +151,16 @@ def read_model(path: Path) -> Model:
     if METADATA not in texts:
         raise KpError(f"{path}: does not say what network it is of (no text '{METADATA}'); was it written by 'kp run'?")
     try:
-        return Model.model_validate_json(texts[METADATA])
+        model = Model.model_validate_json(texts[METADATA])
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise KpError(f"{path}: what it says of its network cannot be used: {place}: {first['msg']}") from None
+    try:
+        _ = model.layout
+    except (KpError, ValueError, IndexError, KeyError) as error:
+        raise KpError(f"{path}: what it says of its keypoints cannot be used: {one_line(error)}") from None
+    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +187,8 @@ def load_model(path: Path, known: Registry) -> Trained:
     model = read_model(path)
     backbone: Backbone = known.build("backbone", model.backbone.name, model.backbone.options, where=f"{path}: backbone")
     codec: Codec = known.build("codec", model.codec.name, model.codec.options, where=f"{path}: codec")
+    shapes = shapes_of(backbone, codec, model.layout)  # of any size: nothing is built that the file does not fill
+    state = load_weights(path, shapes)
     network = build_network(backbone, codec, model.layout, seed=0, resolution=model.resolution)
-    restore(network, load_weights(path), str(path))
+    restore(network, state, str(path))
     return Trained(model, network.eval().requires_grad_(False), backbone, codec)

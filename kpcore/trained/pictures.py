@@ -12,13 +12,17 @@ import cv2
 import numpy as np
 
 from kpcore.errors import KpError, listed
-from kpcore.reading.opening import read_text
+from kpcore.reading.budget import Limit, within
+from kpcore.reading.opening import read_text, regular
 from kpcore.reading.quiet import hushed
 from kpcore.tensors import ImageArray
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 LISTS = (".txt",)
+STARTS = (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0", b"OggS", b"FLV\x01",
+          b"0&\xb2u\x8ef\xcf\x11")  # fmt: skip
+"""First bytes of Matroska and WebM, of MPEG's streams, of Ogg, Flash and Windows Media."""
 MAGIC = "*?["
 SHORTFALL = 0.01
 """Share of a header's frames, and one more, that may be missing: it is an estimate in many files."""
@@ -199,11 +203,38 @@ def frames(path: Path) -> Iterator[Picture]:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
+    """Open a video: a file that is one itself, and no list that names others, here or elsewhere.
+
+    Raises:
+        KpError: it is none, cannot be opened, or its frames are too large.
+    """
+    if not _is_container(path):
+        raise KpError(f"{path}: does not begin as any kind of video that is read ({listed(VIDEOS, 20)})")
     with hushed():
         capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise KpError(f"{path}: cannot be opened as a video; it may be damaged, or of a kind that is not read")
+    pixels = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)) * int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    try:
+        within(Limit.PIXELS, pixels, f"its frames have {pixels:,} pixels", path)
+    except KpError:
+        capture.release()
+        raise
     return capture
+
+
+def _is_container(path: Path) -> bool:
+    """Whether a file begins as a container of video does; FFmpeg takes a list of other files for a video too."""
+    try:
+        regular(path, "a video")
+        with path.open("rb") as file:
+            start = file.read(256)
+    except OSError:
+        return False
+    boxes = start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+    riff = start[:4] in (b"RIFF", b"RIFX") and start[8:11] == b"AVI"
+    stream = start[:1] == b"\x47" and start[188:189] == b"\x47"
+    return boxes or riff or stream or start.startswith(STARTS)
 
 
 def _next(capture: cv2.VideoCapture) -> ImageArray | None:

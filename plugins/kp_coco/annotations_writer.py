@@ -14,6 +14,7 @@ from pydantic import Field
 from kp_coco.forms import Forms, Numbers, Records, box, score
 from kpcore.interfaces import About, Category, ComponentConfig, Identity, Predicted, Sink, Writer
 from kpcore.keypoints import KeypointSet
+from kpcore.placing import beside
 
 
 class CocoAnnotations(Writer):
@@ -95,7 +96,7 @@ class _Sink(Sink):
         """Put the lists together."""
         info = {"description": f"predicted by {self._about.model}: pre-labels, to be corrected"}
         categories = [category_entry(one, self._about.keypoints) for one in self._forms.categories]
-        partial = self._path.with_name(f"{self._path.name}.partial")
+        partial = beside(self._path)
         with partial.open("w", encoding="utf-8") as file:
             file.write(f'{{"info": {json.dumps(info)},\n"categories": {json.dumps(categories, ensure_ascii=False)}')
             for key, records in (("images", self._images), ("annotations", self._annotations)):

@@ -22,7 +22,7 @@ from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
-from kpcore.reading.roots import existing_root
+from kpcore.reading.roots import existing_root, inside
 from kpcore.reading.spelling import pairs_told, respelled
 from kpcore.samples import Sample
 
@@ -129,13 +129,16 @@ class Coco(Dataset):
         """
         layout = {} if any(file for file, _ in named.values()) else found_lists(self._root)
         files = {
-            part: (self._root / (file or (layout[part].path if part in layout else USUAL[part][0])), folder)
+            part: (self._named(part, file or (layout[part].path if part in layout else USUAL[part][0])), folder)
             for part, (file, folder) in named.items()
         }
         there = {part: paths for part, paths in files.items() if paths[0].is_file()}
         if not there:
             raise nothing_there(self._root, [path for path, _ in files.values()])
         return there if self._held_out is None else dict.fromkeys(("train", "valid"), there["train"])
+
+    def _named(self, part: str, file: str) -> Path:
+        return inside(self._root, file, f"dataset.{part}_annotations")
 
     @property
     def facts(self) -> Facts:
@@ -185,7 +188,7 @@ class Coco(Dataset):
         """Return the folder of a part's images."""
         file, named = self._files[part]
         if named is not None:
-            return self._root / named
+            return inside(self._root, named, f"dataset.{part if self._held_out is None else 'train'}_images")
         own = part if self._held_out is None else "train"
         return image_folder(self._root, below(self._root, file), USUAL[own][1])
 

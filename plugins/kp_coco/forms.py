@@ -16,6 +16,7 @@ import numpy as np
 
 from kpcore.errors import KpError, listed
 from kpcore.interfaces import About, Category, Identity, Predicted
+from kpcore.placing import beside
 from kpcore.tensors import Float64Array
 
 DECIMALS = 4
@@ -158,7 +159,7 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.partial = path.with_name(f"{path.name}.partial")
+        self.partial = beside(path)
         self._file: IO[str] = self.partial.open("w", encoding="utf-8")
         self._file.write("[")
         self._any = False

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from kpcore.placing import beside
 from kpcore.tensors import AnyArray, Float64Array
 
 KEY = "df_with_missing"
@@ -39,7 +40,7 @@ def write_hdf(
         index: R rows, each with one or several texts, or their numbers.
         values: (R, C), NaN where missing.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = beside(path)
     with h5py.File(partial, "w") as file:
         _tell(file, {**GROUP, "PYTABLES_FORMAT_VERSION": "2.1"})
         frame = file.create_group(KEY)

@@ -15,6 +15,7 @@ from pydantic import Field
 from kp_deeplabcut.folder import PREFIX
 from kp_deeplabcut.hdf_writer import write_hdf
 from kp_deeplabcut.table import LEVELS
+from kpcore import placing
 from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
 from kpcore.tensors import Float64Array
@@ -62,7 +63,7 @@ class DeepLabCut(Writer):
     def open(self, path: Path, about: About) -> Sink:
         """Make the folder; raises KpError where keypoints are 3D."""
         about.require_flat("deeplabcut")
-        path.mkdir(exist_ok=True)
+        placing.folder(path.parent, path.name)
         return _Sink(path, about, self._scorer, -np.inf if self._least is None else self._least)
 
 
@@ -111,7 +112,7 @@ class _Sink(Sink):
         flat = folder == PurePosixPath(LABELED)
         rows = [row_of(found[place].path) for place in kept]
         index = [(row.as_posix(),) if flat else row.parts for row in rows]
-        place = self._folder if flat else self._folder.joinpath(*folder.parts)
+        place = self._folder if flat else placing.folder(self._folder, *folder.parts)
         return table.write(place / f"{PREFIX}_{self._scorer}", index, [numbers[place] for place in kept])
 
     def _write_video(self, name: str, found: list[Predicted]) -> list[Path]:
@@ -141,7 +142,6 @@ class Table:
         self, stem: Path, index: Sequence[tuple[str, ...]] | Sequence[int], rows: Sequence[Float64Array]
     ) -> list[Path]:
         """Write a CSV file and the same as HDF5, of one row or more; return both."""
-        stem.parent.mkdir(parents=True, exist_ok=True)
         values = np.array(rows).reshape(len(rows), len(self._columns))
         paths = [stem.with_name(f"{stem.name}{ending}") for ending in (".csv", ".h5")]
         cells = [list(one) if isinstance(one, tuple) else [str(one)] for one in index]
@@ -217,7 +217,7 @@ def _cell(value: float) -> str:
 
 def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     """Write a CSV file in one step."""
-    partial = path.with_name(f"{path.name}.partial")
+    partial = placing.beside(path)
     with partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     return partial.replace(path)

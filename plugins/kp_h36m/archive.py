@@ -16,6 +16,7 @@ import numpy as np
 
 from kpcore.errors import KpError, unknown
 from kpcore.reading import hdf5
+from kpcore.reading.budget import fair
 from kpcore.reading.opening import guarded
 from kpcore.tensors import AnyArray, Float64Array
 
@@ -127,7 +128,7 @@ class Npz(Archive):
             raise pickled(self.path, key)
         with zipfile.ZipFile(self.path) as file, file.open(f"{key}.npy") as member:
             info = file.getinfo(f"{key}.npy")
-            hdf5.fair(info.file_size, info.compress_size, key, self.path)
+            fair(info.file_size, info.compress_size, key, self.path)
             head = io.BytesIO(member.read(LONGEST_HEADER))
             shape, fortran, dtype = _header(head)
             member.seek(head.tell())

@@ -19,7 +19,7 @@ from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.boxes import crop_side, widened
 from kpcore.reading.held_out import held_out as drawn
-from kpcore.reading.roots import existing_root
+from kpcore.reading.roots import existing_root, inside
 from kpcore.reading.shown import shown_size
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.reading.tally import Tally
@@ -95,7 +95,7 @@ class LabelStudio(Dataset):
     ) -> None:  # fmt: skip
         self._root = existing_root(root, self.root_variable, HOLDS)
         self._file = _annotation(self._root, annotation)
-        self._images = self._root / images
+        self._images = inside(self._root, images, "dataset.images")
         self._margin = margin
         self._share = held_out
         self._tally = Tally()
@@ -202,7 +202,7 @@ def _size(picture: Path, stated: tuple[int, int] | None) -> tuple[int, int]:
 def _annotation(root: Path, name: str | None) -> Path:
     """Return the export: the named one, else the only JSON list in the root."""
     if name is not None:
-        return root / name
+        return inside(root, name, "dataset.annotation")
     found = sorted(path for path in root.glob("*.json") if path.is_file() and is_list(path))
     if len(found) != 1:
         what = f"several JSON lists ({', '.join(path.name for path in found[:5])})" if found else "no JSON list"

@@ -21,7 +21,7 @@ from kpcore.reading.boxes import holds_none
 from kpcore.reading.csv_rows import csv_rows
 from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
-from kpcore.reading.roots import existing_root
+from kpcore.reading.roots import existing_root, inside
 from kpcore.reading.skeletons import sided_keypoints, told_groups, told_partners
 from kpcore.samples import Sample
 from kpcore.tensors import UNLABELLED, Float64Array, FloatArray
@@ -76,7 +76,7 @@ class Named(Dataset):
         annotation: str | None = Field(
             default=None, description="file in the root; keypoints.csv or keypoints.json where absent"
         )
-        images: str = Field(default=".", description="folder of the images, in the root")
+        images: str = Field(default=".", description="folder of the images, in the root; elsewhere by its whole path")
         origin: Literal[0, 1] = Field(default=0, description="coordinate of the first pixel's centre in the file")
         margin: float = Field(default=1.25, ge=1, le=4, description="crop side over the longer side of the box")
         normaliser: tuple[str, str] | None = Field(
@@ -97,7 +97,7 @@ class Named(Dataset):
     ) -> None:  # fmt: skip
         self._root = existing_root(root, self.root_variable, HOLDS)
         self._file = _annotation(self._root, annotation)
-        self._images = self._root / images
+        self._images = inside(self._root, images, "dataset.images")
         self._origin = origin
         self._margin = margin
         self._held_out = held_out
@@ -268,7 +268,7 @@ def _skeleton(
 
 def _annotation(root: Path, name: str | None) -> Path:
     if name is not None:
-        path = root / name
+        path = inside(root, name, "dataset.annotation")
         if not path.is_file() or path.suffix not in (".csv", ".json"):
             raise KpError(f"{path}: no such CSV or JSON file; 'annotation' names one in the root")
         return path

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from kpcore import placing
 from kpcore.drawing import EDGE, PAPER, Mark, draw_instance, marks_of, radius_of
 from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
@@ -45,7 +46,7 @@ class Pictures(Writer):
 
     def open(self, path: Path, about: About) -> Sink:
         """Make the folder."""
-        path.mkdir(exist_ok=True)
+        placing.folder(path.parent, path.name)
         return _Sink(path, about, self._quality, self._text)
 
 
@@ -82,14 +83,13 @@ class _Sink(Sink):
         name = PurePosixPath(found.name)
         ending = name.suffix.lower() if name.suffix.lower() in WRITTEN else ".png"
         kept = name if ending == name.suffix.lower() else name.with_name(f"{name.name}{ending}")  # a.bmp and a.tif
-        path = self._folder.joinpath(*_inside(kept))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        *folders, last = _inside(kept)
+        path = placing.folder(self._folder, *folders) / last
         settings = [cv2.IMWRITE_JPEG_QUALITY, self._quality] if ending in (".jpg", ".jpeg") else []
         good, data = cv2.imencode(ending, cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), settings)
         if not good:
             raise KpError(f"{path}: cannot be written as {ending}")
-        path.write_bytes(data.tobytes())
-        self._written.append(path)
+        self._written.append(placing.put(path, data.tobytes()))
 
     def _frame(self, found: Predicted, canvas: ImageArray) -> None:
         path = self._folder / f"{PurePosixPath(found.name).stem}.mp4"
@@ -120,10 +120,11 @@ class _Video:
     def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
         self.path = path
         self._size = size
-        self._partial = path.with_name(f"{path.stem}.partial.mp4")
+        self._partial = placing.beside(path)
         fourcc = cv2.VideoWriter.fourcc(*CODEC)
         self._writer = cv2.VideoWriter(str(self._partial), fourcc, rate, size)
         if not self._writer.isOpened():
+            self._partial.unlink(missing_ok=True)
             raise KpError(f"{path}: this OpenCV cannot write '{CODEC}' video; write pictures of single frames instead")
 
     def add(self, canvas: ImageArray) -> None:

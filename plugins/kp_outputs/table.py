@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kpcore.interfaces import About, Predicted, Sink, Writer
+from kpcore.placing import beside
 
 DECIMALS = 4
 
@@ -27,7 +28,7 @@ class _Sink(Sink):
     def __init__(self, path: Path, about: About) -> None:
         self._path = path
         self._names = about.keypoints.names
-        self._partial = path.with_name(f"{path.name}.partial")
+        self._partial = beside(path)
         self._file = self._partial.open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         axes = ("x", "y", "z")[: about.keypoints.skeleton.dims]

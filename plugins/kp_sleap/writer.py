@@ -11,6 +11,7 @@ import numpy as np
 from kpcore.errors import KpError
 from kpcore.interfaces import About, Predicted, Sink, Writer
 from kpcore.keypoints import KeypointSet
+from kpcore.placing import beside
 from kpcore.trained.individuals import individuals
 
 
@@ -68,7 +69,7 @@ class _Sink(Sink):
             skeletons=[self._skeleton],
             tracks=list(tracks.values()),
         )
-        partial = self._path.with_name(f"{self._path.stem}.partial.slp")
+        partial = beside(self._path)
         self._sleap.save_slp(labels, str(partial), embed=False, verbose=False)
         return [partial.replace(self._path)]
 

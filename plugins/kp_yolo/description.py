@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import yaml
 
 from kpcore.errors import KpError
 from kpcore.reading.opening import guarded, read_text
+from kpcore.reading.roots import inside
+from kpcore.toml_text import DEEPEST, bounded
 
 KIND = "a YAML file of a YOLO pose data set"
 LARGEST = 2**18
@@ -55,7 +59,7 @@ def find(root: Path, named: str | None) -> Path:
         KpError: there is none, or nothing tells which of several.
     """
     if named is not None:
-        return root / named
+        return inside(root, named, "dataset.data")
     usual = [root / name for name in USUAL if (root / name).is_file()]
     found = usual[:1] or sorted(path for path in root.iterdir() if path.suffix in (".yaml", ".yml"))
     if len(found) != 1:
@@ -73,7 +77,7 @@ def read(path: Path) -> Description:
     text = read_text(path, KIND, LARGEST)
     with guarded(path, KIND):
         _without_aliases(text, path)
-        held = yaml.safe_load(text)
+        held = bounded({"": yaml.safe_load(text)}, str(path))[""]
     if not isinstance(held, dict):
         raise KpError(f"{path}: holds a {type(held).__name__}; expected {KIND}: path, train, val, kpt_shape, names")
     keypoints, dims = _shape(held.get("kpt_shape"), path)
@@ -91,7 +95,13 @@ def read(path: Path) -> Description:
 
 
 def _without_aliases(text: str, path: Path) -> None:
-    """Refuse references within the file: a few of them can stand for more than any memory holds."""
+    """Refuse references within the file: a few of them can stand for more than any memory holds.
+
+    And deep nesting: the parser's time grows with its square.
+    """
+    steps = (1 if one in "[{" else -1 for one in re.findall(r"[\[\]{}]", text))
+    if max(accumulate(steps), default=0) > DEEPEST:
+        raise KpError(f"{path}: lists are nested over {DEEPEST} deep; no such file has")
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise KpError(f"{path}, line {event.start_mark.line + 1}: an alias (*{event.anchor}); write it out")

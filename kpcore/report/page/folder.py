@@ -177,6 +177,6 @@ def _slices(folder: Path, results: Results) -> dict[str, TableEvidence]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise KpError(f"{path.name}: cannot be read; 'kp run' writes it") from None
     return found if isinstance(found, dict) else {}

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from kpcore.errors import visible
+from kpcore import placing
+from kpcore.errors import KpError, visible
 from kpcore.evidence import Evidence
 from kpcore.records.results import SplitInfo
 from kpcore.records.shown import FOLDER
@@ -106,12 +107,20 @@ def write_page(
     text, drawn, missing = page(run)
     for line in missing:
         notice(line)
-    place = folder / FOLDER
+    place = _place(folder)
     written = [save(place / PAGE, text.encode())]
     for old in (place / FIGURES).glob("*"):
         if old.name not in drawn and old.suffix in (".svg", ".pdf"):
             old.unlink()
     return written + [save(place / FIGURES / name, content) for name, content in drawn.items()]
+
+
+def _place(folder: Path) -> Path:
+    """Make the page's folders, which are no links; return the page's."""
+    try:
+        return placing.folder(folder, FOLDER, FIGURES).parent
+    except OSError as error:
+        raise KpError(f"{folder / FOLDER}: cannot be written: {error.strerror or error}") from None
 
 
 def page(run: Run) -> tuple[str, dict[str, bytes], list[str]]:

@@ -14,6 +14,7 @@ import tomli_w
 
 from kpcore.config import StudyConfig, validate
 from kpcore.errors import KpError
+from kpcore.placing import put
 from kpcore.registry import Registry
 from kpcore.study.data import Notice
 from kpcore.study.first.choices import Choices, Machine, Table, choose, modes
@@ -65,7 +66,7 @@ def write_first(known: Registry, first: First, path: Path, notice: Notice) -> tu
         notice(line)
 
     probe(build_study(known, config, str(path), config.study.preset, heard))
-    path.write_text(study_text(first, made, path, warned), encoding="utf-8")
+    put(path, study_text(first, made, path, warned).encode())
     return (*first.notes, *made.notes)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from kpcore import __version__
+from kpcore import __version__, placing
+from kpcore.placing import put
 from kpcore.records.folder import JobFolder
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Person, Shown, ShownSplit
 from kpcore.records.values import SplitValues, Values, write_values
-from kpcore.replacing import replace_file
 from kpcore.samples import Sample
 from kpcore.study.data import StudyData
 from kpcore.study.jobs import JobPlan
@@ -41,9 +41,8 @@ def keep_shown(study: Study, plan: JobPlan, folder: Path) -> None:
     keeper = _Keeper(study, plan)
     splits = tuple(keeper.split(place) for place in range(len(study.splits)))
     shown = Shown(unit=study.metric.unit, bodies=tuple(keeper.bodies.values()), splits=splits)
-    place = folder / FOLDER
-    place.mkdir(parents=True, exist_ok=True)
-    replace_file(place / SHOWN, shown.to_json().encode())
+    place = placing.folder(folder, FOLDER)
+    put(place / SHOWN, shown.to_json().encode())
     if keeper.slices:
         versions = {"kptransfer": __version__, "torch": torch.__version__}
         write_values(place / SLICES, Values(tuple(keeper.slices), versions))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import Field
 from kpcore.config import Strict, validate
 from kpcore.errors import KpError, listed
 from kpcore.keypoints import KeypointSet, Skeleton
+from kpcore.reading.opening import read_json
 from kpcore.reading.skeletons import sided_keypoints, told_partners
 from kpcore.registry import Registry
 
@@ -37,10 +37,7 @@ def read_skeleton(path: Path) -> Skeleton:
     Raises:
         KpError: it cannot be read, or is none.
     """
-    try:
-        held: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise KpError(f"{path}: cannot be read as JSON: {' '.join(str(error).split())}") from None
+    held: Any = read_json(path, "a skeleton in JSON")
     if not isinstance(held, dict):
         raise KpError(f'{path}: is no skeleton; expected {{"keypoints": [{{"name": ...}}, ...], "edges": [...]}}')
     file = validate(SkeletonFile, held, where=str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,8 +11,9 @@ from pydantic import AfterValidator, Field
 
 from kpcore.config import Strict, validate
 from kpcore.errors import KpError, unknown
+from kpcore.reading.opening import read_text
 from kpcore.registry import Registry
-from kpcore.toml_text import bounded
+from kpcore.toml_text import LARGEST, bounded, loads
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import CROP
 
@@ -123,6 +123,6 @@ def read_rules(text: str, known: Registry) -> tuple[str, Rules]:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        return bounded(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError, RecursionError) as error:
+        return bounded(loads(read_text(path, "rules of an import", LARGEST), str(path)), str(path))
+    except (ValueError, RecursionError) as error:
         raise KpError(f"{path}: cannot be read as TOML: {' '.join(str(error).split())}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ import torch
 from torch import Tensor
 
 from kpcore.errors import KpError, listed, unknown
+from kpcore.reading.budget import Limit, fair, within
+from kpcore.reading.opening import regular
 from kpcore.registry import one_line
 from kpcore.weights import load_weights
 
@@ -67,7 +71,16 @@ def read_state(path: Path, inside: str = "") -> State:
 def _loaded(path: Path) -> Any:
     """Return what ``torch.save`` wrote, on the CPU; nothing in it is run."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        size = regular(path, "weights")
+        within(Limit.BYTES, size, f"has {size:,} bytes", path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                fair(sum(member.file_size for member in archive.infolist()), size, "tensors", path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of tensors that are refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except KpError:
+        raise
     except FileNotFoundError:
         raise KpError(f"{path}: no such weights file") from None
     except UnpicklingError as error:
@@ -109,7 +122,15 @@ def _is_state(value: Any) -> bool:
     )
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether every number of a tensor is stored: a few bytes can say that they stand for any number of them."""
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    return plain and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
 def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
+        if not _is_plain(tensor):
+            raise KpError(f"{path}: '{name}' is no plain tensor (sparse, quantised, or larger than what it stores)")
         if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
             raise KpError(f"{path}: '{name}' holds NaN or infinity; take another file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,8 @@ from kp_faces.readers.table import Table, check_numbers, from_rows
 from kp_faces.readers.values import plain
 from kp_faces.skeletons import AFLW19, mirror_of
 from kpcore.errors import KpError, unknown
-from kpcore.reading.opening import guarded
+from kpcore.reading.budget import Limit, seconds, within
+from kpcore.reading.opening import guarded, regular
 from kpcore.reading.paths import Images
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
@@ -27,8 +29,10 @@ COLUMNS = {
     "FeatureCoordTypes": ("feature_id", "descr"),
 }
 """What is read of its tables."""
-LONGEST = 1_000_000
-"""Bytes of a value, at most."""
+LONGEST = 2**16
+"""Bytes of a value, at most: paths are the longest."""
+STEPS = 100_000
+"""Steps of SQLite's machine between two looks at the clock."""
 
 _VIEWERS_LEFT = {
     "LeftBrowLeftCorner": "r_brow_1", "LeftBrowCenter": "r_brow_3", "LeftBrowRightCorner": "r_brow_5",
@@ -82,11 +86,12 @@ def read(path: Path, images: Images) -> Table:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise KpError(f"{path}: does not exist; expected {KIND}")
+    size = regular(path, KIND)
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)  # a computed column could be a gigabyte in every row
     database.execute("PRAGMA trusted_schema = OFF")
+    start, allowed = time.process_time(), seconds(size)
+    database.set_progress_handler(lambda: time.process_time() - start > allowed, STEPS)  # true: it is interrupted
     return database
 
 
@@ -100,10 +105,21 @@ def _check_tables(database: sqlite3.Connection, path: Path) -> None:
     for name in COLUMNS:
         if name.lower() not in found:
             raise unknown("table", name, sorted(found), where=f"{path}, which should be {KIND}")
+        _check_columns(database, name, path)
+
+
+def _check_columns(database: sqlite3.Connection, name: str, path: Path) -> None:
+    """Refuse a column that is computed: from nothing it makes as much as it likes."""
+    for row in database.execute(f"PRAGMA table_xinfo({name})"):
+        if row[-1]:  # hidden, or generated
+            raise KpError(f"{path}: column {plain(str(row[1]))} of {name} is computed, not stored; download it again")
 
 
 def _rows(database: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    yield from database.execute(f"SELECT {', '.join(COLUMNS[table])} FROM {table}")
+    found = database.execute(f"SELECT {', '.join(COLUMNS[table])} FROM {table}")
+    for number, row in enumerate(found, 1):
+        within(Limit.ITEMS, number, f"has {number:,} rows", f"{KIND}, table {table}")
+        yield row
 
 
 def _columns(database: sqlite3.Connection, path: Path) -> dict[Any, int]:

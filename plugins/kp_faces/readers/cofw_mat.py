@@ -14,6 +14,7 @@ from kp_faces.skeletons import COFW29
 from kpcore.errors import KpError, unknown
 from kpcore.interfaces import Finding
 from kpcore.reading import hdf5
+from kpcore.reading.budget import fair
 from kpcore.tensors import HIDDEN, VISIBLE, Float64Array, ImageArray
 
 KIND = "COFW's .mat file, version 7.3"
@@ -111,7 +112,7 @@ def _check_size(file: h5py.File, cells: Sequence[Any], path: Path) -> None:
     """Refuse pictures that unpack to absurdly much together: all cells may be of one; raises KpError."""
     found = [file[cell] for cell in cells if cell]
     unpacked = sum(int(picture.nbytes) for picture in found if isinstance(picture, h5py.Dataset))
-    hdf5.fair(unpacked, path.stat().st_size, "pictures", path)
+    fair(unpacked, path.stat().st_size, "pictures", path)
 
 
 def _numbers(file: h5py.File, name: str, shape: tuple[int, int], path: Path) -> Float64Array:

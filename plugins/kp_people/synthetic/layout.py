@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kp_people.synthetic.scene import CROP_HEADS, Person
-from kpcore.replacing import replacing_hdf5
+from kpcore.placing import placed_hdf5
 from kpcore.tensors import UNLABELLED, VISIBLE, Float64Array
 
 HEAD_SHARE = 0.6
@@ -42,7 +42,7 @@ def write_annotation(path: Path, rows: Sequence[Row]) -> None:
     labelled = np.array([row.person.state != UNLABELLED for row in rows])
     points = np.array([row.person.points[:, :2] for row in rows]) + 1
     diagonals = np.array([head_diagonal(row.person) for row in rows])
-    with replacing_hdf5(path) as file:
+    with placed_hdf5(path) as file:
         file["imgname"] = np.array([row.image.encode() for row in rows])  # fixed length, as theirs
         file["part"] = np.where(labelled[..., None], points, 0.0)
         file["center"] = np.array([crop_centre(row.person) for row in rows]) + 1
@@ -55,7 +55,7 @@ def write_annotation(path: Path, rows: Sequence[Row]) -> None:
 
 def write_truth(path: Path, parts: Mapping[str, Sequence[Person]]) -> None:
     """Write 3D truth a part: ``points`` (N, 16, 3) 0-based px, z from the pelvis; ``mm_per_px``; ``rotation``."""
-    with replacing_hdf5(path) as file:
+    with placed_hdf5(path) as file:
         for part, people in parts.items():
             group = file.create_group(part)
             group["points"] = np.array([person.points for person in people])

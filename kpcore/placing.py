@@ -1,0 +1,111 @@
+"""Files put in their place in one step, whole or not at all, and never through a link that lies in the way.
+
+A folder that files are written to may have been prepared by somebody else, and others may write there at the same
+time. What is written there first bears a name that nobody else has, and takes the file's name when it is whole: a kill
+leaves the old file or the new one, and of a link of that name the link goes, and not what it leads to. Folders below
+the one that the user names are made, and never links.
+
+HDF5 files are made in memory first, so that a full disk is an ``OSError`` of plain writing: the HDF5 library ends the
+process where it cannot write what it holds.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import h5py
+
+from kpcore.errors import KpError
+
+STEM = 60
+"""Characters of a file's name that its temporary one keeps: names are of 255 bytes at most."""
+
+
+def beside(path: Path) -> Path:
+    """Make an empty file beside a path and return it: hidden, of the same ending, of a name that no other has.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    name = f".{path.stem[:STEM]}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}"
+    partial = path.with_name(name)
+    try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:  # of the file that was asked for, not of one that nobody knows
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    return partial
+
+
+@contextmanager
+def placed(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Give a file to be written, which takes its place at the end; where the block raises, nothing is left of it.
+
+    Args:
+        path: of the file.
+        durable: have its bytes and its name on the disk before this returns, so that a power cut cannot take them.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = beside(path)
+    try:
+        yield partial
+        if durable:
+            flush(partial)
+        partial.replace(path)
+        if durable:
+            flush(path.parent)
+    except OSError as error:
+        if error.filename not in (None, str(partial), partial):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def put(path: Path, content: bytes | memoryview, *, durable: bool = False) -> Path:
+    """Write a file in one step and return it; raises as :func:`placed` does."""
+    with placed(path, durable=durable) as partial:
+        partial.write_bytes(content)
+    return path
+
+
+@contextmanager
+def placed_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file in memory, which is written in one step once it is closed; raises as :func:`placed` does."""
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        yield file
+        file.flush()
+        content = file.id.get_file_image()
+    put(path, content)
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def folder(base: Path, *parts: str) -> Path:
+    """Make folders below one that the user named, which may be a link itself; return the last.
+
+    Raises:
+        KpError: a link is in the way.
+        OSError: they cannot be made.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        base = base / part
+        if base.is_symlink():
+            raise KpError(f"{base}: is a link, and nothing is written through one; remove it, or name another folder")
+        base.mkdir(exist_ok=True)
+    return base
