@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kpcore.cli.output import print_json, print_lines, print_table, size, tell
-from kpcore.errors import InterruptError, KpError, listed
+from kpcore.cli.output import print_json, print_lines, print_table, tell
+from kpcore.errors import InterruptError, KpError, listed, size
 
 if TYPE_CHECKING:
     from kpcore.fetching.fetch import Fetched
@@ -43,7 +43,7 @@ def fetch(
     accept: Annotated[
         bool, typer.Option("--accept-terms", help="Accept the terms of use, which are shown, without being asked.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds that a silent server is waited for.")] = 30,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds without an answer.")] = 30,
     retries: Annotated[int, typer.Option("--retries", min=0, help="Tries in a row that bring next to nothing.")] = 6,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:  # fmt: skip

@@ -22,6 +22,8 @@ RATIO = 100
 """Bytes that a byte of an archive may become; photographs stay below 2, JSON below 20."""
 SLACK = 2**26
 """Bytes that any archive may hold, whatever its ratio."""
+BLOCK = 512
+"""Bytes of a tar file's block; one of zeros or more mark its end."""
 HEADERS = 2**20
 """Bytes of one entry's headers in a tar file, at most; they are read into memory."""
 ZIP_HEADER = 46 + 2048
@@ -219,6 +221,8 @@ class Bounded:
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream, self._path = stream, path
         self._left = 0
+        self.last = b""
+        """The last block of what was read."""
 
     def allow(self, count: int) -> None:
         """Let so many bytes be read from here on."""
@@ -232,6 +236,7 @@ class Bounded:
         """
         data = self._stream.read(count)
         self._left -= len(data)
+        self.last = (self.last + data)[-BLOCK:]
         if self._left < 0:
             raise ArchiveError(
                 f"{self._path}: has headers of over {HEADERS:,} bytes; nothing of the archive was placed"
@@ -280,6 +285,8 @@ class Tar:
         while data := rest.read(2**16):
             if any(data):
                 raise damaged(self._path, "what follows its last file is no tar")
+        if any(self._stream.last):
+            raise damaged(self._path, "its end mark is missing")
 
 
 def _reader(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

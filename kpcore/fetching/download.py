@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kpcore.errors import KpError, system_error
+from kpcore.errors import KpError, size, system_error
 from kpcore.fetching.http import Cut, answer, chunks
 from kpcore.fetching.kept import Kept, State, key
 from kpcore.fetching.space import require
-from kpcore.fetching.told import Step, Told, size
+from kpcore.fetching.told import Step, Told
 from kpcore.fetching.wanted import Wanted, shown
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _attempt(wanted: Wanted, kept: Kept, timeout: float, told: Told, step: Step)
             told.say(f"{wanted.name}: {_how(response, state, start)}")
         _check(wanted, kept, start, total)
         version = State(key(wanted.address), _tag(response), response.headers.get("Last-Modified", ""), total)
-        kept.write(wanted.name, replace(version, sha256=state.sha256))
+        kept.write(wanted.name, replace(version, sha256=state.sha256, placed=state.placed))
         step(start, total)
         done = _copy(response, part, (start, total), 2 * wanted.download.size, step)
     if done < total:

@@ -59,10 +59,11 @@ def answer(address: str, headers: Mapping[str, str], timeout: float) -> Iterator
     import requests
 
     with requests.Session() as session:
+        session.get_redirect_target = lambda response: None  # it would read a redirect's body whole, however long
         for _ in range(REDIRECTS + 1):
             response = _asked(session, address, {**HEADERS, **headers}, timeout)
             with response:
-                target = session.get_redirect_target(response)
+                target = requests.Session.get_redirect_target(session, response)
                 if target is None:
                     _refused(address, response)
                     yield response
@@ -90,7 +91,7 @@ def _asked(session: Session, address: str, headers: Mapping[str, str], timeout: 
         raise KpError(f"{shown(address)}: its certificate is not accepted ({_reason(error)})") from error
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
         raise Cut(_reason(error)) from error
-    except (requests.exceptions.RequestException, UnicodeError) as error:
+    except (requests.exceptions.RequestException, ValueError) as error:
         raise KpError(f"{shown(address)}: cannot be asked for ({_reason(error)})") from error
 
 
@@ -117,7 +118,10 @@ def _followed(address: str, target: str) -> str:
     Raises:
         KpError: to no address of HTTP or HTTPS, or from HTTPS to HTTP.
     """
-    found = urljoin(address, target)
+    try:
+        found = urljoin(address, target)
+    except ValueError:
+        found = ""
     if not is_address(found):
         raise KpError(f"{shown(address)}: redirects to {target[:200]!a}, which is no address of HTTP or HTTPS")
     if address.startswith("https:") and not found.startswith("https:"):

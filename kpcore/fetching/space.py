@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from kpcore.errors import KpError
-from kpcore.fetching.told import size
+from kpcore.errors import KpError, size
 
 RESERVE = 2**26
 """Bytes that are left free."""

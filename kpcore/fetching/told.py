@@ -21,13 +21,3 @@ class Told:
 
     say: Callable[[str], None]
     bar: Callable[[str], AbstractContextManager[Step]]
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for people: "3.4 GB"."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

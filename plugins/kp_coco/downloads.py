@@ -1,7 +1,7 @@
 """COCO's files as its publisher serves them (cocodataset.org, "Download"): the keypoints of 2017 and their images.
 
-The publisher states no checksums; these are the ones that independent users of the files agree on (TensorFlow Datasets
-among them). They matter, because the server is asked over plain HTTP: its certificate is that of another name.
+The publisher states no checksums; these are the ones that independent projects state alike. They matter, because the
+publisher's addresses are of plain HTTP.
 """
 
 from __future__ import annotations

@@ -1,0 +1,735 @@
+"""Downloads from a server that cuts, lies and changes its mind, and archives that were made to do harm."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import tarfile
+import zipfile
+from collections import namedtuple
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hand_made import refused
+from loopback import LICENCE, a_download, a_tar, a_zip, chunked, loopback, member, reply, serve, zipped
+
+from kpcore.errors import KpError
+from kpcore.fetching import archives, download, fetch, kept, space, wanted
+from kpcore.fetching.download import Patience
+from kpcore.fetching.told import Told
+from kpcore.interfaces import Download
+from kpcore.registry import registry
+
+BODY = bytes(range(256)) * 40
+PATIENCE = Patience(timeout=5, retries=2, pause=0)
+FILE = {"": "data/points.bin"}
+
+
+@pytest.fixture
+def server():
+    """A server that serves BODY as ``points``."""
+    with loopback() as found:
+        found.files["points"] = BODY
+        yield found
+
+
+@dataclass
+class Heard:
+    """What was said, and how far the bars came."""
+
+    lines: list = field(default_factory=list)
+    steps: list = field(default_factory=list)
+    heard: object = None
+
+    @property
+    def told(self):
+        step = self.heard or (lambda *one: self.steps.append(one))
+
+        @contextmanager
+        def bar(what):
+            self.lines.append(what)
+            yield lambda done, total: step(what, done, total)
+
+        return Told(self.lines.append, bar)
+
+    def __contains__(self, text):
+        return any(text in line for line in self.lines)
+
+
+@dataclass
+class Getting:
+    """Gets one file of the server into a root."""
+
+    server: object
+    root: Path
+    heard: Heard = field(default_factory=Heard)
+    load: Download | None = None
+
+    def __post_init__(self):
+        self.load = self.load or a_download(self.server, "points", FILE, archive=False)
+
+    def __call__(self, sources=(), sums=(), patience=PATIENCE, heard=None):
+        told = Heard(heard=heard).told if heard else self.heard.told
+        return fetch.fetch(wanted.choose([self.load], (), sources, sums), self.root, patience, told)
+
+    def refused(self, *words, **options):
+        return refused(lambda: self(**options), *words)
+
+    @property
+    def result(self):
+        return self.root / "data" / "points.bin"
+
+    @property
+    def part(self):
+        return kept.Kept(self.root).part("points")
+
+
+@pytest.fixture
+def get(server, tmp_path):
+    return Getting(server, tmp_path / "root")
+
+
+def test_a_file_is_downloaded_placed_and_not_asked_for_again(get, server):
+    (done,) = get()
+    assert get.result.read_bytes() == BODY
+    assert (done.sha256, done.new) == (sha256(BODY).hexdigest(), True)
+    assert sorted(path.name for path in (get.root / ".kp-fetch").iterdir()) == ["lock", "points.state"]
+    assert [one.new for one in get()] == [False]
+    assert len(server.asked) == 1
+    assert server.asked[0][1]["Accept-Encoding"] == "identity"
+    assert ("points: downloading", len(BODY), len(BODY)) in get.heard.steps
+
+
+def test_a_cut_connection_goes_on_where_it_was_cut(get, server):
+    server.script = [serve(cut=1000), serve(cut=2000), serve()]
+    get()
+    assert get.result.read_bytes() == BODY
+    assert server.ranges == [None, "bytes=1000-", "bytes=3000-"]
+    assert server.asked[1][1]["If-Range"] == '"one"'
+    assert "1.0 kB are here; going on" in get.heard
+    assert "the connection ended after 1,000 of 10,240 bytes" in get.heard or "IncompleteRead" in get.heard
+
+
+def test_what_a_stopped_fetch_left_is_used_by_the_next(get, server):
+    server.script = [serve(cut=4000), *[reply(503)] * 3]
+    get.refused("the server answers 503", "3 tries", "the 4.0 kB that are there are kept", "--from points=ADDRESS")
+    assert get.part.stat().st_size == 4000
+    get()
+    assert (get.result.read_bytes(), server.ranges[-1]) == (BODY, "bytes=4000-")
+
+
+def test_a_fetch_that_is_killed_while_it_downloads_goes_on(get, server):
+    def killed(what, done, total):
+        if done >= 5000:
+            raise KeyboardInterrupt
+
+    server.script = [serve(cut=6000)]
+    with pytest.raises(KeyboardInterrupt):
+        get(heard=killed)
+    assert not get.result.exists()
+    get()
+    assert (get.result.read_bytes(), server.ranges) == (BODY, [None, "bytes=6000-"])
+
+
+def test_good_tries_are_not_counted_as_failures(get, server):
+    server.files["points"] = body = os.urandom(5 * download.GAIN)
+    server.script = [serve(cut=download.GAIN + 1)] * 4
+    get(patience=replace(PATIENCE, retries=1))
+    assert get.result.read_bytes() == body
+
+
+def test_a_changed_file_is_downloaded_anew(get, server):
+    server.script = [serve(cut=4000), serve(etag='"two"')]
+    server.files["points"] = BODY
+    get()
+    assert "it has changed on the server; starting anew" in get.heard
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_server_that_sends_a_part_of_another_version_is_not_believed(get, server):
+    def stubborn(handler, body):  # ignores If-Range
+        handler.headers.replace_header("If-Range", '"two"')
+        serve(etag='"two"')(handler, body)
+
+    server.script = [serve(cut=4000), stubborn]
+    get()
+    assert "it has changed on the server; starting anew" in get.heard
+    assert server.ranges == [None, "bytes=4000-", None]
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_length_that_has_changed_starts_anew(get, server):
+    server.script = [serve(cut=4000)]
+    server.script.append(lambda handler, body: serve()(handler, BODY + b"more"))
+    get()
+    assert "its length has changed on the server; starting anew" in get.heard
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_server_without_ranges_starts_anew(get, server):
+    server.script = [serve(cut=4000), serve(ranges=False)]
+    get()
+    assert "the server sends no parts of files; starting anew" in get.heard
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_server_that_names_no_version_starts_anew(get, server):
+    server.script = [serve(etag=None, cut=4000), serve(etag=None), serve(etag=None)]
+    get()
+    assert "does not say which version of it this is; starting anew" in get.heard
+    assert (server.ranges, get.result.read_bytes()) == ([None, "bytes=4000-", None], BODY)
+
+
+def test_a_date_is_a_version_too_and_a_weak_tag_is_not_asked_by(get, server):
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    server.script = [serve(etag='W/"x"', modified=date, cut=4000), serve(etag='W/"x"', modified=date)]
+    get()
+    assert (server.ranges, server.asked[1][1]["If-Range"]) == ([None, "bytes=4000-"], date)
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_stated_length_that_is_too_long_ends_after_some_tries(get, server):
+    server.script = [serve(length=len(BODY) + 7)] * 4
+    get.refused("3 tries", "the 10.2 kB that are there are kept")
+    assert not get.result.exists()
+    server.script = []  # the server has come to its senses: there is nothing behind what is here
+    get()
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_stated_length_that_is_too_short_is_seen_by_the_checksum(get, server):
+    server.script = [serve(length=9000)]
+    get.refused("its SHA-256 is", "as --sha256 states it", sums=[f"points={sha256(BODY).hexdigest()}"])
+    assert not get.result.exists()
+    get(sums=[f"points={sha256(BODY).hexdigest()}"])
+    assert "another SHA-256; downloading it anew" in get.heard
+    assert get.result.read_bytes() == BODY
+
+
+def test_a_part_that_is_longer_than_the_file_starts_anew(get, server):
+    server.script = [serve(cut=4000), *[reply(503)] * 3]
+    get.refused("503")
+    server.files["points"] = BODY[:3000]
+    get()
+    assert "the server has less of it than is here; starting anew" in get.heard
+    assert get.result.read_bytes() == BODY[:3000]
+
+
+def test_chunks_without_a_length_are_taken_and_a_missing_end_is_a_cut(get, server):
+    server.script = [chunked(cut=True), chunked()]
+    get()
+    assert (get.result.read_bytes(), len(server.asked)) == (BODY, 2)
+
+
+def test_errors_that_pass_are_tried_again_and_others_are_told(get, server):
+    server.script = [reply(500), reply(429, {"Retry-After": "0"})]
+    get()
+    assert get.result.read_bytes() == BODY
+    shutil.rmtree(get.root)
+    server.script = [reply(404)]
+    get.refused("/points: the server answers 404", "--from NAME=ADDRESS")
+    server.script = [reply(416)]
+    get.refused("answers 416 to a request for the whole file")
+    assert len(server.asked) == 5
+
+
+def test_redirects_are_followed_but_not_for_ever_nor_elsewhere(get, server):
+    server.files["elsewhere"] = BODY
+    server.script = [reply(302, {"Location": "/elsewhere"})]
+    get()
+    assert (get.result.read_bytes(), server.asked[-1][0]) == (BODY, "elsewhere")
+    shutil.rmtree(get.root)
+    server.script = [reply(301, {"Location": "/points"})] * 20
+    get.refused("more than 10 redirects")
+    for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "http://[", "gopher:x"):
+        server.script = [reply(302, {"Location": target})]
+        get.refused("which is no address of HTTP or HTTPS")
+
+
+def test_the_body_of_a_redirect_is_not_read(get, server):
+    server.script = [reply(302, {"Location": "/points", "Content-Length": "1000000000"})]
+    get(patience=replace(PATIENCE, retries=0))
+    assert get.result.read_bytes() == BODY
+
+
+def test_no_redirect_leaves_https():
+    from kpcore.fetching.http import _followed
+
+    assert _followed("https://a.example/x", "//b.example/y") == "https://b.example/y"
+    refused(lambda: _followed("https://a.example/x", "http://b.example/y"), "redirects from HTTPS to http://b.example")
+
+
+def test_a_server_that_is_not_there_is_told(get):
+    closed = replace(get.load, address="http://127.0.0.1:1/points")
+    get.load = closed
+    get.refused("http://127.0.0.1:1/points: ", "refused", "3 tries")
+
+
+def test_a_silent_server_is_not_waited_for_for_ever(get, server):
+    import threading
+
+    done = threading.Event()
+    server.script = [lambda handler, body: done.wait(20)] * 2
+    get.refused("timed out", patience=replace(PATIENCE, timeout=0.1, retries=1))
+    done.set()
+
+
+def test_a_file_that_is_far_too_large_is_refused(get, server):
+    get.load = replace(get.load, size=1000)
+    get.refused("has 10,240 bytes; points has about 1,000: it is another file")
+    server.script = [chunked()]
+    get.refused("sends more than 2,000 bytes")
+
+
+def test_checksums_are_recorded_and_checked_ever_after(get, server):
+    get()
+    (get.result).unlink()
+    server.files["points"] = BODY[::-1]
+    get.refused("its SHA-256 is", "as at the first download", "--sha256 points=HEX")
+    assert not get.result.exists()
+    server.files["points"] = BODY
+    get()
+    assert get.result.read_bytes() == BODY
+    get.refused("lies there from a file with SHA-256", "delete data/points.bin", sums=[f"points={'0' * 64}"])
+    get.result.unlink()
+    server.files["points"] = other = BODY[::-1]
+    get(sums=[f"points={sha256(other).hexdigest()}"])  # the user's word counts more
+    assert get.result.read_bytes() == other
+
+
+def test_a_declared_checksum_counts_and_a_mistyped_one_costs_no_download(get, server):
+    get.load = replace(get.load, sha256="1" * 64)
+    get.refused("as its data set declares it")
+    get.refused("as --sha256 states it", sums=[f"points={'2' * 64}"])
+    count = len(server.asked)
+    get(sums=[f"points=SHA256:{sha256(BODY).hexdigest().upper()}"])
+    assert (get.result.read_bytes(), len(server.asked)) == (BODY, count)
+
+
+def test_another_address_starts_anew_and_a_secret_in_it_is_not_written_down(get, server):
+    server.script = [serve(cut=4000), *[reply(503)] * 3]
+    get.refused("503")
+    server.files["mirror"] = BODY
+    address = server.url("mirror?token=geheim").replace("//", "//user:geheim@")
+    (done,) = get(sources=[f"points={address}"])
+    assert (server.asked[-1][0], server.ranges[-1]) == ("mirror", None)
+    assert done.source == server.url("mirror")
+    assert "geheim" not in "".join(path.read_text() for path in (get.root / ".kp-fetch").iterdir())
+    assert "geheim" not in "".join(get.heard.lines)
+
+
+def test_a_file_of_this_machine_is_used_and_left_alone(get, server, tmp_path):
+    (tmp_path / "mine.bin").write_bytes(BODY)
+    (done,) = get(sources=[f"points={tmp_path / 'mine.bin'}"])
+    assert (get.result.read_bytes(), done.source, server.asked) == (BODY, str(tmp_path / "mine.bin"), [])
+    assert (tmp_path / "mine.bin").read_bytes() == BODY
+
+
+def test_options_are_checked(server):
+    loads = [a_download(server, "points", FILE), a_download(server, "images", {"": "images"})]
+    for options, words in {
+        (("imges",), (), ()): "did you mean 'images'?",
+        ((), ("imges=/x",), ()): "--from: unknown file 'imges'",
+        ((), ("points",), ()): "is not NAME=VALUE; names: points, images",
+        ((), ("points=/x", "points=/y"), ()): "points is given twice",
+        ((), ("points=/no/such/file",), ()): "/no/such/file is not a file",
+        ((), ("points=/dev/null",), ()): "is not a file",
+        ((), ("points=ftp://a/b",), ()): "neither an address of HTTP or HTTPS nor a path",
+        ((), ("points=file:///etc/passwd",), ()): "neither an address",
+        ((), ("points=http://",), ()): "neither an address",
+        ((), (), ("points=123",)): "is not 64 hex digits",
+    }.items():
+        refused(lambda options=options: wanted.choose(loads, *options), words)
+    assert [one.name for one in wanted.choose(loads, ("images",))] == ["images"]
+
+
+def test_a_plugin_s_downloads_must_keep_the_rules(server):
+    good = a_download(server, "points", {"a/b": "a"})
+    assert wanted.checked([good], "data set 'x'") == (good,)
+    for change, words in (
+        ({"name": "../x"}, "its name has other characters"),
+        ({"address": "file:///etc/passwd"}, "is no address of HTTP or HTTPS"),
+        ({"sha256": "abc"}, "not 64 hex digits"),
+        ({"size": -1}, "too small"),
+        ({"entries": 0}, "too small"),
+        ({"places": {}}, "must name something"),
+        ({"places": {"": "../x"}}, "leaves the archive's folder"),
+        ({"places": {"": "/x"}}, "is not a path"),
+        ({"places": {"": ""}}, "empty part"),
+        ({"places": {"": ".kp-fetch/x"}}, "lies in .kp-fetch"),
+        ({"places": {"a": "x", "a/b": "y"}}, "one of its places holds another"),
+        ({"places": {"a": "x", "b": "x/y"}}, "one of its places holds another"),
+        ({"archive": False}, 'of a file that is no archive just ""'),
+    ):
+        refused(lambda change=change: wanted.checked([replace(good, **change)], "data set 'x'"), "data set 'x'", words)
+    refused(lambda: wanted.checked([good, replace(good, name="POINTS")], "data set 'x'"), "two downloads have one name")
+
+
+@pytest.mark.parametrize("name", registry().names("dataset"))
+def test_the_downloads_of_every_data_set_keep_the_rules(name):
+    downloads = registry().component("dataset", name).downloads
+    assert wanted.checked(downloads, name) == tuple(downloads)
+    for one in downloads:
+        assert one.licence.name and one.licence.summary.endswith(".") and wanted.is_address(one.licence.page)
+    assert bool(downloads) == (name in ("mpii", "coco"))
+
+
+# --- archives
+
+
+@pytest.fixture
+def unpack(tmp_path):
+    """A function that unpacks an archive's bytes as the folder it returns."""
+
+    def run(data, places=None, **more):
+        path = tmp_path / f"archive{len(list(tmp_path.iterdir()))}"
+        path.write_bytes(data)
+        load = Download("all", "http://127.0.0.1/x", LICENCE, places or {"": "all"}, **more)
+        root = tmp_path / f"root{len(list(tmp_path.iterdir()))}"
+        try:
+            fetch.fetch([wanted.Wanted(load, "", path)], root, PATIENCE, Heard().told)
+        except KpError:
+            assert not (root / "all").exists()
+            assert not list((root / ".kp-fetch").glob("*.unpacked/*"))
+            raise
+        return root / "all"
+
+    return run
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+ENTRIES = [("images/", b""), ("./images/a.jpg", b"A" * 700), ("images/deep/b.jpg", b"B"), ("notes.txt", b"hello")]
+KEPT = {"images/a.jpg": b"A" * 700, "images/deep/b.jpg": b"B", "notes.txt": b"hello"}
+
+
+def entries(kind):
+    if kind == "zip":
+        return a_zip(ENTRIES)
+    folder = member("images/", tarfile.DIRTYPE)
+    return a_tar([(folder, b""), *ENTRIES[1:]], {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2"}[kind])
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2"])
+def test_archives_are_unpacked_as_a_whole_or_in_part(kind, unpack):
+    assert tree(unpack(entries(kind))) == KEPT
+    assert tree(unpack(entries(kind), {"images/deep": "all"})) == {"b.jpg": b"B"}
+    assert unpack(entries(kind), {"notes.txt": "all"}).read_bytes() == b"hello"
+    refused(lambda: unpack(entries(kind), {"picures": "all"}), "holds no 'picures'; it holds images, notes.txt")
+
+
+BAD_NAMES = [
+    "/etc/kp",
+    "../x",
+    "a/../../x",
+    "a//b",
+    "a\\..\\x",
+    "C:/x",
+    "C:x",
+    "a/./b",
+    "x\x1b[2J",
+    "x" * 300,
+    "a/" * 600 + "b",
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("make", [a_zip, a_tar])
+def test_names_that_leave_the_folder_or_hide_are_refused(name, make, unpack, tmp_path):
+    line = refused(lambda: unpack(make([("good.txt", b"x"), (name, b"evil")])), "nothing of the archive was placed")
+    assert "\x1b" not in line
+    assert not list(tmp_path.rglob("x")) and not list(tmp_path.rglob("kp"))
+
+
+def test_a_name_that_is_no_text_is_refused(unpack):
+    info = tarfile.TarInfo("caf\udce9")
+    refused(lambda: unpack(a_tar([(info, b"x")])), "cannot be shown")
+    assert tree(unpack(a_tar([("café ü.jpg", b"x")]))) == {"café ü.jpg": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (tarfile.SYMTYPE, "is a symbolic link"), (tarfile.LNKTYPE, "is a hard link"), (tarfile.FIFOTYPE, "is a pipe"),
+        (tarfile.CHRTYPE, "is a device"), (tarfile.BLKTYPE, "is a device"), (tarfile.GNUTYPE_SPARSE, "spar"),
+        (b"Z", ""),
+    ],
+)  # fmt: skip
+def test_links_and_devices_in_a_tar_are_refused(kind, words, unpack, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    evil = member("link", kind, str(tmp_path))
+    found = a_tar([("a.txt", b"x"), (evil, b""), ("link/secret", b"overwritten")])
+    refused(lambda: unpack(found), words)
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+@pytest.mark.parametrize("mode", [0o120777, 0o020666, 0o010666])
+def test_links_and_devices_in_a_zip_are_refused(mode, unpack):
+    info = zipfile.ZipInfo("link")
+    info.external_attr = mode << 16
+    refused(lambda: unpack(a_zip([(info, b"/etc/passwd")])), "link' is ")
+
+
+@pytest.mark.parametrize("make", [a_zip, a_tar])
+def test_names_that_meet_are_refused(make, unpack, recwarn):
+    for names, words in (
+        (["a", "a"], "is there twice"),
+        (["Images/a.jpg", "images/b.jpg"], "are one file on many systems"),
+        (["A.jpg", "a.jpg"], "are one file on many systems"),
+        (["caf\u00e9", "cafe\u0301"], "are one file on many systems"),
+        (["a", "a/b"], "is both a file and a folder"),
+        (["a/b", "a"], "is both a file and a folder"),
+    ):
+        refused(lambda names=names: unpack(make([(name, b"x") for name in names])), words)
+
+
+def test_bombs_are_refused_before_anything_is_written(unpack, monkeypatch):
+    monkeypatch.setattr(archives, "SLACK", 1000)
+    zeros = [("zeros", bytes(2**22))]
+    for found in (a_zip(zeros), a_tar(zeros)):
+        refused(lambda found=found: unpack(found), "unpacks to more than 100 times its own size")
+        refused(lambda found=found: unpack(found, unpacked=2**20), "unpacks to more than 1,048,576 bytes")
+    many = [(f"f{number}", b"") for number in range(300)]
+    for found in (a_zip(many), a_tar(many)):
+        refused(lambda found=found: unpack(found, entries=299), "more than 299 files and folders")
+        assert len(tree(unpack(found, entries=300))) == 300
+
+
+def test_a_hundred_thousand_members_are_not_waited_for(unpack):
+    refused(lambda: unpack(zipped(tarfile.TarInfo("x").tobuf() * 100_000)), "is there twice")
+    headers = [tarfile.TarInfo(str(number)).tobuf() for number in range(1001)]
+    found = zipped(b"".join(headers) + headers[-1] * 99_000)
+    refused(lambda: unpack(found, entries=1000), "unpacks to more than 1,000 files and folders")
+
+
+def test_a_zip_s_directory_is_not_read_where_it_is_too_large(unpack, monkeypatch):
+    found = a_zip([(f"f{number}" * 20, b"") for number in range(300)])
+    monkeypatch.setattr(archives, "ZIP_HEADER", 46)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    refused(lambda: unpack(found, entries=300), "has a directory of", "nothing of the archive was placed")
+
+
+def test_a_tar_header_does_not_fill_the_memory(unpack, monkeypatch):
+    monkeypatch.setattr(archives, "HEADERS", 2**15)
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"comment": "x" * 10**6}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(info)
+    refused(lambda: unpack(out.getvalue()), "has headers of over 32,768 bytes")
+
+
+def test_a_zip_that_lies_about_sizes_is_refused(unpack):
+    honest = a_zip([("a.txt", b"x" * 5000)])
+    for lie in (100, 4999, 5001):
+        found = honest.replace(struct.pack("<L", 5000), struct.pack("<L", lie))
+        assert found != honest
+        refused(lambda found=found: unpack(found), "is damaged or cut short")
+
+
+def test_an_encrypted_zip_or_an_odd_compression_is_refused(unpack):
+    found = bytearray(a_zip([("a.txt", b"x")]))
+    place = found.rindex(b"PK\1\2")
+    found[place + 8] |= 1
+    refused(lambda: unpack(bytes(found)), "is encrypted")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.txt", b"x" * 100)
+    refused(lambda: unpack(out.getvalue()), "compressed in a way (14) that is not read")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2"])
+def test_damaged_and_cut_archives_are_told(kind, unpack):
+    noise = os.urandom(3000)
+    files = [("a.bin", noise), ("b.bin", noise)]
+    modes = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2"}
+    whole = a_zip(files) if kind == "zip" else a_tar(files, modes[kind])
+    end = 2 * 512 + 2 * 3072 if kind == "tar" else len(whole)  # zeros follow
+    for count in (0, 3, 200, end // 2, end - 9, end - 1):
+        refused(lambda count=count: unpack(whole[:count]))
+    place = 1500  # within the first file
+    flipped = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+    if kind != "tar":  # a plain tar's bytes have no checksum
+        refused(lambda: unpack(flipped), "is damaged or cut short")
+    refused(lambda: unpack(b"<html>not found</html>"), "is no zip, tar, tar.gz or tar.bz2 file")
+
+
+def test_what_follows_a_tar_s_damaged_header_is_not_passed_over(unpack):
+    whole = bytearray(a_tar([("a", b"x"), ("b", b"y"), ("c", b"z")], "w"))
+    whole[1024 + 10] ^= 0xFF  # in the header of b: tarfile takes that for the end
+    refused(lambda: unpack(zipped(bytes(whole))), "what follows its last file is no tar")
+
+
+def test_random_damage_is_one_line_or_harmless(unpack, tmp_path):
+    import random
+
+    chance = random.Random(0)
+    for kind in ("zip", "tar", "tar.gz"):
+        whole = entries(kind)
+        for _ in range(15):
+            found = bytearray(whole)
+            for _ in range(chance.randint(1, 8)):
+                found[chance.randrange(len(found))] = chance.randrange(256)
+            try:
+                folder = unpack(bytes(found))
+            except KpError as error:
+                assert "\n" not in str(error)
+            else:
+                assert all(folder in path.parents for path in folder.rglob("*"))
+
+
+# --- whole fetches
+
+
+@pytest.fixture
+def pictures(server, tmp_path):
+    """Two files of one data set: an archive of images, and an annotation in a zip."""
+    server.files |= {"images": entries("tar.gz"), "notes": a_zip([("v1/notes.txt", b"hello"), ("v1/more.txt", b"!")])}
+    loads = [
+        a_download(server, "images", {"images": "pictures"}),
+        a_download(server, "notes", {"v1/notes.txt": "notes.txt", "v1/more.txt": "more/more.txt"}),
+    ]
+    return wanted.choose(loads)
+
+
+def get_all(pictures, root):
+    return fetch.fetch(pictures, root, PATIENCE, Heard().told)
+
+
+PLACED = {"pictures/a.jpg": b"A" * 700, "pictures/deep/b.jpg": b"B", "notes.txt": b"hello", "more/more.txt": b"!"}
+
+
+def placed(root):
+    return {name: data for name, data in tree(root).items() if not name.startswith(".kp-fetch")}
+
+
+def test_places_are_as_the_plugin_says_and_what_is_gone_is_fetched_again(pictures, server, tmp_path):
+    root = tmp_path / "root"
+    get_all(pictures, root)
+    assert placed(root) == PLACED
+    (root / "more" / "more.txt").unlink()
+    (root / "notes.txt").write_text("mine")
+    assert [one.new for one in get_all(pictures, root)] == [False, True]
+    assert placed(root) == {**PLACED, "notes.txt": b"mine"}
+    assert [path for path, _ in server.asked] == ["images", "notes", "notes"]
+
+
+def test_what_lies_in_a_place_is_never_overwritten(pictures, server, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "notes.txt").write_text("mine")
+    refused(lambda: get_all(pictures, root), "notes.txt: is there already", "--to", "--only")
+    assert (server.asked, placed(root)) == ([], {"notes.txt": b"mine"})
+    (root / "notes.txt").unlink()
+    (root / "pictures").symlink_to(tmp_path)
+    refused(lambda: get_all(pictures, root), "pictures: is there already")
+
+
+def test_an_archive_that_cannot_be_unpacked_is_deleted_and_fetched_anew(pictures, server, tmp_path):
+    good, root = server.files["notes"], tmp_path / "root"
+    server.files["notes"] = good[:-30]
+    refused(lambda: get_all(pictures, root), "is damaged or cut short", "it was deleted")
+    server.files["notes"] = good
+    get_all(pictures, root)
+    assert placed(root) == PLACED
+    assert [path for path, _ in server.asked].count("images") == 1
+
+
+def test_a_kill_between_two_places_is_mended(pictures, tmp_path, monkeypatch):
+    root, rename = tmp_path / "root", Path.rename
+
+    def killed(path, target):
+        if path.name == "1":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        get_all(pictures, root)
+    assert "more/more.txt" not in placed(root)
+    monkeypatch.undo()
+    get_all(pictures, root)
+    assert placed(root) == PLACED
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_a_disk_that_is_too_small_is_told_before_and_while(pictures, server, tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    room = [space.RESERVE + 10**9]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, room[0]))
+    big = [replace(one, download=replace(one.download, size=10**10)) for one in pictures]
+    refused(lambda: get_all(big, root), "needs 40.0 GB", "the disk has 1.1 GB free", "--to")
+    assert server.asked == []
+    room[0] = space.RESERVE + 20
+    refused(lambda: get_all(pictures, root), "for the rest of images")
+    room[0] = space.RESERVE + 600  # the archives fit, a picture does not
+    refused(lambda: get_all(pictures, root), "what is in images.whole")
+    assert placed(root) == {}
+    room[0] = space.RESERVE + 700
+    count = len(server.asked)
+    get_all(pictures, root)
+    assert (placed(root), len(server.asked)) == (PLACED, count)
+
+
+def test_a_full_disk_is_one_line_and_the_part_is_kept(get, server, monkeypatch):
+    import errno
+
+    class Full(io.FileIO):
+        def write(self, data):
+            super().write(data[:5000])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode="r", **more: Full(path, "ab") if mode == "ab" else opened(path, mode, **more)
+    )
+    get.refused("points.part: No space left on device; is the disk full?")
+    monkeypatch.undo()
+    get()
+    assert (get.result.read_bytes(), server.ranges) == (BODY, [None, "bytes=5000-"])
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(get, tmp_path, monkeypatch):
+    (tmp_path / "root").write_text("a file")
+    get.refused("Not a directory")
+    (tmp_path / "root").unlink()
+    (tmp_path / "root").mkdir(mode=0o500)
+    if os.geteuid() == 0:  # root may write everywhere: the system's answer is made up
+
+        def denied(path, *_, **__):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "mkdir", denied)
+    get.refused(".kp-fetch: Permission denied")
+
+
+def test_two_at_once_do_not_meet(get):
+    with kept.Kept(get.root).locked():
+        get.refused("another 'kp data fetch' is at work there")
+    get()
+
+
+def test_a_damaged_state_is_told(get):
+    get()
+    state = get.root / ".kp-fetch" / "points.state"
+    for text in ("", "[]", "{", '{"etag": 3}', '{"colour": ""}', "[" * 10**5, json.dumps({"etag": "x" * 10**5})):
+        state.write_text(text)
+        get.refused("points.state: is damaged", "delete it")
+    state.unlink()
+    get.refused("points.bin: is there already")
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused(get, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    get.root.mkdir()
+    (get.root / ".kp-fetch").symlink_to(tmp_path / "elsewhere")
+    get.refused(".kp-fetch: is a link")
+    assert not list((tmp_path / "elsewhere").iterdir())
