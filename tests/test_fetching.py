@@ -712,9 +712,28 @@ def test_a_place_that_cannot_be_written_to_is_one_line(get, tmp_path, monkeypatc
 
 
 def test_two_at_once_do_not_meet(get):
-    with kept.Kept(get.root).locked():
+    with kept.Kept(get.root).locked(print):
         get.refused("another 'kp data fetch' is at work there")
     get()
+
+
+def test_a_file_system_without_locks_is_told(get, monkeypatch):
+    def no_locks(*_):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(kept.FileLock, "acquire", no_locks)
+    get()
+    assert get.result.read_bytes() == BODY
+    assert "has no locks" in get.heard
+
+
+def test_a_proxy_is_asked_where_the_environment_names_one(get, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.url(""))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.files["http://data.invalid/points"] = BODY
+    get(sources=["points=http://data.invalid/points"])
+    assert get.result.read_bytes() == BODY
 
 
 def test_a_damaged_state_is_told(get):

@@ -145,10 +145,11 @@ def show(name: str, root: Path, done: Sequence[Fetched], *, as_json: bool) -> No
     if as_json:
         print_json({"dataset": name, "root": str(root), "files": [asdict(one) for one in done]})
         return
-    rows = [[one.name, "placed" if one.new else "was there", ", ".join(one.places), one.sha256] for one in done]
-    print_table(["file", "", "in", "SHA-256"], rows, whole=["SHA-256"])
+    for one in done:
+        what = "placed in" if one.new else "was there:"
+        print_lines([f"{one.name}: {what} {', '.join(one.places)} (SHA-256 {one.sha256})"])
     print_lines(
-        [f"Look at it with 'kp data check {root} --dataset {name}', train on it with --set dataset.root={root}"]
+        [f"Look at it with 'kp data check {root} --dataset {name}', train on it with '--set dataset.root={root}'."]
     )
 
 

@@ -81,7 +81,7 @@ def fetch(wanted: Sequence[Wanted], root: Path, patience: Patience, told: Told) 
     """
     kept = Kept(root)
     try:
-        with kept.locked():
+        with kept.locked(told.say):
             todo = missing(wanted, root)
             names = {one.name for one in todo}
             for one in wanted:

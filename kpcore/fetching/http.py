@@ -58,8 +58,7 @@ def answer(address: str, headers: Mapping[str, str], timeout: float) -> Iterator
     """
     import requests
 
-    with requests.Session() as session:
-        session.get_redirect_target = lambda response: None  # it would read a redirect's body whole, however long
+    with _straight() as session:
         for _ in range(REDIRECTS + 1):
             response = _asked(session, address, {**HEADERS, **headers}, timeout)
             with response:
@@ -80,6 +79,18 @@ def chunks(response: Response) -> Iterator[bytes]:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
         raise Cut(_reason(error)) from error
+
+
+def _straight() -> Session:
+    """Return a session that looks at no redirect: requests would read its body whole, however long that is."""
+    import requests
+
+    class Straight(requests.Session):
+        def get_redirect_target(self, resp: Response) -> str | None:
+            del resp
+            return None
+
+    return Straight()
 
 
 def _asked(session: Session, address: str, headers: Mapping[str, str], timeout: float) -> Response:

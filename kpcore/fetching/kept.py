@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -106,8 +106,8 @@ class Kept:
         return self.folder / f"{name}.state"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Make the folder, and keep other downloads out of it.
+    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Make the folder, and keep other downloads out of it; ``say`` is told where the file system cannot do that.
 
         Raises:
             KpError: another one is at work; the folder cannot be made, or is a link.
@@ -120,8 +120,8 @@ class Kept:
             lock.acquire()
         except Timeout:
             raise KpError(f"{self.root}: another 'kp data fetch' is at work there; wait until it has ended") from None
-        except NotImplementedError:  # a file system without locks
-            pass
+        except RuntimeError:  # filelock's word for a file system without locks
+            say(f"{self.root}: its file system has no locks; let no other 'kp data fetch' work there")
         except OSError as error:
             raise KpError(system_error(error, self.folder)) from error
         try:
