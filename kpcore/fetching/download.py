@@ -95,6 +95,8 @@ def _attempt(wanted: Wanted, kept: Kept, timeout: float, told: Told, step: Step)
         kept.write(wanted.name, replace(version, sha256=state.sha256, placed=state.placed))
         step(start, total)
         done = _copy(response, part, (start, total), 2 * wanted.download.size, step)
+    if 0 < total < done:
+        raise _anew(part, "the server sends more of it than it stated")
     if done < total:
         raise Cut(f"the connection ended after {done:,} of {total:,} bytes")
 
@@ -192,6 +194,8 @@ def _copy(response: Response, part: Path, span: tuple[int, int], most: int, step
                 done += len(data)
                 if 0 < most < done:
                     raise KpError(f"{shown(response.url)}: sends more than {most:,} bytes; it is another file")
+                if 0 < total < done:
+                    break
                 file.write(data)
                 step(done, total)
         finally:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kpcore.errors import KpError, listed
-from kpcore.fetching.archives import Archive, Entry, Limits, damaged, opened
+from kpcore.fetching.archives import opened
+from kpcore.fetching.entries import Archive, Entry, Limits, damaged
 from kpcore.fetching.kept import CHUNK
 from kpcore.fetching.names import ArchiveError
 from kpcore.fetching.space import require

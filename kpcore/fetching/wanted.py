@@ -72,13 +72,22 @@ def checked(downloads: Iterable[Download], whose: str) -> tuple[Download, ...]:
     """
     found = tuple(downloads)
     for one in found:
-        problem = _problem(one)
-        if problem:
-            raise KpError(f"{whose}: download {one.name!r}: {problem}; this is the plugin's fault")
+        if problem := _tried(one):
+            raise KpError(f"{whose}: download {getattr(one, 'name', one)!r}: {problem}; this is the plugin's fault")
     names = [one.name.casefold() for one in found]
     if len(set(names)) < len(names):
         raise KpError(f"{whose}: two downloads have one name; this is the plugin's fault")
     return found
+
+
+def _tried(one: object) -> str:
+    """Return what is wrong with what a plugin declares, whatever that is; "" where nothing is."""
+    if not isinstance(one, Download):
+        return "is no kpcore.interfaces.Download"
+    try:
+        return _problem(one)
+    except (TypeError, AttributeError, ValueError) as error:
+        return f"holds a value of another kind ({error})"
 
 
 def _problem(one: Download) -> str:

@@ -167,6 +167,22 @@ def member(name, kind, link=""):
     return info
 
 
+ENTRIES = [("images/", b""), ("./images/a.jpg", b"A" * 700), ("images/deep/b.jpg", b"B"), ("notes.txt", b"hello")]
+
+
+def an_archive(kind):
+    """A small archive: zip, tar, tar.gz or tar.bz2."""
+    if kind == "zip":
+        return a_zip(ENTRIES)
+    folder = member("images/", tarfile.DIRTYPE)
+    return a_tar([(folder, b""), *ENTRIES[1:]], {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2"}[kind])
+
+
+def tree(folder):
+    """Path -> bytes of all files below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def zipped(data):
     """Bytes, gzipped."""
     return gzip.compress(data, 1)
