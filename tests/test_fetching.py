@@ -381,6 +381,8 @@ def test_a_plugin_s_downloads_must_keep_the_rules(server):
     for change, words in (
         ({"name": "../x"}, "its name has other characters"),
         ({"address": "file:///etc/passwd"}, "is no address of HTTP or HTTPS"),
+        ({"licence": "MIT"}, "its licence is no"),
+        ({"licence": replace(good.licence, page="")}, "its licence is no"),
         ({"sha256": "abc"}, "not 64 hex digits"),
         ({"size": -1}, "too small"),
         ({"entries": 0}, "too small"),

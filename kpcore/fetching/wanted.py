@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from kpcore.errors import KpError, unknown
 from kpcore.fetching.names import problem_of
-from kpcore.interfaces import Download
+from kpcore.interfaces import Download, Licence
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -95,6 +95,8 @@ def _problem(one: Download) -> str:
         return "its name has other characters than letters, digits, '-', '_' and '.'"
     if not is_address(one.address):
         return f"{one.address!r} is no address of HTTP or HTTPS"
+    if not isinstance(one.licence, Licence) or not is_address(one.licence.page):
+        return "its licence is no kpcore.interfaces.Licence with the address of its text"
     if one.sha256 and not SHA256.fullmatch(one.sha256):
         return "its sha256 is not 64 hex digits"
     if min(one.size, one.unpacked - 1, one.entries - 1) < 0:
