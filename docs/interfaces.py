@@ -22,6 +22,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     ),
     "Data sets": (
         "interfaces.dataset Dataset Facts Near",
+        "interfaces.download Download Licence",
         "findings Finding",
         "samples Sample",
         "interfaces.generator Generator",

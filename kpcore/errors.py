@@ -141,3 +141,13 @@ def unknown(kind: str, name: object, options: Iterable[str], *, where: str = "")
     hint = f"; did you mean '{meant}'?" if near else ""
     verb = "exists" if len(exist) == 1 else "exist"
     return KpError(f"{place}unknown {kind} '{asked}'{hint} ({listed(exist)} {verb})")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: "3.4 GB"."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

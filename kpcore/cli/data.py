@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kpcore.cli.fetch import fetch
 from kpcore.cli.group import Group
 from kpcore.cli.output import number, print_json, print_lines, print_table, size, tell
 
@@ -42,6 +43,9 @@ Sets = Annotated[
 Part = Annotated[str | None, typer.Option("--part", metavar="NAME", help="Only this part. [default: all]")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say why every data set refuses a folder that none reads.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+app.command("fetch")(fetch)
 
 
 @app.command("info")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kpcore.errors import size as size
 from kpcore.errors import visible
 
 if TYPE_CHECKING:
@@ -109,16 +110,6 @@ def meeting(split: KeypointSplit) -> list[str]:
     if split.missing:
         lines.append(f"in no earlier step's data set: {', '.join(split.missing)}")
     return lines
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for people: "3.4 GB"."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def number(value: float, digits: int = 1) -> str:

@@ -5,6 +5,7 @@ from kpcore.interfaces.backbone import Backbone
 from kpcore.interfaces.codec import Codec, Targets
 from kpcore.interfaces.component import Component, ComponentConfig
 from kpcore.interfaces.dataset import Dataset, Facts, Near
+from kpcore.interfaces.download import Download, Licence
 from kpcore.interfaces.generator import Generator
 from kpcore.interfaces.metric import Metric, Scores
 from kpcore.interfaces.split import Split
@@ -21,11 +22,13 @@ __all__ = [
     "Component",
     "ComponentConfig",
     "Dataset",
+    "Download",
     "Ending",
     "Facts",
     "Finding",
     "Generator",
     "Identity",
+    "Licence",
     "Metric",
     "Near",
     "Need",

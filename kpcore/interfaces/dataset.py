@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 
 from kpcore.findings import Finding
 from kpcore.interfaces.component import Component
+from kpcore.interfaces.download import Download
 from kpcore.keypoints import Skeleton
 from kpcore.samples import Sample
 
@@ -62,11 +63,13 @@ class Dataset(Component):
         root_variable: environment variable that the constructor takes the root from where the study file names none; ""
             where there is none.
         default_skeleton: the skeleton, where it is known without looking at data; lets splits be listed without any.
+        downloads: the files that ``kp data fetch NAME`` gets into a root, those that make it readable last.
     """
 
     root_variable: ClassVar[str] = ""
     marks: ClassVar[tuple[tuple[str, ...], ...]] = ()
     default_skeleton: ClassVar[Skeleton | None] = None
+    downloads: ClassVar[tuple[Download, ...]] = ()
 
     @property
     @abstractmethod

@@ -13,12 +13,13 @@ from pydantic import Field
 from kp_coco.categories import Wanted
 from kp_coco.columns import Table
 from kp_coco.crops import crops, samples_of
+from kp_coco.downloads import DOWNLOADS
 from kp_coco.folders import Listed, below, found_lists, image_folder, known, nothing_there
 from kp_coco.near import near
 from kp_coco.reader import read
 from kp_coco.skeleton import COCO, build
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding, Near
+from kpcore.interfaces import ComponentConfig, Dataset, Download, Facts, Finding, Near
 from kpcore.keypoints import Skeleton
 from kpcore.reading.held_out import held_names, undivided
 from kpcore.reading.paths import Images
@@ -61,6 +62,8 @@ class Coco(Dataset):
     """Environment variable that names the root where the configuration does not."""
     default_skeleton: ClassVar[Skeleton | None] = COCO
     """COCO's 17 keypoints of a person, known without its files."""
+    downloads: ClassVar[tuple[Download, ...]] = DOWNLOADS
+    """COCO's own, of 2017."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "coco"``."""

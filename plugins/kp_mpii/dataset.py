@@ -9,11 +9,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from kp_mpii.downloads import DOWNLOADS
 from kp_mpii.layouts import choose, open_source
 from kp_mpii.readers import Table
 from kp_mpii.skeleton import MPII
 from kpcore.errors import KpError, unknown
-from kpcore.interfaces import ComponentConfig, Dataset, Facts, Finding
+from kpcore.interfaces import ComponentConfig, Dataset, Download, Facts, Finding
 from kpcore.keypoints import Skeleton
 from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
@@ -46,6 +47,8 @@ class Mpii(Dataset):
     """What a folder of this layout holds and others do not."""
     default_skeleton: ClassVar[Skeleton | None] = MPII
     """MPII's 16 joints, known without its files."""
+    downloads: ClassVar[tuple[Download, ...]] = DOWNLOADS
+    """Images and the official ``.mat``."""
 
     class Config(ComponentConfig):
         """``[dataset] name = "mpii"``."""
