@@ -13,10 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from kpcore.cache import replace_file
 from kpcore.errors import KpError, system_error
 from kpcore.fetching.told import Step
 from kpcore.fetching.wanted import OWN
+from kpcore.placing import put
 
 CHUNK = 2**20
 """Bytes that are read or written at once."""
@@ -94,7 +94,7 @@ class Kept:
 
     def write(self, name: str, state: State) -> None:
         """Write down how far a file is; raises OSError where that fails."""
-        replace_file(self._state(name), json.dumps(asdict(state), indent=1).encode())
+        put(self._state(name), json.dumps(asdict(state), indent=1).encode())
 
     def forget(self, name: str) -> None:
         """Delete what was downloaded and unpacked of a file."""
