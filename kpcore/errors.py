@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import signal
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -54,7 +55,16 @@ class FaultsError(KpError):
 
 
 class InterruptError(Exception):
-    """The user stopped a command; its message says how to go on (typer keeps none of the interrupt itself)."""
+    """A signal stopped a command; its message says how to go on (typer keeps none of the interrupt itself).
+
+    Args:
+        message: "" where there is nothing to go on with.
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class ContractError(Exception):
