@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,8 @@ def logged(folder: JobFolder, *, again: bool) -> Iterator[None]:
 
 
 def _print_into(path: Path) -> None:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a process that is killed has printed all the same
     file = os.open(path, os.O_WRONLY | os.O_APPEND)
     for number in {1, 2, sys.stdout.fileno(), sys.stderr.fileno()}:
         os.dup2(file, number)
