@@ -173,7 +173,7 @@ def keeping(study: Study, device: Device, tries: int = 3) -> dict[str, Any]:
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_dir()) as folder:
         place = JobFolder(Path(folder))
-        training = Training(idle_task(study, job, device), Checkpoints(place, str))
+        training = Training(idle_task(study, job, device), Checkpoints(place, print))
         training.stepper.start_epoch(0)
         training.average.start_epoch(training.stepper.frozen)
         training.stepper.step(random_batch(settings.batch_size, settings.resolution, job.keypoints.skeleton))
