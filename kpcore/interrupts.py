@@ -55,6 +55,11 @@ def leave(number: int) -> None:
     os._exit(exit_code(number))
 
 
+def give_up(number: int) -> None:
+    """Raise KeyboardInterrupt wherever the main thread is, for programs that are not ours to end."""
+    raise KeyboardInterrupt(number)
+
+
 def exit_code(number: int) -> int:
     """Return the exit code of a command that this signal stopped, as shells count it."""
     return 128 + number

@@ -16,7 +16,7 @@ import pytest
 from kpcore import interrupts
 from kpcore.cache import cache_dir
 from kpcore.errors import InterruptError
-from kpcore.interrupts import Stopped, check, held, released, stoppable
+from kpcore.interrupts import Stopped, check, give_up, held, released, stoppable
 from kpcore.records.folder import JobFolder
 from kpcore.study.executors.deaths import MEMORY, cause
 from kpcore.study.executors.wire import Inlet, Outlet
@@ -73,6 +73,14 @@ def test_a_second_signal_counts_where_it_is_none_of_the_first(monkeypatch):
         for now[0], number in ((10.0, signal.SIGTERM), (10.9, signal.SIGTERM), (11.1, signal.SIGINT)):
             signal.raise_signal(number)
     assert (caught.value.number, again) == (signal.SIGTERM, [signal.SIGINT])
+
+
+def test_a_second_signal_in_a_program_of_somebody_else_is_an_interrupt_that_saves_nothing(monkeypatch):
+    monkeypatch.setattr(interrupts, "SAME", -1.0)
+    with pytest.raises(KeyboardInterrupt) as caught, stoppable((signal.SIGINT,), give_up), held():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    assert not isinstance(caught.value, Stopped)
 
 
 def test_signals_that_are_ignored_stay_so_and_the_others_are_what_they_were():

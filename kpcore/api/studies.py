@@ -12,7 +12,7 @@ from kpcore.api.closing import draw_page, tell_ended, write_files
 from kpcore.api.results import StudyResults, frame_of
 from kpcore.config import StudyConfig, to_toml
 from kpcore.errors import KpError, shown, unknown, visible
-from kpcore.interrupts import stoppable
+from kpcore.interrupts import give_up, stoppable
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
@@ -87,7 +87,7 @@ class OpenStudy:
         """Run what is missing, and write all that ``kp run`` writes; a row that fails does not stop the others.
 
         An interrupt lets the step of a training end, keeps a checkpoint, and is a KeyboardInterrupt; this called again
-        goes on from there.
+        goes on from there. A second interrupt does not wait for the step.
 
         Args:
             out: folder of the results; ``runs/NAME`` by default.
@@ -105,7 +105,7 @@ class OpenStudy:
         where = self._device(device)
         plan = plan_study(self.study, where)
         watcher = _Told(self._notice)
-        with stoppable((signal.SIGINT,)):  # other signals belong to the program
+        with stoppable((signal.SIGINT,), give_up):  # other signals belong to the program
             results = run_study(self.study, plan, where, folder, watcher, local(jobs), fresh=fresh)
         known, _ = write_files(plan, folder, results)
         draw_page(self.study, plan, folder, known, self._notice)
