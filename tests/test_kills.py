@@ -10,6 +10,7 @@ import threading
 import time
 from multiprocessing import Pipe
 
+import flood
 import kills
 import pytest
 
@@ -22,10 +23,10 @@ from kpcore.study.executors.deaths import MEMORY, cause
 from kpcore.study.executors.wire import Inlet, Outlet
 
 
-def python(code):
-    """Run this in a process of its own."""
+def python(*words):
+    """Run Python with these words in a process of its own."""
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path)
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=path)
 
 
 # Signals
@@ -115,7 +116,7 @@ def test_a_second_signal_ends_a_process_with_the_first_one_s_sort_of_code():
         "with interrupts.stoppable(), interrupts.held():",
         "    signal.raise_signal(signal.SIGTERM); time.sleep(0.01); signal.raise_signal(signal.SIGINT)",
     ])  # fmt: skip
-    done = python(code)
+    done = python("-c", code)
     assert (done.returncode, done.stderr) == (130, "kp: interrupted twice; stopped at once\n")
 
 
@@ -201,12 +202,19 @@ with logged(JobFolder.of("s" * 64), again=False):
 
 
 def test_what_a_worker_prints_is_kept_with_its_job_and_silence_is_not():
-    done = python(PRINTING)
+    done = python("-c", PRINTING)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert JobFolder.of("k" * 64).log_tail() == ("said False", "by C", "said True", "by C")
     assert JobFolder.of("k" * 64).log_tail(2) == ("said True", "by C")
     assert JobFolder.of("s" * 64).log_tail() == ()
     assert [path.name for path in (cache_dir() / "jobs").glob("*/worker.log")] == ["worker.log"]
+
+
+@pytest.mark.slow
+def test_a_pool_outlives_two_hundred_workers_that_are_killed_while_they_tell():
+    done = python(flood.__file__, "--kills", "200")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("200 kills, ") and done.stdout.endswith("wrong: none\n")
 
 
 # Whole studies
