@@ -21,7 +21,7 @@ from rich.text import Text
 from kpcore.cache import Entry, cache_dir
 from kpcore.cli import app as kp
 from kpcore.cli.cache import what
-from kpcore.cli.display import counted
+from kpcore.cli.display import counted, goes_on
 from kpcore.cli.jobtable import Screen, Track, job_table, speed_text
 from kpcore.cli.live import Display
 from kpcore.cli.plan import plan_table, short, shortest
@@ -266,6 +266,25 @@ def test_the_curve_of_a_job_that_was_done_before_is_shown(jobs):
     shown = Display(Console(width=120, height=20, file=io.StringIO()), jobs, "PCK")
     shown.job_finished(job, State("done", cached=True))
     assert re.search(r"cached +▂█ 45\.5", drawn(shown.render(), 120))
+
+
+def test_what_the_process_of_a_failed_job_printed_last_is_shown_and_not_obeyed(jobs):
+    file = io.StringIO()
+    shown = Display(Console(width=200, file=file), jobs, "PCK")
+    shown.job_finished(jobs.jobs[0], State("failed", "its process was killed by SIGSEGV", printed=("one", "\x1b[2J")))
+    first, *rest = file.getvalue().splitlines()
+    assert first == f"{jobs.jobs[0].name}: failed: its process was killed by SIGSEGV"
+    assert rest == ["    one", "    \\x1b[2J"]
+
+
+def test_from_where_a_study_goes_on_is_told_by_its_checkpoints(jobs):
+    assert goes_on(jobs) == "goes on; what is trained is kept"
+    for job, place in zip(jobs.jobs, ((1, 1200), (0, 7)), strict=False):
+        folder = JobFolder.of(job.key)
+        folder.path.mkdir(parents=True)
+        folder.keep_checkpoint(place, lambda path: path.write_bytes(b"x"))
+    one, other = (job.name for job in jobs.jobs[:2])
+    assert goes_on(jobs) == f"goes on from iteration 1,200 of {one}, iteration 7 of {other}"
 
 
 class Resized(Console):
