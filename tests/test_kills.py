@@ -16,6 +16,7 @@ import pytest
 
 from kpcore import interrupts
 from kpcore.cache import cache_dir
+from kpcore.cli.app import outcome
 from kpcore.errors import InterruptError
 from kpcore.interrupts import Stopped, check, give_up, held, released, stoppable
 from kpcore.records.folder import JobFolder
@@ -220,22 +221,40 @@ def test_a_pool_outlives_two_hundred_workers_that_are_killed_while_they_tell():
 # Whole studies
 
 
-def test_a_study_that_is_killed_and_stopped_inside_its_epoch_ends_the_same(tmp_path):
-    """SIGKILL with one job; SIGTERM, which a scheduler sends to all of the group, with workers."""
-    more = ("--set", 'study.modes=["random"]', "--set", "training.epochs=1")
-    whole, cut = (kills.make_place(tmp_path / name, 300, 0.001, more) for name in ("whole", "cut"))
+ONE = ("--set", 'study.modes=["random"]', "--set", "training.epochs=1")
+
+
+def finish(place, monkeypatch):
+    """Run the study to its end here: a process of its own costs seconds."""
+    monkeypatch.setenv("KP_CACHE_DIR", str(place.folder / "cache"))
+    monkeypatch.chdir(place.folder)
+    assert outcome(["run", "study.toml", "--jobs", "1", *place.more]) == 0
+
+
+def test_a_study_that_is_killed_inside_its_epoch_ends_the_same(tmp_path, monkeypatch):
+    whole, cut = (kills.make_place(tmp_path / name, 150, 0.001, ONE) for name in ("whole", "cut"))
     killed = kills.kill_once(cut, "SIGKILL", 1, 0.0)
+    assert killed is not None and killed.code == -signal.SIGKILL
+    assert 0 < killed.behind < 150
+    for place in (whole, cut):
+        finish(place, monkeypatch)
+    assert kills.differing(whole, cut) == []
+    assert len(dict(cut.files())) == len(kills.OF_A_STUDY) + len(kills.OF_A_JOB)
+
+
+@pytest.mark.slow
+def test_a_study_that_a_scheduler_stops_with_its_workers_ends_the_same(tmp_path, monkeypatch):
+    """SIGTERM, sent to all of the group."""
+    whole, cut = (kills.make_place(tmp_path / name, 300, 0.001, ONE) for name in ("whole", "cut"))
     stopped = kills.kill_once(cut, "SIGTERM", 2, 0.0)
-    assert killed is not None and stopped is not None
-    assert (killed.code, stopped.code) == (-signal.SIGKILL, 128 + signal.SIGTERM)
-    assert 0 < killed.behind < stopped.behind < 300
+    assert stopped is not None and stopped.code == 128 + signal.SIGTERM
+    assert 0 < stopped.behind < 300
     line = f"kp: interrupted by SIGTERM; the same command goes on from iteration {stopped.behind} of d-random-0"
     assert stopped.last == line
     assert '"status": "pending"' in (cut.folder / "runs/killed/results.json").read_text()
     for place in (whole, cut):
-        kills.whole_run(place)
+        finish(place, monkeypatch)
     assert kills.differing(whole, cut) == []
-    assert len(dict(cut.files())) == len(kills.OF_A_STUDY) + len(kills.OF_A_JOB)
 
 
 @pytest.mark.slow

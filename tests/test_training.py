@@ -391,6 +391,20 @@ def test_a_signal_ends_a_training_with_a_checkpoint_of_all_that_it_did(learner, 
     assert weights(resumed) == weights(uninterrupted)
 
 
+def test_the_device_s_generator_is_kept_besides_the_cpu_s(monkeypatch):
+    """torch takes its state from the CPU, wherever the checkpoint was read to."""
+    given = []
+    chip = SimpleNamespace(get_rng_state=lambda: torch.tensor([7], dtype=torch.uint8), set_rng_state=given.append)
+    monkeypatch.setattr(checkpoint.torch, "mps", chip)
+    torch.manual_seed(3)
+    state = checkpoint.random_state(torch.device("mps"))
+    drawn = torch.rand(4)
+    checkpoint.restore_random(state, torch.device("mps"))
+    assert torch.equal(torch.rand(4), drawn)
+    assert [one.tolist() for one in given] == [[7]]
+    assert checkpoint.random_state(torch.device("cpu")).keys() == {"cpu"}
+
+
 def test_a_loss_that_is_not_finite_is_never_gone_on_from(learner, task, tmp_path, monkeypatch):
     losses = iter([1.0, 1.0, 1.0, math.inf, 1.0])
     monkeypatch.setattr(Stepper, "step", lambda self, batch: torch.tensor(next(losses)))

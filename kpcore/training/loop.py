@@ -240,10 +240,8 @@ class Training:
         """
         if self._place == self._saved or (self.position and not math.isfinite(float(self.loss))):
             return
-        epochs, device = len(self.history), self.task.learner.device.torch
-        under_way = {"position": self.position, "loss": self.loss, "random": random_state(device)}
         self.checkpoints.save(
-            (epochs, epochs * self.task.epoch_iterations + self.position),
+            (len(self.history), len(self.history) * self.task.epoch_iterations + self.position),
             {
                 "network": self.task.learner.network.state_dict(),
                 "best": self.best_state,
@@ -254,10 +252,15 @@ class Training:
                 "history": self.history,
                 "seconds": self.seconds,
                 "at_epoch": self.at_epoch,
-                **(under_way if self.position else {}),
+                **(self._under_way() if self.position else {}),
             },
         )
         self._saved = self._place
+
+    def _under_way(self) -> dict[str, Any]:
+        """Return what only a checkpoint inside an epoch needs."""
+        random = random_state(self.task.learner.device.torch)
+        return {"position": self.position, "loss": self.loss, "random": random}
 
     def _resume(self) -> None:
         saved = self.checkpoints.load(self.task.learner.device.torch)
