@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import signal
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -59,7 +60,16 @@ class FaultsError(KpError):
 
 
 class InterruptError(Exception):
-    """The user stopped a command; its message says how to go on (typer keeps none of the interrupt itself)."""
+    """A signal stopped a command; its message says how to go on (typer keeps none of the interrupt itself).
+
+    Args:
+        message: "" where there is nothing to go on with.
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class ContractError(Exception):

@@ -11,6 +11,7 @@ process where it cannot write what it holds.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ import h5py
 
 from kpcore.errors import KpError
 
+LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a flush that did not reach the disk."""
 STEM = 60
 """Characters of a file's name that its temporary one keeps: names are of 255 bytes at most."""
 
@@ -86,13 +89,20 @@ def placed_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def flush(path: Path) -> None:
-    """Have the system write a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Have the system write a file, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: the disk has lost what was to be written, or has no room for it. That a file system cannot flush is no
+            error.
+    """
+    file = os.open(path, os.O_RDONLY)
     try:
-        with suppress(OSError):  # some file systems cannot
-            os.fsync(handle)
+        os.fsync(file)
+    except OSError as error:
+        if error.errno in LOST:
+            raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        os.close(handle)
+        os.close(file)
 
 
 def folder(base: Path, *parts: str) -> Path:

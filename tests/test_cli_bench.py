@@ -143,6 +143,21 @@ def test_every_mode_is_compared_with_the_first_and_training_on_s1_with_the_naive
     assert bench.ratios(steps) == {"naive / ours, fp32": 2, "two / one, fp32": 0.5}
 
 
+def test_checkpoints_are_measured_against_the_training_between_them(study, capsys, monkeypatch):
+    only = ["bench", study, "--only", "checkpoint"]
+    monkeypatch.setattr(bench.time, "perf_counter", iter(range(100)).__next__)  # each takes a second
+    code, out, _ = run(capsys, *only, "--json")
+    found = json.loads(out)["checkpoint"]
+    assert code == 0
+    assert (found["job"], found["seconds"], found["every"], found["share"]) == ("frozen", 1, 300, 1 / 300)
+    assert found["bytes"] > 4 * 3 * 1000  # weights, their squared gradients, the best ones
+    assert [path.name for path in cache_dir().iterdir() if path.name.startswith("bench-")] == []
+    monkeypatch.setenv("KP_CHECKPOINT_MINUTES", "0.5")
+    assert "on the disk in 1.00 s; one in 0.5 minutes takes 3.33% of training" in run(capsys, *only)[1]
+    monkeypatch.setenv("KP_CHECKPOINT_MINUTES", "0")
+    assert "on the disk in 1.00 s; none inside an epoch" in run(capsys, *only)[1]
+
+
 @pytest.mark.slow
 def test_steps_are_timed_in_processes_of_their_own(study, capsys):
     only = ["--only", "steps", "--precision", "fp32", "--set", 'study.modes=["transfer"]']

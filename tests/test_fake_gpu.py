@@ -31,10 +31,12 @@ from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.measure.estimate import job_plan, random_batch
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, TransferPlan, fresh_origins
+from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
 from kpcore.study.dag import plan_jobs
 from kpcore.study.opening import open_study
 from kpcore.trained.evaluator import Evaluator
+from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device
 from kpcore.training.loop import Task, Training
 from kpcore.training.step import Learner, Stepper
@@ -290,7 +292,8 @@ def test_an_epoch_reads_the_device_once(average, resident, dots_store, watch, le
     averaging = {"average": {"name": average}}
     settings = TrainingTable(resolution=32, batch_size=4, epochs=1, iterations_per_epoch=3, **averaging)
     watch.waits.clear()  # the store was copied: once a job
-    training = Training(Task(made, stream_of(sampler), settings, lambda network: 50.0, True), tmp_path)
+    kept = Checkpoints(JobFolder(tmp_path), print)
+    training = Training(Task(made, stream_of(sampler), settings, lambda network: 50.0, True), kept)
     listener = Quiet()
     training._epoch(0, listener)
     assert listener.record["loss"] == 0.0

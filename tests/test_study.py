@@ -21,7 +21,7 @@ from kpcore.records.shown import read_shown
 from kpcore.registry import registry
 from kpcore.study import protocol
 from kpcore.study.dag import plan_jobs
-from kpcore.study.executors import Processes, Run
+from kpcore.study.executors import Processes, Run, processes
 from kpcore.study.opening import open_study
 from kpcore.training.device import choose_device
 from kpcore.training.loop import JobError, Training
@@ -304,20 +304,41 @@ class Quiet:
     def epoch(self, job, record): ...
 
 
-def test_a_process_that_dies_fails_its_job_and_is_replaced(study, data):
-    opened = open_study(registry(), study, None, [f"dataset.root={data}", 'split.splits=["d"]'])
+def test_a_job_outlives_one_process_and_not_two(study, data, monkeypatch):
+    """The first falls silent and is killed for it, the second is killed; the third takes other jobs."""
+    opened = open_study(registry(), study, None, [f"dataset.root={data}", 'split.splits=["d"]', "training.epochs=9999"])
     device = choose_device("cpu", "fp32", 1)
     plan = plan_jobs(opened, device)
-    with Processes(1).open(Run(opened, plan, device, plan.jobs, Quiet())) as processes:
-        processes.start(plan.jobs[0])
-        (worker,) = processes.busy.values()
-        worker.process.kill()
-        job, state = processes.wait()
-        assert job is plan.jobs[0]
-        assert state.status == "failed"
-        assert "its process died (exit code -9)" in state.reason
-        assert len(processes.idle) == 1
-        assert processes.idle[0].process.is_alive()
+    told, done = [], []
+
+    class Watching(Quiet):
+        def notice(self, text):
+            told.append(text)
+            monkeypatch.setattr(processes, "SILENCE", 600.0)
+
+        def epoch(self, job, record):
+            (worker,) = pool.workers
+            done.append(record["epoch"])
+            if len(done) == 3:
+                os.kill(worker.process.pid, signal.SIGSTOP)
+                monkeypatch.setattr(processes, "SILENCE", 0.2)
+            if len(done) == 6:
+                worker.process.kill()
+
+    monkeypatch.setattr(processes, "BEAT", 0.1)
+    with Processes(1).open(Run(opened, plan, device, plan.jobs, Watching())) as pool:
+        (first,) = pool.workers
+        pool.start(plan.jobs[0])
+        job, state = pool.wait()
+        (last,) = pool.workers if pool.workers else (None,)
+    assert job is plan.jobs[0] and last is None
+    assert told == [
+        f"d-source-0: worker 1 (process {first.process.pid}) gave no sign of life for 0.00333333 minutes and was"
+        " killed; another goes on from the last checkpoint"
+    ]
+    assert done[3] in (done[2], done[2] + 1), "from the last checkpoint, not from the start"
+    assert state.status == "failed"
+    assert state.reason == "its process was killed by SIGKILL, and one before it had ended early too"
 
 
 def test_held_out_people_of_train_choose_the_epoch(study, data):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -31,14 +32,15 @@ from kpcore.data.sampling import CpuSampler
 from kpcore.data.store import Cut, prepare
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone
+from kpcore.interrupts import Stopped, stoppable
 from kpcore.network import build_network, describe
 from kpcore.plans import Layout, Thaw, TransferPlan, fresh_origins
 from kpcore.records.folder import JobFolder
 from kpcore.study.data import read_part
 from kpcore.trained.evaluator import Evaluator
 from kpcore.trained.predictor import unmirror
-from kpcore.training import loop
-from kpcore.training.checkpoint import Checkpoints
+from kpcore.training import checkpoint, loop
+from kpcore.training.checkpoint import Checkpoints, interval
 from kpcore.training.device import Device, available, choose_device
 from kpcore.training.loop import JobError, Task, Training, epoch_iterations, noise_seed
 from kpcore.training.muon import Muon, is_matrix
@@ -78,9 +80,9 @@ class KilledError(Exception):
     pass
 
 
-def training(task, folder, told=print):
-    """A training that keeps its checkpoints in this folder."""
-    return Training(task, Checkpoints(JobFolder(folder), told))
+def training(task, folder, told=print, seconds=None):
+    """A training that keeps its checkpoints in this folder, after so many seconds where that is said."""
+    return Training(task, Checkpoints(JobFolder(folder), told, seconds))
 
 
 def checkpoints(folder):
@@ -268,6 +270,19 @@ RECIPES = {
 }
 
 
+class KillAt(Quiet):
+    """Dies after this iteration of the job, before its checkpoint."""
+
+    def __init__(self, iteration):
+        super().__init__()
+        self.last = iteration
+
+    def iteration(self, done, total):
+        super().iteration(done, total)
+        if done == self.last:
+            raise KilledError
+
+
 def folders(tmp_path, *names):
     for name in names:
         (tmp_path / name).mkdir()
@@ -293,6 +308,145 @@ def test_a_killed_training_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
     if recipe == "plateau, waiting":
         rates = [record["learning_rate"] for record in outcome.history]
         assert rates == pytest.approx([3e-3, 3e-3, 3e-3, 3e-3 / 5, 3e-3 / 5])
+
+
+@pytest.mark.parametrize("recipe", ["adamw, onecycle", "plateau, waiting", "ema, thaws, best"])
+def test_a_training_that_is_killed_inside_epochs_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
+    """A checkpoint at every iteration: each attempt goes on behind the iteration that the one before it ended with."""
+    changes, plan = RECIPES[recipe]
+    whole, cut = folders(tmp_path, "whole", "cut")
+    uninterrupted = task(learner(**plan), epochs=3, iterations_per_epoch=3, **changes)
+    expected = training(uninterrupted, whole).run(Quiet())
+    begun = []
+    for seed, last in enumerate((2, 6, 7)):
+        listener = KillAt(last)
+        with pytest.raises(KilledError):
+            one = task(learner(seed=seed, **plan), epochs=3, iterations_per_epoch=3, **changes)
+            training(one, cut, seconds=0).run(listener)
+        begun.append(listener.iterations[0][0])
+    resumed, listener = task(learner(seed=9, **plan), epochs=3, iterations_per_epoch=3, **changes), Quiet()
+    outcome = training(resumed, cut, seconds=0).run(listener)
+    assert [*begun, listener.iterations[0][0]] == [1, 2, 6, 7]
+    assert outcome.history == expected.history
+    assert (outcome.best, outcome.best_epoch) == (expected.best, expected.best_epoch)
+    assert weights(resumed) == weights(uninterrupted)
+    assert len(checkpoints(cut)) == 2
+
+
+def test_a_damaged_newest_checkpoint_costs_what_lies_after_the_one_before(learner, task, tmp_path):
+    whole, cut = folders(tmp_path, "whole", "cut")
+    uninterrupted = task(learner(), epochs=2, iterations_per_epoch=5)
+    training(uninterrupted, whole).run(Quiet())
+    with pytest.raises(KilledError):
+        training(task(learner(), epochs=2, iterations_per_epoch=5), cut, seconds=0).run(KillAt(9))
+    assert [name[:27] for name in checkpoints(cut)] == ["checkpoint-000001-000000007", "checkpoint-000001-000000008"]
+    spoil(cut / checkpoints(cut)[1], "cut")
+    told, listener = [], Quiet()
+    again = task(learner(seed=3), epochs=2, iterations_per_epoch=5)
+    training(again, cut, told.append).run(listener)
+    assert (len(told), listener.iterations[0]) == (1, (8, 10))
+    assert weights(again) == weights(uninterrupted)
+
+
+@pytest.mark.parametrize("moment", ["step", "last step", "validation", "epoch's end"])
+def test_a_signal_ends_a_training_with_a_checkpoint_of_all_that_it_did(learner, task, tmp_path, moment):
+    """Of a validation too, which is made again; a second and third signal at once are taken for the first."""
+    whole, cut = folders(tmp_path, "whole", "cut")
+    plain = {"epochs": 3, "iterations_per_epoch": 3, "average": EMA}
+    uninterrupted = task(learner(), **plain)
+    expected = training(uninterrupted, whole).run(Quiet())
+
+    def signals():
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+
+    class Stopping(Quiet):
+        def iteration(self, done, total):
+            super().iteration(done, total)
+            if done == {"step": 5, "last step": 6}.get(moment):
+                signals()
+
+        def epoch(self, record):
+            super().epoch(record)
+            if moment == "epoch's end" and len(self.records) == 2:
+                signals()
+
+    stopped = task(learner(), **plain)
+    validate, calls = stopped.validate, itertools.count(1)
+
+    def value(network):
+        if next(calls) == 2 and moment == "validation":
+            signals()
+        return validate(network)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as caught, stoppable():
+        training(replace(stopped, validate=value), cut).run(Stopping())
+    assert (caught.value.number, signal.getsignal(signal.SIGTERM)) == (signal.SIGTERM, before)
+    assert JobFolder(cut).iterations == {"step": 5}.get(moment, 6)
+    resumed, listener = task(learner(seed=4), **plain), Quiet()
+    outcome = training(resumed, cut).run(listener)
+    assert listener.iterations[0] == ({"step": 6}.get(moment, 7), 9)
+    assert [len(listener.records), outcome.history] == [1 if moment == "epoch's end" else 2, expected.history]
+    assert weights(resumed) == weights(uninterrupted)
+
+
+def test_the_device_s_generator_is_kept_besides_the_cpu_s(monkeypatch):
+    """torch takes its state from the CPU, wherever the checkpoint was read to."""
+    given = []
+    chip = SimpleNamespace(get_rng_state=lambda: torch.tensor([7], dtype=torch.uint8), set_rng_state=given.append)
+    monkeypatch.setattr(checkpoint.torch, "mps", chip)
+    torch.manual_seed(3)
+    state = checkpoint.random_state(torch.device("mps"))
+    drawn = torch.rand(4)
+    checkpoint.restore_random(state, torch.device("mps"))
+    assert torch.equal(torch.rand(4), drawn)
+    assert [one.tolist() for one in given] == [[7]]
+    assert checkpoint.random_state(torch.device("cpu")).keys() == {"cpu"}
+
+
+def test_a_loss_that_is_not_finite_is_never_gone_on_from(learner, task, tmp_path, monkeypatch):
+    losses = iter([1.0, 1.0, 1.0, math.inf, 1.0])
+    monkeypatch.setattr(Stepper, "step", lambda self, batch: torch.tensor(next(losses)))
+    one = task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=3)
+    with pytest.raises(KilledError):
+        training(one, tmp_path, seconds=0).run(KillAt(5))
+    assert JobFolder(tmp_path).iterations == 3
+
+
+def test_checkpoints_lie_as_many_minutes_apart_as_the_environment_says(learner, task, tmp_path, monkeypatch):
+    now, saved = [0.0], []
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "write_state", lambda state, path: path.write_bytes(str(now[0]).encode()))
+    real = JobFolder.keep_checkpoint
+    monkeypatch.setattr(
+        JobFolder,
+        "keep_checkpoint",
+        lambda self, behind, *a, **k: saved.append(behind[1]) or real(self, behind, *a, **k),
+    )
+
+    class Clock(Quiet):
+        def iteration(self, done, total):
+            now[0] += 60
+
+    def places(minutes):
+        saved.clear()
+        monkeypatch.setenv("KP_CHECKPOINT_MINUTES", minutes)
+        folder = tmp_path / (minutes or "unset")
+        folder.mkdir()
+        training(task(learner(), validate=lambda _: 0.0, epochs=2, iterations_per_epoch=8), folder).run(Clock())
+        return list(saved)
+
+    assert places("") == [5, 8, 13, 16]
+    assert places("3") == [3, 6, 8, 11, 14, 16]
+    assert places("0") == [8, 16]
+
+
+@pytest.mark.parametrize("minutes", ["five", "-1", "nan"])
+def test_minutes_between_checkpoints_that_are_none_are_told(monkeypatch, minutes):
+    monkeypatch.setenv("KP_CHECKPOINT_MINUTES", minutes)
+    with pytest.raises(KpError, match=rf"^KP_CHECKPOINT_MINUTES = {minutes}: give a number of minutes, 0 for none"):
+        interval()
 
 
 class Dropping(Backbone):
@@ -325,6 +479,13 @@ def test_noise_inside_the_network_depends_on_the_seed_and_survives_a_kill(learne
     torch.manual_seed(3)
     resumed = task(learner(backbone=Dropping()), epochs=3)
     training(resumed, cut).run(Quiet())
+    assert weights(resumed) == weights(uninterrupted)
+    (within,) = folders(tmp_path, "within")
+    with pytest.raises(KilledError):
+        training(task(learner(backbone=Dropping()), epochs=3), within, seconds=0).run(KillAt(7))  # of 4 an epoch
+    torch.manual_seed(4)
+    resumed = task(learner(backbone=Dropping()), epochs=3)
+    training(resumed, within).run(Quiet())
     assert weights(resumed) == weights(uninterrupted)
 
 
@@ -371,12 +532,13 @@ def test_a_damaged_checkpoint_is_said_and_not_used(learner, task, tmp_path, how)
     training(uninterrupted, whole).run(Quiet())
     with pytest.raises(KilledError):
         training(task(learner(), epochs=3, iterations_per_epoch=2), cut).run(KillAfter(2))
-    (name,) = checkpoints(cut)
-    spoil(cut / name, how)
+    for name in checkpoints(cut):
+        spoil(cut / name, how)
     told, listener = [], Quiet()
     again = task(learner(), epochs=3, iterations_per_epoch=2)
+    names = sorted(checkpoints(cut), reverse=True)
     training(again, cut, told.append).run(listener)
-    assert told == [f"{name} of job cut is damaged; it is not used"]
+    assert told == [f"{name} of job cut is damaged; it is not used" for name in names]
     assert listener.iterations[0] == (1, 6)  # from the start
     assert weights(again) == weights(uninterrupted)
 
@@ -501,9 +663,12 @@ def test_every_epoch_is_started_and_ends_in_a_checkpoint(learner, task, tmp_path
 
     one = task(learner(), validate=value, epochs=3, iterations_per_epoch=1)
     training(one, tmp_path).run(Quiet())
-    assert (started, held) == ([0, 1, 2], [[], [1], [2]])
+    assert (started, held) == ([0, 1, 2], [[], [1], [1, 2]])
     assert {path.name for path in tmp_path.iterdir()} == {*checkpoints(tmp_path), "history.jsonl"}
-    assert checkpoints(tmp_path)[0].startswith("checkpoint-000003-")
+    assert [name[:27] for name in checkpoints(tmp_path)] == [
+        "checkpoint-000002-000000002",
+        "checkpoint-000003-000000003",
+    ]
     started.clear()
     training(task(learner(), validate=value, epochs=4, iterations_per_epoch=1), tmp_path).run(Quiet())
     assert started == [0, 1, 2, 3]  # what was thawed is thawed again, in order
@@ -1062,8 +1227,8 @@ def test_what_is_validated_is_what_is_kept(learner, task, tmp_path, keep):
     one = task(learner(), epochs=3, validate=value, average=EMA, keep=keep)
     made = training(one, tmp_path)
     own = []
-    save = made._save
-    made._save = lambda: (own.append(weights(one)), save())
+    save = made.save
+    made.save = lambda: (own.append(weights(one)), save())
     made.run(Quiet())
     assert weights(one) == seen[{"last": 2, "best": 1}[keep]]
     assert not set(own) & set(seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Literal
 from kpcore.api.closing import draw_page, tell_ended, write_files
 from kpcore.api.results import StudyResults, frame_of
 from kpcore.config import StudyConfig, to_toml
-from kpcore.errors import KpError, shown, unknown
+from kpcore.errors import KpError, shown, unknown, visible
+from kpcore.interrupts import give_up, stoppable
 from kpcore.keypoints import KeypointSplit
 from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
@@ -84,6 +86,9 @@ class OpenStudy:
     ) -> StudyResults:
         """Run what is missing, and write all that ``kp run`` writes; a row that fails does not stop the others.
 
+        An interrupt lets the step of a training end, keeps a checkpoint, and is a KeyboardInterrupt; this called again
+        goes on from there. A second interrupt does not wait for the step.
+
         Args:
             out: folder of the results; ``runs/NAME`` by default.
             device: as for :meth:`plan`.
@@ -100,7 +105,8 @@ class OpenStudy:
         where = self._device(device)
         plan = plan_study(self.study, where)
         watcher = _Told(self._notice)
-        results = run_study(self.study, plan, where, folder, watcher, local(jobs), fresh=fresh)
+        with stoppable((signal.SIGINT,), give_up):  # other signals belong to the program
+            results = run_study(self.study, plan, where, folder, watcher, local(jobs), fresh=fresh)
         known, _ = write_files(plan, folder, results)
         draw_page(self.study, plan, folder, known, self._notice)
         for line in tell_ended(self.study, folder, results):
@@ -178,6 +184,8 @@ class _Told:
     def job_finished(self, job: Job, state: State) -> None:
         ended = "in the cache" if state.cached else state.status
         self.say(f"{job.name}: {ended}" + (f": {state.reason}" if state.reason else ""))
+        for line in state.printed:
+            self.say(f"    {visible(line)}")
 
 
 def load_study(

@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 130 interrupted."""
+    """Run ``kp`` and exit: 0 done, 1 a study with failed jobs, 2 wrong input, 128 + N stopped by signal N."""
     try:
         from kpcore.cli.app import outcome  # here, so that an interrupt while it is imported is no traceback
         from kpcore.reading.quiet import spare_stderr
@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("kp: interrupted\n")
         code = 130
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from here on it has nothing to stop, but might be a traceback
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # from here on they have nothing to stop, but might be a traceback
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     forget_interrupt()
     sys.exit(code)
 

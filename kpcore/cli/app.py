@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ import typer
 from kpcore import __version__
 from kpcore.cli.group import Group
 from kpcore.errors import FaultError, FaultsError, InterruptError, KpError, visible
+from kpcore.interrupts import exit_code
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -94,7 +97,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it can still be told
     except InterruptError as error:
-        return say(f"interrupted; {error}", INTERRUPTED)
+        return interrupted(error)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -111,6 +114,14 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
             typer.echo(f"    {' '.join(visible(further).split())}", err=True)
         return code
     return say("interrupted", code) if code == INTERRUPTED else code
+
+
+def interrupted(error: InterruptError) -> int:
+    """Say what stopped the command, and how to go on; return the signal's exit code. The terminal may be gone."""
+    by = "" if error.number == signal.SIGINT else f" by {signal.Signals(error.number).name}"
+    with suppress(OSError):
+        say(f"interrupted{by}" + (f"; {error}" if str(error) else ""), INTERRUPTED)
+    return exit_code(error.number)
 
 
 def for_people(error: BaseException) -> str | None:

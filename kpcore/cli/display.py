@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kpcore.cache import cache_dir
 from kpcore.cli.output import meeting, size
-from kpcore.errors import visible
+from kpcore.errors import listed, visible
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import HistoryRecord, Results
 from kpcore.study.data import StudyData
@@ -44,6 +44,13 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     if missing := [store for store in wanted_stores(study) if not store.path.exists()]:
         count, needed = sum(store.people for store in missing), sum(store.size for store in missing)
         console.print(f"Crops to prepare: {counted(count, 'sample')}, {size(needed)} in {cache_dir()}", highlight=False)
+
+
+def goes_on(plan: JobPlan) -> str:
+    """Return from where a study that was stopped goes on, as its checkpoints tell: "goes on from iteration 9 of x"."""
+    behind = {job.name: JobFolder.of(job.key).iterations for job in plan.jobs}
+    begun = [f"iteration {count:,} of {name}" for name, count in behind.items() if count]
+    return f"goes on from {listed(begun, NAMED)}" if begun else "goes on; what is trained is kept"
 
 
 def counted(count: int, noun: str, many: str = "") -> str:

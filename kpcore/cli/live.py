@@ -14,7 +14,7 @@ from rich.text import Text
 from kpcore.cli.display import duration
 from kpcore.cli.jobtable import Screen, Track, job_table
 from kpcore.cli.wiping import Wiper
-from kpcore.errors import KpError
+from kpcore.errors import KpError, visible
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import HistoryRecord
 from kpcore.study.executors import State
@@ -108,6 +108,7 @@ class Display:
         if state.reason:
             where = f" (traceback: {state.traceback})" if state.traceback else ""
             yield f"{track.job.name}: {state.status}: {state.reason}{where}"
+            yield from (f"    {visible(line)}" for line in state.printed)
             return
         scored = _scored(track)
         if scored and not self.named:

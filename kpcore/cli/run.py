@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,19 +46,35 @@ def run(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
 ) -> None:
-    """Run a study; run it again to go on with what is unfinished."""
+    """Run a study; run it again to go on with what is unfinished, or was stopped (Ctrl+C, SIGTERM, SIGHUP)."""
     from kpcore.cli.output import console as new_console
     from kpcore.cli.stages import Stages
 
-    console = new_console()
-    with Stages(console, "Loading PyTorch ...") as stages:
-        study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device, track or []))
-    from kpcore.training.device import jobs_at_once
+    with in_a_line():
+        console = new_console()
+        with Stages(console, "Loading PyTorch ...") as stages:
+            study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device, track or []))
+        from kpcore.training.checkpoint import interval
+        from kpcore.training.device import jobs_at_once
 
-    target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
-    done = show_plan(console, study, job_plan, target) if plan else interruptible(console, study, job_plan, target)
+        interval()  # where it is wrong, that is said now
+        target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
+        done = show_plan(console, study, job_plan, target) if plan else interruptible(console, study, job_plan, target)
     if not done:
         raise typer.Exit(1)
+
+
+@contextmanager
+def in_a_line() -> Iterator[None]:
+    """Have a signal end the block in one line; a second one ends the command where it is."""
+    from kpcore.errors import InterruptError
+    from kpcore.interrupts import Stopped, stoppable
+
+    with stoppable():
+        try:
+            yield
+        except Stopped as stop:
+            raise InterruptError("", stop.number) from None
 
 
 @dataclass(frozen=True)
@@ -119,15 +138,14 @@ def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> 
 
 def interruptible(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
     """Run the plan; an interrupt says how to go on."""
+    from kpcore.cli.display import goes_on
     from kpcore.errors import InterruptError
 
     try:
         return run_plan(console, study, plan, target)
-    except KeyboardInterrupt:
-        raise InterruptError(
-            "what is trained is kept; the same command goes on from the last epoch that ended"
-            + (" (without --fresh)" if target.fresh else "")
-        ) from None
+    except KeyboardInterrupt as stop:
+        same = "the same command" + (" without --fresh" if target.fresh else "")
+        raise InterruptError(f"{same} {goes_on(plan)}", getattr(stop, "number", signal.SIGINT)) from None
 
 
 def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 import sys
@@ -13,18 +14,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 
+from kpcore.cache import cache_dir
 from kpcore.data.store import write_store
-from kpcore.measure.estimate import time_step
+from kpcore.measure.estimate import idle_task, random_batch, time_step
 from kpcore.measure.timing import NAIVE, SOURCE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
+from kpcore.records.folder import JobFolder
 from kpcore.study.executors import Order
 from kpcore.study.planning import job_plan
 from kpcore.study.study import Study
 from kpcore.study.workshop import Workshop, cuts, open_workshop
+from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device, Precision
+from kpcore.training.loop import Training
 from kpcore.training.process import set_up_process
 
 
@@ -33,7 +39,7 @@ class Bench:
     """What is measured.
 
     Args:
-        parts: of ``start-up``, ``prepare``, ``pipeline`` and ``steps``.
+        parts: of :data:`PARTS`.
         precisions: of the steps.
         naive: add the naive step of training on S1.
         at_once: compare this many jobs at once with one alone; 1: do not.
@@ -48,7 +54,7 @@ class Bench:
     people: int = 300
 
 
-PARTS = ("start-up", "prepare", "pipeline", "steps")
+PARTS = ("start-up", "prepare", "pipeline", "checkpoint", "steps")
 
 
 def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str], None]) -> dict[str, Any]:
@@ -68,6 +74,9 @@ def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str]
         notice("input pipeline")
         shop = open_workshop(study, replace(device, torch=torch.device("cpu")), [study.scored.name])
         result["pipeline"] = pipeline(shop)
+    if "checkpoint" in bench.parts:
+        notice("checkpoint")
+        result["checkpoint"] = keeping(study, device)
     if "steps" in bench.parts:
         result["steps"] = [each.record() for each in _steps(study, order, bench, notice)]
         result["ratios"] = ratios(result["steps"])
@@ -150,6 +159,39 @@ def pipeline(shop: Workshop, seconds: float = 4.0) -> dict[str, float]:
     total = sum(spent.values())
     made = count * stream.batch_size
     return {"samples_per_second_per_core": made / total, **{name: part / total for name, part in spent.items()}}
+
+
+def keeping(study: Study, device: Device, tries: int = 3) -> dict[str, Any]:
+    """Write the checkpoints of a training of the last mode, in the cache's folder; return what one costs.
+
+    Returns:
+        The job's kind, bytes of a checkpoint, median seconds until it is on the disk, seconds of training between two
+        (None where there are none inside an epoch), and the share of training that they take.
+    """
+    name, job = list(kinds(study, device).items())[-1]
+    settings = study.config.training
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=cache_dir()) as folder:
+        place = JobFolder(Path(folder))
+        training = Training(idle_task(study, job, device), Checkpoints(place, print))
+        training.stepper.start_epoch(0)
+        training.average.start_epoch(training.stepper.frozen)
+        training.stepper.step(random_batch(settings.batch_size, settings.resolution, job.keypoints.skeleton))
+        training.best_state = training.task.learner.network.state_dict() if settings.keep == "best" else {}
+        seconds = median(_kept(training, device) for _ in range(tries))
+        size = next(place.checkpoints()).stat().st_size
+    every = training.checkpoints.seconds
+    apart = every if math.isfinite(every) else None
+    return {"job": name, "bytes": size, "seconds": seconds, "every": apart, "share": seconds / every}
+
+
+def _kept(training: Training, device: Device) -> float:
+    """Keep a checkpoint, as after one more iteration; return the seconds."""
+    training.position += 1
+    device.synchronize()
+    started = time.perf_counter()
+    training.save()
+    return time.perf_counter() - started
 
 
 def _timed(spent: dict[str, float], name: str, work: Callable[[], Any]) -> Any:

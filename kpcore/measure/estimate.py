@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 
-from kpcore.data.batches import Batch
+from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.sampling import Warped
 from kpcore.keypoints import Skeleton
 from kpcore.network import parameters_of
@@ -21,9 +22,9 @@ from kpcore.study.protocol import place
 from kpcore.study.study import Study
 from kpcore.tensors import VISIBLE
 from kpcore.training.device import Device
-from kpcore.training.loop import epoch_iterations
+from kpcore.training.loop import Task, epoch_iterations
 from kpcore.training.process import set_up_process
-from kpcore.training.step import Stepper
+from kpcore.training.step import Learner, Stepper
 
 TIMED_STEPS = 2
 """Steps that are timed after one to warm up."""
@@ -106,12 +107,25 @@ def time_step(study: Study, job: Job, plan: TransferPlan, device: Device) -> flo
 
 def new_stepper(study: Study, job: Job, plan: TransferPlan, device: Device) -> Stepper:
     """Return what takes a job's training steps, with initial weights: enough to time them."""
-    network = place(study.network(job.layout, seed=0), device.torch)
-    teacher = network if plan.teacher else None
-    learner = study.learner(network, plan, teacher, job.keypoints.skeleton, device)
-    stepper = Stepper(learner, study.config.training.optimizer)
+    stepper = Stepper(new_learner(study, job, plan, device), study.config.training.optimizer)
     stepper.start_epoch(0)
     return stepper
+
+
+def new_learner(study: Study, job: Job, plan: TransferPlan, device: Device) -> Learner:
+    """Return a job's network with initial weights, and what it takes to train it."""
+    network = place(study.network(job.layout, seed=0), device.torch)
+    teacher = network if plan.teacher else None
+    return study.learner(network, plan, teacher, job.keypoints.skeleton, device)
+
+
+def idle_task(study: Study, job: Job, device: Device) -> Task:
+    """Return what a job's training is made of, but data: enough to keep its checkpoints."""
+    settings = study.config.training
+    learner = new_learner(study, job, job_plan(study, job)[1], device)
+    people = study.data[job.dataset].people("train")
+    nothing = cast(TrainingStream, None)  # no iteration is asked for
+    return Task(learner, nothing, settings, lambda network: 0.0, higher_is_better=True, people=people)
 
 
 def random_batch(size: int, resolution: int, skeleton: Skeleton) -> Batch:

@@ -6,11 +6,11 @@ Reports read a folder through this too, so nothing here needs torch.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kpcore.cache import cache_dir, content_key, known_digest, set_aside
 from kpcore.errors import KpError
-from kpcore.placing import put
+from kpcore.placing import flush, put
 from kpcore.records.results import HistoryRecord, read_history
 
 MANIFEST = "manifest.json"
@@ -31,9 +31,13 @@ TIMING = "timing.json"
 WEIGHTS = "weights.safetensors"
 ERROR = "error.txt"
 LOCK = ".lock"
-CHECKPOINT = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{32})\.pt")
-"""Epochs behind, and the first half of the file's SHA-256: a checkpoint says itself whether it is whole."""
-PASSING = (MANIFEST, ERROR, LOCK)
+LOG = "worker.log"
+CHECKPOINT = re.compile(r"checkpoint-(\d{6})-(?:(\d{9})-)?([0-9a-f]{32})\.pt")
+"""Epochs behind, iterations behind (older ones do not tell), and the first half of the file's SHA-256.
+
+So a checkpoint says itself whether it is whole.
+"""
+PASSING = (MANIFEST, ERROR, LOCK, LOG)
 """Files that no manifest lists."""
 
 
@@ -151,9 +155,9 @@ class JobFolder:
         """Write the manifest over all files, flushed to the disk before it; the job is done from then on."""
         files = {name: known_digest(self.path / name) for name in self._files()}
         for name in files:
-            _flush(self.path / name)
+            flush(self.path / name)
         manifest = Manifest.of(self.key, files)
-        put(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+        put(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n", durable=True)
         self.drop_checkpoints()
 
     def set_aside(self) -> None:
@@ -162,7 +166,7 @@ class JobFolder:
         set_aside(aside)  # an older one
         aside.mkdir(exist_ok=True)
         for item in list(self.path.iterdir()):
-            if item.name != LOCK:
+            if item.name not in (LOCK, LOG):  # both are in use by who trains the job now
                 item.replace(aside / item.name)
 
     def _files(self) -> list[str]:
@@ -211,6 +215,29 @@ class JobFolder:
         put(self.path / ERROR, text.encode())
         return self.path / ERROR
 
+    def open_log(self, *, again: bool) -> Path:
+        """Return the file of what the job's process prints, empty unless an earlier try's is gone on with."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / LOG
+        with path.open("ab" if again else "wb"):
+            return path
+
+    def close_log(self) -> None:
+        """Let a log of nothing go."""
+        with suppress(OSError):
+            if not (self.path / LOG).stat().st_size:
+                (self.path / LOG).unlink()
+
+    def log_tail(self, lines: int = 10) -> tuple[str, ...]:
+        """Return the last lines that the job's process printed; none where it printed nothing, or cannot be read."""
+        try:
+            with (self.path / LOG).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 200 * lines))
+                found = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ()
+        return tuple(found[-lines:])
+
     def history(self) -> list[HistoryRecord]:
         """Return the epochs; raises KpError where they cannot be read."""
         return read_history(self.path / HISTORY)
@@ -242,23 +269,34 @@ class JobFolder:
 
     # Checkpoints
 
-    def keep_checkpoint(self, epochs: int, write: Callable[[Path], None]) -> None:
-        """Write the checkpoint after so many epochs; the one before goes only when this one is whole on the disk."""
+    def keep_checkpoint(
+        self, behind: tuple[int, int], write: Callable[[Path], None], beside: Path | None = None
+    ) -> Path:  # fmt: skip
+        """Write the checkpoint after so many epochs and iterations; others go only when it is whole on the disk.
+
+        Args:
+            behind: epochs, iterations.
+            write: writes it to a path.
+            beside: another one that stays.
+        """
+        epochs, iterations = behind
         partial = self.path / ".checkpoint.partial"
         try:
             write(partial)
-            _flush(partial)
-            path = self.path / f"checkpoint-{epochs:06d}-{known_digest(partial)[:32]}.pt"
+            flush(partial)
+            path = self.path / f"checkpoint-{epochs:06d}-{iterations:09d}-{known_digest(partial)[:32]}.pt"
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        self.drop_checkpoints(keep=path)
+        flush(self.path)  # a name is on the disk when its folder is
+        self.drop_checkpoints(keep=(path, beside))
+        return path
 
     def checkpoints(self) -> Iterator[Path]:
         """Yield the checkpoints that are whole, the newest first; one that is not is removed."""
         for path in self._checkpoints():
             found = CHECKPOINT.fullmatch(path.name)
-            if found is not None and known_digest(path)[:32] == found[2]:
+            if found is not None and known_digest(path)[:32] == found[3]:
                 yield path
             else:
                 path.unlink()
@@ -267,17 +305,22 @@ class JobFolder:
         """Return the names of checkpoints that are not as they were written."""
         return [path.name for path in self._checkpoints() if known_digest(path)[:32] != path.stem.rpartition("-")[2]]
 
-    def _checkpoints(self) -> Iterator[Path]:
-        yield from sorted(self.path.glob("checkpoint-*"), reverse=True)
+    @property
+    def iterations(self) -> int:
+        """Iterations that are behind in the newest checkpoint; 0 where there is none, or where it does not tell."""
+        return next((_behind(path)[1] for path in self._checkpoints()), 0)
 
-    def drop_checkpoints(self, keep: Path | None = None) -> None:
-        """Remove checkpoints but one."""
+    def _checkpoints(self) -> Iterator[Path]:
+        yield from sorted(self.path.glob("checkpoint-*"), key=_behind, reverse=True)
+
+    def drop_checkpoints(self, keep: tuple[Path | None, ...] = ()) -> None:
+        """Remove checkpoints but these."""
         for path in self._checkpoints():
-            if path != keep:
+            if path not in keep:
                 path.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    """Have the system write a file to the disk."""
-    with path.open("rb") as file, contextlib.suppress(OSError):  # some file systems cannot
-        os.fsync(file.fileno())
+def _behind(path: Path) -> tuple[int, int]:
+    """Return the epochs and iterations that a checkpoint's name tells."""
+    found = CHECKPOINT.fullmatch(path.name)
+    return (int(found[1]), int(found[2] or 0)) if found else (-1, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -152,10 +153,19 @@ class _Runner:
             try:
                 with executor.open(run) as pool:
                     self._schedule(list(missing), pool)
+            except KeyboardInterrupt:
+                self._interrupted([] if fresh else missing)
+                raise
             except (FaultError, OSError, MemoryError) as error:  # what the cache holds must have its table all the same
                 line = fault(error, self.device.torch) or str(error)
                 for job in [job for job in missing if job.key not in self.states]:
                     self._ended(job, State("failed", line))
+
+    def _interrupted(self, missing: Sequence[Job]) -> None:
+        """Write results.json with what has ended since; an interrupt is no place for other errors."""
+        with suppress(OSError, KpError):
+            self.states |= {job.key: State("done") for job in missing if JobFolder.of(job.key).done}
+            self.write()
 
     def _schedule(self, waiting: list[Job], pool: Pool) -> None:
         running = 0

@@ -14,9 +14,10 @@ from torch import Tensor
 from kpcore.config import TrainingTable
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.geometry import generator
+from kpcore.interrupts import Stopped, asked, check, held, released
 from kpcore.network import Network
 from kpcore.training.averaging import make_average
-from kpcore.training.checkpoint import Checkpoints
+from kpcore.training.checkpoint import Checkpoints, random_state, restore_random
 from kpcore.training.schedules import make_rate
 from kpcore.training.step import Learner, Stepper
 from kpcore.training.stopping import Progress
@@ -98,7 +99,11 @@ class Outcome:
 
 
 class Training:
-    """One run of a task; made anew, or gone on with from the last good checkpoint."""
+    """One run of a task; made anew, or gone on with from the last good checkpoint, to the bit.
+
+    Order and augmentation hang on the iteration alone, noise inside the network on torch's generators: so where it
+    stands is its epochs, the iterations of the one that is under way, and what these have left behind.
+    """
 
     def __init__(self, task: Task, checkpoints: Checkpoints) -> None:
         self.task = task
@@ -111,17 +116,36 @@ class Training:
         self.best_state: dict[str, Tensor] = {}
         self.seconds = {"training": 0.0, "validation": 0.0, "waiting_for_data": 0.0}
         self.at_epoch: list[float] = []
+        self.position = 0
+        """Iterations of the epoch that are behind."""
+        self.loss = torch.zeros((), device=task.learner.device.torch)
+        """Their losses' sum; the device is read from when the epoch or a checkpoint asks for it."""
+        self._began = 0.0  # when the seconds of training were counted last
+        self._saved = self._place
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        return len(self.history), self.position
 
     def run(self, listener: Listener) -> Outcome:
         """Train to the end; the network is left with the weights that ``training.keep`` asks for.
 
+        A signal lets the step end, or breaks a validation off, and leaves a checkpoint.
+
         Raises:
             JobError: the loss is not finite.
+            Stopped: a signal asked for it.
         """
-        self._resume()
-        while not self._finished():
-            self._epoch(len(self.history), listener)
-            self._save()
+        with held():
+            self._resume()
+            try:
+                while not self._finished():
+                    self._epoch(len(self.history), listener)
+                    self.save()
+                    check()
+            except Stopped:
+                self.save()
+                raise
         self._keep()
         return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds, self.at_epoch)
 
@@ -138,18 +162,23 @@ class Training:
         return stale or len(self.history) >= settings.epochs
 
     def _epoch(self, epoch: int, listener: Listener) -> None:
-        started = time.perf_counter()
+        self._began = time.perf_counter()
         loss = self._iterations(epoch, listener)
         if not math.isfinite(loss):
             raise JobError(f"the loss is {loss} in epoch {epoch + 1}; lower training.optimizer.learning_rate")
-        trained = time.perf_counter()
+        self._count_training()
         with self.average.shown():
-            value = self.task.validate(self.task.learner.network)
+            with released():
+                value = self.task.validate(self.task.learner.network)
             record = self._record(epoch, loss, value)
-        self.seconds["training"] += trained - started
         self.at_epoch.append(self.seconds["training"])
-        self.seconds["validation"] += time.perf_counter() - trained
+        self.seconds["validation"] += time.perf_counter() - self._began
         listener.epoch(record)
+
+    def _count_training(self) -> None:
+        now = time.perf_counter()
+        self.seconds["training"] += now - self._began
+        self._began = now
 
     def _record(self, epoch: int, loss: float, value: float) -> dict[str, Any]:
         """Take the epoch into account: best weights, learning rate and history."""
@@ -167,22 +196,33 @@ class Training:
             self.best_state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         self.rate.epoch_ended(improved)
         self.history.append(record)
+        self.position = 0
         return record
 
     def _iterations(self, epoch: int, listener: Listener) -> float:
-        """Train one epoch and return its mean loss; the device is read from once, at the end."""
+        """Train what is left of an epoch and return the mean loss of all of it; the device is read from at the end."""
         count = self.task.epoch_iterations
         first = epoch * count
+        if not self.position:
+            self._start_epoch(epoch)
+        for batch in self._timed(self.task.stream.iterate(first + self.position, count - self.position)):
+            self.stepper.set_rate(self.rate.factor(first + self.position))
+            self.loss += self.stepper.step(batch)
+            self.position += 1
+            self.average.update(first + self.position)
+            listener.iteration(first + self.position, count * self.task.settings.epochs)
+            if self.checkpoints.due() or asked():
+                self._count_training()
+                self.save()
+                self._began = time.perf_counter()  # what a checkpoint takes is no training
+                check()
+        return float(self.loss) / count
+
+    def _start_epoch(self, epoch: int) -> None:
         torch.manual_seed(noise_seed(self.task.stream.seed, epoch))
-        total = torch.zeros((), device=self.task.learner.device.torch)
+        self.loss.zero_()
         self.stepper.start_epoch(epoch)
         self.average.start_epoch(self.stepper.frozen)
-        for done, batch in enumerate(self._timed(self.task.stream.iterate(first, count)), 1):
-            self.stepper.set_rate(self.rate.factor(first + done - 1))
-            total += self.stepper.step(batch)
-            self.average.update(first + done)
-            listener.iteration(first + done, count * self.task.settings.epochs)
-        return float(total) / count
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
@@ -193,9 +233,15 @@ class Training:
                 return
             yield batch
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Keep where it stands, unless that is kept already.
+
+        With a loss that is not finite there is nothing to go on from: the epoch's end says so, the same in every run.
+        """
+        if self._place == self._saved or (self.position and not math.isfinite(float(self.loss))):
+            return
         self.checkpoints.save(
-            len(self.history),
+            (len(self.history), len(self.history) * self.task.epoch_iterations + self.position),
             {
                 "network": self.task.learner.network.state_dict(),
                 "best": self.best_state,
@@ -206,15 +252,23 @@ class Training:
                 "history": self.history,
                 "seconds": self.seconds,
                 "at_epoch": self.at_epoch,
+                **(self._under_way() if self.position else {}),
             },
         )
+        self._saved = self._place
+
+    def _under_way(self) -> dict[str, Any]:
+        """Return what only a checkpoint inside an epoch needs."""
+        random = random_state(self.task.learner.device.torch)
+        return {"position": self.position, "loss": self.loss, "random": random}
 
     def _resume(self) -> None:
         saved = self.checkpoints.load(self.task.learner.device.torch)
         if saved is None:
             return
         self.history = saved["history"]
-        self.stepper.restore(saved["stepper"], len(self.history))
+        self.position = saved.get("position", 0)  # a job may have begun before there were checkpoints inside an epoch
+        self.stepper.restore(saved["stepper"], len(self.history) + bool(self.position))
         self.task.learner.network.load_state_dict(saved["network"])
         self.average.start_epoch(self.stepper.frozen)
         self.average.restore(saved.get("average", {}))  # a job without one may have begun before there were any
@@ -222,3 +276,7 @@ class Training:
         self.rate.restore(saved["rate"])
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
         self.seconds, self.at_epoch = saved["seconds"], saved["at_epoch"]
+        self._saved = self._place
+        if self.position:
+            self.loss = saved["loss"]
+            restore_random(saved["random"], self.task.learner.device.torch)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import cv2
 import torch
 
+from kpcore.interrupts import held
 from kpcore.reading.quiet import spare_stderr
 from kpcore.training.compiling import Compile
 from kpcore.training.device import Device
@@ -59,26 +58,14 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold an interrupt back until the block is left; a process that is started in it is never sent one.
+    """Hold an interrupt back until the block is left; a process that is started in it is never sent one by a terminal.
 
     A process is started in several steps: broken off between them, its child dies with a traceback.
     And a terminal sends its interrupt to children too, while they still import and cannot say that they ignore it.
     """
-    if threading.current_thread() is not threading.main_thread():  # the only one that Python interrupts
-        yield
-        return
-    caught: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        del frame
-        caught.append(number)
-
-    before = signal.signal(signal.SIGINT, hold)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, before)
-        if caught:
-            signal.raise_signal(signal.SIGINT)
+    with held():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -18,12 +18,21 @@ from kpcore.training.device import Device
 
 @dataclass(frozen=True)
 class State:
-    """How a job stands; ``cached`` says that it was done before, ``traceback`` names the file of one that failed."""
+    """How a job stands.
+
+    Args:
+        status: how it ended, if it did.
+        reason: of a failure, in one line.
+        cached: whether it was done before.
+        traceback: the file of one that failed.
+        printed: the last lines that the process of one that failed printed.
+    """
 
     status: Status
     reason: str = ""
     cached: bool = False
     traceback: str = ""
+    printed: tuple[str, ...] = ()
 
 
 class Events(Protocol):
