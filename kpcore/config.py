@@ -344,6 +344,11 @@ class TrainingTable(Strict):
         default="valid", description="where epochs are compared: the validation part (paper) or a share of train"
     )
     held_out: float = Field(default=0.1, gt=0, lt=0.5, description="that share, by a hash of the image's name")
+    nan_policy: Literal["fail", "lower_rate"] = Field(
+        default="fail",
+        description="what to do where the loss is no finite number: fail, or go back to where the epoch began and train"
+        " on with half of the learning rate, three times at most",
+    )
     keep: Literal["best", "last"] = Field(default="best", description="which epoch's weights are the result")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="fp32",

@@ -68,12 +68,16 @@ class Quiet:
     def __init__(self):
         self.records = []
         self.iterations = []
+        self.notices = []
 
     def iteration(self, done, total):
         self.iterations.append((done, total))
 
     def epoch(self, record):
         self.records.append(record)
+
+    def notice(self, text):
+        self.notices.append(text)
 
 
 class KilledError(Exception):
@@ -799,6 +803,74 @@ def test_a_loss_that_is_no_number_ends_the_job(learner, task, tmp_path):
     with pytest.raises(JobError, match=r"the loss is nan in epoch 1; lower training\.optimizer\.learning_rate"):
         training(task(learner(extra_loss=broken)), tmp_path).run(Quiet())
     assert not checkpoints(tmp_path)
+
+
+@pytest.fixture
+def brittle(monkeypatch):
+    """Steps whose loss is no number from the eleventh on, while the learning rate is above 2e-3."""
+    real = Stepper.step
+
+    def step(self, batch):
+        loss = real(self, batch)
+        done = max(float(state["step"]) for state in self.optimizer.state.values())
+        return loss * math.nan if done > 10 and self.optimizer.param_groups[0]["lr"] > 2e-3 else loss
+
+    monkeypatch.setattr(Stepper, "step", step)
+
+
+LOWER = {
+    "nan_policy": "lower_rate",
+    "epochs": 4,
+    "schedule": Constant(name="constant"),
+    "average": MovingAverage(name="ema"),
+}
+
+
+def test_an_epoch_without_a_finite_loss_is_trained_again_with_half_of_the_rate(brittle, learner, task, tmp_path):
+    one = task(learner(), **LOWER)
+    outcome = training(one, tmp_path).run(listener := Quiet())
+    assert [record["learning_rate"] for record in outcome.history] == [3e-3, 3e-3, 1.5e-3, 1.5e-3]
+    assert outcome.lowered == 1
+    assert listener.notices == ["the loss is nan in epoch 3; the epoch is trained again, with half of the learning rate from here on"]  # fmt: skip  # noqa: E501
+    assert all(math.isfinite(record["loss"]) for record in outcome.history)
+    assert all(tensor.isfinite().all() for tensor in one.learner.network.state_dict().values())
+
+
+@pytest.mark.parametrize("killed", [9, 11, 13, 16])
+def test_a_kill_changes_nothing_of_going_back(brittle, learner, task, tmp_path, killed):
+    """Counted in iterations as they are done: 9 to 12 are those of the epoch that is trained twice, 13 to 16 again."""
+
+    class KillOnce(Quiet):
+        def iteration(self, done, total):
+            super().iteration(done, total)
+            if len(self.iterations) == killed:
+                raise KilledError
+
+    (whole := tmp_path / "whole").mkdir()
+    (cut := tmp_path / "cut").mkdir()
+    uninterrupted = task(learner(), **LOWER)
+    expected = training(uninterrupted, whole, seconds=0).run(Quiet())
+    with pytest.raises(KilledError):
+        training(task(learner(), **LOWER), cut, seconds=0).run(KillOnce())
+    resumed = task(learner(seed=4), **LOWER)
+    outcome = training(resumed, cut, seconds=0).run(Quiet())
+    assert (outcome.history, outcome.lowered) == (expected.history, 1)
+    assert weights(resumed) == weights(uninterrupted)
+
+
+def test_the_rate_is_halved_three_times_at_most(learner, task, tmp_path):
+    def broken(outputs, batch, network, teacher):
+        return outputs[0].sum() * math.nan
+
+    class Told(Quiet):
+        def notice(self, text):
+            self.records.append(text)
+
+    with pytest.raises(
+        JobError, match="the loss is nan in epoch 1, though the learning rate was halved 3 times; lower"
+    ):
+        training(task(learner(extra_loss=broken), **LOWER), tmp_path).run(listener := Told())
+    assert len(listener.records) == 3
 
 
 # The step

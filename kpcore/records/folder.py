@@ -62,7 +62,7 @@ class Manifest(BaseModel):
 
 
 class JobResult(BaseModel):
-    """``result.json``: how a training ended."""
+    """``result.json``: how a training ended; ``lowered`` says how often its learning rate was halved."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,6 +73,7 @@ class JobResult(BaseModel):
     iterations: Annotated[int, Field(ge=0)]
     parameters: Annotated[int, Field(ge=0)]
     frozen: dict[str, Any]
+    lowered: Annotated[int, Field(ge=0)] = 0
 
 
 class JobFolder:

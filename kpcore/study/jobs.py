@@ -243,11 +243,12 @@ def common_settings(study: Study, device: Device) -> dict[str, Any]:
 
 
 def training_settings(training: TrainingTable) -> dict[str, Any]:
-    """Return what of ``[training]`` can change a result; averaging only where it is asked for.
+    """Return what of ``[training]`` can change a result; averaging and lower rates only where they are asked for.
 
     Threads and precision are among the numerics, as they come out on the device.
     """
     unused = {"average"} if isinstance(training.average, LastStep) else set()
+    unused |= {"nan_policy"} if training.nan_policy == "fail" else set()
     return training.model_dump(mode="json", exclude={"threads", "precision", *unused})
 
 

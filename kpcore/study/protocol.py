@@ -173,6 +173,7 @@ def save(
         iterations=outcome.iterations,
         parameters=parameters_of(grown.spec),
         frozen=dict(frozen),
+        lowered=outcome.lowered,
     )
     folder.write_result(result)
     folder.seal()

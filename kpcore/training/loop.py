@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,9 @@ from kpcore.training.checkpoint import Checkpoints, random_state, restore_random
 from kpcore.training.schedules import make_rate
 from kpcore.training.step import Learner, Stepper
 from kpcore.training.stopping import Progress
+
+LOWERED = 3
+"""Times that the learning rate is halved, at most, where the loss is no finite number."""
 
 
 class JobError(Exception):
@@ -78,7 +82,10 @@ def noise_seed(seed: int, epoch: int) -> int:
 
 @dataclass
 class Outcome:
-    """How a training ended, after one epoch or more."""
+    """How a training ended, after one epoch or more.
+
+    ``lowered`` counts how often the learning rate was halved, because the loss was no finite number.
+    """
 
     history: list[dict[str, Any]]
     best_epoch: int
@@ -86,6 +93,7 @@ class Outcome:
     seconds: dict[str, float]
     at_epoch: list[float]
     """Seconds of training, validation left out, when each epoch had ended."""
+    lowered: int = 0
 
     @property
     def epochs(self) -> int:
@@ -120,6 +128,9 @@ class Training:
         """Iterations of the epoch that are behind."""
         self.loss = torch.zeros((), device=task.learner.device.torch)
         """Their losses' sum; the device is read from when the epoch or a checkpoint asks for it."""
+        self.lowered = 0
+        """Times that the learning rate was halved."""
+        self._start: dict[str, Any] = {}  # where the epoch began, if there may be a way back
         self._began = 0.0  # when the seconds of training were counted last
         self._saved = self._place
 
@@ -147,7 +158,8 @@ class Training:
                 self.save()
                 raise
         self._keep()
-        return Outcome(self.history, self.progress.best_epoch, self.progress.best, self.seconds, self.at_epoch)
+        progress = self.progress
+        return Outcome(self.history, progress.best_epoch, progress.best, self.seconds, self.at_epoch, self.lowered)
 
     def _keep(self) -> None:
         """Leave the network with the weights that are the result."""
@@ -164,8 +176,9 @@ class Training:
     def _epoch(self, epoch: int, listener: Listener) -> None:
         self._began = time.perf_counter()
         loss = self._iterations(epoch, listener)
-        if not math.isfinite(loss):
-            raise JobError(f"the loss is {loss} in epoch {epoch + 1}; lower training.optimizer.learning_rate")
+        while not math.isfinite(loss):
+            self._lower(epoch, loss, listener)
+            loss = self._iterations(epoch, listener)
         self._count_training()
         with self.average.shown():
             with released():
@@ -174,6 +187,23 @@ class Training:
         self.at_epoch.append(self.seconds["training"])
         self.seconds["validation"] += time.perf_counter() - self._began
         listener.epoch(record)
+
+    def _lower(self, epoch: int, loss: float, listener: Listener) -> None:
+        """Go back to where the epoch began, with half of the learning rate from there on, if that is wanted.
+
+        Raises:
+            JobError: it is not, or was done too often.
+        """
+        what = f"the loss is {loss} in epoch {epoch + 1}"
+        if not self._start or self.lowered == LOWERED:
+            again = f", though the learning rate was halved {LOWERED} times" if self.lowered else ""
+            raise JobError(f"{what}{again}; lower training.optimizer.learning_rate")
+        self.lowered += 1
+        self.task.learner.network.load_state_dict(self._start["network"])
+        self.stepper.go_back(self._start["stepper"])
+        self.average.restore(self._start["average"])
+        self.position, self._saved = 0, (-1, -1)
+        listener.notice(f"{what}; the epoch is trained again, with half of the learning rate from here on")
 
     def _count_training(self) -> None:
         now = time.perf_counter()
@@ -188,7 +218,7 @@ class Training:
             "epoch": epoch + 1,
             "iterations": iterations,
             "loss": loss,
-            "learning_rate": settings.optimizer.learning_rate * self.rate.factor(iterations - 1),
+            "learning_rate": settings.optimizer.learning_rate * self._factor(iterations - 1),
             "validation": value if math.isfinite(value) else None,
         }
         improved = self.progress.record(epoch + 1, value)
@@ -206,7 +236,7 @@ class Training:
         if not self.position:
             self._start_epoch(epoch)
         for batch in self._timed(self.task.stream.iterate(first + self.position, count - self.position)):
-            self.stepper.set_rate(self.rate.factor(first + self.position))
+            self.stepper.set_rate(self._factor(first + self.position))
             self.loss += self.stepper.step(batch)
             self.position += 1
             self.average.update(first + self.position)
@@ -218,11 +248,22 @@ class Training:
                 check()
         return float(self.loss) / count
 
+    def _factor(self, iteration: int) -> float:
+        """Return what the learning rate is multiplied with."""
+        return self.rate.factor(iteration) * 0.5**self.lowered
+
     def _start_epoch(self, epoch: int) -> None:
         torch.manual_seed(noise_seed(self.task.stream.seed, epoch))
-        self.loss.zero_()
+        self.loss = torch.zeros_like(self.loss)
         self.stepper.start_epoch(epoch)
         self.average.start_epoch(self.stepper.frozen)
+        if self.task.settings.nan_policy == "lower_rate":
+            self._start = deepcopy(self._trained())
+
+    def _trained(self) -> dict[str, Any]:
+        """Return what an iteration changes, but for its loss."""
+        network = self.task.learner.network.state_dict()
+        return {"network": network, "stepper": self.stepper.state(), "average": self.average.state()}
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
@@ -243,11 +284,10 @@ class Training:
         self.checkpoints.save(
             (len(self.history), len(self.history) * self.task.epoch_iterations + self.position),
             {
-                "network": self.task.learner.network.state_dict(),
+                **self._trained(),
                 "best": self.best_state,
-                "stepper": self.stepper.state(),
-                "average": self.average.state(),
                 "rate": self.rate.state(),
+                "lowered": self.lowered,
                 "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
                 "history": self.history,
                 "seconds": self.seconds,
@@ -260,7 +300,7 @@ class Training:
     def _under_way(self) -> dict[str, Any]:
         """Return what only a checkpoint inside an epoch needs."""
         random = random_state(self.task.learner.device.torch)
-        return {"position": self.position, "loss": self.loss, "random": random}
+        return {"position": self.position, "loss": self.loss, "random": random, "start": self._start}
 
     def _resume(self) -> None:
         saved = self.checkpoints.load(self.task.learner.device.torch)
@@ -274,9 +314,10 @@ class Training:
         self.average.restore(saved.get("average", {}))  # a job without one may have begun before there were any
         self.best_state = saved["best"]
         self.rate.restore(saved["rate"])
+        self.lowered = saved.get("lowered", 0)
         self.progress.best, self.progress.best_epoch, self.progress.stale = saved["progress"]
         self.seconds, self.at_epoch = saved["seconds"], saved["at_epoch"]
         self._saved = self._place
         if self.position:
-            self.loss = saved["loss"]
+            self.loss, self._start = saved["loss"], saved.get("start", {})
             restore_random(saved["random"], self.task.learner.device.torch)

@@ -146,6 +146,10 @@ class Stepper:
         """Go on after that many epochs; groups are thawed in order, so that they come out as they were."""
         for epoch in range(epochs):
             self.start_epoch(epoch)
+        self.go_back(state)
+
+    def go_back(self, state: dict[str, Any]) -> None:
+        """Take a state of this very epoch."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
 

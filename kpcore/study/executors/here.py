@@ -96,4 +96,4 @@ class _Listener:
         self.events.epoch(self.job, record)
 
     def notice(self, text: str) -> None:
-        self.events.notice(text)
+        self.events.notice(f"{self.job.name}: {text}")
