@@ -10,15 +10,15 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kpcore.cache import cache_dir, content_key, known_digest, set_aside
 from kpcore.errors import KpError
+from kpcore.locks import BusyError, locked
 from kpcore.placing import flush, put
 from kpcore.records.results import HistoryRecord, read_history
 
@@ -105,12 +105,30 @@ class JobFolder:
         """Where predictions are: on the job's own data set, and on those that it is scored on besides, from 1."""
         return self.path / (f"predictions-{number}.h5" if number else "predictions.h5")
 
-    def lock(self) -> FileLock:
-        """Return the lock that whoever trains the job holds; the folder is made where it is missing."""
+    @contextmanager
+    def locked(self, waiting: Callable[[str], None]) -> Iterator[None]:
+        """Hold the lock of whoever trains the job; the folder is made where it is missing.
+
+        Args:
+            waiting: told who is waited for, where somebody else holds it.
+        """
         if self.path.exists() and not self.path.is_dir():
             set_aside(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path / LOCK)
+        with locked(self.path / LOCK, waiting=waiting):
+            yield
+
+    def owner(self) -> str:
+        """Return who trains the job at this moment; "" where nobody does, or the cache cannot be written."""
+        if not (self.path / LOCK).exists():
+            return ""
+        try:
+            with locked(self.path / LOCK):
+                return ""
+        except BusyError as busy:
+            return str(busy)
+        except OSError:
+            return ""
 
     # Whether it is done
 
@@ -167,7 +185,7 @@ class JobFolder:
         set_aside(aside)  # an older one
         aside.mkdir(exist_ok=True)
         for item in list(self.path.iterdir()):
-            if item.name not in (LOCK, LOG):  # both are in use by who trains the job now
+            if item.name != LOG and not item.name.startswith(LOCK):  # in use by who trains the job now
                 item.replace(aside / item.name)
 
     def _files(self) -> list[str]:

@@ -116,7 +116,9 @@ def _key(opened: Opened) -> str:
 def _put(found: Given, opened: Opened) -> None:
     """Put it into the cache, unless it is there."""
     folder = JobFolder.of(found.key)
-    with folder.lock():
+    if folder.done:  # without a lock, so that a cache can be read-only
+        return
+    with folder.locked(lambda who: None):
         if folder.done:
             return
         if folder.problem():

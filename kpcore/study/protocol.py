@@ -59,7 +59,7 @@ def run_job(job: Job, shop: Workshop, listener: Listener, *, fresh: bool = False
         KpError: the plan does not fit the networks, or a source is damaged.
     """
     folder = JobFolder.of(job.key)
-    with folder.lock():
+    with folder.locked(lambda who: listener.notice(f"{who} trains it; its result is waited for")):
         if folder.done and not fresh:
             return
         if folder.done or folder.problem():

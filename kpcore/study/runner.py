@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ from kpcore.study.faults import fault, placeless
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
+from kpcore.study.queue import LOOK, Queue
 from kpcore.study.reasons import damaged
 from kpcore.study.sample_values import keep_values
 from kpcore.study.scoring import Scorer
@@ -152,7 +154,7 @@ class _Runner:
             )
             try:
                 with executor.open(run) as pool:
-                    self._schedule(list(missing), pool)
+                    self._schedule(Queue(missing, self.states, self.watcher.notice), pool, fresh=fresh)
             except KeyboardInterrupt:
                 self._interrupted([] if fresh else missing)
                 raise
@@ -167,25 +169,29 @@ class _Runner:
             self.states |= {job.key: State("done") for job in missing if JobFolder.of(job.key).done}
             self.write()
 
-    def _schedule(self, waiting: list[Job], pool: Pool) -> None:
+    def _schedule(self, queue: Queue, pool: Pool, *, fresh: bool) -> None:
         running = 0
-        while waiting or running:
-            while (lost := doomed(waiting, self.states)) is not None:
-                waiting.remove(lost[0])
-                self._ended(lost[0], State("failed", _lost(*lost)))
-            while running < pool.slots and (job := ready(waiting, self.states)) is not None:
-                waiting.remove(job)
+        while queue or running:
+            while (lost := queue.lost()) is not None:
+                self._ended(lost[0], State("failed", lost[1]))
+            while running < pool.slots and (job := queue.next()) is not None:
+                if not fresh and JobFolder.of(job.key).done:  # another process has trained it since
+                    self._ended(job, State("done", cached=True))
+                    continue
                 running += 1
-                self._link(job)
-                self.watcher.job_started(job)
-                tell(
-                    self.watcher, self.study.known, "kp_job_started", job={**self._about(job), "settings": job.settings}
-                )
-                pool.start(job)
+                self._start(job, pool)
             if running:
                 job, state = pool.wait()
                 running -= 1
                 self._ended(job, state)
+            elif queue:
+                time.sleep(LOOK)
+
+    def _start(self, job: Job, pool: Pool) -> None:
+        self._link(job)
+        self.watcher.job_started(job)
+        tell(self.watcher, self.study.known, "kp_job_started", job={**self._about(job), "settings": job.settings})
+        pool.start(job)
 
     def _ended(self, job: Job, state: State) -> None:
         self.states[job.key] = state
@@ -400,26 +406,3 @@ def timing(jobs: Sequence[Job], device: Device) -> Mapping[str, Any]:
     folders = {job.name: JobFolder.of(job.key) for job in jobs}
     seconds = {name: folder.timing() for name, folder in folders.items() if folder.done}
     return {"device": chip, "threads": device.threads, "precision": device.precision, "seconds": seconds}
-
-
-def ready(waiting: Sequence[Job], states: Mapping[str, State]) -> Job | None:
-    """Return the first job of which all that it waits for is done."""
-    return next((job for job in waiting if all(_done(other, states) for other in job.waits_for)), None)
-
-
-def doomed(waiting: Sequence[Job], states: Mapping[str, State]) -> tuple[Job, Job] | None:
-    """Return a job and what it waits for that failed, where there is such a pair."""
-    for job in waiting:
-        for other in job.waits_for:
-            if other.key in states and states[other.key].status == "failed":
-                return job, other
-    return None
-
-
-def _lost(job: Job, failed: Job) -> str:
-    """Return why a job cannot be trained, because another one failed."""
-    return f"{'its source' if failed in job.sources else 'what it is as long as,'} {failed.name} failed"
-
-
-def _done(job: Job, states: Mapping[str, State]) -> bool:
-    return job.key in states and states[job.key].status == "done"
