@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from kpcore.errors import KpError
@@ -44,6 +45,20 @@ def put(path: Path, content: bytes) -> Path:
         return partial.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def copy(source: Path, path: Path) -> Path:
+    """Copy a file's content in one step; return the copy.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    partial = beside(path)
+    try:
+        shutil.copyfile(source, partial)
+        return partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -18,11 +18,19 @@ from kpcore.trained.framing import Framing
 from kpcore.trained.model import CROP
 
 
+LONGEST_PATTERN = 500
+"""Characters of a pattern."""
+NESTED = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")
+"""A repeat of what holds a repeat, as in ``(a+)+``: on some names it would be tried for ever."""
+
+
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
-    except re.error as error:
-        raise ValueError(f"'{text}' is no regular expression: {error}") from None
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"'{text[:200]}' is no regular expression: {error}") from None
+    if len(text) > LONGEST_PATTERN or NESTED.search(text):
+        raise ValueError(f"'{text[:200]}' repeats what holds a repeat, or is longer than {LONGEST_PATTERN} characters")
     return text
 
 
