@@ -18,6 +18,11 @@ STEM = 60
 """Characters of a file's name that its temporary one keeps: names are of 255 bytes at most."""
 
 
+def home(text: str) -> Path:
+    """Return a path with its ``~`` expanded; as it stands where there is no such user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises
+
+
 def beside(path: Path) -> Path:
     """Make an empty file beside a path and return it: hidden, of the same ending, of a name that no other has.
 

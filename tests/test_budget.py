@@ -154,6 +154,8 @@ def test_an_option_leads_out_of_the_root_by_a_whole_path_alone(tmp_path):
         refused(
             lambda text=name: Named(**Named.Config(root=str(root), images=text).model_dump()), "leads out of the root"
         )
+    refused(lambda: inside(root, "a\0b", "x"), "x: 'a\\x00b' is no path")
+    assert inside(root, "~nobody-is-called-so", "x") == root / "~nobody-is-called-so"
     assert inside(root, "a/../b", "x") == root / "a/../b" and inside(root, str(other), "x") == other
     opened = Named(**Named.Config(root=str(root), images=str(other)).model_dump())
     assert opened.samples("train")[0].image == other / "a.png"

@@ -23,7 +23,7 @@ ADDRESSES = 3 * MEMORY
 """Bytes that it may ask for: what is asked for and never touched takes no memory, but more than this is refused."""
 SECONDS = 10
 """Of processor time."""
-PATIENCE = 240
+PATIENCE = 900
 """Seconds on the wall: other processes take their share of the machine."""
 ALLOWED = ("/dev/null", "/dev/urandom", "/proc/", "/sys/", "/etc/localtime", "/etc/mime.types", "/etc/ld.so",
            "/usr/share/", "/usr/lib", "/lib", "/usr/local/lib", "/tmp/.kp-fuzz-none")  # fmt: skip

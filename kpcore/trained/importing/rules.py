@@ -11,12 +11,12 @@ from pydantic import AfterValidator, Field
 
 from kpcore.config import Strict, validate
 from kpcore.errors import KpError, unknown
+from kpcore.placing import home
 from kpcore.reading.opening import read_text
 from kpcore.registry import Registry
 from kpcore.toml_text import LARGEST, bounded, loads
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import CROP
-
 
 LONGEST_PATTERN = 500
 """Characters of a pattern."""
@@ -120,7 +120,7 @@ def read_rules(text: str, known: Registry) -> tuple[str, Rules]:
     Raises:
         KpError: there are none, or they are not to be understood; with file and key.
     """
-    path = Path(text).expanduser()
+    path = home(text)
     supplied = known.weight_rules()
     if not path.is_file():
         if text not in supplied:
