@@ -107,7 +107,7 @@ def test_a_chunk_may_not_be_larger_than_its_array_by_far(tmp_path):
 def test_a_list_of_videos_is_no_video(tmp_path):
     for text in ("#EXTM3U\n#EXTINF:9,\na.mp4\n", "ffconcat version 1.0\nfile a.mp4\n", "v=0\n", ""):
         (tmp_path / "a.mp4").write_text(text)
-        refused(lambda: frames_of(tmp_path / "a.mp4"), "does not begin as any kind of video")
+        refused(lambda: frames_of(tmp_path / "a.mp4"), "cannot be opened as a video: it does not begin as one")
 
 
 def test_tensors_that_do_not_store_what_they_say_are_refused(tmp_path):

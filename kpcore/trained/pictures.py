@@ -210,7 +210,7 @@ def _open(path: Path) -> cv2.VideoCapture:
         KpError: it is none, cannot be opened, or its frames are too large.
     """
     if not _is_container(path):
-        raise KpError(f"{path}: does not begin as any kind of video that is read ({listed(VIDEOS, 20)})")
+        raise KpError(f"{path}: cannot be opened as a video: it does not begin as one ({listed(VIDEOS, 20)})")
     with hushed():
         capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
