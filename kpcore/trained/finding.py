@@ -102,7 +102,7 @@ def _listed(path: Path) -> Listed | None:
             validation=result.best_validation,
             convention=result.validation_convention,
         )
-    except (KpError, KeyError, IndexError, TypeError):
+    except (KpError, KeyError, IndexError, TypeError, AttributeError):
         return None
 
 
