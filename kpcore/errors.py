@@ -9,6 +9,8 @@ import signal
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+LONGEST = 3000
+"""Characters of an error's line; of a longer one, which a file's own words make so, the middle is left out."""
 MOST = 20
 """Names that an error lists, at most."""
 
@@ -40,7 +42,8 @@ class KpError(Exception):
     def __init__(self, message: str = "", more: Sequence[str] = ()) -> None:
         self.more = tuple(more)
         lines = message.splitlines()
-        super().__init__(visible(message if len(lines) < 2 else " ".join(line.strip() for line in lines)))
+        line = visible(message if len(lines) < 2 else " ".join(line.strip() for line in lines))
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}")
 
 
 class FaultError(KpError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,11 @@ LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 """What the system says of a flush that did not reach the disk."""
 STEM = 60
 """Characters of a file's name that its temporary one keeps: names are of 255 bytes at most."""
+
+
+def home(text: str) -> Path:
+    """Return a path with its ``~`` expanded; as it stands where there is no such user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises
 
 
 def beside(path: Path) -> Path:
@@ -103,6 +109,17 @@ def flush(path: Path) -> None:
             raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         os.close(file)
+
+
+def copy(source: Path, path: Path) -> Path:
+    """Copy a file's content in one step; return the copy.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    with placed(path) as partial:
+        shutil.copyfile(source, partial)
+    return path
 
 
 def folder(base: Path, *parts: str) -> Path:

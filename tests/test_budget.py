@@ -107,7 +107,7 @@ def test_a_chunk_may_not_be_larger_than_its_array_by_far(tmp_path):
 def test_a_list_of_videos_is_no_video(tmp_path):
     for text in ("#EXTM3U\n#EXTINF:9,\na.mp4\n", "ffconcat version 1.0\nfile a.mp4\n", "v=0\n", ""):
         (tmp_path / "a.mp4").write_text(text)
-        refused(lambda: frames_of(tmp_path / "a.mp4"), "does not begin as any kind of video")
+        refused(lambda: frames_of(tmp_path / "a.mp4"), "cannot be opened as a video: it does not begin as one")
 
 
 def test_tensors_that_do_not_store_what_they_say_are_refused(tmp_path):
@@ -154,6 +154,8 @@ def test_an_option_leads_out_of_the_root_by_a_whole_path_alone(tmp_path):
         refused(
             lambda text=name: Named(**Named.Config(root=str(root), images=text).model_dump()), "leads out of the root"
         )
+    refused(lambda: inside(root, "a\0b", "x"), "x: 'a\\x00b' is no path")
+    assert inside(root, "~nobody-is-called-so", "x") == root / "~nobody-is-called-so"
     assert inside(root, "a/../b", "x") == root / "a/../b" and inside(root, str(other), "x") == other
     opened = Named(**Named.Config(root=str(root), images=str(other)).model_dump())
     assert opened.samples("train")[0].image == other / "a.png"

@@ -214,7 +214,10 @@ Encoded = tuple[AnyArray, bytes]
 
 
 def writer(kind: Kind, path: Path, count: int, side: int) -> Writer:
-    """Return the writer of a store, gone on with where an earlier one was killed."""
+    """Return the writer of a store, gone on with where an earlier one was killed; links in its way go."""
+    for suffix in (".partial", ".done", ".whole"):
+        if (link := path.with_suffix(suffix)).is_symlink():
+            link.unlink()
     return RawWriter(path, count, side) if kind == "raw" else JpegWriter(path, count, side)
 
 

@@ -28,6 +28,7 @@ from kpcore.data.fingerprint import Fingerprint, images_digest
 from kpcore.errors import FaultError, KpError, system_error
 from kpcore.keypoints import Skeleton
 from kpcore.locks import locked
+from kpcore.placing import put
 from kpcore.reading.images import pixels_of
 from kpcore.reading.opening import one_line
 from kpcore.samples import Instances, Sample
@@ -169,7 +170,7 @@ def _opened(path: Path, part: Part, how: Cut, notice: Notice) -> Store | None:
 def _made(path: Path, part: Part, how: Cut, progress: Progress | None, notice: Notice) -> Store:
     samples = part.samples
     _require_space(path, how.size(len(samples)))
-    path.with_suffix(".json").write_text(json.dumps({"title": _title(part, how)}))
+    put(path.with_suffix(".json"), json.dumps({"title": _title(part, how)}).encode())
     try:
         write_store(path, samples, how, progress, partial(_require_same_images, part))
     except (KpError, OSError):

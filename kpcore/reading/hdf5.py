@@ -138,7 +138,8 @@ def plain(dataset: h5py.Dataset, name: str, path: Path) -> h5py.Dataset:
     stored = int(dataset.id.get_storage_size())
     fair(int(dataset.nbytes), stored, name, path)
     if dataset.dtype.kind in "iufb":  # readers turn numbers into 8 bytes each
-        within(Limit.BYTES, 8 * int(dataset.size or 0), f"'{name}' holds {dataset.size:,} numbers", path)
+        count = int(dataset.size or 0)
+        within(Limit.BYTES, 8 * count, f"'{name}' holds {count:,} numbers", path)
     if dataset.chunks:  # one may be larger than its array, and is unpacked whole
         fair(dataset.dtype.itemsize * math.prod(dataset.chunks), stored, f"a chunk of {name}", path)
     return dataset

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from kpcore.errors import KpError
+from kpcore.placing import home
 
 
 def existing_root(root: str | None, variable: str, holds: str) -> Path:
@@ -25,7 +26,7 @@ def existing_root(root: str | None, variable: str, holds: str) -> Path:
             "dataset.root: no folder is configured; set root in [dataset] (or in the [datasets.NAME] it stands in), or"
             f" --set dataset.root=PATH, or the environment variable {variable}; it should hold {holds}"
         )
-    path = Path(configured).expanduser()
+    path = home(configured)
     if not _is_folder(path):
         source = "dataset.root" if root else variable
         raise KpError(f"{source}: {configured[:300]} is not a folder; it should hold {holds}")
@@ -45,7 +46,9 @@ def inside(root: Path, name: str, key: str) -> Path:
     Raises:
         KpError: it leads out of the root by ``..``.
     """
-    path = Path(name).expanduser()
+    if "\0" in name:
+        raise KpError(f"{key}: {name[:300]!a} is no path")
+    path = home(name)
     if path.is_absolute():
         return path
     found = Path(os.path.normpath(root.absolute() / path))

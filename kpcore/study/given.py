@@ -6,13 +6,13 @@ always is: plans, proofs, what is shared, results.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 
 from kpcore.cache import content_key, file_digest
 from kpcore.config import SourceTable
 from kpcore.errors import FaultsError, KpError, listed
 from kpcore.keypoints import KeypointSplit
+from kpcore.placing import copy
 from kpcore.plans import Layout
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.study.study import Study
@@ -125,7 +125,7 @@ def _put(found: Given, opened: Opened) -> None:
             folder.set_aside()
         folder.begin(NAME, opened.card.study, {NAME: opened.card.weights, "keypoints": [found.card.model.trained_on]})
         try:
-            shutil.copyfile(opened.weights, folder.weights)
+            copy(opened.weights, folder.weights)
         except OSError as error:
             raise KpError(f"{folder.path}: the source cannot be put into the cache: {error.strerror}") from None
         write_card(folder.path, opened.card)

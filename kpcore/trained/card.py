@@ -129,7 +129,8 @@ def parsed(text: bytes | str, path: Path, again: str) -> Card:
         raise KpError(f"{path}: cannot be read: {' '.join(str(error).split())}; {again}") from None
     said = found.get("format") if isinstance(found, Mapping) else None
     if said != FORMAT:
-        raise KpError(f"{path}: is of format {ascii(said)[:60]}, this program reads '{FORMAT}'; write it again")
+        told = json.dumps(said[:60] if isinstance(said, str) else None)
+        raise KpError(f"{path}: is of format {told}, this program reads '{FORMAT}'; write it again")
     try:
         return Card.model_validate(found)
     except ValidationError as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from kpcore.cache import file_digest
 from kpcore.errors import KpError, system_error
+from kpcore.placing import copy
 from kpcore.records.folder import WEIGHTS
 from kpcore.trained.card import write_card
 from kpcore.trained.model import read_model
@@ -25,7 +25,7 @@ def copy_model(model: str, folder: Path, *, changed: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise KpError(f"{folder}: is not empty; name a folder that is not there yet")
-        shutil.copyfile(opened.weights, folder / WEIGHTS)
+        copy(opened.weights, folder / WEIGHTS)
         write_card(folder, opened.card.model_copy(update={"weights": file_digest(folder / WEIGHTS)}))
     except OSError as error:
         raise KpError(f"{system_error(error, folder)}; name another folder") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from kpcore.cache import cache_dir
 from kpcore.errors import KpError, listed, nearest
+from kpcore.placing import home
 from kpcore.records.folder import JobFolder
 from kpcore.trained.card import is_model_folder
 
@@ -101,7 +102,7 @@ def _listed(path: Path) -> Listed | None:
             validation=result.best_validation,
             convention=result.validation_convention,
         )
-    except (KpError, KeyError, IndexError, TypeError):
+    except (KpError, KeyError, IndexError, TypeError, AttributeError):
         return None
 
 
@@ -111,7 +112,7 @@ def locate(text: str) -> Path:
     Raises:
         KpError: nothing is called so, or more than one training is.
     """
-    path = Path(text).expanduser()
+    path = home(text)
     if path.exists():
         return path
     known = trainings()

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from kpcore.errors import KpError
+from kpcore.reading.budget import Limit, within
+from kpcore.reading.opening import regular
 from kpcore.trained.card import Card, parsed
 
 ENDING = ".onnx"
@@ -84,6 +86,8 @@ def open_onnx(path: Path, device: str | None = "cpu", *, changed: bool = False) 
     """
     require("onnxruntime")
     try:
+        size = regular(path, "an exported network")
+        within(Limit.BYTES, size, f"has {size:,} bytes", path)
         content = path.read_bytes()
     except OSError as error:
         raise KpError(f"{path}: cannot be read: {error.strerror}; export it again") from None

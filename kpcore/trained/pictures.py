@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from kpcore.errors import KpError, listed
+from kpcore.placing import home
 from kpcore.reading.budget import Limit, within
 from kpcore.reading.opening import read_text, regular
 from kpcore.reading.quiet import hushed
@@ -105,7 +106,7 @@ def _check_videos(paths: Sequence[Path]) -> None:
 
 
 def _source(word: str) -> Source:
-    path = Path(word).expanduser()
+    path = home(word)
     if path.is_dir():
         return _folder(path)
     if not path.exists() and any(mark in word for mark in MAGIC):
@@ -133,7 +134,7 @@ def _folder(path: Path) -> Source:
 
 
 def _pattern(word: str) -> Source:
-    found = sorted(Path(one) for one in glob.glob(str(Path(word).expanduser()), recursive=True))  # noqa: PTH207
+    found = sorted(Path(one) for one in glob.glob(str(home(word)), recursive=True))  # noqa: PTH207
     images = [one for one in found if one.suffix.lower() in IMAGES and one.is_file()]
     if not images:
         raise KpError(f"{word}: no image is called so; put the pattern in quotes, or name a folder")
@@ -209,7 +210,7 @@ def _open(path: Path) -> cv2.VideoCapture:
         KpError: it is none, cannot be opened, or its frames are too large.
     """
     if not _is_container(path):
-        raise KpError(f"{path}: does not begin as any kind of video that is read ({listed(VIDEOS, 20)})")
+        raise KpError(f"{path}: cannot be opened as a video: it does not begin as one ({listed(VIDEOS, 20)})")
     with hushed():
         capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():

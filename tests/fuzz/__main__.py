@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -36,7 +37,8 @@ def main() -> int:
 
         run = Run(Path(place), asked.seed, asked.keep)
         start = time.monotonic()
-        with suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):  # what is done counts
             if not asked.damaged:
                 run.crafted(asked.only)
             run.mutated(asked.count, asked.only)

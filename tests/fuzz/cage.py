@@ -23,7 +23,7 @@ ADDRESSES = 3 * MEMORY
 """Bytes that it may ask for: what is asked for and never touched takes no memory, but more than this is refused."""
 SECONDS = 10
 """Of processor time."""
-PATIENCE = 240
+PATIENCE = 900
 """Seconds on the wall: other processes take their share of the machine."""
 ALLOWED = ("/dev/null", "/dev/urandom", "/proc/", "/sys/", "/etc/localtime", "/etc/mime.types", "/etc/ld.so",
            "/usr/share/", "/usr/lib", "/lib", "/usr/local/lib", "/tmp/.kp-fuzz-none")  # fmt: skip
@@ -71,7 +71,7 @@ def trial(root: Path, read: Callable[[Path], object]) -> Outcome:
     _, status, used = os.wait4(child, 0)
     seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
     if late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)):
-        return Outcome("time", f"over {SECONDS} s of processor time, or {PATIENCE} s", seconds, peak)
+        return Outcome("time", f"over {SECONDS} s of processor time, or {PATIENCE} s ({late})", seconds, peak)
     if os.WIFSIGNALED(status):
         return Outcome("signal", signal.Signals(os.WTERMSIG(status)).name, seconds, peak)
     kind, text = json.loads(said) if said else ("signal", f"exit {status}")
@@ -127,13 +127,13 @@ def _inside(root: Path, read: Callable[[Path], object]) -> tuple[str, str]:
         kind, said = "read", ""
     except KpError as error:
         kind, said = "refused", str(error)
-        if "\n" in said or len(said) > 1500 or any(ord(one) < 32 for one in said):
+        if "\n" in said or len(said) > 3100 or any(ord(one) < 32 for one in said):
             kind = "lines"
     except MemoryError:
         kind, said = "memory", traceback.format_exc(limit=-6)
     except BaseException:
         kind, said = "traceback", traceback.format_exc(limit=-8)
-    return ("outside", opened[0]) if opened and kind in ("read", "refused") else (kind, said)
+    return ("outside", opened[0]) if opened and kind in ("read", "refused") else (kind, said[-6000:])
 
 
 def _watch(root: Path) -> list[str]:

@@ -545,6 +545,12 @@ def rules_of_a_key_of_many_parts(root: Path, outside: Path) -> None:
     (root / "rules.toml").write_text(f"{'.'.join('a' * 400_000)} = 1\n")
 
 
+@crafted("rules")
+def rules_that_would_be_tried_for_ever(root: Path, outside: Path) -> None:
+    path = valid("rules", root)
+    path.write_text(path.read_text().replace("rename = [", "rename = [['(a+)+$', 'b'],", 1))
+
+
 @crafted("skeleton")
 def skeleton_of_deep_lists(root: Path, outside: Path) -> None:
     (root / "skeleton.json").write_text("[" * 200_000)

@@ -138,7 +138,7 @@ def _zip(data: bytes, random: Random) -> bytes:
     packed = random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
     with zipfile.ZipFile(made, "w", packed) as archive:
         for info, content in members.items():
-            name = info.filename if random.random() < 0.95 else "../../outside/x"
+            name = info.filename if random.random() < 0.95 else f"../../outside/{info.filename}"
             archive.writestr(name, _once(content, random) if info is chosen else content)
     return made.getvalue()
 

@@ -11,18 +11,26 @@ from pydantic import AfterValidator, Field
 
 from kpcore.config import Strict, validate
 from kpcore.errors import KpError, unknown
+from kpcore.placing import home
 from kpcore.reading.opening import read_text
 from kpcore.registry import Registry
 from kpcore.toml_text import LARGEST, bounded, loads
 from kpcore.trained.framing import Framing
 from kpcore.trained.model import CROP
 
+LONGEST_PATTERN = 500
+"""Characters of a pattern."""
+NESTED = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")
+"""A repeat of what holds a repeat, as in ``(a+)+``: on some names it would be tried for ever."""
+
 
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
-    except re.error as error:
-        raise ValueError(f"'{text}' is no regular expression: {error}") from None
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"'{text[:200]}' is no regular expression: {error}") from None
+    if len(text) > LONGEST_PATTERN or NESTED.search(text):
+        raise ValueError(f"'{text[:200]}' repeats what holds a repeat, or is longer than {LONGEST_PATTERN} characters")
     return text
 
 
@@ -112,7 +120,7 @@ def read_rules(text: str, known: Registry) -> tuple[str, Rules]:
     Raises:
         KpError: there are none, or they are not to be understood; with file and key.
     """
-    path = Path(text).expanduser()
+    path = home(text)
     supplied = known.weight_rules()
     if not path.is_file():
         if text not in supplied:
