@@ -104,9 +104,9 @@ def _ask(number: int, frame: FrameType | None) -> None:
         check()
 
 
-def asked() -> bool:
-    """Whether a signal has asked for the end."""
-    return bool(_STATE.asked)
+def asked() -> int:
+    """Return the number of the signal that has asked for the end; 0 where none has."""
+    return _STATE.asked
 
 
 def check() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from multiprocessing import Pipe
 
 import flood
@@ -269,6 +270,28 @@ def test_a_signal_is_one_line_with_one_job_and_with_two(tmp_path, how, group, jo
     assert stopped.last.startswith(f"kp: interrupted{by}; the same command goes on from iteration ")
     again = kills.kill_once(place, how, jobs, 0.0, group=group)
     assert again is not None and again.behind > stopped.behind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_terminal_that_is_closed_stops_a_study_as_a_signal_does(tmp_path, jobs):
+    place = kills.make_place(tmp_path / "place", 5000, 0.001)
+    ours, theirs = os.openpty()
+    process = place.start(jobs, terminal=theirs)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+
+    def trains():
+        with suppress(BlockingIOError):
+            os.read(ours, 1 << 16)
+        return place.checkpoints()
+
+    assert kills.wait_for(trains, process)
+    before = max(place.checkpoints().values())
+    os.close(ours)
+    assert process.wait(120) == 128 + signal.SIGHUP
+    assert max(place.checkpoints().values()) >= before
+    assert (place.folder / "runs/killed/results.json").exists()
 
 
 @pytest.mark.slow

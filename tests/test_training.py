@@ -399,7 +399,7 @@ def test_the_device_s_generator_is_kept_besides_the_cpu_s(monkeypatch):
     """torch takes its state from the CPU, wherever the checkpoint was read to."""
     given = []
     chip = SimpleNamespace(get_rng_state=lambda: torch.tensor([7], dtype=torch.uint8), set_rng_state=given.append)
-    monkeypatch.setattr(checkpoint.torch, "mps", chip)
+    monkeypatch.setattr(checkpoint, "_generators", lambda device: chip if device.type == "mps" else None)
     torch.manual_seed(3)
     state = checkpoint.random_state(torch.device("mps"))
     drawn = torch.rand(4)

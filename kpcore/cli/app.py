@@ -121,6 +121,11 @@ def interrupted(error: InterruptError) -> int:
     by = "" if error.number == signal.SIGINT else f" by {signal.Signals(error.number).name}"
     with suppress(OSError):
         say(f"interrupted{by}" + (f"; {error}" if str(error) else ""), INTERRUPTED)
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, None)  # what is left of it cannot be written at exit either, which would be another code
     return exit_code(error.number)
 
 

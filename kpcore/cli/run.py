@@ -140,12 +140,15 @@ def interruptible(console: Console, study: Study, plan: JobPlan, target: Target)
     """Run the plan; an interrupt says how to go on."""
     from kpcore.cli.display import goes_on
     from kpcore.errors import InterruptError
+    from kpcore.interrupts import asked
 
     try:
         return run_plan(console, study, plan, target)
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, OSError) as stop:  # a terminal that is closed takes no last words either
+        if isinstance(stop, OSError) and not asked():
+            raise
         same = "the same command" + (" without --fresh" if target.fresh else "")
-        raise InterruptError(f"{same} {goes_on(plan)}", getattr(stop, "number", signal.SIGINT)) from None
+        raise InterruptError(f"{same} {goes_on(plan)}", asked() or signal.SIGINT) from None
 
 
 def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:

@@ -6,6 +6,7 @@ As a script: ``python tests/helpers/kills.py --help``. It prints a line a kill, 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import random
 import re
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -89,21 +91,25 @@ class Place:
         found = {path: CHECKPOINT.fullmatch(path.name) for path in self.jobs.glob("*/checkpoint-*")}
         return {path: int(name[1]) for path, name in found.items() if name}
 
-    def start(self, jobs: int) -> subprocess.Popen[str]:
-        """Start ``kp run``, in a group of processes of its own."""
+    def start(self, jobs: int, terminal: int | None = None) -> subprocess.Popen[str]:
+        """Start ``kp run``, in a session of its own; where a terminal is given, it is that session's."""
+        minutes = {"KP_CHECKPOINT_MINUTES": str(self.minutes)}
+        output = subprocess.PIPE if terminal is None else terminal
+
+        def prepare() -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if terminal is not None:
+                fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
         return subprocess.Popen(
             [sys.executable, "-m", "kpcore", "run", "study.toml", "--jobs", str(jobs), *self.more],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "KP_CACHE_DIR": str(self.folder / "cache"),
-                "KP_CHECKPOINT_MINUTES": str(self.minutes),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            env={**os.environ, "KP_CACHE_DIR": str(self.folder / "cache"), **minutes},
+            stdout=output,
+            stderr=output if terminal is not None else subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=prepare,
         )
 
     def files(self) -> Iterator[tuple[str, bytes]]:
