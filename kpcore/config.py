@@ -135,6 +135,11 @@ class OtherDatasetTable(ComponentTable):
         description="take coordinates that look like shares, percent or another picture's pixels; warnings instead of"
         " errors",
     )
+    terms: str = Field(
+        default="",
+        description="terms of use of the data, in your words; the networks' cards repeat them; what the data set knows"
+        " of itself where absent",
+    )
     generate: ComponentTable | None = Field(
         default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"
     )

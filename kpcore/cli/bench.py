@@ -18,7 +18,8 @@ def bench(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="start-up, prepare, pipeline or steps. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PART", help="start-up, prepare, pipeline, predict or steps. Repeatable."),
     ] = None,
     precisions: Annotated[
         list[str] | None, typer.Option("--precision", help="fp32, bf16 or fp16. Repeatable. [default: the study's]")
@@ -31,7 +32,7 @@ def bench(
     steps: Annotated[int, typer.Option(min=1, help="Steps in a row in each of them.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time start-up, preparing, the input pipeline and training steps of a study, on its own data."""
+    """Time start-up, preparing, the input pipeline, predicting and training steps of a study, on its own data."""
     from kpcore.measure.bench import PARTS, Bench, run_bench
     from kpcore.measure.timing import Effort
     from kpcore.registry import registry
@@ -78,6 +79,12 @@ def print_result(result: dict[str, Any]) -> None:
             " (crops {batches:.0%}, input {input:.0%}, targets {targets:.0%})"
         )
         lines.append(line.format(**result["pipeline"]))
+    if "predict" in result:
+        line = (
+            "kp predict: {whole:.1f} crops a second at {resolution} px in {precision}, the network alone {alone:.1f},"
+            " ratio {ratio:.2f}"
+        )
+        lines.append(line.format(**result["predict"]))
     print_lines([*lines, ""])
     if "steps" in result:
         print_steps(result)

@@ -19,6 +19,7 @@ import torch
 
 from kpcore.data.store import write_store
 from kpcore.measure.estimate import time_step
+from kpcore.measure.predicting import predicting
 from kpcore.measure.timing import NAIVE, SOURCE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.study.executors import Order
 from kpcore.study.planning import job_plan
@@ -33,7 +34,7 @@ class Bench:
     """What is measured.
 
     Args:
-        parts: of ``start-up``, ``prepare``, ``pipeline`` and ``steps``.
+        parts: of ``start-up``, ``prepare``, ``pipeline``, ``predict`` and ``steps``.
         precisions: of the steps.
         naive: add the naive step of training on S1.
         at_once: compare this many jobs at once with one alone; 1: do not.
@@ -48,7 +49,7 @@ class Bench:
     people: int = 300
 
 
-PARTS = ("start-up", "prepare", "pipeline", "steps")
+PARTS = ("start-up", "prepare", "pipeline", "predict", "steps")
 
 
 def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str], None]) -> dict[str, Any]:
@@ -68,6 +69,9 @@ def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str]
         notice("input pipeline")
         shop = open_workshop(study, replace(device, torch=torch.device("cpu")), [study.scored.name])
         result["pipeline"] = pipeline(shop)
+    if "predict" in bench.parts:
+        notice("kp predict and the network alone")
+        result["predict"] = predicting(study, device, bench.effort.rounds)
     if "steps" in bench.parts:
         result["steps"] = [each.record() for each in _steps(study, order, bench, notice)]
         result["ratios"] = ratios(result["steps"])
