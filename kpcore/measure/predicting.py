@@ -79,7 +79,8 @@ class Workbench:
     def _pictures(self, count: int) -> Iterator[tuple[Picture, Box]]:
         """Yield that many pictures with the crop of a person; people come again where there are fewer."""
         for number, sample in enumerate(islice(cycle(self.samples), count)):
-            yield picture_of(sample, str(number)), Box(None, Crop(*sample.centre.tolist(), sample.side))
+            x, y = sample.centre.tolist()
+            yield picture_of(sample, str(number)), Box(None, Crop(x, y, sample.side))
 
 
 def picture_of(sample: Sample, name: str) -> Picture:
