@@ -16,6 +16,8 @@ from kpcore.interfaces import About, Predicted, Sink, Writer
 
 CHUNK = 128
 """Instances of a chunk, and of what is held before it is written."""
+HELD = 1 << 16
+"""Bytes of a data set's chunks that HDF5 holds; what is written is not read again."""
 TEXT = h5py.string_dtype()
 
 
@@ -33,7 +35,7 @@ class _Sink(Sink):
     def __init__(self, path: Path, about: About) -> None:
         self._path = path
         self._partial = path.with_name(f"{path.name}.partial")
-        self._file = h5py.File(self._partial, "w")
+        self._file = h5py.File(self._partial, "w", rdcc_nbytes=HELD)
         names = about.keypoints.names
         self._file.attrs.update({"format": FORMAT, "origin": 0, "model": about.model})
         self._file.attrs.create("keypoints", list(names), dtype=TEXT)
