@@ -18,6 +18,8 @@ CHUNK = 128
 """Instances of a chunk, and of what is held before it is written."""
 HELD = 1 << 16
 """Bytes of a data set's chunks that HDF5 holds; what is written is not read again."""
+KNOWN = 1 << 19
+"""Bytes of the file's layout that HDF5 holds."""
 TEXT = h5py.string_dtype()
 
 
@@ -36,6 +38,7 @@ class _Sink(Sink):
         self._path = path
         self._partial = path.with_name(f"{path.name}.partial")
         self._file = h5py.File(self._partial, "w", rdcc_nbytes=HELD)
+        hold_little(self._file)
         names = about.keypoints.names
         self._file.attrs.update({"format": FORMAT, "origin": 0, "model": about.model})
         self._file.attrs.create("keypoints", list(names), dtype=TEXT)
@@ -79,6 +82,14 @@ class _Sink(Sink):
         with suppress(OSError, RuntimeError):  # what a full disk did not take
             self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+def hold_little(file: h5py.File) -> None:
+    """Have HDF5 hold less of what it knows of a file's layout than the 32 MiB that it goes up to with many chunks."""
+    config = file.id.get_mdc_config()
+    config.set_initial_size = True
+    config.initial_size = config.min_size = config.max_size = KNOWN
+    file.id.set_mdc_config(config)
 
 
 def columns(keypoints: int, dims: int) -> dict[str, tuple[tuple[int, ...], Any]]:
