@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,7 +51,8 @@ class Spool:
 
     def remove(self) -> None:
         """Remove the file."""
-        self.rest()
+        with suppress(OSError):  # what a full disk did not take
+            self.rest()
         self._path.unlink(missing_ok=True)
 
 
