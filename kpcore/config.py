@@ -145,6 +145,11 @@ class OtherDatasetTable(ComponentTable):
         description="what to do where a picture is missing or cannot be decoded: fail, or leave its samples out, of"
         " both parts, and say how many",
     )
+    terms: str = Field(
+        default="",
+        description="terms of use of the data, in your words; the networks' cards repeat them; what the data set knows"
+        " of itself where absent",
+    )
     generate: ComponentTable | None = Field(
         default=None, description="write synthetic data with this generator and read it; marks results 'sample data'"
     )

@@ -110,6 +110,9 @@ def test_bench_measures_every_part(study, capsys, monkeypatch):
         ("transfer", "fp32"),
         ("frozen", "fp32"),
     ]
+    found = result["predict"]
+    assert found["crops"] >= 64 and found["resolution"] == 32 and found["precision"] == "fp32"
+    assert found["alone"] > 0 and found["whole"] > 0 and found["ratio"] > 0
     naive, source, transfer, frozen = result["steps"]
     assert naive["streamed"] is None
     assert source["flop"] == naive["flop"] > 0
@@ -127,7 +130,7 @@ def test_bench_measures_every_part(study, capsys, monkeypatch):
     assert told == [(number, len(told)) for number in range(1, len(told) + 1)]
     code, out, _ = run(capsys, "bench", study, "--precision", "fp32", *quick)
     assert code == 0
-    assert "input pipeline:" in out
+    assert "input pipeline:" in out and "kp predict: " in out
     assert "frozen / transfer, fp32:" in out
 
 

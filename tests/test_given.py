@@ -1,6 +1,7 @@
 """``[source] model``: a network that is there already, in place of the training on S1."""
 
 import json
+import re
 import shutil
 
 import h5py
@@ -13,6 +14,7 @@ from kpcore.cli.app import outcome
 from kpcore.records.results import read_results
 from kpcore.trained.copying import copy_model
 from kpcore.trained.finding import trainings
+from kpcore.trained.opening import open_model
 
 
 def study(folder, text, root, *sets):
@@ -30,7 +32,7 @@ def first(tmp_path_factory, tiny_mpii, tiny_study):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KP_CACHE_DIR", str(folder / "cache"))
         undraw(patch)
-        assert study(folder, tiny_study, tiny_mpii, 'study.modes=["transfer"]') == 0
+        assert study(folder, tiny_study, tiny_mpii, 'study.modes=["transfer", "replay"]') == 0
         copy_model("tiny/d-source-0", folder / "s1")
     return folder
 
@@ -60,6 +62,42 @@ def test_a_source_that_the_cache_has_is_the_very_training(first, tiny_mpii, tiny
     assert study(tmp_path, text, tiny_mpii, 'study.modes=["transfer"]') == 0
     mine, theirs = (read_results(folder / "out").rows[0].job for folder in (tmp_path, first))
     assert mine == theirs  # nothing was trained again
+
+
+def before(folder):
+    """What S1 scores in the network that was made of it, and scored as it was itself."""
+    (row,) = (one for one in read_results(folder / "out").rows if one.mode == "replay")
+    (kept,) = row.retained
+    return kept.average, kept.before
+
+
+def test_a_given_source_is_scored_on_s1_as_its_training_was(first, tiny_mpii, tiny_study, tmp_path, monkeypatch):
+    now, then = before(first)
+    assert now is not None and then is not None
+    text = f'{tiny_study}\n[source]\nmodel = "{first / "s1"}"\n'
+    assert study(tmp_path, text, tiny_mpii, 'study.modes=["replay"]') == 0
+    assert before(tmp_path) == (now, then)
+    assert (tmp_path / "out" / "jobs" / "d-replay-0" / "given.h5").is_file()
+    monkeypatch.setenv("KP_CACHE_DIR", str(first / "cache"))  # which has the training and what was made of it
+    text = f'{tiny_study}\n[source]\nmodel = "tiny/d-source-0"\n'
+    assert study(tmp_path, text, tiny_mpii, 'study.modes=["replay"]') == 0
+    assert before(tmp_path) == (now, then)
+
+
+def test_what_was_said_of_the_data_goes_with_the_network(first, tiny_mpii, tiny_study, tmp_path, capsys):
+    stated = open_model(str(first / "out" / "jobs" / "d-transfer-0")).card.terms
+    assert stated.startswith("MPII: free for research, no commercial use")
+    copy_model(str(first / "s1"), tmp_path / "mine", terms=" for our lab alone\n")
+    assert open_model(str(tmp_path / "mine")).card.terms == "for our lab alone"
+    text = f'{tiny_study}\n[source]\nmodel = "{tmp_path / "mine"}"\n'
+    ours = ['study.modes=["transfer"]', 'dataset.terms="as agreed with the zoo"']
+    assert study(tmp_path, text, tiny_mpii, *ours) == 0
+    wanted = "MPII: as agreed with the zoo; the source network: for our lab alone"
+    assert open_model(str(tmp_path / "out" / "jobs" / "d-transfer-0")).card.terms == wanted
+    capsys.readouterr()
+    assert outcome(["models", "copy", str(tmp_path / "mine"), str(tmp_path / "bare"), "--terms", ""]) == 0
+    assert outcome(["models", "show", str(tmp_path / "bare")]) == 0
+    assert re.search(r"terms +not stated", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

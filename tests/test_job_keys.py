@@ -41,6 +41,7 @@ HARMLESS = {
     "study.modes": "says which jobs there are; the others stay what they are",
     "study.baseline": "what reports compare with",
     "dataset.when_missing": "what is done where there is no data; the data that is then read is in the key",
+    "dataset.terms": "words that the networks' cards repeat",
     "dataset.trust_coordinates": "turns errors of the check into warnings",
     "evaluation.metric.name": "final scores are computed from stored predictions, whenever they are asked for",
 }

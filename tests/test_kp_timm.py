@@ -312,3 +312,13 @@ def test_nothing_is_downloaded_unasked(monkeypatch, figure, codec):
     build_network(made, codec, Layout((figure.select(["head"]),)), seed=0, resolution=64)
     assert made.pretrained() == {}
     assert np.isfinite(made.std).all()
+
+
+def test_the_licence_of_published_weights_is_what_timm_states_and_of_a_file_nothing_is_known(monkeypatch):
+    assert hub.licence("resnet18.tv_in1k") == "bsd-3-clause (timm/resnet18.tv_in1k, as timm states it)"
+    assert hub.licence("no_such_network") == ""
+    options = {"model": "resnet18.tv_in1k", "neck": "fpn", "channels": 8, "refinements": 1, "size": None}
+    assert TimmBackbone(**options, pretrained=True, weights=None).terms == hub.licence("resnet18.tv_in1k")
+    assert TimmBackbone(**options, pretrained=False, weights=None).terms == ""
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: timm.models.PretrainedCfg())
+    assert hub.licence("resnet18") == ""

@@ -19,7 +19,7 @@ def bench(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART", help="start-up, prepare, pipeline, checkpoint or steps. Repeatable."),
+        typer.Option(metavar="PART", help="start-up, prepare, pipeline, predict, checkpoint or steps. Repeatable."),
     ] = None,
     precisions: Annotated[
         list[str] | None, typer.Option("--precision", help="fp32, bf16 or fp16. Repeatable. [default: the study's]")
@@ -32,7 +32,7 @@ def bench(
     steps: Annotated[int, typer.Option(min=1, help="Steps in a row in each of them.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time start-up, preparing, the input pipeline, checkpoints and training steps of a study, on its own data."""
+    """Time start-up, preparing, the input pipeline, predicting, checkpoints and training steps, on a study's own data."""
     from kpcore.measure.bench import PARTS, Bench, run_bench
     from kpcore.measure.timing import Effort
     from kpcore.registry import registry
@@ -81,6 +81,12 @@ def print_result(result: dict[str, Any]) -> None:
         lines.append(line.format(**result["pipeline"]))
     if "checkpoint" in result:
         lines.append(checkpoint_line(**result["checkpoint"]))
+    if "predict" in result:
+        line = (
+            "kp predict: {whole:.1f} crops a second at {resolution} px in {precision}, the network alone {alone:.1f},"
+            " ratio {ratio:.2f}"
+        )
+        lines.append(line.format(**result["predict"]))
     print_lines([*lines, ""])
     if "steps" in result:
         print_steps(result)

@@ -81,6 +81,7 @@ def show(
 
 def told(card: Card) -> list[tuple[str, str]]:
     """Return what a card says, a line each."""
+    from kpcore.trained.card import NOT_STATED
     from kpcore.trained.model import CROP
 
     model, framing = card.model, card.framing
@@ -98,7 +99,7 @@ def told(card: Card) -> list[tuple[str, str]]:
         ("predicts", ", ".join(model.heads[-1].keypoints)),
         *((f"step {number}", ", ".join(step)) for number, step in enumerate(card.steps, 1)),
         ("trained on", model.data),
-        ("terms", card.terms),
+        ("terms", card.terms or NOT_STATED),
         ("backbone", backbone),
         ("stages", str(len(model.heads))),
         ("codec", codec),
@@ -121,11 +122,14 @@ def copy(
     model: Annotated[str, typer.Argument(help="A job's folder or key, STUDY/NAME, or a model folder.")],
     folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there, or be empty.")],
     changed: Annotated[bool, typer.Option("--changed", help="Take one that was changed, as it is now.")] = False,
+    terms: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Terms of use for the card to state. [default: what it says]")
+    ] = None,
 ) -> None:
     """Copy a trained network out of the cache: a folder of two files that explains itself."""
     from kpcore.trained.copying import copy_model
 
-    copy_model(model, folder, changed=changed)
+    copy_model(model, folder, changed=changed, terms=terms)
     print_lines([f"wrote {folder}: model.json and weights.safetensors; 'kp predict {folder} PICTURES' uses it"])
 
 

@@ -87,10 +87,11 @@ def predict(
     """
     from kpcore.cli.progress import Progress
     from kpcore.registry import registry
-    from kpcore.trained.engine import chosen_engine
+    from kpcore.trained.engine import NetworkEngine, chosen_engine
     from kpcore.trained.pictures import sources
     from kpcore.trained.predicting import How, orientation_of
     from kpcore.trained.writing import write
+    from kpcore.training.process import set_up_process
 
     turned = orientation_of(orientation)
     known = registry()
@@ -98,6 +99,8 @@ def predict(
     found = sources(pictures)
     given = boxes_for(boxes, found)
     engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed)
+    if isinstance(engine, NetworkEngine):
+        set_up_process(engine.predictor.device)
     doubtful: list[str] = []
     how = How(
         boxes=given,

@@ -61,6 +61,11 @@ class Backbone(Component):
         """Classes of the modules that the network repeats: what ``training.compile = "blocks"`` compiles."""
         return ()
 
+    @property
+    def terms(self) -> str:
+        """Terms of use of what :meth:`pretrained` brings, as its publisher states them; "" where that is not known."""
+        return ""
+
     def pretrained(self) -> Mapping[str, Tensor]:
         """Weights that this backbone brings from a file, by target name ("stem.conv1.weight"); empty where none."""
         return {}

@@ -27,6 +27,7 @@ class Facts:
         default_metric: name of the metric that this data is usually scored with.
         list_name: name of the published list of people that is read ("newell"); "" where there is only one.
         origin: coordinate of the first pixel's centre in the annotation file (0 or 1); default of ``kp eval --origin``.
+        terms: of use, as its publisher states them; "" where that is not known. Networks that learned from it say so.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Facts:
     default_metric: str
     list_name: str = ""
     origin: int = 0
+    terms: str = ""
 
 
 @dataclass(frozen=True)

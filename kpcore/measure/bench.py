@@ -22,6 +22,7 @@ import torch
 from kpcore.cache import cache_dir
 from kpcore.data.store import write_store
 from kpcore.measure.estimate import idle_task, random_batch, time_step
+from kpcore.measure.predicting import predicting
 from kpcore.measure.timing import NAIVE, SOURCE, Effort, Request, StepTime, kinds, new_stream, targets, time_steps
 from kpcore.records.folder import JobFolder
 from kpcore.study.executors import Order
@@ -54,7 +55,7 @@ class Bench:
     people: int = 300
 
 
-PARTS = ("start-up", "prepare", "pipeline", "checkpoint", "steps")
+PARTS = ("start-up", "prepare", "pipeline", "predict", "checkpoint", "steps")
 
 
 def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str], None]) -> dict[str, Any]:
@@ -77,6 +78,9 @@ def run_bench(study: Study, device: Device, bench: Bench, notice: Callable[[str]
     if "checkpoint" in bench.parts:
         notice("checkpoint")
         result["checkpoint"] = keeping(study, device)
+    if "predict" in bench.parts:
+        notice("kp predict and the network alone")
+        result["predict"] = predicting(study, device, bench.effort.rounds)
     if "steps" in bench.parts:
         result["steps"] = [each.record() for each in _steps(study, order, bench, notice)]
         result["ratios"] = ratios(result["steps"])

@@ -105,6 +105,11 @@ class JobFolder:
         """Where predictions are: on the job's own data set, and on those that it is scored on besides, from 1."""
         return self.path / (f"predictions-{number}.h5" if number else "predictions.h5")
 
+    @property
+    def given(self) -> Path:
+        """Where a given network's predictions are that this job starts from, where it is still scored on S1."""
+        return self.path / "given.h5"
+
     @contextmanager
     def locked(self, waiting: Callable[[str], None]) -> Iterator[None]:
         """Hold the lock of whoever trains the job; the folder is made where it is missing.

@@ -162,7 +162,8 @@ class JobInfo(Strict):
 class Retained(Strict):
     """What a network still scores on the keypoints of an earlier step (0 is S1), on that step's own data.
 
-    ``before`` is the average of the network that was trained on that step, where it is a source of this one.
+    ``before`` is the average of the network that was trained on that step, where it is a source of this one; of one
+    that a study was given as its S1, where this training was made since that is kept.
     ``normaliser`` says what that data's lengths are, where it is another data set's than the row's.
     """
 

@@ -81,6 +81,7 @@ FACTS: dict[type, dict[str, tuple[Test, str]]] = {
         "facts.normaliser": TEXT,
         "facts.default_metric": TEXT,
         "facts.list_name": TEXT,
+        "facts.terms": TEXT,
         "facts.origin": (lambda value: value in (0, 1), "0 or 1"),
     },
     Backbone: {
@@ -89,6 +90,7 @@ FACTS: dict[type, dict[str, tuple[Test, str]]] = {
         "mean": (lambda value: _three(value, -math.inf), "three numbers"),
         "std": (lambda value: _three(value, 0.0), "three positive numbers"),
         "blocks": (lambda value: all_of(value, type), "a tuple of classes"),
+        "terms": TEXT,
     },
     Codec: {"dims": (lambda value: value in (2, 3), "2 or 3"), "width": COUNT},
     Metric: {

@@ -49,6 +49,7 @@ class StudyData:
         sample: whether it was generated; everything printed and written then says so.
         left_out: places in the training part that are not trained on: another data set is scored on their images.
         leaked: training samples whose images are also scored, and which are trained on all the same.
+        stated: terms of use, as the study file states them; "" where it does not.
     """
 
     name: str
@@ -57,6 +58,12 @@ class StudyData:
     sample: bool
     left_out: tuple[int, ...] = ()
     leaked: int = 0
+    stated: str = ""
+
+    @property
+    def terms(self) -> str:
+        """Terms of use: as the study states them, else as the data set knows them; "" where nobody does."""
+        return self.stated or ("" if self.sample else self.dataset.facts.terms)
 
     @property
     def label(self) -> str:
@@ -155,7 +162,8 @@ def open_one(
     check_facts(dataset)
     dataset = adjusted(dataset, table)
     tell_bad(dataset, notice)
-    return StudyData(name, dataset, renamed(dataset.skeleton, table.aliases, place), table.generate is not None)
+    skeleton = renamed(dataset.skeleton, table.aliases, place)
+    return StudyData(name, dataset, skeleton, table.generate is not None, stated=table.terms.strip())
 
 
 def check_spelling(options: Mapping[str, object], own: type[BaseModel], where: str) -> None:

@@ -37,6 +37,11 @@ class Given:
     key: str
     card: Card
 
+    @property
+    def terms(self) -> str:
+        """Those of its card."""
+        return self.card.terms
+
     def layout(self, split: KeypointSplit) -> Layout:
         """Return its heads, as sets of the split's own skeleton."""
         skeleton = split.source.skeleton

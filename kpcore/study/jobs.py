@@ -177,6 +177,11 @@ def chain(job: Job) -> Iterator[Job]:
         yield from chain(source)
 
 
+def given_source(job: Job) -> Job | None:
+    """Return the given network that the job starts from, where it is still scored on S1; None elsewhere."""
+    return next((one for one in chain(job) if one.given), None) if 0 in job.retained else None
+
+
 def labels_read(job: Job, validation: Metric) -> tuple[str, ...]:
     """Return the keypoints of a job's data that it reads: of its heads and its step, and what its metric measures by.
 

@@ -23,11 +23,12 @@ from kpcore.network import Network, parameters_of
 from kpcore.plans import NetworkSpec, TransferPlan
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.study.contracts import checked_scores
-from kpcore.study.jobs import Job
+from kpcore.study.jobs import Job, chain, given_source
 from kpcore.study.planning import make_plan
+from kpcore.study.study import Study
 from kpcore.study.views import seen, training_settings
 from kpcore.study.workshop import Workshop
-from kpcore.trained.card import Card, write_card
+from kpcore.trained.card import NOT_STATED, Card, write_card
 from kpcore.trained.framing import measured
 from kpcore.trained.model import Model, Score, component, heads_of, metadata
 from kpcore.training.checkpoint import Checkpoints
@@ -98,9 +99,19 @@ def teacher(job: Job, shop: Workshop, plan: TransferPlan, states: list[State]) -
     """Return the first source network, frozen, where the plan's extra loss asks for it."""
     if not plan.teacher:
         return None
-    source = shop.study.network(job.sources[0].layout, seed=0)
-    restore(source, states[0], f"source of job {job.name}")
-    return place(source, shop.device.torch).requires_grad_(False).eval()
+    return at_rest(job.sources[0], states[0], shop)
+
+
+def as_given(source: Job, shop: Workshop) -> Network:
+    """Return a network from elsewhere as it was given, to be scored beside what is made of it."""
+    return at_rest(source, load_weights(whole(source).weights), shop)
+
+
+def at_rest(source: Job, state: State, shop: Workshop) -> Network:
+    """Return a source's network, which is not trained any more."""
+    network = shop.study.network(source.layout, seed=0)
+    restore(network, state, f"source {source.name}")
+    return place(network, shop.device.torch).requires_grad_(False).eval()
 
 
 def place(network: Network, device: torch.device) -> Network:
@@ -159,6 +170,8 @@ def save(
     """Predict the scored people and write the job's files; the manifest comes last."""
     for number, name in enumerate(job.datasets):
         predict(grown.network, shop, name, folder.predictions(number))
+    if (source := given_source(job)) is not None:
+        predict(as_given(source, shop), shop, job.split.steps[0].dataset, folder.given)
     model = described(job, shop, grown, outcome)
     save_weights(folder.weights, grown.network, metadata(model))
     write_card(folder.path, card(job, shop, model, file_digest(folder.weights)))
@@ -215,8 +228,23 @@ def card(job: Job, shop: Workshop, model: Model, weights: str) -> Card:
         framing=measured(samples, model.layout.heads[-1]),
         steps=tuple(step.keypoints.names for step in job.split.steps[: job.step + 1]),
         precision=shop.device.precision,
+        terms=terms(job, shop.study),
         weights=weights,
     )
+
+
+def terms(job: Job, study: Study) -> str:
+    """Return the terms of use of all that a job's network learned from; "" where none are known."""
+    trainings = list(chain(job))[::-1]
+    data = [study.data[one.dataset] for one in trainings if not one.given]
+    found = {one.label: one.terms for one in data}
+    if study.backbone.pretrained():
+        found["pretrained weights"] = study.backbone.terms
+    if study.source is not None and any(one.given for one in trainings):
+        found["the source network"] = study.source.terms
+    if not any(found.values()):
+        return ""
+    return "; ".join(f"{name}: {said or NOT_STATED}" for name, said in found.items())
 
 
 def predict(network: Network, shop: Workshop, dataset: str, path: Path) -> None:

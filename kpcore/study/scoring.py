@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from kpcore.evaluation.predictions import Predictions, read_predictions
+from kpcore.cache import content_key
+from kpcore.evaluation.predictions import read_predictions
 from kpcore.evaluation.score import Scored, align, scored
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, default_columns
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Retained
 from kpcore.study.contracts import checked_scores
-from kpcore.study.jobs import Job
+from kpcore.study.jobs import Job, given_source
 from kpcore.study.study import Study
 
 
@@ -19,7 +21,7 @@ class Scorer:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._scores: dict[tuple[str, int, tuple[Column, ...]], Scored] = {}
+        self._scores: dict[tuple[Path, int, tuple[Column, ...]], Scored] = {}
 
     def convention(self, split: KeypointSplit) -> str:
         """Return how scores are made, in words that hold for all that the study scores on the split's keypoints."""
@@ -37,22 +39,57 @@ class Scorer:
         for step, keypoints in job.retained.items():
             columns = default_columns(keypoints)
             scores = self._score(job, step, keypoints, columns).scores
-            before = _trained_on(job, step)
             yield Retained(
                 step=step,
                 normaliser=self._normaliser(job, step),
                 keypoints=keypoints.names,
                 columns={**scores.columns},
                 average=scores.average,
-                before=self._score(before, step, keypoints, columns).scores.average if before else None,
+                before=self._before(job, step, keypoints, columns),
             )
 
+    def _before(self, job: Job, step: int, keypoints: KeypointSet, columns: tuple[Column, ...]) -> float | None:
+        """Return the average of the network that was trained on a step; None where it is no source of the job."""
+        source = _trained_on(job, step)
+        if source is not None:
+            return self._score(source, step, keypoints, columns).scores.average
+        path = self._given(job) if step == 0 else None
+        return None if path is None else self._scored(job, step, keypoints, columns, path).scores.average
+
+    def _given(self, job: Job) -> Path | None:
+        """Return what a given network predicts of the people of S1; None where nothing is known.
+
+        A job that starts from one keeps that; a job that is as old as the network has it in the network's own folder.
+        """
+        source, folder = given_source(job), JobFolder.of(job.key)
+        if source is None:
+            return None
+        if folder.given.is_file():
+            return folder.given
+        return JobFolder.of(source.key).predictions() if self._knows(source, job) else None
+
+    def _knows(self, source: Job, job: Job) -> bool:
+        """Whether a network was trained by a study in which the people of S1 are scored as they are here."""
+        data = self._study.data[job.split.steps[0].dataset]
+        theirs = source.settings.get("data", {})
+        read = tuple(theirs.get("mirrors", ()))
+        if not theirs or any(name not in data.skeleton.names for name in read):
+            return False
+        here = {"valid": data.valid.fingerprint.of(read), "evaluation": job.settings["evaluation"]}
+        there = {"valid": theirs.get("valid"), "evaluation": source.settings.get("evaluation")}
+        return content_key(here) == content_key(there)
+
     def _score(self, job: Job, step: int, keypoints: KeypointSet, columns: tuple[Column, ...]) -> Scored:
-        key = (job.key, step, columns)
+        path = JobFolder.of(job.key).predictions(job.datasets.index(job.split.steps[step].dataset))
+        return self._scored(job, step, keypoints, columns, path)
+
+    def _scored(
+        self, job: Job, step: int, keypoints: KeypointSet, columns: tuple[Column, ...], path: Path
+    ) -> Scored:  # fmt: skip
+        key = (path, step, columns)
         if key not in self._scores:
-            dataset = job.split.steps[step].dataset
-            predictions = self._read(job, dataset).only(keypoints.names)
-            part = self._study.data[dataset].valid
+            predictions = read_predictions(path).only(keypoints.names)
+            part = self._study.data[job.split.steps[step].dataset].valid
             aligned = align(predictions, part.samples, keypoints.skeleton, part.name, origin=0)
             found = scored(aligned, self._study.metric, keypoints, columns, str(predictions.path))
             checked_scores(self._study.metric, found.scores)
@@ -64,12 +101,9 @@ class Scorer:
         name = job.split.steps[step].dataset
         return "" if name == job.dataset else self._study.data[name].dataset.facts.normaliser
 
-    def _read(self, job: Job, dataset: str) -> Predictions:
-        return read_predictions(JobFolder.of(job.key).predictions(job.datasets.index(dataset)))
-
 
 def _trained_on(job: Job, step: int) -> Job | None:
-    """Return the job among its sources, and theirs, that was trained on this step; None for a given network."""
+    """Return the job among its sources, and theirs, that was trained on this step; None where none was."""
     for source in (one for one in job.sources if not one.given):
         found = source if source.step == step else _trained_on(source, step)
         if found is not None:

@@ -34,6 +34,10 @@ class Source(Protocol):
     def key(self) -> str:
         """Of its job's folder in the cache."""
 
+    @property
+    def terms(self) -> str:
+        """Terms of use of what it learned from; "" where none are known."""
+
     def layout(self, split: KeypointSplit) -> Layout:
         """Return its heads, as sets of the split's own skeleton."""
 

@@ -25,6 +25,8 @@ CARD = "model.json"
 LARGEST = 2**24
 """Bytes of a card, at most."""
 FORMAT: Literal["kptransfer model 1"] = "kptransfer model 1"
+NOT_STATED = "not stated"
+"""What is said of terms of use that nobody has told."""
 AGAIN = "copy the model folder again"
 CHANGED = "it was changed after it was written; copy it again, or say --changed to use it as it is"
 
@@ -59,7 +61,7 @@ class Card(Described):
         steps: keypoints of each of its training's steps: S1, S2, ...; empty where that is not known.
         scores: final ones, where they are known.
         precision: that its scores were made in.
-        terms: what is known of the terms of use of what it was trained on.
+        terms: of use of what it was trained on, as publishers or its maker state them; "" where none are known.
         weights: SHA-256 of the weights file.
         digest: SHA-256 of all this.
     """

@@ -13,8 +13,14 @@ from kpcore.trained.model import read_model
 from kpcore.trained.opening import open_model
 
 
-def copy_model(model: str, folder: Path, *, changed: bool = False) -> None:
+def copy_model(model: str, folder: Path, *, changed: bool = False, terms: str | None = None) -> None:
     """Write a model folder: the weights, and the card with the scores that are known; the card comes last.
+
+    Args:
+        model: as :func:`open_model` takes it.
+        folder: to make.
+        changed: take a network that was changed after it was written.
+        terms: of use, that the copy's card states in place of its own; None for its own.
 
     Raises:
         KpError: there is no such network, it was changed, or the folder holds something or cannot be written.
@@ -26,6 +32,7 @@ def copy_model(model: str, folder: Path, *, changed: bool = False) -> None:
         if any(folder.iterdir()):
             raise KpError(f"{folder}: is not empty; name a folder that is not there yet")
         copy(opened.weights, folder / WEIGHTS)
-        write_card(folder, opened.card.model_copy(update={"weights": file_digest(folder / WEIGHTS)}))
+        stated = {} if terms is None else {"terms": terms.strip()}
+        write_card(folder, opened.card.model_copy(update={"weights": file_digest(folder / WEIGHTS), **stated}))
     except OSError as error:
         raise KpError(f"{system_error(error, folder)}; name another folder") from None

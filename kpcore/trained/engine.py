@@ -47,25 +47,22 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NetworkEngine:
-    """A network with the codec that it was trained with, on a device."""
+    """A network with the codec that it was trained with, on a device.
+
+    Args:
+        predictor: network, codec and device.
+        resolution: of its inputs, pixels a side.
+        framing: how a box becomes a crop.
+    """
 
     predictor: Predictor
-    card: Card
+    resolution: int
+    framing: Framing
 
     @property
     def keypoints(self) -> KeypointSet:
         """The last head's."""
         return self.predictor.keypoints
-
-    @property
-    def resolution(self) -> int:
-        """That of its training."""
-        return self.card.model.resolution
-
-    @property
-    def framing(self) -> Framing:
-        """That of its training."""
-        return self.card.framing
 
     def crops(self, pixels: ImageArray) -> tuple[Float64Array, Float64Array]:
         """Predict them as one batch."""
@@ -81,7 +78,8 @@ def network_engine(opened: Opened, known: Registry, device: Device, *, flip_test
     """
     trained = load_model(opened.weights, known)
     network = trained.network.to(device.torch)
-    return NetworkEngine(Predictor(network, trained.backbone, trained.codec, device, flip_test), opened.card)
+    predictor = Predictor(network, trained.backbone, trained.codec, device, flip_test)
+    return NetworkEngine(predictor, opened.card.model.resolution, opened.card.framing)
 
 
 def chosen_engine(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
-def individuals(ids: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
+def individuals(ids: Iterable[Sequence[str]]) -> tuple[str, ...] | None:
     """Return the names of individuals that pictures share, in order of first appearance; None where ids name nobody.
 
     Ids name individuals where none is empty, none occurs twice in a picture, and where several pictures have instances
@@ -14,10 +14,11 @@ def individuals(ids: Sequence[Sequence[str]]) -> tuple[str, ...] | None:
     file's annotations do not: each is of one picture.
 
     Args:
-        ids: of every picture's instances.
+        ids: of every picture's instances; gone through once.
     """
-    filled = [list(one) for one in ids if one]
-    if not filled or any("" in one or len(set(one)) < len(one) for one in filled):
-        return None
-    counts = Counter(name for one in filled for name in one)
-    return tuple(counts) if max(counts.values()) > 1 else None
+    counts: Counter[str] = Counter()
+    for one in ids:
+        if "" in one or len(set(one)) < len(one):
+            return None
+        counts.update(one)
+    return tuple(counts) if max(counts.values(), default=0) > 1 else None

@@ -28,7 +28,7 @@ from kpcore.trained.framing import Crop, whole
 from kpcore.trained.pictures import Picture
 
 AHEAD = 4
-"""Pictures a core that are read before they are asked for."""
+"""Pictures a core that are read before they are asked for; a batch, where that is more."""
 WAITING = 2
 """Batches of pictures that wait for a batch of crops to fill, at most."""
 
@@ -163,13 +163,14 @@ def nothing(picture: Picture, engine: Engine, problem: str) -> Predicted:
 
 def prepared(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Ready]:
     """Yield pictures with their inputs, in order; they are read by a thread a core, some ahead of the one in use."""
+    most = max(AHEAD * cores(), how.batch_size)
     work = partial(prepare, engine=engine, how=how)
     waiting: deque[Future[Ready]] = deque()
     with ThreadPoolExecutor(cores()) as pool:
         try:
             for picture in read_ahead(pictures):
                 waiting.append(pool.submit(work, picture))
-                if len(waiting) > AHEAD * cores():
+                if len(waiting) > most:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -200,7 +201,7 @@ def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
     except KpError as error:
         return Ready(picture, problem=str(error))
     return Ready(
-        picture=replace(picture, pixels=pixels) if how.keep else picture,
+        picture=replace(picture, pixels=pixels if how.keep else None),
         size=(width, height),
         crops=crops,
         boxes=boxes,

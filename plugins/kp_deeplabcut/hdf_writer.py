@@ -6,18 +6,20 @@ index that has none, which pandas writes as a pickled None (the two bytes ``N.``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from kpcore.placing import beside
 from kpcore.tensors import AnyArray, Float64Array
 
 KEY = "df_with_missing"
 """Name of the frame in DeepLabCut's files."""
+SOME = 256
+"""Rows that are written at once."""
 NAMELESS = "N."
 NOTHING = h5py.Empty("S1")
 GROUP = {"CLASS": "GROUP", "TITLE": "", "VERSION": "1.0"}
@@ -29,19 +31,18 @@ def write_hdf(
     names: Sequence[str],
     columns: Sequence[tuple[str, ...]],
     index: Sequence[tuple[str, ...]] | Sequence[int],
-    values: Float64Array,
-) -> Path:
-    """Write a frame in one step.
+    rows: Iterator[Float64Array],
+) -> None:
+    """Write a frame.
 
     Args:
         path: the file.
         names: of the columns' levels.
         columns: C columns, each with a text a level.
         index: R rows, each with one or several texts, or their numbers.
-        values: (R, C), NaN where missing.
+        rows: R times (C,), NaN where missing; taken some at a time.
     """
-    partial = beside(path)
-    with h5py.File(partial, "w") as file:
+    with h5py.File(path, "w") as file:
         _tell(file, {**GROUP, "PYTABLES_FORMAT_VERSION": "2.1"})
         frame = file.create_group(KEY)
         _tell(frame, {**GROUP, "pandas_type": "frame", "pandas_version": "0.15.2", "encoding": "UTF-8"})
@@ -49,8 +50,15 @@ def write_hdf(
         for axis in ("axis0", "block0_items"):
             _levels(frame, axis, names, columns)
         _rows(frame, index)
-        _array(frame, "block0_values", values)
-    return partial.replace(path)
+        values = _told(frame.create_dataset("block0_values", (len(index), len(columns)), np.float64))
+        for start, some in enumerate(batched(rows, SOME)):
+            values[start * SOME : start * SOME + len(some)] = np.stack(some)
+
+
+def batched(rows: Iterator[Float64Array], count: int) -> Iterator[list[Float64Array]]:
+    """Yield that many rows at a time."""
+    while some := list(islice(rows, count)):
+        yield some
 
 
 def _rows(frame: Any, index: Sequence[tuple[str, ...]] | Sequence[int]) -> None:
@@ -83,7 +91,11 @@ def _index(frame: Any, name: str, values: AnyArray, kind: str, title: str) -> An
 
 
 def _array(frame: Any, name: str, values: AnyArray) -> Any:
-    array = frame.create_dataset(name, data=values)
+    return _told(frame.create_dataset(name, data=values))
+
+
+def _told(array: Any) -> Any:
+    """Describe an array as PyTables does; return it."""
     _tell(array, ARRAY)
     array.attrs["transposed"] = np.uint8(1)
     return array

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +21,9 @@ from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
 from kpcore.tensors import Float64Array
 from kpcore.trained.individuals import individuals
+from kpcore.trained.spool import Spool
 
+Key = TypeVar("Key", str, PurePosixPath)
 LABELED = "labeled-data"
 DECIMALS = 4
 PLAIN = r"^[^/\\,\"'\s][^/\\,\"']*$"
@@ -73,12 +76,13 @@ class _Sink(Sink):
         self._names = about.keypoints.names
         self._scorer = scorer
         self._least = least
-        self._images: dict[PurePosixPath, Path] = {}
-        self._labels: dict[PurePosixPath, list[Predicted]] = defaultdict(list)
-        self._videos: dict[str, list[Predicted]] = defaultdict(list)
+        self._images: dict[str, str] = {}
+        self._labels: dict[PurePosixPath, _Group] = {}
+        self._videos: dict[str, _Group] = {}
+        self._last: _Group | None = None
 
     def add(self, found: Predicted) -> None:
-        """Keep points, some hundred bytes an instance: only the last tells how many animals the header has.
+        """Put a picture aside: only the last one tells how many animals the header has.
 
         Raises:
             KpError: two images would have one row.
@@ -86,39 +90,85 @@ class _Sink(Sink):
         if found.problem:
             return
         if found.frame is not None:
-            self._videos[PurePosixPath(found.name).stem].append(_light(found))
+            self._group(self._videos, PurePosixPath(found.name).stem).add(found)
             return
         place = row_of(found.path)
-        if other := self._images.get(place):
+        if other := self._images.get(str(place)):
             raise KpError(
-                f"--format deeplabcut: {found.path} and {other} would both be {place}; give each image once, and"
-                " images of one name from folders of other names"
+                f"--format deeplabcut: {found.path} and {Path(other, place.name)} would both be {place}; give each"
+                " image once, and images of one name from folders of other names"
             )
-        self._images[place] = found.path
-        self._labels[place.parent].append(_light(found))
+        self._images[str(place)] = sys.intern(str(found.path.parent))
+        self._group(self._labels, place.parent).add(found)
+
+    def _group(self, groups: dict[Key, _Group], key: Key) -> _Group:
+        """Return the pictures of a file that is to be written; one such file alone is open."""
+        if key not in groups:
+            number = len(self._labels) + len(self._videos)
+            groups[key] = _Group(Spool(self._folder / f"{number}.spool.partial"))
+        if self._last is not groups[key]:
+            if self._last is not None:
+                self._last.spool.rest()
+            self._last = groups[key]
+        return groups[key]
 
     def finish(self) -> Sequence[Path]:
         """Write the files."""
-        paths = [path for folder, found in self._labels.items() for path in self._write_labels(folder, found)]
-        return paths + [path for name, found in self._videos.items() for path in self._write_video(name, found)]
+        paths = [path for folder, group in self._labels.items() for path in self._write_labels(folder, group)]
+        paths += [path for name, group in self._videos.items() for path in self._write_video(name, group)]
+        self.abandon()
+        return paths
 
-    def _write_labels(self, folder: PurePosixPath, found: list[Predicted]) -> list[Path]:
+    def abandon(self) -> None:
+        """Remove what was put aside."""
+        for group in (*self._labels.values(), *self._videos.values()):
+            group.spool.remove()
+
+    def _write_labels(self, folder: PurePosixPath, group: _Group) -> list[Path]:
         """Write one folder's files; images without an instance have no row."""
-        table = Table(self._names, _people(found), self._scorer, ("x", "y"))
-        numbers = [table.labels(one, self._least) for one in found]
-        kept = [place for place, row in enumerate(numbers) if np.isfinite(row).any()]
-        if not kept:
-            return []
-        flat = folder == PurePosixPath(LABELED)
-        rows = [row_of(found[place].path) for place in kept]
-        index = [(row.as_posix(),) if flat else row.parts for row in rows]
-        place = self._folder if flat else placing.folder(self._folder, *folder.parts)
-        return table.write(place / f"{PREFIX}_{self._scorer}", index, [numbers[place] for place in kept])
+        table = Table(self._names, group.people(), self._scorer, ("x", "y"))
 
-    def _write_video(self, name: str, found: list[Predicted]) -> list[Path]:
-        table = Table(self._names, _people(found), self._scorer, ("x", "y", "likelihood"))
-        index = [int(one.frame or 0) for one in found]
-        return table.write(self._folder / f"{name}{self._scorer}", index, [table.positions(one) for one in found])
+        def rows() -> Iterator[tuple[Path, Float64Array]]:
+            found = ((one.path, table.labels(one, self._least)) for one in group.spool)
+            return ((path, numbers) for path, numbers in found if np.isfinite(numbers).any())
+
+        flat = folder == PurePosixPath(LABELED)
+        kept = (row_of(path) for path, _ in rows())
+        index = [(row.as_posix(),) if flat else row.parts for row in kept]
+        if not index:
+            return []
+        place = self._folder if flat else placing.folder(self._folder, *folder.parts)
+        stem = place / f"{PREFIX}_{self._scorer}"
+        return table.write(stem, index, lambda: (numbers for _, numbers in rows()))
+
+    def _write_video(self, name: str, group: _Group) -> list[Path]:
+        table = Table(self._names, group.people(), self._scorer, ("x", "y", "likelihood"))
+        index = array("q", (int(one.frame or 0) for one in group.spool))
+        return table.write(self._folder / f"{name}{self._scorer}", index, lambda: map(table.positions, group.spool))
+
+
+class _Group:
+    """The pictures of one file, put aside.
+
+    Args:
+        spool: that they are put into.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self._most = 0
+
+    def add(self, found: Predicted) -> None:
+        """Put a picture aside."""
+        self._most = max(self._most, len(found.ids))
+        self.spool.add(found)
+
+    def people(self) -> People | None:
+        """Return the individuals; None where no picture has several instances."""
+        if self._most < 2:
+            return None
+        named = individuals(one.ids for one in self.spool)
+        return People(named or [f"individual{number}" for number in range(1, self._most + 1)], by_id=named is not None)
 
 
 class Table:
@@ -139,19 +189,31 @@ class Table:
         self._columns = [(scorer, *one, name, axis) for one in who for name in names for axis in axes]
 
     def write(
-        self, stem: Path, index: Sequence[tuple[str, ...]] | Sequence[int], rows: Sequence[Float64Array]
+        self, stem: Path, index: Sequence[tuple[str, ...]] | Sequence[int], rows: Callable[[], Iterator[Float64Array]]
     ) -> list[Path]:
-        """Write a CSV file and the same as HDF5, of one row or more; return both."""
-        values = np.array(rows).reshape(len(rows), len(self._columns))
+        """Write a CSV file and the same as HDF5, of one row or more; return both.
+
+        Args:
+            stem: path without its ending.
+            index: of every row.
+            rows: gives them, (C,) each, one after the other; asked for each file.
+        """
         paths = [stem.with_name(f"{stem.name}{ending}") for ending in (".csv", ".h5")]
-        cells = [list(one) if isinstance(one, tuple) else [str(one)] for one in index]
-        gap = [""] * (len(cells[0]) - 1)
-        header = [
-            [level, *gap, *texts] for level, texts in zip(self._levels, zip(*self._columns, strict=True), strict=True)
-        ]
-        body = [[*names, *map(_cell, row)] for names, row in zip(cells, values.tolist(), strict=True)]
-        _write(paths[0], [*header, *body])
-        return [paths[0], write_hdf(paths[1], self._levels, self._columns, index, values)]
+        with placing.placed(paths[0]) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(self._cells(index, rows()))
+        with placing.placed(paths[1]) as partial:
+            write_hdf(partial, self._levels, self._columns, index, rows())
+        return paths
+
+    def _cells(
+        self, index: Sequence[tuple[str, ...]] | Sequence[int], rows: Iterator[Float64Array]
+    ) -> Iterator[list[str]]:
+        """Yield the CSV file's rows, its header first."""
+        gap = [""] * (len(index[0]) - 1 if isinstance(index[0], tuple) else 0)
+        for level, texts in zip(self._levels, zip(*self._columns, strict=True), strict=True):
+            yield [level, *gap, *texts]
+        for one, row in zip(index, rows, strict=True):
+            yield [*(one if isinstance(one, tuple) else [str(one)]), *map(_cell, row.tolist())]
 
     def labels(self, found: Predicted, least: float) -> Float64Array:
         """Return x and y of every column, NaN where missing or less sure."""
@@ -191,33 +253,11 @@ class People:
         return [self.names.index(one) for one in found.ids] if self._by_id else list(range(len(found.ids)))
 
 
-def _people(found: Sequence[Predicted]) -> People | None:
-    """Return the individuals; None where no picture has several instances."""
-    most = max((len(one.ids) for one in found), default=0)
-    if most < 2:
-        return None
-    named = individuals([one.ids for one in found])
-    return People(named or [f"individual{number}" for number in range(1, most + 1)], by_id=named is not None)
-
-
 def row_of(path: Path) -> PurePosixPath:
     """Return how a project names an image: "labeled-data/FOLDER/NAME.png"."""
     folder = path.absolute().parent.name
     return PurePosixPath(LABELED, path.name) if folder == LABELED else PurePosixPath(LABELED, folder, path.name)
 
 
-def _light(found: Predicted) -> Predicted:
-    """Return it without its pixels."""
-    return replace(found, pixels=None)
-
-
 def _cell(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.{DECIMALS}f}"
-
-
-def _write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
-    """Write a CSV file in one step."""
-    partial = placing.beside(path)
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-    return partial.replace(path)
+    return "" if math.isnan(value) else f"{value:.{DECIMALS}f}"

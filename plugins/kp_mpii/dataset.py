@@ -20,6 +20,7 @@ from kpcore.reading.paths import Images
 from kpcore.reading.roots import existing_root
 from kpcore.samples import Sample
 
+TERMS = "free for research, no commercial use: its authors do not hold the images' copyright (the data set's page)"
 HOLDS = "images/ and MPII's annotation"
 
 
@@ -101,6 +102,7 @@ class Mpii(Dataset):
             default_metric="pckh",
             list_name=self._list or self._source.list_name,
             origin=1,
+            terms=TERMS,
         )
 
     def samples(self, part: str) -> Sequence[Sample]:

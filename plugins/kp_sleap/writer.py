@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from kpcore.errors import KpError
 from kpcore.interfaces import About, Predicted, Sink, Writer
 from kpcore.keypoints import KeypointSet
-from kpcore.placing import beside
+from kpcore.placing import placed
 from kpcore.trained.individuals import individuals
+from kpcore.trained.spool import Spool
+
+Group: TypeAlias = Path | tuple[int, int]
+"""What the pictures of one of SLEAP's videos share: the video file, or their size."""
 
 
 class Slp(Writer):
@@ -50,31 +55,36 @@ class _Sink(Sink):
         self._path = path
         self._sleap = sleap
         self._skeleton = skeleton_of(keypoints, sleap)
-        self._found: list[Predicted] = []
+        self._spool = Spool(path.with_name(f"{path.name}.spool.partial"))
 
     def add(self, found: Predicted) -> None:
-        """Keep points and names; SLEAP's file is written as a whole."""
+        """Put it aside: SLEAP's file is written as a whole."""
         if not found.problem:
-            self._found.append(found)
+            self._spool.add(found)
 
     def finish(self) -> Sequence[Path]:
         """Write the file."""
-        videos = Videos(self._found, self._sleap)
-        named = individuals([one.ids for one in self._found])
+        videos = Videos(self._spool, self._sleap)
+        named = individuals(one.ids for one in self._spool)
         tracks = {name: self._sleap.Track(name) for name in named or ()}
-        frames = [self._frame(one, videos, tracks) for one in self._found]
+        frames = (self._frame(one, videos, tracks) for one in self._spool)
         labels = self._sleap.Labels(
             labeled_frames=[frame for frame in frames if len(frame)],
             videos=videos.all,
             skeletons=[self._skeleton],
             tracks=list(tracks.values()),
         )
-        partial = beside(self._path)
-        self._sleap.save_slp(labels, str(partial), embed=False, verbose=False)
-        return [partial.replace(self._path)]
+        with placed(self._path) as partial:
+            self._sleap.save_slp(labels, str(partial), embed=False, verbose=False)
+        self._spool.remove()
+        return [self._path]
+
+    def abandon(self) -> None:
+        """Remove what was put aside."""
+        self._spool.remove()
 
     def _frame(self, found: Predicted, videos: Videos, tracks: dict[str, Any]) -> Any:
-        video, number = videos.of(found)
+        video, number = videos.place(found)
         kept = [place for place, points in enumerate(found.points) if np.isfinite(points).any()]
         instances = [self._instance(found, place, tracks) for place in kept]
         return self._sleap.LabeledFrame(video=video, frame_idx=number, instances=instances)
@@ -95,37 +105,60 @@ class Videos:
     """SLEAP's videos: one a video file, and one a size of images; and where each picture is.
 
     Args:
-        found: all predictions.
+        found: all predictions, in order.
         sleap: the library.
     """
 
-    def __init__(self, found: Sequence[Predicted], sleap: Any) -> None:
-        self._places: dict[int, tuple[Any, int]] = {}
-        of: dict[Path | tuple[int, int], list[Predicted]] = {}
+    def __init__(self, found: Iterable[Predicted], sleap: Any) -> None:
+        groups: dict[Group, _Pictures] = {}
         for one in found:
-            of.setdefault(one.size if one.frame is None else one.path, []).append(one)
-        self.all = [_video(group, sleap) for group in of.values()]
-        for group, video in zip(of.values(), self.all, strict=True):
-            for place, one in enumerate(group):
-                self._places[id(one)] = (video, place if one.frame is None else one.frame)
+            groups.setdefault(_group(one), _Pictures(one.size)).add(one)
+        self._videos = {group: pictures.video(sleap) for group, pictures in groups.items()}
+        self._taken: Counter[Group] = Counter()
 
-    def of(self, found: Predicted) -> tuple[Any, int]:
-        """Return the video and the number in it of one of the predictions that this was made of."""
-        return self._places[id(found)]
+    @property
+    def all(self) -> list[Any]:
+        """All of them."""
+        return list(self._videos.values())
+
+    def place(self, found: Predicted) -> tuple[Any, int]:
+        """Return the video of a picture and its number in it; images are to be asked for in order, each once."""
+        group = _group(found)
+        self._taken[group] += 1
+        return self._videos[group], self._taken[group] - 1 if found.frame is None else found.frame
 
 
-def _video(group: Sequence[Predicted], sleap: Any) -> Any:
-    """Return a video that is described as sleap-io describes one that it has open, so that no file is opened."""
-    width, height = group[0].size
-    paths = [str(one.path.absolute()) for one in group]
-    told: dict[str, Any] = {"filename": paths[0], "grayscale": False, "fps": None}
-    if group[0].frame is None:
-        told |= {"type": "ImageVideo", "filenames": paths, "shape": (len(paths), height, width, 3)}
+def _group(found: Predicted) -> Group:
+    return found.size if found.frame is None else found.path
+
+
+class _Pictures:
+    """The pictures of one of SLEAP's videos: the images, or the frames of a video."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._images: list[str] = []
+        self._video = ""
+        self._frames = 0
+
+    def add(self, found: Predicted) -> None:
+        if found.frame is None:
+            self._images.append(str(found.path.absolute()))
+        else:
+            self._video = self._video or str(found.path.absolute())
+            self._frames = max(self._frames, found.frame + 1)
+
+    def video(self, sleap: Any) -> Any:
+        """Return a video that is described as sleap-io describes one that it has open, so that no file is opened."""
+        width, height = self._size
+        told: dict[str, Any] = {"filename": self._video or self._images[0], "grayscale": False, "fps": None}
+        if self._video:
+            told |= {"type": "MediaVideo", "shape": (self._frames, height, width, 3), "bgr": True}
+            told |= {"dataset": "", "input_format": ""}
+            return sleap.Video(self._video, backend_metadata=told, open_backend=False)
+        told |= {"type": "ImageVideo", "filenames": self._images, "shape": (len(self._images), height, width, 3)}
         told |= {"height_": height, "width_": width, "channels_": 3}
-        return sleap.Video(paths, backend_metadata=told, open_backend=False)
-    count = 1 + max(one.frame for one in group if one.frame is not None)
-    told |= {"type": "MediaVideo", "shape": (count, height, width, 3), "bgr": True, "dataset": "", "input_format": ""}
-    return sleap.Video(paths[0], backend_metadata=told, open_backend=False)
+        return sleap.Video(self._images, backend_metadata=told, open_backend=False)
 
 
 def skeleton_of(keypoints: KeypointSet, sleap: Any) -> Any:

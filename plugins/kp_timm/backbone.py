@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kp_timm.encoder import FINEST, LARGEST, Facts, check_name, facts, make, takes
 from kp_timm.necks import Deconvolutions, Pyramid, Stem
-from kp_timm.published import downloaded, from_file
+from kp_timm.published import downloaded, from_file, licence
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, ComponentConfig
 
@@ -178,6 +178,11 @@ class TimmBackbone(Backbone):
         if self._weights:
             return from_file(self._model, self._size, Path(self._weights).expanduser())
         return downloaded(self._model, self._size) if self._pretrained else {}
+
+    @property
+    def terms(self) -> str:
+        """The licence that timm names for its published weights; of a file that the user gives nothing is known."""
+        return licence(self._model) if self._pretrained else ""
 
     def pretrained(self) -> Mapping[str, Tensor]:
         """The network's published weights, where they are asked for."""

@@ -56,6 +56,15 @@ def downloaded(name: str, size: int | None) -> Mapping[str, Tensor]:
     return from_file(name, size, _fetched(name))
 
 
+def licence(name: str) -> str:
+    """Return the published weights and their licence as timm names it; "" where it names none."""
+    import timm
+
+    known = timm.get_pretrained_cfg(name)
+    stated = known.license if known is not None else None
+    return f"{stated} ({known.hf_hub_id or name}, as timm states it)" if known is not None and stated else ""
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
