@@ -32,7 +32,7 @@ def bench(
     steps: Annotated[int, typer.Option(min=1, help="Steps in a row in each of them.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time start-up, preparing, the input pipeline, predicting, checkpoints and training steps, on a study's own data."""
+    """Time start-up, preparing, the input pipeline, predicting, checkpoints and training steps of a study."""
     from kpcore.measure.bench import PARTS, Bench, run_bench
     from kpcore.measure.timing import Effort
     from kpcore.registry import registry
