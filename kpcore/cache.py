@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,8 @@ from kpcore.errors import KpError
 
 KINDS = ("jobs", "stores", "generated", "digests")
 """Folders of the cache."""
+LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a flush that did not reach the disk."""
 
 
 def cache_dir() -> Path:
@@ -64,6 +67,23 @@ def replace_file(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: the disk has lost what was to be written, or has no room for it. That a file system cannot flush is no
+            error.
+    """
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno in LOST:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(file)
 
 
 def set_aside(path: Path) -> Path:

@@ -6,7 +6,6 @@ Reports read a folder through this too, so nothing here needs torch.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Annotated, Any
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kpcore.cache import cache_dir, content_key, known_digest, replace_file, set_aside
+from kpcore.cache import cache_dir, content_key, flush, known_digest, replace_file, set_aside
 from kpcore.errors import KpError
 from kpcore.records.results import HistoryRecord, read_history
 
@@ -39,8 +38,6 @@ So a checkpoint says itself whether it is whole.
 """
 PASSING = (MANIFEST, ERROR, LOCK, LOG)
 """Files that no manifest lists."""
-LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a flush that did not reach the disk."""
 
 
 class Manifest(BaseModel):
@@ -157,11 +154,11 @@ class JobFolder:
         """Write the manifest over all files, flushed to the disk before it; the job is done from then on."""
         files = {name: known_digest(self.path / name) for name in self._files()}
         for name in files:
-            _flush(self.path / name)
+            flush(self.path / name)
         manifest = Manifest.of(self.key, files)
         replace_file(self.path / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
-        _flush(self.path / MANIFEST)
-        _flush(self.path)  # before what it replaces goes
+        flush(self.path / MANIFEST)
+        flush(self.path)  # before what it replaces goes
         self.drop_checkpoints()
 
     def set_aside(self) -> None:
@@ -287,12 +284,12 @@ class JobFolder:
         partial = self.path / ".checkpoint.partial"
         try:
             write(partial)
-            _flush(partial)
+            flush(partial)
             path = self.path / f"checkpoint-{epochs:06d}-{iterations:09d}-{known_digest(partial)[:32]}.pt"
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        _flush(self.path)  # a name is on the disk when its folder is
+        flush(self.path)  # a name is on the disk when its folder is
         self.drop_checkpoints(keep=(path, beside))
         return path
 
@@ -328,20 +325,3 @@ def _behind(path: Path) -> tuple[int, int]:
     """Return the epochs and iterations that a checkpoint's name tells."""
     found = CHECKPOINT.fullmatch(path.name)
     return (int(found[1]), int(found[2] or 0)) if found else (-1, 0)
-
-
-def _flush(path: Path) -> None:
-    """Have the system write a file, or the names in a folder, to the disk.
-
-    Raises:
-        OSError: the disk has lost what was to be written, or has no room for it. That a file system cannot flush is no
-            error.
-    """
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    except OSError as error:
-        if error.errno in LOST:
-            raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        os.close(file)
