@@ -203,6 +203,7 @@ with logged(JobFolder.of("s" * 64), again=False):
 """
 
 
+@pytest.mark.slow
 def test_what_a_worker_prints_is_kept_with_its_job_and_silence_is_not():
     done = python("-c", PRINTING)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
