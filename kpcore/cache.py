@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -22,8 +21,6 @@ from kpcore.errors import KpError
 
 KINDS = ("jobs", "stores", "generated", "digests")
 """Folders of the cache."""
-LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a flush that did not reach the disk."""
 
 
 def cache_dir() -> Path:
