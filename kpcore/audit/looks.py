@@ -15,7 +15,7 @@ import numpy as np
 
 from kpcore.data.fingerprint import remembered
 from kpcore.errors import KpError
-from kpcore.reading.images import image_size
+from kpcore.reading.images import image_size, is_truncated
 from kpcore.reading.quiet import hushed
 from kpcore.tensors import AnyArray, FloatArray, ImageArray
 
@@ -74,9 +74,10 @@ def _of_file(path: Path) -> str:
         return ""
     scale = next(scale for scale in _SCALED if scale == 1 or min(width, height) >= scale * DECODED)
     try:
+        data = path.read_bytes()
         with hushed():
-            grey = cv2.imread(str(path), _SCALED[scale])
-    except cv2.error:
+            grey = None if is_truncated(data) else cv2.imdecode(np.frombuffer(data, np.uint8), _SCALED[scale])
+    except (OSError, cv2.error):
         return ""
     return "" if grey is None else _text(np.asarray(grey, np.uint8))
 

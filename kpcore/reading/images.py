@@ -21,7 +21,7 @@ from kpcore.tensors import AnyArray, ImageArray
 
 JPEG_START = b"\xff\xd8"
 PNG_START = b"\x89PNG\r\n\x1a\n"
-PNG_END = b"IEND\xaeB`\x82"
+PNG_END = b"IEND"
 _START_OF_SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 SHARE = (0.001, 0.999)
@@ -144,7 +144,17 @@ def is_truncated(data: bytes) -> bool:
     """Whether a JPEG or a PNG lacks its end. Bytes after the end are tolerated; other formats are never truncated."""
     if data.startswith(JPEG_START):
         return not _jpeg_ends(data)
-    return data.startswith(PNG_START) and PNG_END not in data
+    return data.startswith(PNG_START) and not _png_ends(data)
+
+
+def _png_ends(data: bytes) -> bool:
+    """Walk the chunks to the last: OpenCV makes room for as many bytes as a chunk claims, up to 4 GB."""
+    place = len(PNG_START)
+    while place + 12 <= len(data):
+        if data[place + 4 : place + 8] == PNG_END:
+            return True
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+    return False
 
 
 def _jpeg_ends(data: bytes) -> bool:

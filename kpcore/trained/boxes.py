@@ -20,6 +20,8 @@ from kpcore.trained.framing import Crop, Framing
 from kpcore.trained.pictures import Picture
 
 KIND = "boxes: COCO's JSON with 'images' and 'annotations', or a CSV with image, x, y, width, height"
+LARGEST = 1e6
+"""Pixels of a box's number: as far as any picture could reach."""
 BOX = ("x", "y", "width", "height")
 CROP = ("centre_x", "centre_y", "side")
 ALSO = {
@@ -231,11 +233,12 @@ def _coco_box(one: Mapping[str, Any], where: str) -> Box:
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     width, height = image.get("width"), image.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    whole = isinstance(width, int) and isinstance(height, int)
+    return (width, height) if whole and 0 < width <= LARGEST and 0 < height <= LARGEST else None
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and (value != value or abs(value) <= LARGEST)
 
 
 def _records(found: object, key: str, path: Path) -> list[dict[str, Any]]:

@@ -108,6 +108,20 @@ def tiff_of_enormous_tiles(root: Path, outside: Path) -> None:
 
 
 @crafted("image png")
+def png_whose_chunk_claims_4_gigabytes(root: Path, outside: Path) -> None:
+    data = bytearray(valid("image png", root).read_bytes())
+    place = data.index(b"IDAT") - 4
+    data[place : place + 4] = b"\xff\xff\xff\x00"
+    (root / "a.png").write_bytes(bytes(data))
+
+
+@crafted("boxes json")
+def box_of_an_enormous_number(root: Path, outside: Path) -> None:
+    path = valid("boxes json", root)
+    path.write_text(path.read_text().replace("[20, 10", f"[{'9' * 400}, 10"))
+
+
+@crafted("image png")
 def png_that_is_a_pipe(root: Path, outside: Path) -> None:
     os.mkfifo(root / "a.png")
 
