@@ -232,9 +232,9 @@ def _coco_box(one: Mapping[str, Any], where: str) -> Box:
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    width, height = image.get("width"), image.get("height")
-    whole = isinstance(width, int) and isinstance(height, int)
-    return (width, height) if whole and 0 < width <= LARGEST and 0 < height <= LARGEST else None
+    size = image.get("width"), image.get("height")
+    whole = [side for side in size if isinstance(side, int) and 0 < side <= LARGEST]
+    return (whole[0], whole[1]) if len(whole) == 2 else None
 
 
 def _is_number(value: object) -> bool:
