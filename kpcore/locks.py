@@ -55,7 +55,7 @@ def locked(path: Path, *, waiting: Callable[[str], None] | None = None) -> Itera
     lock = FileLock(path)
     try:
         _take(lock, path, waiting)
-    except (NotImplementedError, OSError) as error:
+    except (RuntimeError, OSError) as error:  # what older versions of the library raise has no number
         if isinstance(error, OSError) and error.errno not in LOCKLESS:
             raise
         where = "put the cache on another file system (KP_CACHE_DIR)"

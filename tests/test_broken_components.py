@@ -311,7 +311,14 @@ def test_the_list_is_long_and_covers_every_method_of_every_interface(lab):
     for kind, (_, good) in lab.GOOD.items():
         (interface,) = good.__bases__
         methods = {name for name in vars(interface) if not name.startswith("_") and name != "Config"}
-        methods -= {"root_variable", "default_skeleton", "listed", "marks"}  # plain attributes of a class
+        methods -= {
+            "root_variable",
+            "default_skeleton",
+            "downloads",
+            "listed",
+            "marks",
+            "terms",
+        }  # plain attributes of a class
         methods -= {"skeleton", "label", "parts", "measured", "measured_aspects"}  # final: of the base class
         methods -= {"near"}  # of folders, not of a study: tests/test_recognise.py
         assert {method for of, method in spoilt if of == kind} >= methods, kind

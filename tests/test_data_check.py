@@ -373,9 +373,11 @@ def test_segments_are_skipped_by_their_length(between, truncated):
 
 
 def test_a_png_ends_with_its_last_chunk_and_other_files_are_whole():
-    start, end = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+    start, end = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
+    chunk = b"\0\0\0\1tEXtx\0\0\0\0"
     assert is_truncated(start) and is_truncated(start + end[:-1])
-    assert not is_truncated(start + b"x" + end + b"more")
+    assert not is_truncated(start + chunk + end + b"more")
+    assert is_truncated(start + chunk[:-1] + end)
     for other in (b"", b"GIF89a", b"\xff", end, END, b"BM" + start):
         assert not is_truncated(other)
 

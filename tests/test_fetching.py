@@ -525,7 +525,7 @@ def test_a_full_disk_is_one_line_and_the_part_is_kept(get, server, monkeypatch):
     monkeypatch.setattr(
         Path, "open", lambda path, mode="r", **more: Full(path, "ab") if mode == "ab" else opened(path, mode, **more)
     )
-    get.refused("points.part: No space left on device; is the disk full?")
+    get.refused("points.part: No space left on device; free disk space")
     monkeypatch.undo()
     get()
     assert (get.result.read_bytes(), server.ranges) == (BODY, [None, "bytes=5000-"])

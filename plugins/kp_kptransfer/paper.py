@@ -119,6 +119,7 @@ SETTINGS: dict[str, object] = {
     "training.min_improvement": 0,
     "training.select_on": "valid",
     "training.keep": "best",
+    "training.nan_policy": "fail",
     "training.precision": "fp32",
     "training.crops": "raw",
     "training.optimizer.name": "rmsprop",
