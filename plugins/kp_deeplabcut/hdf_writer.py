@@ -6,7 +6,7 @@ index that has none, which pandas writes as a pickled None (the two bytes ``N.``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def write_hdf(
     names: Sequence[str],
     columns: Sequence[tuple[str, ...]],
     index: Sequence[tuple[str, ...]] | Sequence[int],
-    rows: Iterator[Float64Array],
+    rows: Iterable[Float64Array],
 ) -> None:
     """Write a frame.
 
@@ -51,7 +51,7 @@ def write_hdf(
             _levels(frame, axis, names, columns)
         _rows(frame, index)
         values = _told(frame.create_dataset("block0_values", (len(index), len(columns)), np.float64))
-        for start, some in enumerate(batched(rows, SOME)):
+        for start, some in enumerate(batched(iter(rows), SOME)):
             values[start * SOME : start * SOME + len(some)] = np.stack(some)
 
 
