@@ -233,6 +233,7 @@ def finish(place, monkeypatch):
     assert outcome(["run", "study.toml", "--jobs", "1", *place.more]) == 0
 
 
+@pytest.mark.slow
 def test_a_study_that_is_killed_inside_its_epoch_ends_the_same(tmp_path, monkeypatch):
     whole, cut = (kills.make_place(tmp_path / name, 150, 0.001, ONE) for name in ("whole", "cut"))
     killed = kills.kill_once(cut, "SIGKILL", 1, 0.0)

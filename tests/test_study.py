@@ -304,6 +304,7 @@ class Quiet:
     def epoch(self, job, record): ...
 
 
+@pytest.mark.slow
 def test_a_job_outlives_one_process_and_not_two(study, data, monkeypatch):
     """The first falls silent and is killed for it, the second is killed; the third takes other jobs."""
     opened = open_study(registry(), study, None, [f"dataset.root={data}", 'split.splits=["d"]', "training.epochs=9999"])

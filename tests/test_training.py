@@ -836,7 +836,9 @@ def test_an_epoch_without_a_finite_loss_is_trained_again_with_half_of_the_rate(b
     assert all(tensor.isfinite().all() for tensor in one.learner.network.state_dict().values())
 
 
-@pytest.mark.parametrize("killed", [9, 11, 13, 16])
+@pytest.mark.parametrize(
+    "killed", [pytest.param(9, marks=pytest.mark.slow), 11, pytest.param(14, marks=pytest.mark.slow)]
+)
 def test_a_kill_changes_nothing_of_going_back(brittle, learner, task, tmp_path, killed):
     """Counted in iterations as they are done: 9 to 12 are those of the epoch that is trained twice, 13 to 16 again."""
 

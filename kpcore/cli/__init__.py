@@ -17,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         spare_stderr()
         code = outcome(arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise  # an interrupt within __set_name__ becomes one, in Python 3.11
         sys.stderr.write("kp: interrupted\n")
         code = 130
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # from here on they have nothing to stop, but might be a traceback
