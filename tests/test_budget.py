@@ -227,3 +227,18 @@ def test_pipes_are_no_files(tmp_path, capsys):
     os.mkfifo(tmp_path / "a.png")
     refused(lambda: decode_image(tmp_path / "a.png"), "is no regular file")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_heap_of_texts_whose_end_would_be_looked_for_for_ever_is_refused(tmp_path):
+    """HDF5 1.14 does not come back from an object 0 of no size in the middle of a heap."""
+    path = tmp_path / "p.h5"
+    with h5py.File(path, "w") as file:
+        file["preds"] = np.zeros((1, 2, 2))
+        file.attrs.create("keypoints", ["nose", "tail"], dtype=h5py.string_dtype())
+    content = bytearray(path.read_bytes())
+    heap = content.find(b"GCOL")
+    assert bytes(content[heap + 16 : heap + 18]) == b"\1\0"
+    content[heap + 24 : heap + 32] = (2**11).to_bytes(8, "little")  # the first text now ends among zeros
+    path.write_bytes(content)
+    with pytest.raises(KpError, match="a heap of its texts is damaged"):
+        read_predictions(path)

@@ -91,7 +91,7 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str, path: Path) -> Any:
     about = node.attrs.get_id(name)
     count = math.prod(about.shape or ())
     within(Limit.ITEMS, count, f"attribute '{name}' has {count:,} entries", path)
-    if count > 1 and about.dtype.hasobject:
+    if about.dtype.hasobject:
         fair(count * longest_text(path), path.stat().st_size, f"attribute {name}", path)
     return node.attrs[name]
 
@@ -112,13 +112,26 @@ def longest_text(path: Path) -> int:
 
 
 def _longest_of(data: mmap.mmap, place: int) -> int:
-    """Return the size of the largest object of one heap: HDF5 File Format Specification 3.0, III.E."""
+    """Return the size of the largest object of one heap: HDF5 File Format Specification 3.0, III.E.
+
+    Raises:
+        ValueError: the space that is left begins in the middle and has no size: the library would look for its end for
+            ever.
+    """
     size = int.from_bytes(data[place + 8 : place + 16], "little")
-    end, place, longest = min(place + size, len(data)), place + 16, 0
-    while place + 16 <= end and data[place : place + 2] != b"\0\0":  # object 0 is the space that is left
+    start, end, longest = place, min(place + size, len(data)), 0
+    place += 16
+    while place + 16 <= end:
         found = int.from_bytes(data[place + 8 : place + 16], "little")
-        longest = max(longest, min(found, len(data)))
-        place += 16 + (found + 7) // 8 * 8
+        if any(data[place : place + 2]):
+            longest = max(longest, min(found, len(data)))
+            place += 16 + (found + 7) // 8 * 8
+        elif found:  # object 0 is space that is left
+            place += found
+        elif data[start + 4 : start + 8] == b"\1\0\0\0":  # a heap, and not four letters in a picture
+            raise ValueError("a heap of its texts is damaged")
+        else:
+            break
     return longest
 
 
