@@ -37,6 +37,7 @@ def fine(run, refused=8):
     assert run.kinds["refused"] >= refused
 
 
+@pytest.mark.slow
 def test_crafted_files_are_refused_in_one_line(run):
     for name in CRAFTED_QUICKLY:
         run.crafted(name)
@@ -57,6 +58,7 @@ def test_more_files_are_read_or_refused_in_one_line(run):
     fine(run)
 
 
+@pytest.mark.slow
 def test_the_cage_notices_what_must_not_be(run, tmp_path):
     from cage import trial
 

@@ -717,6 +717,7 @@ def answers(network, store, keypoints, codec):
     return found, truth
 
 
+@pytest.mark.slow
 def test_replay_keeps_the_first_set_where_a_bigger_head_alone_forgets_it(once, trained, figure, dots_store, codec):
     disjoint = split_of(figure, *SETS["disjoint"])
     names = disjoint.source.names

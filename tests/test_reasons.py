@@ -143,6 +143,7 @@ def test_the_plan_says_why_too_and_trains_nothing(done, run):
     assert "To be trained again: ears-source-0, ears-transfer-0, ears-random-0: training.epochs 2 -> 3" in said
 
 
+@pytest.mark.slow
 def test_a_mended_mirror_trains_what_it_mirrors(run, study):
     study.write_text(STUDY.replace('{ left = "right" }', "{}"))
     run()
@@ -175,6 +176,7 @@ def test_a_label_that_was_moved_trains_only_what_reads_it(done, run):
     assert run()[0] == []  # as at first, but for what nobody reads
 
 
+@pytest.mark.slow
 def test_a_column_that_was_added_trains_nothing_again(run):
     write_points(NAMES[:3])
     run()
@@ -185,6 +187,7 @@ def test_a_column_that_was_added_trains_nothing_again(run):
     assert run()[0] == []
 
 
+@pytest.mark.slow
 def test_who_measures_by_another_keypoint_reads_it(run):
     sets = ("evaluation.metric.name=nme", "evaluation.metric.normaliser=box", "evaluation.metric.threshold=0.2")
     run(*sets)
@@ -194,7 +197,7 @@ def test_who_measures_by_another_keypoint_reads_it(run):
     assert "labels of tail changed" in said
 
 
-@pytest.mark.parametrize("cores", [1, 3, 64])
+@pytest.mark.parametrize("cores", [3, pytest.param(64, marks=pytest.mark.slow)])
 def test_cores_and_jobs_at_once_train_nothing_again(done, run, monkeypatch, cores):
     monkeypatch.setattr("kpcore.training.device.cores", lambda: cores)
     assert run()[0] == []
@@ -244,6 +247,7 @@ class Mine(TransferStrategy):
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_whose_code_was_edited_trains_what_it_made(run, tmp_path, monkeypatch):
     """As in an editable install: the version stays, the file changes."""
     package = tmp_path / "lib" / "kp_mine"
