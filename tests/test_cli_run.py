@@ -37,7 +37,7 @@ from kpcore.study.executors import State
 from kpcore.study.opening import open_study, resolve
 from kpcore.study.planning import plan_study
 from kpcore.study.reasons import damaged
-from kpcore.study.runner import make_folder
+from kpcore.study.runner import link, make_folder
 from kpcore.study.spelling import in_full
 from kpcore.training.checkpoint import write_state
 from kpcore.training.device import choose_device
@@ -508,3 +508,12 @@ def test_jobs_at_once_wait_for_their_sources():
 
 def test_numbers_and_their_nouns():
     assert [counted(count, "row") for count in (0, 1, 2, 1716)] == ["0 rows", "1 row", "2 rows", "1,716 rows"]
+
+
+def test_links_to_jobs_are_not_made_in_a_folder_that_is_elsewhere(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "jobs").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(KpError, match="jobs: is a link, and nothing is written through one"):
+        link(tmp_path / "run" / "jobs" / "d-random-0", tmp_path)
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import torch
 
+from kpcore import placing
 from kpcore.cache import cache_dir
 from kpcore.config import to_toml
 from kpcore.errors import FaultError, KpError, system_error
 from kpcore.evaluation.mean_shape import score_mean_shape
 from kpcore.keypoints import KeypointSplit
 from kpcore.locks import local_only
-from kpcore.placing import put
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.records.results import AVERAGE, DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.records.slugs import slug
@@ -70,7 +70,7 @@ def run_study(
     make_folder(folder)
     settings = to_toml(recorded(study)).encode()
     clear(folder, settings, {job.key for job in plan.jobs})
-    put(folder / "study.toml", settings)
+    placing.put(folder / "study.toml", settings)
     runner = _Runner(study, plan, device, folder, watcher)
     started = {
         **about_study(study, folder),
@@ -236,9 +236,9 @@ class _Runner:
             jobs=tuple(self._job(job) for job in self.plan.jobs),
             rows=(*map(self._row, self.plan.rows), *map(refused_row, self.plan.refused)),
         )
-        put(self.folder / "results.json", results.to_json().encode())
+        placing.put(self.folder / "results.json", results.to_json().encode())
         times = timing(self.plan.jobs, self.device)
-        put(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
+        placing.put(self.folder / "timing.json", json.dumps(times, indent=1).encode() + b"\n")
         return results
 
     def finish(self) -> Results:
@@ -390,9 +390,9 @@ def link(place: Path, target: Path) -> None:
     """Make ``place`` a link to a job's folder, replacing an older link; a file of another kind is left alone.
 
     Raises:
-        KpError: something else is in the way.
+        KpError: something else is in the way, or the folder of links is a link itself.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
+    placing.folder(place.parent.parent, place.parent.name)
     if place.is_symlink():
         place.unlink()
     elif place.exists():
