@@ -16,7 +16,7 @@ from kpcore.errors import KpError
 from kpcore.interfaces import Category
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
-from kpcore.trained.api import load_model
+from kpcore.trained.api import TrainedModel, load_model
 from kpcore.trained.boxes import read_boxes
 from kpcore.trained.card import write_card
 from kpcore.trained.copying import copy_model
@@ -289,7 +289,7 @@ def test_sources_are_images_folders_patterns_and_lists_and_clashes_have_whole_pa
         str(tmp_path / "one/a.png"), "sub/b.jpg", str(tmp_path / "two/a.png"),
     ]  # fmt: skip
     (tmp_path / "none").mkdir()
-    for word, told in (("none", "holds no image"), ("*.gif", "no image is called so"), ("x.png", "no such file")):
+    for word, told in (("none", "holds no image"), ("*.gif", "the pattern finds no image"), ("x.png", "no such file")):
         with pytest.raises(KpError, match=told):
             sources([str(tmp_path / word)])
 
@@ -504,10 +504,60 @@ def test_a_loaded_model_predicts_arrays_and_boxes_and_draws(model, tiny_mpii):
     grey = loaded.predict(image[..., 0])
     assert len(grey) == 1
     for wrong in (image.astype(float), image[..., :2], np.zeros((0, 4, 3), np.uint8)):
-        with pytest.raises(KpError, match=r"expected \(H, W, 3\) uint8 RGB"):
+        with pytest.raises(KpError, match=r"expected a path, \(H, W, 3\) uint8 RGB"):
             loaded.predict(wrong)
     with pytest.raises(KpError, match=r"expected \(N, 4\) left, top, width, height"):
         loaded.predict(image, boxes=[[1, 2, 3, 0]])
+
+
+def in_python():
+    """A model for programs, of an engine whose right answer is known."""
+    card = SimpleNamespace(steps=(), title="lab/blobs-0", model=SimpleNamespace(data="blobs"))
+    return TrainedModel(Blobs(), card)
+
+
+PICTURE = scene(100, 80, (30, 40), (70, 60))
+WRONG_IN_PYTHON = {
+    "no keypoint": (lambda loaded: loaded.predict(PICTURE)["a_"], "found: unknown keypoint 'a_'"),
+    "number": (lambda loaded: loaded.predict(PICTURE)[0], "found: unknown keypoint '0'"),
+    "file of boxes": (lambda loaded: loaded.predict(PICTURE, "b.csv"), r"boxes: str 'b.csv'; expected .* predict_all"),
+    "one box": (lambda loaded: loaded.predict(PICTURE, [1, 2, 3, 4]), r"boxes: list \[1, 2, 3, 4\]; expected"),
+    "ragged boxes": (lambda loaded: loaded.predict(PICTURE, [[1, 2, 3, 4], [1]]), "boxes: list .*; expected"),
+    "margin 0": (lambda loaded: loaded.predict(PICTURE, margin=0), "margin = 0: .* is 0.1 to 100"),
+    "margin NaN": (lambda loaded: loaded.predict(PICTURE, margin=float("nan")), "margin = nan"),
+    "margin in words": (lambda loaded: loaded.predict_all([], margin="1"), "margin = str '1'"),
+    "orientation": (lambda loaded: loaded.predict(PICTURE, orientation="up"), "orientation: unknown orientation 'up'"),
+    "batch": (lambda loaded: loaded.predict_all([], batch_size=0), "batch_size = 0"),
+    "ragged image": (lambda loaded: loaded.predict([[1], [1, 2]]), "image: list .*; expected a path"),
+    "drawn elsewhere": (lambda loaded: loaded.predict(PICTURE).draw(PICTURE[1:]), r"image: \(79, 100, 3\)"),
+    "no path": (lambda loaded: loaded.predict_all(5), "pictures: 5; give a path"),
+    "an array": (lambda loaded: loaded.predict_all([PICTURE]), r"pictures: \(80, 100, 3\) uint8 names none.* predict"),
+    "an array alone": (lambda loaded: loaded.predict_all(PICTURE), "uint8 names none"),
+    "no name": (lambda loaded: loaded.predict_all([""]), "pictures: str '' names none"),
+    "boxes for all": (lambda loaded: loaded.predict_all([], [[1, 2, 3, 4]]), "give a file of boxes"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_IN_PYTHON)
+def test_what_a_program_hands_over_wrongly_is_one_line_when_it_is_called(wrong):
+    call, told = WRONG_IN_PYTHON[wrong]
+    with pytest.raises(KpError, match=told):
+        call(in_python())
+
+
+def test_one_folder_is_a_source_and_no_box_no_instance_and_what_is_found_says_itself(tmp_path):
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), PICTURE[..., ::-1])
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\n1.png,0,0,99,79\n")
+    loaded = in_python()
+    for folder in (tmp_path, str(tmp_path), [tmp_path]):
+        assert [one.name for one in loaded.predict_all(folder)] == ["0.png", "1.png"]
+    assert [len(one.points) for one in loaded.predict_all(tmp_path, tmp_path / "boxes.csv")] == [0, 1]
+    for boxes in ([], np.empty((0, 4))):
+        assert loaded.predict(PICTURE, boxes).points.shape == (0, 2, 2)
+    first, second = loaded.names
+    assert repr(loaded) == f"TrainedModel('lab/blobs-0', 2 keypoints: {first}, {second}; 64 px, trained on blobs)"
+    assert repr(loaded.predict(PICTURE)) == f"Keypoints(1 instance of 2: {first}, {second}; in 100 x 80 px)"
 
 
 def test_a_lost_keypoint_is_not_drawn_and_no_edge_leads_to_it():

@@ -137,7 +137,7 @@ def _pattern(word: str) -> Source:
     found = sorted(Path(one) for one in glob.glob(str(home(word)), recursive=True))  # noqa: PTH207
     images = [one for one in found if one.suffix.lower() in IMAGES and one.is_file()]
     if not images:
-        raise KpError(f"{word}: no image is called so; put the pattern in quotes, or name a folder")
+        raise KpError(f"{word}: the pattern finds no image ({listed(IMAGES, 20)}); mend it, or name a folder")
     return Source(images[0].parent, tuple((one.as_posix(), one) for one in images))
 
 
