@@ -24,7 +24,7 @@ from kpcore.trained.finding import Wanted, locate, trainings
 from kpcore.trained.following import follow
 from kpcore.trained.framing import Crop, Framing, measured, whole
 from kpcore.trained.keypoints import Keypoints
-from kpcore.trained.opening import open_model
+from kpcore.trained.opening import _scores, open_model
 from kpcore.trained.pictures import Picture, Source, frames, sources
 from kpcore.trained.predicting import How, predict
 from kpcore.trained.writing import about_of
@@ -106,8 +106,22 @@ def test_models_are_found_by_path_key_and_name_and_told_apart(model, capsys):
         trainings(model)
     assert outcome(["models", "ls", "--mode", "transfer", "--json"]) == 0
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["d-transfer-0"]
+    assert outcome(["models", "ls"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "tiny/d-transfer-0" in line)
+    assert line.split()[2] == "8" and "PCK@" in line
     assert outcome(["models", "show", "tiny/d-transfer-0"]) == 0
-    assert "PCK@" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "PCK@" in told and told.split()[0] == "name" and "kp models show RUN/jobs/d-transfer-0" in told
+
+
+def test_scores_of_a_run_are_those_of_the_last_step_and_what_was_kept_of_an_earlier_one():
+    split = SimpleNamespace(name="d", datasets=())
+    data = SimpleNamespace(label="mice", people={"valid": 18}, step="", others=())
+    kept = SimpleNamespace(step=0, average=77.3, columns={"paw": 77.3}, before=81.43)
+    row = SimpleNamespace(split="d", convention="PCK", average=99.1, columns={"tail": 99.1}, retained=[kept])
+    scored, old = _scores(row, SimpleNamespace(splits=[split], data=data))
+    assert (scored.average, scored.data, scored.samples) == (99.1, "mice", 18)
+    assert (old.average, old.data, old.columns) == (77.3, "mice: keypoints of step 1, 81.4 before", {"paw": 77.3})
 
 
 def test_a_copied_model_predicts_the_same_and_is_refused_where_it_was_changed(model, tiny_mpii, tmp_path):

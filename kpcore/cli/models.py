@@ -13,6 +13,7 @@ from kpcore.cli.output import number, print_json, print_lines, print_table
 if TYPE_CHECKING:
     from kpcore.trained.card import Card
     from kpcore.trained.finding import Listed
+    from kpcore.trained.model import Model
 
 app = typer.Typer(
     cls=Group, add_completion=False, rich_markup_mode=None, help="List trained networks, show one, copy one out."
@@ -30,7 +31,11 @@ def ls(
     seed: Annotated[int | None, typer.Option("--seed", help="Only of this seed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List trained networks; a training that studies share bears the name that the first gave it."""
+    """List trained networks; a training that studies share bears the name that the first gave it.
+
+    A name is SPLIT-MODE-SEED ('source' for a mode: S1's training, which modes share). The validation value chose the
+    epoch, and is of the keypoints learned last; final scores are in a run's tables.
+    """
     from kpcore.trained.finding import Wanted, trainings
 
     wanted = Wanted(study, split, mode, seed)
@@ -39,8 +44,11 @@ def ls(
         print_json([record(one) for one in found])
         return
     if found:
-        rows = [[one.key[:12], one.title, str(len(one.keypoints)), validation(one)] for one in found]
-        print_table(["key", "study/name", "keypoints", "validation"], rows, right=["keypoints", "validation"])
+        rows = [
+            [one.key[:12], one.title, str(len(one.keypoints)), validation(one), one.convention or "-"] for one in found
+        ]
+        columns = ["key", "study/name", "keypoints", "validation", "convention"]
+        print_table(columns, rows, right=["keypoints", "validation"])
     print_lines([f"{len(found)} trained networks"])
 
 
@@ -81,6 +89,7 @@ def show(
 
 def told(card: Card) -> list[tuple[str, str]]:
     """Return what a card says, a line each."""
+    from kpcore.records.slugs import slug
     from kpcore.trained.card import NOT_STATED
     from kpcore.trained.model import CROP
 
@@ -92,13 +101,14 @@ def told(card: Card) -> list[tuple[str, str]]:
     )
     scores = [f"{one.convention}: {_score(one.average)} ({one.data}, {one.samples} samples)" for one in card.scores]
     best = model.score
-    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples)" if best.convention else ""
+    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples{_of(model)})" if best.convention else ""
     points = f"{framing.points:.2f} of their keypoints' box" if framing.points else "not known from keypoints"
     rows = [
         ("name", card.title),
         ("predicts", ", ".join(model.heads[-1].keypoints)),
         *((f"step {number}", ", ".join(step)) for number, step in enumerate(card.steps, 1)),
         ("trained on", model.data),
+        ("state", "" if model.trained_on else "never trained, at least in part: it predicts nothing yet"),
         ("terms", card.terms or NOT_STATED),
         ("backbone", backbone),
         ("stages", str(len(model.heads))),
@@ -108,9 +118,16 @@ def told(card: Card) -> list[tuple[str, str]]:
         ("crops", f"{framing.box:g} of a box's longer side; {points}"),
         ("validation", measured),
         *(("score", score) for score in scores),
+        ("scores", "" if scores or not model.job else f"of a run: kp models show RUN/jobs/{slug(card.name)}"),
         ("job", model.job),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def _of(model: Model) -> str:
+    """Return which keypoints a validation is of, where a network predicts others besides."""
+    predicts = len(model.heads[-1].keypoints)
+    return f", {len(model.trained_on)} of its {predicts} keypoints" if 0 < len(model.trained_on) < predicts else ""
 
 
 def _score(value: float | None) -> str:
