@@ -12,9 +12,11 @@ from hand_made import undraw
 from kp_mpii.skeleton import MPII
 
 from kpcore.cli.app import outcome
+from kpcore.cli.predict import FORMATS, counts
 from kpcore.errors import KpError
 from kpcore.interfaces import Category
 from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.registry import registry
 from kpcore.samples import Sample
 from kpcore.trained.api import TrainedModel, load_model
 from kpcore.trained.boxes import read_boxes
@@ -27,7 +29,8 @@ from kpcore.trained.keypoints import Keypoints
 from kpcore.trained.opening import _scores, open_model
 from kpcore.trained.pictures import Picture, Source, frames, sources
 from kpcore.trained.predicting import How, predict
-from kpcore.trained.writing import about_of
+from kpcore.trained.unsure import Unsure
+from kpcore.trained.writing import Written, about_of
 
 
 @pytest.fixture(scope="module")
@@ -299,9 +302,15 @@ def test_sources_are_images_folders_patterns_and_lists_and_clashes_have_whole_pa
     assert sources([str(tmp_path / "list.txt")])[0].names == ("one/a.png", "two/a.png")
     assert len(sources([str(tmp_path / "*" / "a.png")])[0]) == 2
     clash = sources([str(tmp_path / "one"), str(tmp_path / "two")])
-    assert [name for one in clash for name in one.names] == [
-        str(tmp_path / "one/a.png"), "sub/b.jpg", str(tmp_path / "two/a.png"),
-    ]  # fmt: skip
+    assert [name for one in clash for name in one.names] == ["one/a.png", "sub/b.jpg", "two/a.png"]
+    whole = tmp_path / "whole.txt"
+    whole.write_text("".join(f"{tmp_path}/{name}\n" for name in ("one/a.png", "one/sub/b.jpg", "two/a.png")))
+    named = ("one/a.png", "one/sub/b.jpg", "two/a.png")
+    assert sources([str(whole)])[0].names == named and sources([str(tmp_path / "**/*.*g")])[0].names == named
+    (tmp_path / "b.csv").write_text("image,x,y,width,height\n" + "".join(f"{tmp_path}/{n},0,0,9,9\n" for n in named))
+    boxes = read_boxes(tmp_path / "b.csv")
+    assert [len(boxes.of(one)) for one in sources([str(whole)])[0].known] == [1, 1, 1]
+    boxes.require_some(sources([str(whole)])[0].known)
     (tmp_path / "none").mkdir()
     for word, told in (("none", "holds no image"), ("*.gif", "the pattern finds no image"), ("x.png", "no such file")):
         with pytest.raises(KpError, match=told):
@@ -436,7 +445,7 @@ def test_predict_writes_a_tidy_table_pictures_and_a_video(model, tiny_mpii, tmp_
     one = str(tiny_mpii / "images" / "valid1.png")
     assert outcome(["predict", str(model), one, str(path), *words]) == 0
     out = capsys.readouterr().out
-    assert "tiny/d-transfer-0, trained on MPII" in out and "5 instances in 5 pictures." in out
+    assert "tiny/d-transfer-0, trained on MPII" in out and "5 instances in 1 picture and 4 frames." in out
     with (tmp_path / "out" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 * 8 and {row["image"] for row in rows} == {"valid1.png", "v.mp4"}
@@ -458,7 +467,12 @@ def test_predict_says_what_failed_and_ends_with_1(model, tiny_mpii, tmp_path, ca
     ("words", "told"),
     [
         (["--format", "cvs"], "did you mean 'csv'"),
-        (["--set", "pictures.text=false"], "unknown format 'pictures'"),
+        (
+            ["--set", "pictures.text=false"],
+            "--set pictures: csv is written, and 'pictures' is not; add --format pictures",
+        ),
+        (["--set", "pictres.text=false"], "--set: unknown format 'pictres'; did you mean 'pictures'?"),
+        (["--format", "coco", "--set", "coco.least=a"], "--set coco: least: "),
         (["--orientation", "up"], "unknown orientation 'up'"),
         (["--follow"], "is no video; leave --follow out"),
         (["--boxes", "no.csv"], "no.csv"),
@@ -499,8 +513,36 @@ def test_predictions_in_another_order_than_the_parts_are_not_scored(model, tiny_
     assert outcome(["predict", str(model), *map(str, shuffled), *words]) == 0
     assert outcome(scoring) == 2
     assert "instance 1 is of image 'valid2.png' where the part has 'valid1.png'" in capsys.readouterr().err
-    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 0
+    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 2
+    assert "predictions.h5: is there already, and may have been corrected by hand" in capsys.readouterr().err
+    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words, "--force"]) == 0
     assert outcome(scoring) == 0
+
+
+def test_the_line_of_counts_says_pictures_frames_boxes_and_what_following_lost():
+    some = Written(pictures=32, instances=5, without=28, problems=[("a", "b")])
+    assert counts(some, False) == "5 instances in 32 pictures; 28 of them without a box; 1 not read."
+    assert counts(Written(pictures=20, frames=20, instances=20, lost=3), True) == (
+        "20 instances in 20 frames; 3 of the instances lost."
+    )
+    assert counts(Written(pictures=3, frames=2, instances=3), True).startswith(
+        "3 instances in 1 picture and 2 frames; none"
+    )
+
+
+def test_the_help_names_the_formats_that_come_along():
+    assert sorted(FORMATS) == [name for name in registry().names("writer") if ":" not in name]
+
+
+def test_what_is_left_out_for_its_confidence_is_counted():
+    found = Unsure(0.5)
+    points = np.array([[1.0, 1.0], [2.0, 2.0], [np.nan, np.nan]])
+    for kept in ([True, False, False], [False, False, False]):
+        found.count(points, np.array(kept))
+    assert (
+        found.notes() == ["3 of 4 keypoints are less sure than 0.5 and left out; 1 of 2 instances have none left"]
+        and not Unsure(None).notes()
+    )
 
 
 # --------------------------------------------------------------------------------------------------- in Python

@@ -108,7 +108,7 @@ class TrainedModel:
         found = sources(words_of(pictures))
         known = boxes_file(boxes)
         if known is not None:
-            known.require_some([name for source in found for name in source.names])
+            known.require_some([picture for source in found for picture in source.known])
         how = How(boxes=known, margin=margin, batch_size=batch_size, orientation=orientation)
         return (one for source in found for one in predict(source.pictures(), self._engine, how))
 
