@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from hand_made import undraw
 from kp_mpii.skeleton import MPII
+from kp_outputs.lettering import Lettering, with_legend
 
 from kpcore.cli.app import outcome
 from kpcore.cli.predict import FORMATS, counts
+from kpcore.drawing import LEGEND, Mark
 from kpcore.errors import KpError
 from kpcore.interfaces import Category
 from kpcore.keypoints import Keypoint, Skeleton
@@ -564,6 +567,46 @@ def test_a_loaded_model_predicts_arrays_and_boxes_and_draws(model, tiny_mpii):
             loaded.predict(wrong)
     with pytest.raises(KpError, match=r"expected \(N, 4\) left, top, width, height"):
         loaded.predict(image, boxes=[[1, 2, 3, 0]])
+
+
+def marks(**places):
+    return {name: Mark(place, False) for name, place in places.items()}
+
+
+def test_words_cover_no_mark_and_names_are_left_out_where_they_would_cover_the_instance():
+    found = marks(a=(100, 100), b=(112, 100), c=(100, 112), d=(399, 5))
+    canvas = np.zeros((240, 400, 3), np.uint8)
+    lettering = Lettering(canvas, [(found, 5)])
+    lettering.names(found, 5)
+    assert (canvas.sum() > 0) and not any(canvas[y - 4 : y + 5, max(0, x - 4) : x + 5].any() for x, y in
+                                          (mark.place for mark in found.values()))  # fmt: skip
+    assert canvas[:20, 370:392].any()  # on the left of the mark at the right edge
+    small = np.zeros((240, 400, 3), np.uint8)
+    many = marks(**{f"left_ankle{n}": (100 + n, 90) for n in range(17)})
+    Lettering(small, [(many, 2)]).names(many, 2)
+    assert not small.any()
+
+
+def test_the_legend_tells_the_sets_that_there_are_and_narrow_pictures_have_none():
+    picture = np.zeros((100, 400, 3), np.uint8)
+    told = with_legend(picture, ("a", "b"), (("a",), ("b",)))
+    strip = told[100:].reshape(-1, 3).tolist()
+    assert told.shape[1] == 400 and len(told) % 2 == 0
+    assert list(LEGEND["S1"]) in strip and list(LEGEND["S2"]) in strip and list(LEGEND["S1 and S2"]) not in strip
+    assert len(with_legend(picture[:, :170], ("a", "b"), (("a",), ("b",)))) > len(told)  # in rows
+    assert with_legend(picture[:, :99], ("a",), ()).shape == (100, 99, 3)
+
+
+def test_an_annotation_s_id_is_no_name_and_a_track_s_is(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(Lettering, "headline", lambda self, words, *_: said.append(words))
+    about = about_of([], Blobs(), SimpleNamespace(title="m", steps=()))
+    sink = registry().build("writer", "pictures", {}, where="").open(tmp_path / "pictures", about)
+    one = next(predict([Picture("a.png", tmp_path, pixels=PICTURE)], Blobs(), How(keep=True)))
+    for rows in ((), (7,)):
+        sink.add(replace(one, ids=("mary",), rows=rows, confidence=np.array([[0.5, 0.25]])))
+    assert said == ["mary  confidence 0.38", "confidence 0.38"]
+    assert cv2.imread(str(tmp_path / "pictures" / "a.png")).shape == PICTURE.shape
 
 
 def in_python():

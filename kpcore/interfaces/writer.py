@@ -118,7 +118,7 @@ class Sink(ABC):
         """Make the files whole and return them."""
 
     def notes(self) -> Sequence[str]:
-        """Say what a user should know of finished files, a line each: what was left out or assumed; by default nothing."""
+        """Say what to know of finished files, a line each: what was left out or assumed; by default nothing."""
         return ()
 
     def abandon(self) -> None:  # noqa: B027 - most have nothing open

@@ -79,7 +79,7 @@ class Boxes:
     categories: tuple[Category, ...] = ()
 
     def of(self, picture: Picture) -> tuple[Box, ...]:
-        """Return a picture's boxes, of which there may be none: by its name, its path, or its file's name if it is clear."""
+        """Return a picture's boxes, of which there may be none: by its name, its path, or its file's name if clear."""
         if picture.frame is not None and (found := self.by_frame.get((picture.name, picture.frame))):
             return found
         name = self._name(picture)
