@@ -21,7 +21,7 @@ from pathlib import Path
 
 import h5py
 
-from kpcore.errors import KpError
+from kpcore.errors import KpError, shown
 
 LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 """What the system says of a flush that did not reach the disk."""
@@ -32,6 +32,14 @@ STEM = 60
 def home(text: str) -> Path:
     """Return a path with its ``~`` expanded; as it stands where there is no such user."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises
+
+
+def given(value: object, what: str) -> Path:
+    """Return the path that a program hands over; raises KpError where it is none, with what it is to be."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise KpError(f"{what}: {shown(value)} is no path; give a text or a pathlib.Path")
+    return Path(path)
 
 
 def beside(path: Path) -> Path:

@@ -143,6 +143,19 @@ def test_a_job_that_fails_is_in_the_results_and_said(place, monkeypatch):
         found.load_model("d", "random", 5)
 
 
+@pytest.mark.parametrize("wrong", [5, None, "", b"x", ["a"], "a\0b"])
+def test_what_is_no_path_is_one_line(wrong):
+    for call in (kpcore.load_study, kpcore.read_results):
+        with pytest.raises(KpError, match="is no path; give a text"):
+            call(wrong)
+
+
+@pytest.mark.parametrize("wrong", [5, [5], "a=1"])
+def test_what_sets_nothing_is_one_line(wrong):
+    with pytest.raises(KpError, match=r'give a list, \["key=value"\]'):
+        assignments(wrong)
+
+
 def test_the_page_s_lines_run(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(code.splitlines()) < 15

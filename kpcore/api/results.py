@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kpcore.errors import KpError, unknown
+from kpcore.errors import KpError, shown, unknown
+from kpcore.placing import given
 from kpcore.records.folder import HISTORY
 from kpcore.records.results import AVERAGE, JobInfo, Results, Row, read_history
 from kpcore.records.results import read_results as read_typed
@@ -121,7 +122,7 @@ class StudyResults:
         share = results.shares[0] if labels is None else labels
         if share not in results.shares:
             shares = ", ".join(f"{one:g}" for one in results.shares)
-            raise KpError(f"{self.folder}: no share {share:g} of the labels; it has {shares}")
+            raise KpError(f"{self.folder}: no share {shown(share)} of the labels; it has {shares}")
         return results.at(share).rows_of(split, mode)
 
 
@@ -134,7 +135,8 @@ def read_results(folder: str | Path) -> StudyResults:
     Raises:
         KpError: there are none, or they cannot be read.
     """
-    return StudyResults(Path(folder), read_typed(Path(folder)))
+    path = given(folder, "results: folder")
+    return StudyResults(path, read_typed(path))
 
 
 def frame_of(records: list[dict[str, Any]]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from kpcore.config import StudyConfig, to_toml
 from kpcore.errors import KpError, shown, unknown, visible
 from kpcore.interrupts import give_up, stoppable
 from kpcore.keypoints import KeypointSplit
+from kpcore.placing import given
 from kpcore.records.folder import JobFolder
 from kpcore.registry import registry
 from kpcore.samples import Sample
@@ -99,9 +100,9 @@ class OpenStudy:
         Raises:
             KpError: the data cannot be prepared, the folder cannot be made, or the device is not there.
         """
-        if jobs < 1:
-            raise KpError(f"jobs = {jobs}: at least one training at once; leave it out for one")
-        folder = Path("runs") / self.name if out is None else Path(out)
+        if not isinstance(jobs, int) or jobs < 1:
+            raise KpError(f"jobs = {shown(jobs)}: at least one training at once; leave it out for one")
+        folder = Path("runs") / self.name if out is None else given(out, "out")
         where = self._device(device)
         plan = plan_study(self.study, where)
         watcher = _Told(self._notice)
@@ -208,16 +209,19 @@ def load_study(
         KpError: with file and key, for anything that is wrong.
         ContractError: a component gives back what its interface does not allow.
     """
-    return OpenStudy(open_study(registry(), Path(file), profile, assignments(sets), notice), notice)
+    return OpenStudy(open_study(registry(), given(file, "study file"), profile, assignments(sets), notice), notice)
 
 
 def assignments(sets: Mapping[str, Any] | Sequence[str]) -> list[str]:
     """Return keys that are set as the command takes them; raises KpError for a text, or a value that TOML has not."""
     if isinstance(sets, str):
         raise KpError(f'sets = "{sets[:60]}": give a list, ["key=value"], or a dict, {{"key": value}}')
-    if not isinstance(sets, Mapping):
-        return list(sets)
-    return [line for key, value in sets.items() for line in _assigned(key, value)]
+    if isinstance(sets, Mapping):
+        return [line for key, value in sets.items() for line in _assigned(key, value)]
+    lines = list(sets) if isinstance(sets, Iterable) else [sets]
+    if wrong := [line for line in lines if not isinstance(line, str)]:
+        raise KpError(f'sets: {shown(wrong[0])}: give a list, ["key=value"], or a dict, {{"key": value}}')
+    return [str(line) for line in lines]
 
 
 def _assigned(key: str, value: Any) -> list[str]:

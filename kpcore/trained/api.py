@@ -8,6 +8,7 @@ from pathlib import Path
 from kpcore.errors import KpError, listed
 from kpcore.interfaces import Predicted
 from kpcore.keypoints import KeypointSet
+from kpcore.placing import given
 from kpcore.registry import registry
 from kpcore.samples import Orientation
 from kpcore.tensors import AnyArray, ImageArray
@@ -71,7 +72,8 @@ class TrainedModel:
             KpError: the image cannot be read, a box is none or lies outside it, or an option is none.
         """
         if isinstance(image, str | Path):
-            picture = Picture(str(image), Path(image))
+            path = given(image, "image")
+            picture = Picture(str(path), path)
         else:
             picture = Picture(str(ARRAY), ARRAY, pixels=rgb(image))
         wanted = None if boxes is None else Boxes(ARRAY, {picture.name: boxes_of(boxes)})

@@ -79,7 +79,7 @@ def words_of(given: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
 
 def _word(one: object) -> str:
     word = os.fspath(one) if isinstance(one, str | os.PathLike) else None
-    if not isinstance(word, str) or not word:
+    if not isinstance(word, str) or not word or "\0" in word:
         arrays = "; predict() takes an array" if hasattr(one, "shape") else ""
         raise KpError(f"pictures: {shown(one)} names none; {PATHS}{arrays}")
     return word
