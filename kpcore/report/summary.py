@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from kpcore.records.results import AVERAGE, Results, SplitInfo
 
+VAST = 1e150
+"""Beyond it sums and squares overflow: a file from anywhere may hold such figures, and they are counted in the largest.
+"""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -21,9 +25,12 @@ class Estimate:
     def of(cls, values: Iterable[float | None]) -> Estimate:
         """Summarise the values that exist."""
         known = [value for value in values if value is not None]
+        largest = max(map(abs, known), default=0.0)
+        unit = largest if largest > VAST else 1.0
+        scaled = [value / unit for value in known]
         return cls(
-            mean=statistics.fmean(known) if known else None,
-            spread=statistics.stdev(known) if len(known) > 1 else None,
+            mean=unit * statistics.fmean(scaled) if known else None,
+            spread=unit * statistics.stdev(scaled) if len(known) > 1 else None,
             n=len(known),
         )
 
