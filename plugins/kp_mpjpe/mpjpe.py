@@ -89,6 +89,11 @@ class Mpjpe(Metric):
         return {"root": "MPJPE", "scale": "N-MPJPE", "procrustes": "PA-MPJPE", "none": "MPJPE"}[self._align]
 
     @property
+    def value_unit(self) -> str:
+        """Millimetres."""
+        return "mm"
+
+    @property
     def higher_is_better(self) -> bool:
         """No."""
         return False

@@ -20,6 +20,12 @@ Normaliser = Literal["inter_ocular", "inter_pupil", "box", "sample"]
 CORNERS = ("r_eye_outer", "l_eye_outer")
 PUPILS = ("r_pupil", "l_pupil")
 EYE = "eye"
+WORDS: Mapping[Normaliser, str] = {
+    "inter_ocular": "the inter-ocular distance",
+    "inter_pupil": "the inter-pupil distance",
+    "box": "the side of a square as large as the box",
+    "sample": "the data set's normaliser",
+}
 
 
 class Length(Protocol):

@@ -73,6 +73,11 @@ class Pck(Metric):
         return "%"
 
     @property
+    def value_unit(self) -> str:
+        """Of errors."""
+        return f"shares of {told(self._normaliser)}"
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True

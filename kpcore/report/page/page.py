@@ -14,7 +14,7 @@ from kpcore import placing
 from kpcore.errors import KpError, visible
 from kpcore.evidence import Evidence
 from kpcore.records.results import SplitInfo
-from kpcore.records.shown import FOLDER
+from kpcore.records.shown import FOLDER, SLICES
 from kpcore.report.files import save
 from kpcore.report.page.bodies import bodies, set_of
 from kpcore.report.page.cells import page_tables
@@ -165,6 +165,7 @@ def sections(drawer: Drawer) -> dict[str, Any]:
         "joints": drawer.tried("differences by joint", lambda: _joints(drawer)),
         "albums": drawer.tried("the gallery", lambda: albums(run)),
         "parts": drawer.tried("differences over parts", lambda: _parts(drawer)),
+        "parts_lost": any(SLICES in line for line in run.missing),
         "how": how(run),
         "modes": [(place, mode.name, run.results.labels[mode.name]) for place, mode in enumerate(run.results.modes)],
     }
