@@ -88,7 +88,7 @@ def ending(run: Run, width: int, lines: int = LINES) -> list[str]:
 
 def _sentences(run: Run, asked: Sequence[Question], level: Level) -> Iterator[str]:
     """Yield what is said at a level, a sentence or a line each."""
-    yield from dict.fromkeys(one.text for one in asked)
+    yield from dict.fromkeys(text for one in asked for text, _ in one.asked)
     if level.sets:
         yield from (_of(asked, one, f"{'; '.join(one.sets)}.") for one in asked)
     if any(one.answers for one in asked):

@@ -90,3 +90,10 @@ def to_baseline(results: Results, split: str, mode: str) -> float | None:
         for name in (results.baseline, mode)
     )
     return Estimate.of(own[seed] - base[seed] for seed in own if seed in base).mean
+
+
+def as_sentence(note: str, results: Results) -> str:
+    """Return a note with a full stop and a capital; a name that it begins with stays as it is."""
+    names = {name for mode in results.modes for name in (mode.name, results.labels[mode.name])}
+    named = any(note.startswith(name) for name in names)
+    return f"{note}." if named else f"{note[:1].upper()}{note[1:]}."

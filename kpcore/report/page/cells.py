@@ -65,7 +65,7 @@ def _table(run: Run, split: SplitInfo, share: float) -> PageTable:
     names = [mode.name for mode in run.results.modes if run.results.rows_of(split.name, mode.name)]
     header = [
         *(run.results.average_name if column == AVERAGE else column for column in columns),
-        *([f"Average, difference to {run.results.baseline}"] if compared else []),
+        *([f"Average, difference to {run.results.labels[run.results.baseline]}"] if compared else []),
         *(["Paper", "vs paper"] if paper else []),
         "Seeds",
     ]
@@ -147,10 +147,20 @@ def _mean_shape(run: Run, split: SplitInfo, columns: Sequence[str], wide: int) -
     return [Line("Mean shape", None, [*cells, *[Entry("")] * (wide - len(columns))])]
 
 
+def not_beside(run: Run) -> Iterator[str]:
+    """Yield why the paper's figures are not beside the scores, a sentence a reason; splits where not all share it."""
+    reasons: dict[str, list[str]] = {}
+    for split in run.splits:
+        if split.reference and (reason := obstacle(run.results, split)):
+            reasons.setdefault(reason, []).append(split.name)
+    for reason, names in reasons.items():
+        where = (
+            "these" if len(names) == len(run.splits) else f"those of split{'s' * (len(names) > 1)} {', '.join(names)}"
+        )
+        yield f"The paper's figures are not beside {where}: not comparable, {reason}."
+
+
 def _notes(run: Run, split: SplitInfo, table: TableEvidence | None) -> Iterator[str]:
-    reason = obstacle(run.results, split)
-    if split.reference and reason:
-        yield f"The paper's figures are not beside these: not comparable, {reason}."
     for row in run.results.rows_of(split.name):
         if row.status == "failed":
             yield f"{run.results.labels[row.mode]}, seed {row.seed} failed: {row.reason}"

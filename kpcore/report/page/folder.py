@@ -75,6 +75,20 @@ class Run:
         """The place of a mode in the study, which decides its colour."""
         return [one.name for one in self.results.modes].index(mode)
 
+    def carries(self, mode: str) -> bool:
+        """Whether a mode starts from a network that learned S1; controls do not: they match one, or learn otherwise.
+
+        What a study file says decides, and whether the mode's trainings built on others where any mode's did.
+        """
+        modes = self.settings.get("modes")
+        own = modes.get(mode) if isinstance(modes, Mapping) else None
+        told = own if isinstance(own, Mapping) else {}
+        if told.get("matches") or told.get("source", "s1") not in ("", "s1"):
+            return False
+        sources = {job.key: bool(job.sources) for job in self.results.jobs if job.step}
+        jobs = [sources[row.job] for row in self.results.rows if row.mode == mode and row.job in sources]
+        return not jobs or any(jobs) or not any(sources.values())
+
     @property
     def splits(self) -> tuple[SplitInfo, ...]:
         """The study's splits."""

@@ -40,7 +40,7 @@ def joints(run: Run) -> Iterator[tuple[SplitInfo, Panel, str]]:
         table = run.table(split.name)
         if table is not None and (found := by_joint(table)):
             kind = "keypoints" if found is table.keypoints else "columns and groups"
-            title = f"Split {split.name}: difference to {table.baseline} by {kind}"
+            title = f"Split {split.name}: difference to {run.results.labels[table.baseline]} by {kind}"
             plan = Plan(f"joints-{place}", title, found, table.higher_is_better, unit(run))
             yield split, forest(run, plan), kind
 
@@ -50,7 +50,7 @@ def parts(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
     for place, split in enumerate(run.splits):
         table = run.slices.get(split.name)
         if table is not None and table.differences:
-            title = f"Split {split.name}: difference to {table.baseline} over parts of the points"
+            title = f"Split {split.name}: difference to {run.results.labels[table.baseline]} over parts of the points"
             plan = Plan(f"parts-{place}", title, table.differences, table.higher_is_better, unit(run))
             yield split, forest(run, plan)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kpcore.evidence.convergence import Estimate, Reached
 from kpcore.records.results import SplitInfo
+from kpcore.report.figures import difference
 from kpcore.report.page.folder import Run
 
 
@@ -48,19 +49,25 @@ def told(found: Estimate | None, digits: int, *, least: float = 0.0) -> tuple[st
     if found is None:
         return "–", ""
     low, high = found.low, found.high
-    known = low is not None and high is not None and low < high
-    limits = f"{max(low, least):,.{digits}f} to {high:,.{digits}f}" if known else ""  # type: ignore[type-var]
+    limits = f"{max(low, least):,.{digits}f} to {high:,.{digits}f}" if _known(found) else ""  # type: ignore[type-var]
     return f"{found.value:,.{digits}f}".replace("-", "−"), limits.replace("-", "−")
 
 
+def _known(found: Estimate) -> bool:
+    """Whether there is an interval, and seeds do not all agree."""
+    return found.low is not None and found.high is not None and found.low < found.high
+
+
 def gaps(run: Run, split: SplitInfo) -> Iterator[str]:
-    """Yield a sentence a mode: how far its curve lies above or below the baseline's, on average over iterations."""
+    """Yield a sentence a mode: how far its curve lies from the baseline's on average over iterations, signed."""
     found = run.evidence.convergence if run.evidence else None
     for one in found.gaps if found else ():
         if one.split == split.name:
             base = run.results.labels[run.results.baseline]
-            value, limits = told(one.mean, 1, least=-math.inf)
-            far = value.lstrip("−")
-            way = f"{far} {'above' if one.mean.value > 0 else 'below'}" if float(far.replace(",", "")) else "level with"
-            text = f"{run.results.labels[one.mode]} lies {way} “{base}” on average"
-            yield f"{text}, 95% interval {limits}." if limits else f"{text}."
+            mode, mean = run.results.labels[one.mode], one.mean
+            limits = f" (95% {difference(mean.low, 1)} to {difference(mean.high, 1)})" if _known(mean) else ""
+            lower = "" if run.results.validation_higher_is_better else "; lower is better"
+            if float(f"{mean.value:.1f}") or limits:
+                yield f"{mode} minus “{base}” is {difference(mean.value, 1)}{limits} on average over training{lower}."
+            else:
+                yield f"{mode} lies level with “{base}” on average."

@@ -17,10 +17,11 @@ from kpcore.records.results import SplitInfo
 from kpcore.records.shown import FOLDER, SLICES
 from kpcore.report.files import save
 from kpcore.report.page.bodies import bodies, set_of
-from kpcore.report.page.cells import page_tables
+from kpcore.report.page.cells import not_beside, page_tables
 from kpcore.report.page.courses import convergence_curves, label_curves
 from kpcore.report.page.folder import Run, read_run
 from kpcore.report.page.forest import joints, parts
+from kpcore.report.page.headline import headline
 from kpcore.report.page.how import how
 from kpcore.report.page.pace import gaps, paces
 from kpcore.report.page.pictures import albums
@@ -29,6 +30,7 @@ from kpcore.report.page.sets import short
 from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
 from kpcore.report.page.words import overall, questions, saved
+from kpcore.report.summary import as_sentence
 
 HERE = Path(__file__).parent
 PAGE = "index.html"
@@ -154,9 +156,11 @@ def sections(drawer: Drawer) -> dict[str, Any]:
     run = drawer.run
     return {
         "questions": questions(run),
+        "headline": headline(run),
         "overall": overall(run),
         "several_seeds": len({row.seed for row in run.results.rows}) > 1,
         "tables": drawer.tried("the tables", lambda: page_tables(run)),
+        "not_beside": list(not_beside(run)),
         "labels": drawer.tried("label curves", lambda: _labels(drawer)),
         "convergence": drawer.tried("convergence", lambda: _convergence(drawer)),
         "plans": drawer.tried("plans", lambda: _plans(drawer)),
@@ -174,7 +178,7 @@ def sections(drawer: Drawer) -> dict[str, Any]:
 def _labels(drawer: Drawer) -> Iterator[Shot]:
     for split, panel in label_curves(drawer.run):
         found = drawer.run.evidence.by_labels(split.name) if drawer.run.evidence else None
-        notes = [f"{note[0].upper()}{note[1:]}." for note in (found.notes if found else ())]
+        notes = [as_sentence(note, drawer.run.results) for note in (found.notes if found else ())]
         said = {"Saved": [text for _, text in saved(drawer.run, split.name)], "Notes": notes}
         yield Shot(split.name, drawer.svg(panel), f"Split {split.name}", said)
 
