@@ -68,6 +68,7 @@ def run(
     single.check_options(job or [], out, plan=plan, names=names)
     request = Asked(config, profile, sets or [], device, [] if job else track or [])
     if single.launched():
+        single.hush()
         from kpcore.cli.together import train_together
 
         train_together(request, job or [], fresh=fresh)

@@ -39,6 +39,11 @@ def launched() -> bool:
     return all(name in os.environ for name in TOLD) and os.environ["WORLD_SIZE"] != "1"
 
 
+def hush() -> None:
+    """Have torch, which is not imported yet, keep its C++ warnings: one is that no parameter is unused at the moment."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def print_names(plan: JobPlan) -> bool:
     """Print stage and name of every training that is not in the cache, those first that wait for no other."""
     from kpcore.records.folder import JobFolder
@@ -108,5 +113,5 @@ def _tell(console: Console, wanted: Wanted, states: Mapping[str, State]) -> bool
     )
     failed = {named[key]: state.reason for key, state in states.items() if state.status == "failed"}
     if failed:
-        Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False)
+        Terminal(stderr=True).print(f"kp: {display.failure(failed)}", style="red", highlight=False, soft_wrap=True)
     return not failed

@@ -8,7 +8,6 @@ them. A process's gradients are those of its own images; their mean over the pro
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -135,9 +134,8 @@ class Together(Ranks):
 
     def divided(self, network: nn.Module, loss: Loss) -> Loss:
         """Wrap it in DistributedDataParallel, which sums gradients while they are made."""
-        # The loss is within, so that what does not reach it is left without a gradient, as in one process. torch warns
-        # where there is no such parameter; frozen units thaw, so that may change.
-        warnings.filterwarnings("ignore", message="find_unused_parameters=True")
+        # The loss is within, so that what does not reach it is left without a gradient, as in one process: a unit that
+        # thaws later, a head that nobody supervises.
         with self.meeting():
             return nn.parallel.DistributedDataParallel(_Loss(network, loss), find_unused_parameters=True)
 

@@ -1,8 +1,10 @@
 """Trains every job of a study, one after the other, in the processes that ``torchrun`` has started; else in one.
 
-``python ranked.py STUDY [KEY=VALUE ...]``. It is a plugin too, of a backbone without BatchNorm.
+``python ranked.py STUDY [KEY=VALUE ...]``, on ``RANKED_DEVICE`` (cpu). It is a plugin too, of a backbone without
+BatchNorm.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -59,12 +61,13 @@ def main(file, *sets):
     from kpcore.study.protocol import follow, run_job
     from kpcore.study.workshop import open_workshop
     from kpcore.training.device import Device
-    from kpcore.training.launched import leave, meet
+    from kpcore.training.launched import leave, meet, own_device
     from kpcore.training.process import set_up_process
     from kpcore.training.ranks import Ranks
 
-    ranks = meet("cpu") if launched() else Ranks()
-    device = Device(torch.device("cpu"), "fp32", 1, ranks)
+    kind = os.environ.get("RANKED_DEVICE", "cpu")
+    name = own_device(kind) if launched() else kind
+    device = Device(torch.device(name), "fp32", 1, ranks := meet(name) if launched() else Ranks())
     set_up_process(device)
     study = open_study(registry(), Path(file), sets=sets, notice=lambda line: None)
     plan = plan_study(study, device)
