@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kpcore.cli.run import Target
-    from kpcore.study.executors import State
+    from kpcore.study.executors import Executor, State
     from kpcore.study.jobs import JobPlan
     from kpcore.study.some import Wanted
     from kpcore.study.study import Study
@@ -40,7 +40,7 @@ def launched() -> bool:
 
 
 def hush() -> None:
-    """Have torch, which is not imported yet, keep its C++ warnings: one is that no parameter is unused at the moment."""
+    """Have torch, not imported yet, keep its C++ warnings to itself: one is that no parameter is unused just now."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
@@ -62,6 +62,7 @@ def train_named(
     """Train the jobs of these names; return whether all of them are in the cache then."""
     from kpcore.cli.display import print_lines
     from kpcore.cli.run import interruptible
+    from kpcore.study.executors import local
     from kpcore.study.jobs import JobPlan
     from kpcore.study.some import Wanted, chosen
 
@@ -69,30 +70,29 @@ def train_named(
         print_lines(console, [f"--track: trackers follow whole studies; the run without {OPTION} tells them of this"])
     wanted = Wanted(study, plan, chosen(plan, names), target.device, target.folder, target.fresh)
     work = JobPlan(tuple(wanted.jobs), ())
-    return interruptible(lambda: train_jobs(console, wanted, target.at_once), work, fresh=target.fresh)
+    at_once = max(1, min(target.at_once, len(wanted.missing)))
+    return interruptible(lambda: train_jobs(console, wanted, local(at_once), at_once), work, fresh=target.fresh)
 
 
-def train_jobs(console: Console, wanted: Wanted, at_once: int) -> bool:
-    """Train jobs of a plan that are not in the cache; return whether all of them are there then.
+def train_jobs(console: Console, wanted: Wanted, executor: Executor, at_once: int) -> bool:
+    """Train jobs of a plan that are not in the cache, ``at_once`` by the executor; return whether all are there then.
 
     Raises:
         KpError: what one of them starts from is not there.
     """
     from kpcore.cli import display
     from kpcore.cli.live import Display
-    from kpcore.study.executors import local
     from kpcore.study.jobs import JobPlan
     from kpcore.study.some import await_sources, run_jobs
 
-    todo, study, device = wanted.missing, wanted.study, wanted.device
-    at_once = max(1, min(at_once, len(todo)))
+    study, device = wanted.study, wanted.device
     display.print_header(console, study, wanted.plan, device, at_once)
     by = f" by {device.ranks.count} processes" if device.ranks.count > 1 else ""
     names = listed([job.name for job in wanted.jobs], display.NAMED)
     console.print(f"Of these, into the cache and no further{by}: {names}", highlight=False)
-    await_sources(todo, lambda text: display.print_lines(console, [text]))
+    await_sources(wanted.missing, lambda text: display.print_lines(console, [text]))
     with Display(console, JobPlan(tuple(wanted.jobs), ()), study.validation.convention) as watcher:
-        states = run_jobs(wanted, watcher, local(at_once))
+        states = run_jobs(wanted, watcher, executor)
     return _tell(console, wanted, states)
 
 

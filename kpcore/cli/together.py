@@ -24,6 +24,7 @@ from kpcore.errors import FaultError, InterruptError, KpError
 from kpcore.interrupts import exit_code
 from kpcore.network import Network
 from kpcore.records.folder import JobFolder
+from kpcore.study.executors import local
 from kpcore.study.executors.here import kept_traceback, prepared
 from kpcore.study.executors.interface import Run
 from kpcore.study.faults import fault
@@ -97,7 +98,7 @@ def _train(asked: Asked, names: Sequence[str], fresh: bool) -> int:
     missing = ranks.of_first(lambda: bool(wanted.missing))
     if ranks.first:
         one = JobPlan(tuple(wanted.jobs), ())
-        code = 0 if interruptible(lambda: train_jobs(console, wanted, 1), one, fresh=fresh) else FAILED
+        code = 0 if interruptible(lambda: train_jobs(console, wanted, local(1), 1), one, fresh=fresh) else FAILED
     else:
         code = _follow(wanted) if missing else 0
     if not code:
