@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kpcore.errors import KpError
+from kpcore.errors import FaultError, KpError
 from kpcore.interrupts import Stopped, ask, check
 
 Value = TypeVar("Value")
@@ -29,7 +29,7 @@ LOST = re.compile(r"gloo|nccl|connection (was )?(closed|reset)|ProcessGroup|TCPS
 """What torch says, in several kinds of errors, where another process has ended or does not answer."""
 
 
-class PeerError(KpError):
+class PeerError(FaultError):
     """Another process of the training is gone, or does not answer."""
 
 

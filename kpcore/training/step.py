@@ -32,8 +32,7 @@ class StepBatch:
     """What the loss and a plan's extra loss see of a batch; every tensor is on the device that trains.
 
     Args:
-        images: (B, 3, H, W) float32 network input, augmented, RGB with the backbone's mean and std taken out; until
-            the network has seen them, those of this process's share of the batch alone.
+        images: (B, 3, H, W) float32 network input, augmented, RGB with the backbone's mean and std taken out.
         points: (B, K, D) float32 input pixels after the same augmentation; K are all keypoints of the skeleton of the
             step's data set, in its order (``keypoint_set.indices`` are a set's columns); 0 where unlabelled.
         state: (B, K) uint8: ``UNLABELLED``, ``HIDDEN`` or ``VISIBLE`` of :mod:`kpcore.tensors`.
@@ -130,7 +129,7 @@ class Stepper:
         """Train on one batch; return its loss, still on the device."""
         learner = self.learner
         device = learner.device.torch
-        step = StepBatch(
+        step = StepBatch(  # images of this process's share alone, where others have theirs
             batch.input(device, learner.backbone.mean, learner.backbone.std),
             send(batch.points, device),
             send(batch.state, device),
