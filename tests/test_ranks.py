@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import typer
 from safetensors.torch import load_file
 
 from kpcore.cli import together
@@ -236,6 +237,41 @@ def test_torchrun_wants_one_job_and_one_process_says_so(monkeypatch, capsys, wor
     assert (said in capsys.readouterr().err) == (rank == "0")
 
 
+@dataclass(frozen=True)
+class Telling(Ranks):
+    """One of several, of which the others have told these things."""
+
+    told: tuple = ()
+
+    def everyone(self, value):
+        return [*self.told[: self.number], value, *self.told[self.number :]]
+
+
+def refuse():
+    raise KpError("no such study")
+
+
+def test_what_one_process_cannot_do_is_told_once_by_the_first(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    assert together._agreed(Telling(0, 3, ("", "")), lambda: 7) == 7
+    assert line(lambda: together._agreed(Telling(0, 2, ("no such study",)), refuse)) == "no such study"
+    assert line(lambda: together._agreed(Telling(0, 3, ("", "no data")), lambda: 7)) == "process 2 of 3: no data"
+    same, other = (type("Job", (), {"key": key, "name": "d-source-0"}) for key in "ab")
+    together._compare(Telling(0, 2, ("a",)), same)
+    assert "process 1 of 2 plans another training as d-source-0" in line(
+        lambda: together._compare(Telling(0, 2, ("b",)), same)
+    )
+    monkeypatch.setenv("RANK", "1")
+    for call in (
+        lambda: together._agreed(Telling(1, 2, ("no such study",)), refuse),
+        lambda: together._agreed(Telling(1, 2, ("no data",)), lambda: 7),
+        lambda: together._compare(Telling(1, 2, ("a",)), other),
+    ):
+        with pytest.raises(typer.Exit) as caught:
+            call()
+        assert caught.value.exit_code == 2
+
+
 # Processes
 
 
@@ -379,7 +415,7 @@ def test_a_process_that_does_not_answer_is_waited_for_so_long_and_no_longer(lab)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    told = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "KP_PEER_MINUTES": "0.25"}
+    told = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "KP_PEER_MINUTES": "0.15"}
     command = [sys.executable, "-m", "kpcore", "run", *SOURCE]
     first, second = (started(command, lab / "cache", RANK=rank, LOCAL_RANK=rank, **told) for rank in "01")
     try:
@@ -389,4 +425,4 @@ def test_a_process_that_does_not_answer_is_waited_for_so_long_and_no_longer(lab)
     finally:
         second.kill()
         second.communicate()
-    assert first.returncode == 1 and "or has not answered for 0.25 min (KP_PEER_MINUTES)" in out
+    assert first.returncode == 1 and "or has not answered for 0.15 min (KP_PEER_MINUTES)" in out
