@@ -183,6 +183,7 @@ def test_a_lost_process_is_a_line_and_other_errors_stay_what_they_are():
     ranks = Together(0, 3, minutes=0.5)
     for text in (
         "[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4711",
+        "Application timeout caused pair closure",
         "[Rank 0]: Watchdog caught collective operation timeout: WorkNCCL(SeqNum=3)",
     ):
         with pytest.raises(KpError, match=r"one of the 3 processes .* for 0\.5 min"), ranks.meeting():

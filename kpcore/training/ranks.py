@@ -25,8 +25,13 @@ Value = TypeVar("Value")
 Loss = Callable[[Any], Tensor]
 PATIENCE = "KP_PEER_MINUTES"
 """Environment variable: how many minutes a process waits for the others of its training."""
-LOST = re.compile(r"gloo|nccl|connection (was )?(closed|reset)|ProcessGroup|TCPStore|broken pipe", re.IGNORECASE)
+LOST = re.compile(
+    r"gloo|nccl|ProcessGroup|TCPStore|time(d )?-?out|pair closure|connection (was )?(closed|reset)|broken pipe",
+    re.IGNORECASE,
+)
 """What torch says, in several kinds of errors, where another process has ended or does not answer."""
+ANYTHING = re.compile("")
+"""Any error at all: of calls that do nothing but wait for others."""
 
 
 class PeerError(FaultError):
@@ -139,13 +144,17 @@ class Together(Ranks):
         with self.meeting():
             return nn.parallel.DistributedDataParallel(_Loss(network, loss), find_unused_parameters=True)
 
+    def meeting(self) -> AbstractContextManager[None]:
+        """Turn what torch says of a lost process into a line, among other work."""
+        return self._meeting(LOST)
+
     @contextmanager
-    def meeting(self) -> Iterator[None]:
-        """Turn what torch says of a lost process into a line."""
+    def _meeting(self, said: re.Pattern[str] = ANYTHING) -> Iterator[None]:
+        """Turn errors that say this into a line; of what does nothing but meet, any does."""
         try:
             yield
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or not LOST.search(str(error)):
+            if isinstance(error, torch.OutOfMemoryError) or not said.search(str(error)):
                 raise
             raise PeerError(
                 f"one of the {self.count} processes of this training has ended, or has not answered for"
@@ -156,7 +165,7 @@ class Together(Ranks):
         """Gather the bytes: not every backend knows every type of numbers."""
         content = share.detach().contiguous()
         parts = [torch.empty_like(content) for _ in range(self.count)]
-        with self.meeting():
+        with self._meeting():
             dist.all_gather([part.view(torch.uint8) for part in parts], content.view(torch.uint8))
         return torch.cat(parts)
 
@@ -167,7 +176,7 @@ class Together(Ranks):
     def agreed(self, due: bool, asked: int) -> tuple[bool, int]:
         """Ask all."""
         told = torch.tensor([int(due and self.first), asked])
-        with self.meeting():
+        with self._meeting():
             dist.all_reduce(told, dist.ReduceOp.MAX)
         return bool(told[0]), int(told[1])
 
@@ -203,14 +212,14 @@ class Together(Ranks):
 
     def _tell(self, value: Any) -> Any:
         told = [value]
-        with self.meeting():
+        with self._meeting():
             dist.broadcast_object_list(told)
         return told[0]
 
     def everyone(self, value: Value) -> list[Value]:
         """Gather them."""
         found: list[Any] = [None] * self.count
-        with self.meeting():
+        with self._meeting():
             dist.all_gather_object(found, value)
         return found
 
