@@ -19,7 +19,7 @@ from kpcore.report.page.how import duration
 from kpcore.report.page.look import mark, style
 from kpcore.report.page.pace import gaps
 from kpcore.report.page.pictures import albums
-from kpcore.report.page.plans import _lines as plan_lines
+from kpcore.report.page.plans import beside
 from kpcore.report.page.within import threshold_curves
 from kpcore.report.page.words import questions
 from kpcore.report.summary import Estimate, as_sentence
@@ -198,5 +198,5 @@ def test_a_name_that_a_note_begins_with_keeps_its_letters(run):
 
 
 def test_what_a_head_is_supervised_on_is_not_shortened():
-    told = plan_lines("loss on S1 + S2")
-    assert len(told) == 2 and " ".join(told) == "loss on S1 + S2"
+    assert beside("S1 + S2") == ["loss on", "S1 + S2"]
+    assert beside("S2") == ["loss on S2"] and beside("") == ["no loss"]

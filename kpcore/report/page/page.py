@@ -190,12 +190,13 @@ def _banded(run: Run, split: SplitInfo) -> str:
 
 
 def _thresholds(drawer: Drawer) -> Iterator[Shot]:
-    convention = " and ".join(drawer.run.results.conventions)
+    named = drawer.run.shown.value_unit if drawer.run.shown else ""
+    measured = "" if named else f"each point as {' and '.join(drawer.run.results.conventions)} measures it; "
     for split, panel in threshold_curves(drawer.run):
         yield Shot(
             split.name,
             drawer.svg(panel),
-            f"Split {split.name}; each point as {convention} measures it; {_banded(drawer.run, split)}",
+            f"Split {split.name}; {measured}{_banded(drawer.run, split)}",
         )
 
 

@@ -9,11 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from kpcore.errors import visible
 from kpcore.records.results import ModeInfo, SplitInfo
-from kpcore.report.lettering import Font, wrapped
 from kpcore.report.page.folder import Plan, Run
-from kpcore.report.page.look import POINTS, SMALL, TINY, WIDTH, printed
+from kpcore.report.page.look import SMALL, TINY, WIDTH, printed
 from kpcore.report.page.sets import known_as
 from kpcore.report.page.svg import INK, LOADED, MUTED, NEW, PAPER, Panel, blank
 
@@ -150,17 +148,17 @@ def _row(axes: Axes, drawn: Drawn, row: int) -> None:
     _arrow(axes, (TRUNK[0] + TRUNK[1], top + ROW / 2), (HEAD[0] - TRUNK[0] - TRUNK[1], 0))
     _box(axes, (*HEAD, top), drawn.units.get(f"head{stage}"), f"head {drawn.heads[stage]}")
     loss = drawn.supervision[stage]
-    told = _lines(f"loss on {loss}" if loss else "no loss")
+    told = beside(loss)
     for number, line in enumerate(told):
         height = top + ROW / 2 + (number - (len(told) - 1) / 2) * (SMALL + 2)
         _text(axes, (LOSS, height), line, SMALL, INK if loss else MUTED, left=True)
 
 
-def _lines(text: str) -> list[str]:
-    """Return what stands beside a head, in two lines at most; only what is longer than these is shortened."""
+def beside(loss: str) -> list[str]:
+    """Return what stands beside a head: what its loss is on, in two lines where one is too short for it."""
     room = WIDTH - LOSS - 2
-    first, *rest = wrapped(visible(" ".join(text.split())), Font(SMALL), room / POINTS)
-    return [printed(first, room), *([printed(" ".join(rest), room)] if rest else [])]
+    text = f"loss on {loss}" if loss else "no loss"
+    return [text] if printed(text, room) == text else ["loss on", printed(loss, room)]
 
 
 def _box(axes: Axes, place: tuple[float, float, float], unit: Unit | None, name: str) -> None:
