@@ -173,8 +173,8 @@ def test_thresholds_and_pictures_have_the_unit_of_a_points_value(run):
 
 @pytest.mark.parametrize(
     ("name", "options", "unit"),
-    [("pckh", {}, "head sizes"), ("pck", {}, "shares of the crop side"), ("mpjpe", {}, "mm"),
-     ("nme", {"normaliser": "inter_ocular"}, "shares of the inter-ocular distance")],
+    [("pckh", {}, "head sizes"), ("pck", {}, "crop sides"), ("mpjpe", {}, "mm"),
+     ("nme", {"normaliser": "inter_ocular"}, "inter-ocular distances")],
 )  # fmt: skip
 def test_metrics_say_what_a_value_is_counted_in(name, options, unit):
     assert registry().build("metric", name, options, where="test").value_unit == unit

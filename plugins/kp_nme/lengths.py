@@ -21,10 +21,10 @@ CORNERS = ("r_eye_outer", "l_eye_outer")
 PUPILS = ("r_pupil", "l_pupil")
 EYE = "eye"
 WORDS: Mapping[Normaliser, str] = {
-    "inter_ocular": "the inter-ocular distance",
-    "inter_pupil": "the inter-pupil distance",
-    "box": "the side of a square as large as the box",
-    "sample": "the data set's normaliser",
+    "inter_ocular": "inter-ocular distances",
+    "inter_pupil": "inter-pupil distances",
+    "box": "sides of a square as large as the box",
+    "sample": "normalisers of the data set",
 }
 
 

@@ -78,7 +78,7 @@ class Nme(Metric):
     @property
     def value_unit(self) -> str:
         """Of errors: not percent, which the scores are in."""
-        return f"shares of {WORDS[self._normaliser]}"
+        return WORDS[self._normaliser]
 
     @property
     def higher_is_better(self) -> bool:

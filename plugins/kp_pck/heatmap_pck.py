@@ -62,7 +62,7 @@ class HeatmapPck(Metric):
     @property
     def value_unit(self) -> str:
         """Of errors."""
-        return "shares of the heatmap's side"
+        return "heatmap sides"
 
     @property
     def higher_is_better(self) -> bool:
