@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,12 +13,14 @@ from matplotlib.markers import MarkerStyle
 from kpcore.evidence.convergence import Estimate as Estimated
 from kpcore.records.results import ModeInfo
 from kpcore.registry import registry
+from kpcore.report.curves import STYLES
 from kpcore.report.page.cells import not_beside
 from kpcore.report.page.folder import read_run
 from kpcore.report.page.headline import headline
 from kpcore.report.page.how import duration
-from kpcore.report.page.look import mark, style
+from kpcore.report.page.look import MARKERS, mark, style
 from kpcore.report.page.pace import gaps
+from kpcore.report.page.page import HERE
 from kpcore.report.page.pictures import albums
 from kpcore.report.page.plans import beside
 from kpcore.report.page.within import threshold_curves
@@ -188,6 +191,13 @@ def test_fourteen_modes_look_different_and_can_be_hollow():
     assert len(set(looks)) == 14 and len({(colour, marker) for colour, _, marker in looks}) == 14
     assert len({(colour, dash) for colour, dash, _ in looks}) == 14
     assert all(marker in MarkerStyle.filled_markers for _, _, marker in looks)
+
+
+def test_legends_know_every_marker():
+    source = (HERE / "index.html.j2").read_text()
+    (shapes,) = re.findall(r"set shapes = \[(.*?)\] %", source)
+    assert len(re.findall(r"'<(?:circle|rect|path) ", shapes)) == len(MARKERS)
+    assert source.count(f"marker(place % {len(MARKERS)})") == 1 and "place % 4" in source and len(STYLES) == 4
 
 
 def test_a_name_that_a_note_begins_with_keeps_its_letters(run):
