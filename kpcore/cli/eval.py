@@ -76,22 +76,23 @@ def evaluate(
     """Score predictions from anywhere, with 95% intervals; compare several, paired by sample.
 
     A file holds one row a person, in the annotation file's order, in pixels of the image. Images are drawn anew, with
-    the people in them; the predictions stay as they are.
+    the people in them; the predictions stay as they are. Several files are compared on the keypoints that all predict.
     """
     from kpcore.cli.compared import known, names_of, print_compared
+    from kpcore.evaluation.common import on_common_keypoints
 
     options = {"convention": convention, "threshold": threshold}
     named = names_of(predictions)
     asked = Asked(tuple(named.values()), dataset, study, root, part, metric, split, origin)
     built, scores = scored(asked, options, sets or [])
-    results = dict(zip(named, scores, strict=True))
+    results = on_common_keypoints(dict(zip(named, scores, strict=True)))
     found = known(results)
     if as_json:
         print_json(records(built, results, found, margin))
     elif len(results) > 1:
         print_compared(results, found, built.component.average_name, margin)
     else:
-        print_result(scores[0], built.component.average_name, found)
+        print_result(results[next(iter(results))], built.component.average_name, found)
 
 
 @dataclass(frozen=True)
