@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from kpcore.draws import Clusters
+from kpcore.evidence.effective import Effective
 from kpcore.evidence.resample import resampled
 from kpcore.evidence.tables import Drawn, cells, differences
 from kpcore.terms import Composition, ratios
@@ -56,7 +57,8 @@ def analysed(world, rows, clusters, resamples):
     replicates = resampled(rows, ones, clusters, world.composition.scores, resamples)
     values = world.composition.scores(ratios(rows.sum(1), ones.sum(1)))
     keys = tuple((mode, seed) for mode in MODES for seed in range(world.seeds))
-    drawn = Drawn((*COLUMNS, "average"), keys, values, replicates, len(clusters))
+    effective = Effective.of(ones[0], clusters, world.composition.scores)
+    drawn = Drawn((*COLUMNS, "average"), keys, values, replicates, effective)
     return cells(drawn, MODES), differences(drawn, MODES, "random", True)
 
 

@@ -136,12 +136,12 @@ class Averages:
 
     Args:
         images: share -> how many images it is.
-        clusters: drawn from.
+        clusters: that were drawn from, as many of equal size as they are worth.
         found: mode and share -> seed -> the average and its (B,) replicates.
     """
 
     images: Mapping[float, int]
-    clusters: int
+    clusters: float
     found: Mapping[Cell, Mapping[int, tuple[float, Float64Array]]]
 
     def shares(self, mode: str) -> list[float]:
@@ -213,13 +213,15 @@ def _averages(split: SplitValues, images: Mapping[float, int], resamples: int) -
     """Score the averages on the draws that the tables saw."""
     alone = replace(split, groups={}, keypoints={})
     found: dict[Cell, dict[int, tuple[float, Float64Array]]] = {}
+    clusters = float("inf")
     for share in images:
         columns = drawn(alone, [row for row in split.rows if row.labels == share], resamples)[0]
+        clusters = min(clusters, float(columns.effective.numbers[-1]))
         for place, (mode, seed) in enumerate(columns.rows):
             value = float(columns.values[place, -1])
             if not np.isnan(value):
                 found.setdefault((mode, share), {})[seed] = value, columns.replicates[:, place, -1].copy()
-    return Averages(images, len(split.clusters), found)
+    return Averages(images, clusters, found)
 
 
 def _saved(averages: Averages, cell: Cell, results: Results) -> Saved | None:
@@ -290,5 +292,5 @@ def _why(averages: Averages, baseline: str) -> str:
     if len({averages.images[share] for share in averages.shares(baseline)}) < 2:
         return f"{baseline} has no scores with two numbers of images or more"
     if averages.clusters < 2:
-        return "all samples are of one image"
+        return "all labels, or nearly all, are of one image"
     return f"no seed has it and all of {baseline}'s numbers of images, with a score on nearly every draw of the samples"
