@@ -97,5 +97,5 @@ def _reason(number: float, shares: Float64Array, kind: ClusterKind) -> str:
     there, largest = int((shares > 0).sum()), float(shares.max())
     plural = f"{kind}{'s' * (there != 1)}"
     if there > 1 and largest > LARGE / there:
-        return f"one {kind} holds {largest:.0%} of its labels, so that {there} {plural} are worth {number:.1f} of equal size"
+        return f"one {kind} holds {largest:.0%} of its labels: {there} {plural} are worth {number:.1f} of equal size"
     return f"its labels are on {there} {plural} alone"

@@ -119,8 +119,8 @@ class TableEvidence(Strict):
     """A split's table: cells and differences of its columns and their average; and by joint group and keypoint.
 
     ``labels`` is the share of labels that was trained on. ``groups`` are those of which no column is made. Corrections
-    are made within ``differences``, within ``groups``, and within ``keypoints``. ``notes`` say where there is no verdict,
-    and why.
+    are made within ``differences``, within ``groups``, and within ``keypoints``. ``notes`` say where there is no
+    verdict, and why.
     """
 
     split: str
