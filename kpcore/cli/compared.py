@@ -78,7 +78,12 @@ def print_compared(results: Mapping[str, Result], found: TableEvidence, average:
     print_table(["file", "column", *heads], cells, right=heads)
     print_differences(found, shown, margin)
     print_lines(
-        ["", *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE), found.signature]
+        [
+            "",
+            *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE),
+            *found.notes,
+            found.signature,
+        ]
     )
     if first.note:
         print_lines(["", first.note])

@@ -170,8 +170,9 @@ def records(
     """Return one file's score as JSON; or of several each, and the differences to the first."""
     from kpcore.cli.compared import difference, intervals
 
+    notes = list(found.notes)
     each = [
-        {**record(built, result), "intervals": intervals(found, name), "signature": found.signature}
+        {**record(built, result), "intervals": intervals(found, name), "notes": notes, "signature": found.signature}
         for name, result in results.items()
     ]
     if len(each) == 1:
@@ -180,6 +181,7 @@ def records(
         "baseline": found.baseline,
         "files": dict(zip(results, each, strict=True)),
         "differences": [difference(one, margin, found.higher_is_better) for one in found.differences],
+        "notes": notes,
         "signature": found.signature,
     }
 
@@ -217,7 +219,7 @@ def print_result(result: Result, average: str, found: TableEvidence) -> None:
     given = {own if cell.column == AVERAGE else cell.column: limits(cell.given) for cell in found.cells}
     rows = [[name, number(value, 2), given.get(name, "-")] for name, value in cells]
     print_table(["column", "score", "95%"], rows, right=["score", "95%"])
-    print_lines(["", found.signature, *(["", result.note] if result.note else [])])
+    print_lines(["", *found.notes, found.signature, *(["", result.note] if result.note else [])])
 
 
 def what_was_scored(result: Result) -> list[str]:

@@ -96,7 +96,7 @@ class Saved(Strict):
     def sentence(self, mode: str, baseline: str) -> str:
         """Return what it says: "transfer with 80 images scores as random with 190 (95% 140 to 260)".
 
-        Where no number is excluded it says that nothing can be told.
+        Where no number is excluded it says that nothing can be told; of one seed, that it is about this training alone.
 
         Args:
             mode: what the mode is called.
@@ -107,7 +107,8 @@ class Saved(Strict):
         own = f"{mode} with {self.images:,} {noun}"
         if not self.told:
             return f"{own}: with how many {baseline} scores as well cannot be told (seen {other}; 95% any number)"
-        return f"{own} scores as {baseline} with {other} (95% {self.interval})"
+        alone = "" if self.across else ", about this training alone"
+        return f"{own} scores as {baseline} with {other} (95% {self.interval}{alone})"
 
     @property
     def _beyond(self) -> str:
