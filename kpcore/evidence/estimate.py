@@ -11,7 +11,7 @@ from scipy import stats
 
 from kpcore.config import Strict
 from kpcore.evidence.intervals import LEVEL, Parts, reach
-from kpcore.evidence.model import Figure, Probability
+from kpcore.evidence.model import DIGITS, Figure, Probability
 from kpcore.evidence.verdicts import Verdict, holm, verdict
 from kpcore.tensors import Float64Array
 
@@ -77,12 +77,16 @@ class Gain(Estimate):
     def of(cls, values: Sequence[float], least: float = -math.inf, grain: Grain = EXACT) -> Self:
         """Take it down from one difference a seed; p is of the interval that just reaches 0."""
         found = super().of(values, least, grain)
-        return found if found.low is None else found.model_copy(update={"p": _p(np.asarray(values, np.float64), grain)})
+        return (
+            found
+            if found.low is None
+            else found.model_copy(update={"p": _shown(_p(np.asarray(values, np.float64), grain))})
+        )
 
     def judged(self, adjusted: float, *, higher_is_better: bool) -> Self:
         """Return it with its verdict."""
         said = verdict(self.value, adjusted, higher_is_better=higher_is_better)
-        return self.model_copy(update={"adjusted": float(f"{adjusted:.6g}"), "verdict": said})
+        return self.model_copy(update={"adjusted": _shown(adjusted), "verdict": said})
 
 
 def judged(found: Sequence[Gain | None], *, higher_is_better: bool) -> list[Gain | None]:
@@ -92,6 +96,11 @@ def judged(found: Sequence[Gain | None], *, higher_is_better: bool) -> list[Gain
         one if one is None or one.p is None else one.judged(next(adjusted), higher_is_better=higher_is_better)
         for one in found
     ]
+
+
+def _shown(p: float) -> float:
+    """Return a p value with as many digits as matter."""
+    return float(f"{p:.{DIGITS}g}")
 
 
 def _variance(array: Float64Array, grain: Grain) -> float:
