@@ -17,6 +17,7 @@ from kpcore.evidence.tables import table
 from kpcore.evidence.verdicts import equivalent, holm, no_worse, p_value, samples_needed, seeds_needed
 from kpcore.records.results import DataInfo, HistoryRecord, JobInfo, ModeInfo, Results, Row, SplitInfo
 from kpcore.records.values import RowValues, SplitValues, Values, read_values, write_values
+from kpcore.report.spans import remarks
 from kpcore.terms import Composition
 
 PAPER = {  # Tables 2-5 of Vats et al. 2019: columns, then transfer, frozen, random, each with its printed average
@@ -138,6 +139,8 @@ def test_a_column_is_worth_the_images_that_have_its_labels(images):
     assert one.verdict == ("positive" if images == 40 else "undecided")
     assert found.notes == (() if images == 40 else (
         f"no verdict on ankle, average: its labels are on {images} images alone",))  # fmt: skip
+    said = "\n".join(remarks({mode: mode for mode in MODES}, found, 1))
+    assert (f"No verdict on ankle, average: its labels are on {images} images alone." in said) == (images < 40)
     assert found.difference("transfer", "knee").clusters == 120
     assert images < found.difference("transfer", "average").clusters < 1.1 * images + 20
 
