@@ -69,17 +69,33 @@ def print_compared(results: Mapping[str, Result], found: TableEvidence, average:
         margin: that "no worse" is asked for, None where it is not.
     """
     first = next(iter(results.values()))
-    print_lines([f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}", ""])
+    print_lines(
+        [f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}", *_left_out(results), ""]
+    )
     shown = dict(zip((*found.columns, AVERAGE), (*found.columns, average), strict=True))
     heads = ["score", "95%"]
     cells = [[cell.mode, shown[cell.column], number(cell.value, 2), limits(cell.given)] for cell in found.cells]
     print_table(["file", "column", *heads], cells, right=heads)
     print_differences(found, shown, margin)
     print_lines(
-        ["", *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE), found.signature]
+        [
+            "",
+            *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE),
+            *found.notes,
+            found.signature,
+        ]
     )
     if first.note:
         print_lines(["", first.note])
+
+
+def _left_out(results: Mapping[str, Result]) -> list[str]:
+    """Return a line a file of which keypoints are not scored, because another file or the split lacks them."""
+    from kpcore.errors import listed
+
+    return [
+        f"{name} also predicts {listed(one.not_scored)}: not scored" for name, one in results.items() if one.not_scored
+    ]
 
 
 def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: float | None) -> None:

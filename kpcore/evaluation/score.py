@@ -104,24 +104,24 @@ def score(
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
     found = scored(aligned, metric, keypoints, columns, str(predictions.path))
-    note = "" if split else _no_average(found)
+    note = "" if split else no_average(found)
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
         convention=metric.convention_of(keypoints), columns=found.scores.columns,
         average=nan if note else found.scores.average, found=found, listed=dataset.facts.list_name, note=note,
         split=split.name if split else "", keypoints=keypoints.names,
         not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
-        without_value=_without_value(found),
+        without_value=without_value(found),
     )  # fmt: skip
 
 
-def _without_value(found: Scored) -> int:
+def without_value(found: Scored) -> int:
     """Return how many samples have a label that is scored, and no value at all."""
     labelled = (found.truth.select(found.keypoints.indices).state != UNLABELLED).any(1)
     return int((labelled & np.isnan(found.values).all(1)).sum())
 
 
-def _no_average(found: Scored) -> str:
+def no_average(found: Scored) -> str:
     """Return why there is no average without a split; "" where there is one."""
     if not averages_columns(found.metric, found.values, found.truth, found.keypoints):
         return ""

@@ -76,6 +76,7 @@ class Difference(Strict):
     ``value`` is mode minus baseline. ``scope`` says what the verdict is about; ``adjusted`` is the p value after Holm's
     correction over the table. Standard errors of ``value``: ``seeds_error`` comes of other seeds, ``shared_error`` of
     other samples as far as they move all seeds alike, ``samples_error`` of other samples with these trainings.
+    ``clusters`` is how many of equal size the column's are worth.
     """
 
     mode: str
@@ -87,7 +88,7 @@ class Difference(Strict):
     seeds_error: Annotated[float, BeforeValidator(_shortened)]
     shared_error: Annotated[float, BeforeValidator(_shortened)]
     samples_error: Annotated[float, BeforeValidator(_shortened)]
-    clusters: int
+    clusters: Figure
     p: Probability
     adjusted: Probability
     verdict: Verdict
@@ -118,7 +119,8 @@ class TableEvidence(Strict):
     """A split's table: cells and differences of its columns and their average; and by joint group and keypoint.
 
     ``labels`` is the share of labels that was trained on. ``groups`` are those of which no column is made. Corrections
-    are made within ``differences``, within ``groups``, and within ``keypoints``.
+    are made within ``differences``, within ``groups``, and within ``keypoints``. ``notes`` say where there is no
+    verdict, and why.
     """
 
     split: str
@@ -136,6 +138,7 @@ class TableEvidence(Strict):
     groups: tuple[Difference, ...] = ()
     keypoints: tuple[Difference, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def cell(self, mode: str, column: str) -> Cell | None:
         """The score of this column, or of ``"average"``; None where it does not exist."""

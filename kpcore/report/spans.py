@@ -56,6 +56,7 @@ def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Ite
             f"vs {table.baseline}: the difference of the averages, paired by sample and seed; whether it is told from"
             f" chance is after Holm's correction over the table's {len(table.differences)} differences."
         )
+    yield from (f"{note[0].upper()}{note[1:]}." for note in table.notes)
     yield from _told(labels, table, digits)
     yield from (
         f"{labels[one.mode]}: to decide a difference of this size: {one.needed.text.strip('; ')}."

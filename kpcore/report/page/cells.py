@@ -164,5 +164,6 @@ def _notes(run: Run, split: SplitInfo, table: TableEvidence | None) -> Iterator[
     for row in run.results.rows_of(split.name):
         if row.status == "failed":
             yield f"{run.results.labels[row.mode]}, seed {row.seed} failed: {row.reason}"
+    yield from (f"{note[0].upper()}{note[1:]}." for note in (table.notes if table else ()))
     if table is None:
         yield "No intervals: nothing is known of single samples."

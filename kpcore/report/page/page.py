@@ -24,6 +24,7 @@ from kpcore.report.page.forest import joints, parts
 from kpcore.report.page.headline import headline
 from kpcore.report.page.how import how
 from kpcore.report.page.pace import gaps, paces
+from kpcore.report.page.pace import note as pace_note
 from kpcore.report.page.pictures import albums
 from kpcore.report.page.plans import plans
 from kpcore.report.page.sets import short
@@ -163,6 +164,7 @@ def sections(drawer: Drawer) -> dict[str, Any]:
         "not_beside": list(not_beside(run)),
         "labels": drawer.tried("label curves", lambda: _labels(drawer)),
         "convergence": drawer.tried("convergence", lambda: _convergence(drawer)),
+        "pace_note": pace_note(run),
         "plans": drawer.tried("plans", lambda: _plans(drawer)),
         "bodies": drawer.tried("splits", lambda: _bodies(drawer)),
         "thresholds": drawer.tried("thresholds", lambda: _thresholds(drawer)),

@@ -253,6 +253,10 @@ def _why(run: Run, split: SplitInfo, mode: str) -> str:
         return "No training of it has ended yet"
     if not run.finished(split.name, run.results.baseline):
         return "No training of the baseline has ended"
+    table = run.table(split.name)
+    few = [note for note in table.notes if AVERAGE in note] if table else []
+    if few:
+        return few[0][0].upper() + few[0][1:]
     return "Nothing is known of single samples, so no difference can be told from chance"
 
 
