@@ -63,7 +63,7 @@ def test_files_are_compared_with_the_first_pair_by_pair(files, capsys):
     worse, same = by["worse.h5", "average"], by["same.h5", "average"]
     assert worse["difference"] == pytest.approx(expected, abs=1e-3) and worse["verdict"] == "negative"
     assert worse["interval"][0] < expected < worse["interval"][1] < 0 and not worse["no_worse"]
-    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "undecided") and same["no_worse"]
+    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "identical") and same["no_worse"]
 
 
 def test_the_comparison_is_printed_in_words(files, capsys):
@@ -79,7 +79,8 @@ def test_eighty_columns_break_no_word(files, capsys, monkeypatch):
     (files / "worse.h5").rename(files / long)
     _, out, _ = kp(capsys, "good.h5", long, "same.h5", "--margin", "0.5")
     assert max(map(len, out.split("\n"))) <= 80
-    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" undecided ") == 5
+    assert "Identical, sample by sample, to good.h5, and not counted: same.h5." in " ".join(out.split())
+    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" identical ") == 5
     parts = re.findall(r"^ (\w*?(?:_|\.h5)) ", out, re.MULTILINE)  # of the file's name, in the table of scores
     assert len(parts) >= 10 and set("".join(parts).replace(".h5", "_").split("_")) <= {
         *long[:-3].split("_"),

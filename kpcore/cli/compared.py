@@ -90,12 +90,15 @@ def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: fl
         print_lines(
             [
                 "",
-                f"{name} minus {found.baseline}, paired by sample; p values corrected for {len(found.differences)}"
-                " differences:",
+                f"{name} minus {found.baseline}, paired by sample; p values corrected for {found.counted}"
+                f" difference{'s' * (found.counted != 1)}:",
             ]
         )
         rows = [_row(one, shown, margin, found) for one in found.differences if one.mode == name]
         print_table(["column", *heads, "verdict", *more], rows, right=heads, whole=["verdict"])
+    from kpcore.report.spans import not_counted
+
+    print_lines(not_counted({cell.mode: cell.mode for cell in found.cells}, found))
 
 
 def _row(one: Difference, shown: Mapping[str, str], margin: float | None, found: TableEvidence) -> list[str]:

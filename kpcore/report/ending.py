@@ -38,7 +38,13 @@ INDENT = "  "
 """Before what goes on from the line above."""
 NAMED = 4
 """Splits, or answers of one verdict, that are named where all are too many."""
-WORDS = {"positive": "better", "negative": "worse", "undecided": "undecided", "unknown": "not known"}
+WORDS = {
+    "positive": "better",
+    "negative": "worse",
+    "undecided": "undecided",
+    "identical": "identical",
+    "unknown": "not known",
+}
 STYLES = {SIGNS["positive"]: "green", SIGNS["negative"]: "red"}
 
 Placed = tuple[str, Answer]

@@ -91,7 +91,7 @@ def _draw(axes: Axes, place: int, one: Difference, height: float) -> None:
     colour, _ = look(place)
     if one.interval:
         axes.plot([one.interval.low, one.interval.high], [height, height], color=colour, linewidth=1.5, zorder=3)
-    axes.plot([one.value], [height], **mark(place, filled=one.verdict != "undecided"))
+    axes.plot([one.value], [height], **mark(place, filled=one.verdict in ("positive", "negative")))
 
 
 def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
@@ -131,7 +131,7 @@ def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
 
 def in_sentences(run: Run, plan: Plan) -> str:
     """Return the plot for those who cannot see it: what is decided, and how much is not."""
-    decided = [one for one in plan.differences if one.verdict != "undecided"]
+    decided = [one for one in plan.differences if one.verdict in ("positive", "negative")]
     said = [f"{run.results.labels[one.mode]} at {one.column}: {one.value:+.2f}, {one.verdict}" for one in decided[:12]]
-    undecided = len(plan.differences) - len(decided)
+    undecided = sum(one.verdict == "undecided" for one in plan.differences)
     return "; ".join([*said, f"{undecided} of {len(plan.differences)} differences are undecided"]) + "."
