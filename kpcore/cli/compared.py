@@ -69,7 +69,8 @@ def print_compared(results: Mapping[str, Result], found: TableEvidence, average:
         margin: that "no worse" is asked for, None where it is not.
     """
     first = next(iter(results.values()))
-    print_lines([f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}", ""])
+    print_lines([f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}"])
+    print_lines([*(f"{name}, by image name: {one.unmatched}" for name, one in results.items() if one.unmatched), ""])
     shown = dict(zip((*found.columns, AVERAGE), (*found.columns, average), strict=True))
     heads = ["score", "95%"]
     cells = [[cell.mode, shown[cell.column], number(cell.value, 2), limits(cell.given)] for cell in found.cells]

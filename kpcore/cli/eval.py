@@ -195,6 +195,7 @@ def record(built: Built[Metric], result: Result) -> dict[str, Any]:
         "keypoints": result.keypoints,
         "not_scored": result.not_scored,
         "without_value": result.without_value,
+        "unmatched": result.unmatched,
         "convention": options.get("convention", result.convention),
         "description": result.convention,
         "threshold": options.get("threshold"),
@@ -230,4 +231,6 @@ def what_was_scored(result: Result) -> list[str]:
     if result.without_value:
         why = "the length that it divides by, or all that it counts, is not labelled"
         lines.append(f"Left out: {result.without_value:,} samples with labels that the metric gives no value: {why}")
+    if result.unmatched:
+        lines.append(f"By image name: {result.unmatched}")
     return lines

@@ -184,7 +184,7 @@ def _baseline(split: str, runs: Sequence[Run], wanted: Wanted) -> tuple[str, str
 
 
 def _rows(runs: Sequence[Run], *, by_folder: bool = False) -> dict[str, tuple[str, str]]:
-    """Return "RUN:MODE" -> the run's name and the mode, with the run's folder before the colon where it is asked for."""
+    """Return "RUN:MODE" -> the run's name and the mode, the folder before the colon where that is asked for."""
     return {
         f"{run.folder if by_folder else run.name}:{mode.name}": (run.name, mode.name)
         for run in runs
