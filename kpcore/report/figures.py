@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from kpcore.records.results import Results
 from kpcore.report.summary import Estimate
 
+STATED = re.compile(r" \(([^() ]+)\)$")
+"""A unit at the end of a convention."""
 NOTHING = "–"
 """Stands in a cell that has no figure."""
 
@@ -12,6 +16,12 @@ NOTHING = "–"
 def decimals(results: Results) -> int:
     """How many decimals tables print: one, as the paper; two of errors, as is usual."""
     return 1 if results.higher_is_better else 2
+
+
+def stated_unit(results: Results) -> str:
+    """The unit that all conventions end in, as in "MPJPE at pelvis (mm)"; "" where they do not."""
+    found = {match[1] if (match := STATED.search(name)) else "" for name in results.conventions}
+    return found.pop() if len(found) == 1 else ""
 
 
 def figure(value: float | None, digits: int) -> str:

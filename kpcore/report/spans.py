@@ -57,7 +57,7 @@ def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Ite
     if table.differences:
         count = table.counted
         yield (
-            f"vs {table.baseline}: the difference of the averages, paired by sample and seed; whether it is told from"
+            f"vs {table.baseline}: the difference of the averages{_to(labels, table)}, paired by sample and seed; whether it is told from"
             f" chance is after Holm's correction over the table's {count} difference{'s' * (count != 1)}."
         )
         yield from not_counted(labels, table)
@@ -67,6 +67,12 @@ def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Ite
         for one in table.differences
         if one.column == AVERAGE and one.needed is not None and one.same_as is None
     )
+
+
+def _to(labels: Mapping[str, str], table: TableEvidence) -> str:
+    """The baseline as its row is called, where its column is called otherwise."""
+    label = labels[table.baseline]
+    return "" if label == table.baseline else f" to {label}"
 
 
 def not_counted(labels: Mapping[str, str], table: TableEvidence) -> Iterator[str]:
@@ -96,4 +102,4 @@ def _told(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Itera
                 if one.mode == mode
             )
             these = "" if several(table) else ", as far as these two trainings go"
-            yield f"{labels[mode]} is {word} than {table.baseline} at {columns}{these}."
+            yield f"{labels[mode]} is {word} than {labels[table.baseline]} at {columns}{these}."

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator
 from kpcore.evidence.model import Difference, TableEvidence
 from kpcore.records.results import SplitInfo
 from kpcore.report.curves import look
+from kpcore.report.figures import stated_unit
 from kpcore.report.page.folder import Run
 from kpcore.report.page.look import SMALL, TINY, WIDTH, figure_of, framed, mark, note, printed
 from kpcore.report.page.svg import MUTED, RULE, Panel
@@ -65,8 +66,8 @@ def by_joint(table: TableEvidence) -> Sequence[Difference]:
 
 def unit(run: Run) -> str:
     """Return what differences are counted in, with a space before it: " points" of percentages."""
-    found = run.shown.unit if run.shown else ""
-    if found == "%" or (not found and run.results.higher_is_better):
+    found = (run.shown.unit if run.shown else "") or stated_unit(run.results)
+    if found in ("%", "percent") or (not found and run.results.higher_is_better):
         return " points"
     return f" {found}" if found else ""
 
