@@ -45,7 +45,7 @@ def test_one_split_is_told_in_the_sentences_of_the_page(one_split):
 
 def test_what_is_better_and_still_worse_than_the_mean_shape_is_cautioned_in_its_own_line(one_split, four_splits):
     for run, text in ((one_split, "Mode transfer (still worse than the mean shape): Yes, better."),
-                      (four_splits, "4 better (Mode transfer (still worse than the mean shape) in a, b, c, d)")):  # fmt: skip
+                      (four_splits, "4 better (Mode transfer (still worse than the mean shape) in a, b")):  # fmt: skip
         splits = tuple(one.model_copy(update={"mean_shape": {"average": 99.0}}) for one in run.results.splits)
         below = replace(run, results=run.results.model_copy(update={"splits": splits}))
         assert text in words(ending(below, 80)) and "Mode frozen (still" not in words(ending(below, 80))

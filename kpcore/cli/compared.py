@@ -16,7 +16,17 @@ AVERAGE = "average"
 
 
 def names_of(paths: list[Path]) -> dict[str, Path]:
-    """Return what each file is called: its name, or its path where two have one name."""
+    """Return what each file is called: its name, or its path where two have one name.
+
+    Raises:
+        KpError: a file is there twice.
+    """
+    from kpcore.errors import KpError
+
+    places = [path.resolve() for path in paths]
+    twice = [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise KpError(f"{twice[0]} is there twice; give every file once")
     names = [path.name for path in paths]
     return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
 

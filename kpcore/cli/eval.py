@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,6 +81,10 @@ def evaluate(
     """
     from kpcore.cli.compared import known, names_of, print_compared
 
+    if margin is not None and not isfinite(margin):
+        from kpcore.errors import KpError
+
+        raise KpError(f"--margin {margin:g}: is no number that a score could be worse by; give one of 0 or more")
     options = {"convention": convention, "threshold": threshold}
     named = names_of(predictions)
     asked = Asked(tuple(named.values()), dataset, study, root, part, metric, split, origin)

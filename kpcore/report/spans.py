@@ -57,8 +57,9 @@ def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Ite
     if table.differences:
         count = table.counted
         yield (
-            f"vs {table.baseline}: the difference of the averages{_to(labels, table)}, paired by sample and seed; whether it is told from"
-            f" chance is after Holm's correction over the table's {count} difference{'s' * (count != 1)}."
+            f"vs {table.baseline}: the difference of the averages{_to(labels, table)}, paired by sample and seed;"
+            f" whether it is told from chance is after Holm's correction over the table's {count}"
+            f" difference{'s' * (count != 1)}."
         )
         yield from not_counted(labels, table)
     yield from _told(labels, table, digits)
