@@ -305,7 +305,8 @@ def test_modes_that_are_one_and_lengths_that_are_rounded_are_said_before_trainin
     monkeypatch.setattr(asked, "epoch_iterations", lambda *_: next(lengths))
     (job,) = (one for one in plan.jobs if one.matches)
     _, other, *_ = [*job.matches, *job.matches]
-    there = replace(other, split=replace(other.split, steps=(Step(other.split.steps[0].keypoints, "sports"),)))
+    first, *rest = other.split.steps
+    there = replace(other, split=replace(other.split, steps=(Step(first.keypoints, "sports"), *rest)))
     monkeypatch.setattr(TrainingImages, "people", lambda *_: 12)
     elsewhere = replace(plan, jobs=(replace(job, matches=(there,)),))
     (line,) = same_answers(study, elsewhere)
