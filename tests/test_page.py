@@ -162,7 +162,7 @@ def test_a_mean_shape_far_off_the_curves_is_written_and_does_not_press_them_flat
     off = split.model_copy(update={"mean_shape": {"average": high + shape * (high - low)}})
     ((_, panel),) = label_curves(replace(run, results=run.results.model_copy(update={"splits": (off,)})))
     axes = panel.figure.axes[0]
-    assert (axes.get_ylim()[1] < off.mean_shape["average"]) is far
+    assert bool(axes.get_ylim()[1] < off.mean_shape["average"]) is far
     words = f"mean shape {off.mean_shape['average']:.1f}, off the scale"
     assert [text.get_text() for text in axes.texts] == [words] * far
 

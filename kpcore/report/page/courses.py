@@ -80,7 +80,7 @@ def _score_name(run: Run) -> str:
 
 
 def _mean_shape(axes: Axes, value: float | None, digits: int) -> None:
-    """Draw the mean shape's line; one so far off that it would press the curves flat is written at that edge instead."""
+    """Draw the mean shape's line; one so far off that it would press the curves flat is written at that edge."""
     if value is None:
         return
     low, high = axes.dataLim.intervaly
