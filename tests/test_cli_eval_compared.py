@@ -63,7 +63,7 @@ def test_files_are_compared_with_the_first_pair_by_pair(files, capsys):
     worse, same = by["worse.h5", "average"], by["same.h5", "average"]
     assert worse["difference"] == pytest.approx(expected, abs=1e-3) and worse["verdict"] == "negative"
     assert worse["interval"][0] < expected < worse["interval"][1] < 0 and not worse["no_worse"]
-    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "undecided") and same["no_worse"]
+    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "identical") and same["no_worse"]
 
 
 def test_the_comparison_is_printed_in_words(files, capsys):
@@ -79,7 +79,8 @@ def test_eighty_columns_break_no_word(files, capsys, monkeypatch):
     (files / "worse.h5").rename(files / long)
     _, out, _ = kp(capsys, "good.h5", long, "same.h5", "--margin", "0.5")
     assert max(map(len, out.split("\n"))) <= 80
-    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" undecided ") == 5
+    assert "Identical, sample by sample, to good.h5, and not counted: same.h5." in " ".join(out.split())
+    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" identical ") == 5
     parts = re.findall(r"^ (\w*?(?:_|\.h5)) ", out, re.MULTILINE)  # of the file's name, in the table of scores
     assert len(parts) >= 10 and set("".join(parts).replace(".h5", "_").split("_")) <= {
         *long[:-3].split("_"),
@@ -129,6 +130,13 @@ def test_files_without_a_keypoint_in_common_are_refused(files, capsys):
     code, out, err = without_split(capsys, "legs.h5", "rest.h5")
     assert (code, out) == (2, "")
     assert "no keypoint is in all files: legs.h5 has r_ankle," in " ".join(err.split())
+
+
+def test_a_file_twice_and_a_margin_without_end_are_refused(files, capsys):
+    for words, text in ((("good.h5", "good.h5"), "good.h5 is there twice; give every file once"),
+                        (("good.h5", "same.h5", "--margin", "inf"), "--margin inf: is no number")):  # fmt: skip
+        code, _, err = kp(capsys, *words)
+        assert code == 2 and text in err and err.count("\n") == 1
 
 
 def test_other_people_are_not_compared(files, capsys):

@@ -10,6 +10,7 @@ from kpcore.draws import Clusters
 from kpcore.errors import KpError
 from kpcore.evidence import study, write_evidence
 from kpcore.evidence.convergence import convergence
+from kpcore.evidence.counted import identical, same_columns
 from kpcore.evidence.effective import Effective, without_verdict
 from kpcore.evidence.estimate import Gain, Grain, judged
 from kpcore.evidence.intervals import Spread, expanded_tail, percentile_error, percentile_limits
@@ -102,11 +103,39 @@ def test_directions_and_seeds_that_both_have(higher, expected):
     assert bool(found.warnings) == (expected == "negative")
 
 
-def test_equal_predictions_are_undecided_and_nothing_would_be_needed():
+def test_equal_predictions_are_identical_and_nothing_would_be_needed():
     rows = {(mode, seed): np.stack([with_share(60)], 1) for mode in MODES for seed in (0, 1)}
     values = split_values("a", ("knee",), rows)
     found = table(values, values.rows, MODES, "random", versions={}, resamples=100)
-    assert all((one.verdict, one.p, one.needed) == ("undecided", 1.0, None) for one in found.differences)
+    assert all((one.verdict, one.p, one.needed) == ("identical", 1.0, None) for one in found.differences)
+    assert found.counted == 0 and identical(found.differences) == {"transfer": [], "frozen": []}
+
+
+def test_what_is_no_hypothesis_of_its_own_is_not_counted():
+    random = np.random.default_rng(0)
+    base, one = (np.where(random.random((PEOPLE, 2)) < share, 100.0, 0.0) for share in (0.70, 0.75))
+    base[:, 0] = one[:, 0] = 100.0  # a root joint, at which nobody is wrong
+    rows = {("transfer", 0): one, ("random", 0): base, ("again", 0): one.copy()}
+    values = split_values("a", ("root", "knee"), rows)
+    found = table(values, values.rows, ("transfer", "again", "random"), "random", versions={}, resamples=200)
+    first, again = (found.difference(mode, "knee") for mode in ("transfer", "again"))
+    assert {found.difference(mode, "root").verdict for mode in ("transfer", "again")} == {"identical"}
+    assert found.counted == 2  # transfer's knee and average
+    assert (again.same_as.mode, again.same_as.column, first.same_as) == ("transfer", "knee", None)
+    assert again.adjusted == first.adjusted
+    assert first.adjusted == pytest.approx(min(holm([first.p, found.difference("transfer", "average").p])), rel=1e-4)
+    lines = list(remarks({mode: mode.upper() for mode in ("transfer", "again", "random")}, found, 1))
+    assert "Counted once: AGAIN has the values of TRANSFER." in lines
+    assert "Identical, sample by sample, to RANDOM, and not counted: TRANSFER at root; AGAIN at root." in lines
+    assert any("the table's 2 differences." in line for line in lines)
+
+
+def test_the_average_of_one_column_is_counted_once():
+    random = np.random.default_rng(0)
+    rows = {**noisy(random, 70, 2, "transfer"), **noisy(random, 60, 2, "random")}
+    values = split_values("a", ("knee",), rows)
+    found = table(values, values.rows, ("transfer", "random"), "random", versions={}, resamples=100)
+    assert found.counted == 1 and same_columns(found.differences) == [("average", "knee")]
 
 
 def test_three_images_decide_nothing():

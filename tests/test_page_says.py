@@ -10,7 +10,7 @@ import pytest
 from finished_run import write_run
 from matplotlib.markers import MarkerStyle
 
-from kpcore.evidence.convergence import Estimate as Estimated
+from kpcore.evidence.estimate import Gain
 from kpcore.records.results import ModeInfo
 from kpcore.registry import registry
 from kpcore.report.curves import STYLES
@@ -137,7 +137,7 @@ def test_the_first_line_answers_for_all_splits(run):
 
 
 def test_a_distance_on_average_has_one_sign_with_its_interval(run):
-    mean = Estimated(value=-10.5, low=-27.3, high=6.3)
+    mean = Gain(value=-10.5, low=-27.3, high=6.3)
     known = run.evidence.convergence
     gap = known.gaps[0].model_copy(update={"mean": mean})
     evidence = run.evidence.model_copy(update={"convergence": known.model_copy(update={"gaps": (gap,)})})

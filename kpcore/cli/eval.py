@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,6 +82,10 @@ def evaluate(
     from kpcore.cli.compared import known, names_of, print_compared
     from kpcore.evaluation.common import on_common_keypoints
 
+    if margin is not None and not isfinite(margin):
+        from kpcore.errors import KpError
+
+        raise KpError(f"--margin {margin:g}: is no number that a score could be worse by; give one of 0 or more")
     options = {"convention": convention, "threshold": threshold}
     named = names_of(predictions)
     asked = Asked(tuple(named.values()), dataset, study, root, part, metric, split, origin)
@@ -198,6 +203,7 @@ def record(built: Built[Metric], result: Result) -> dict[str, Any]:
         "keypoints": result.keypoints,
         "not_scored": result.not_scored,
         "without_value": result.without_value,
+        "unmatched": result.unmatched,
         "convention": options.get("convention", result.convention),
         "description": result.convention,
         "threshold": options.get("threshold"),
@@ -233,4 +239,6 @@ def what_was_scored(result: Result) -> list[str]:
     if result.without_value:
         why = "the length that it divides by, or all that it counts, is not labelled"
         lines.append(f"Left out: {result.without_value:,} samples with labels that the metric gives no value: {why}")
+    if result.unmatched:
+        lines.append(f"By image name: {result.unmatched}")
     return lines

@@ -212,9 +212,10 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
 def print_head(console: Console, study: Study, plan: JobPlan, target: Target) -> None:
     """Say what is run, on what data, and why what was trained before is trained again."""
     from kpcore.cli import display
+    from kpcore.study.asked import same_answers
     from kpcore.study.reasons import reasons
     from kpcore.study.remarks import metric_remarks
 
     display.print_header(console, study, plan, target.device, target.at_once)
-    display.print_lines(console, [f"Warning: {line}" for line in metric_remarks(study)])
+    display.print_lines(console, [f"Warning: {line}" for line in (*metric_remarks(study), *same_answers(study, plan))])
     display.print_reasons(console, reasons(plan, study.config.study.name, target.folder))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kpcore.errors import KpError, unknown
+from kpcore.evaluation.by_image import by_image
 from kpcore.evaluation.predictions import Predictions
 from kpcore.interfaces import Dataset, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
@@ -48,6 +49,8 @@ class Result:
     """What was predicted besides."""
     without_value: int = 0
     """Samples with labels to which the metric gives no value: what it divides by is not labelled."""
+    unmatched: str = ""
+    """Images that are in the file or the part alone, in words, where people were found by image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +62,14 @@ class Aligned:
         keypoints: the set along K, in the skeleton's order.
         samples: the N people.
         confidence: (N, K); None where the predictions carry none.
+        unmatched: images that are on one side alone, in words; "" where none is, or images were not looked at.
     """
 
     points: Float64Array
     keypoints: KeypointSet
     samples: Sequence[Sample]
     confidence: Float64Array | None
+    unmatched: str = ""
 
     def only(self, keypoints: KeypointSet, where: str) -> Aligned:
         """Return the same of these keypoints; raises KpError where one was not predicted."""
@@ -75,7 +80,7 @@ class Aligned:
                 )
         places = list(self.keypoints.places(keypoints.names))
         surer = None if self.confidence is None else self.confidence[:, places]
-        return Aligned(self.points[:, places], keypoints, self.samples, surer)
+        return Aligned(self.points[:, places], keypoints, self.samples, surer, self.unmatched)
 
 
 def score(
@@ -111,7 +116,7 @@ def score(
         average=nan if note else found.scores.average, found=found, listed=dataset.facts.list_name, note=note,
         split=split.name if split else "", keypoints=keypoints.names,
         not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
-        without_value=without_value(found),
+        without_value=without_value(found), unmatched=aligned.unmatched,
     )  # fmt: skip
 
 
@@ -249,14 +254,15 @@ def align(
         raise KpError(f"{where}: holds predictions of part '{predictions.part}'; give --part {predictions.part}")
     if predictions.points.shape[2] != skeleton.dims:
         raise KpError(f"{where}: 'preds' has {predictions.points.shape[2]}D points, the data set has {skeleton.dims}D")
-    places, people = _people(predictions, samples, rows)
+    matched = by_image(predictions, samples)
+    places, people = (matched.places, matched.people) if matched else _people(predictions, samples, rows)
     keypoints = _keypoints(predictions, skeleton)
     names = predictions.keypoints or skeleton.names
     order = [names.index(name) for name in keypoints.names]
     points = predictions.points[places][:, order]
     points[..., :2] -= origin if predictions.origin is None else predictions.origin
     surer = None if predictions.confidence is None else predictions.confidence[places][:, order]
-    return Aligned(points, keypoints, people, surer)
+    return Aligned(points, keypoints, people, surer, matched.said if matched else "")
 
 
 def _keypoints(predictions: Predictions, skeleton: Skeleton) -> KeypointSet:

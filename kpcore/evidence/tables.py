@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kpcore.evidence.counted import ZERO, corrected, standing
 from kpcore.evidence.effective import Effective, without_verdict
 from kpcore.evidence.intervals import Limits, Spread, few, percentile_error, percentile_limits
-from kpcore.evidence.model import Cell, Difference, Interval, TableEvidence
+from kpcore.evidence.model import Cell, Difference, Interval, Place, TableEvidence
 from kpcore.evidence.needed import needed
 from kpcore.evidence.resample import RESAMPLES, resampled, same
 from kpcore.evidence.signature import signature
-from kpcore.evidence.verdicts import ERROR, holm, p_value, verdict
+from kpcore.evidence.verdicts import p_value, verdict
 from kpcore.records.results import AVERAGE
 from kpcore.records.values import RowValues, SplitValues
 from kpcore.tensors import Float64Array
@@ -212,15 +213,30 @@ def differences(
         for place in range(len(drawn.names))
         if (one := _difference(drawn, mode, baseline, place)) is not None
     ]
-    adjusted = holm([one.p for one, _ in found])
-    level = ERROR / max(1, len(found))
-    return tuple(
-        _judged(one, spread, p, level, higher_is_better) for (one, spread), p in zip(found, adjusted, strict=True)
-    )
+    firsts = standing([draws for _, _, draws in found])
+    adjusted, level = corrected([one.p for one, _, _ in found], firsts)
+    judged = [
+        _judged(one, spread, p, level, higher_is_better) for (one, spread, _), p in zip(found, adjusted, strict=True)
+    ]
+    return tuple(_placed(judged, place, first) for place, first in enumerate(firsts))
 
 
-def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Difference, Spread] | None:
-    """Return a difference without a verdict, and its spread; None where it does not exist or nothing is known of it."""
+def _placed(judged: Sequence[Difference], place: int, first: int) -> Difference:
+    """Return a difference that says whether it is zero throughout, or the ``first`` one again."""
+    one = judged[place]
+    if first == ZERO:
+        return one.model_copy(update={"verdict": "identical", "needed": None})
+    stands = judged[first]
+    return one if first == place else one.model_copy(update={"same_as": Place(mode=stands.mode, column=stands.column)})
+
+
+def _difference(
+    drawn: Drawn, mode: str, baseline: str, place: int
+) -> tuple[Difference, Spread, Float64Array] | None:  # fmt: skip
+    """Return a difference without a verdict, its spread, and its values above those of its draws.
+
+    None where it does not exist or nothing is known of it.
+    """
     seeds = drawn.seeds(mode, baseline)
     clusters = float(drawn.effective.numbers[place])
     if not seeds:
@@ -251,7 +267,7 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         verdict="undecided",
         scope="across seeds" if across else "these trainings",
     )
-    return about, spread
+    return about, spread, np.vstack([values, replicates])
 
 
 def _p(spread: Spread, replicates: Float64Array) -> float:

@@ -21,7 +21,7 @@ MOST_SAMPLES = 100
 SMALLEST = 1e-12
 """No p value below this is told apart from it."""
 
-Verdict = Literal["positive", "negative", "undecided"]
+Verdict = Literal["positive", "negative", "undecided", "identical"]
 
 
 def p_value(spread: Spread) -> float:

@@ -241,6 +241,7 @@ class Results(Strict):
     data: DataInfo
     higher_is_better: bool = True
     average_name: str = "Average"
+    legend: str = ""
     validation_convention: str = ""
     validation_higher_is_better: bool = True
     validation_unit: str = ""

@@ -206,6 +206,7 @@ class _Runner:
             data=self._data(),
             higher_is_better=self.study.metric.higher_is_better,
             average_name=self.study.metric.average_name,
+            legend=self.study.metric.legend,
             validation_convention=self.study.validation.convention,
             validation_higher_is_better=self.study.validation.higher_is_better,
             validation_unit=self.study.validation.unit,

@@ -132,6 +132,13 @@ class Mpjpe(Metric):
         return {name: np.where(counted, np.where(np.isfinite(one), one, np.inf), np.nan)
                 for name, one in errors.items()}  # fmt: skip
 
+    @property
+    def legend(self) -> str:
+        """As in "in plane: the error's length in x and y"."""
+        return (
+            "in plane: the error's length in x and y; depth: that in z, both after alignment" if self._aspects else ""
+        )
+
     def reduce(
         self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]
     ) -> Scores:

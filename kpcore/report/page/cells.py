@@ -11,9 +11,10 @@ from kpcore.records.results import AVERAGE, SplitInfo
 from kpcore.report.figures import difference, figure
 from kpcore.report.page.folder import Run
 from kpcore.report.page.words import SIGNS
+from kpcore.report.spans import not_counted
 from kpcore.report.summary import below_mean_shape, columns_of, estimate, obstacle, to_reference
 
-SAID = {"positive": "better", "negative": "worse", "undecided": "undecided"}
+SAID = {"positive": "better", "negative": "worse", "undecided": "undecided", "identical": "identical"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _score(run: Run, split: SplitInfo, mode: str, column: str, table: TableEvide
     if cell is None:
         return Entry(figure(estimate(run.results, split.name, mode, column).mean, run.digits))
     found = table.difference(mode, column) if table else None
-    told = found is not None and found.verdict != "undecided"
+    told = found is not None and found.verdict in ("positive", "negative")
     return Entry(
         figure(cell.value, run.digits),
         _limits(cell.interval, run.digits),
@@ -164,6 +165,8 @@ def _notes(run: Run, split: SplitInfo, table: TableEvidence | None) -> Iterator[
     for row in run.results.rows_of(split.name):
         if row.status == "failed":
             yield f"{run.results.labels[row.mode]}, seed {row.seed} failed: {row.reason}"
-    yield from (f"{note[0].upper()}{note[1:]}." for note in (table.notes if table else ()))
+    if table is not None:
+        yield from not_counted(run.results.labels, table)
+        yield from (f"{note[0].upper()}{note[1:]}." for note in table.notes)
     if table is None:
         yield "No intervals: nothing is known of single samples."

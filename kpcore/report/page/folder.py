@@ -18,6 +18,7 @@ from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo, read_
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Shown, read_shown
 from kpcore.records.slugs import slug
 from kpcore.records.values import Values, read_values
+from kpcore.report.figures import decimals
 from kpcore.toml_text import read_toml
 
 Plan = Mapping[str, Any]
@@ -96,8 +97,8 @@ class Run:
 
     @property
     def digits(self) -> int:
-        """Decimals of a score: one, as papers print; two of errors."""
-        return 1 if self.results.higher_is_better else 2
+        """Decimals of a score, as in the tables."""
+        return decimals(self.results)
 
 
 class Reader:

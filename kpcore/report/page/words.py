@@ -15,20 +15,21 @@ from kpcore.report.page.forest import unit
 from kpcore.report.page.sets import short
 from kpcore.report.summary import below_mean_shape
 
-VERDICTS = {"positive": "Yes, better", "negative": "No, worse", "undecided": "Undecided"}
-AS_CONTROL = {"positive": "Better", "negative": "Worse", "undecided": "Undecided"}
+VERDICTS = {"positive": "Yes, better", "negative": "No, worse", "undecided": "Undecided", "identical": "Identical"}
+AS_CONTROL = {"positive": "Better", "negative": "Worse", "undecided": "Undecided", "identical": "Identical"}
 """Of a mode that carries no network of S1 over: the question of transfer is not put to it."""
 ALONE = {
     "positive": "Better in these two trainings",
     "negative": "Worse in these two trainings",
     "undecided": "Undecided",
+    "identical": "Identical",
 }
 ONE_SEED = "One seed: this is about these two trainings only; others may differ by more."
 BARELY = "By itself the interval leaves out 0; among all differences of this table that is not enough."
 UNTOLD = "How many labels are saved cannot be told from these trainings."
 LITTLE = "Such trainings have learned next to nothing, and differences between them say little."
 """Said of modes that the mean shape is better than."""
-SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○"}
+SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○", "identical": "="}
 
 
 @dataclass(frozen=True)
