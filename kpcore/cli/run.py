@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kpcore.cli.stages import Stages
+    from kpcore.study.executors import Executor
     from kpcore.study.jobs import JobPlan
     from kpcore.study.study import Study
     from kpcore.training.device import Device
@@ -32,9 +33,18 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. [default: runs/STUDY]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="Share the trainings out to several devices of this machine, e.g. cuda:0,cuda:1."),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Trainings at once. [default: what cores and memory hold; 1 on a GPU]"),
+    ] = None,
+    executor: Annotated[str, typer.Option(help="local, or ray for the machines of a Ray cluster.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster: HOST:PORT or auto. [default: RAY_ADDRESS, else this machine alone]"),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train everything again, whatever the cache has.")] = False,
     track: Annotated[
@@ -48,17 +58,22 @@ def run(
 ) -> None:
     """Run a study; run it again to go on with what is unfinished, or was stopped (Ctrl+C, SIGTERM, SIGHUP)."""
     from kpcore.cli.output import console as new_console
+    from kpcore.cli.places import Places
     from kpcore.cli.stages import Stages
 
+    places = Places(executor, address, device, devices, jobs)
     with in_a_line():
         console = new_console()
         with Stages(console, "Loading PyTorch ...") as stages:
-            study, job_plan, where = opened(console, stages, Asked(config, profile, sets or [], device, track or []))
+            places.check()
+            asked = Asked(config, profile, sets or [], places.first, track or [])
+            study, job_plan, where = opened(console, stages, asked)
         from kpcore.training.checkpoint import interval
-        from kpcore.training.device import jobs_at_once
 
         interval()  # where it is wrong, that is said now
-        target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
+        pool = places.open(study.config.training, where)
+        folder = out or Path("runs") / study.config.study.name
+        target = Target(where, places.at_once(where), folder, fresh, pool)
         done = show_plan(console, study, job_plan, target) if plan else interruptible(console, study, job_plan, target)
     if not done:
         raise typer.Exit(1)
@@ -113,15 +128,17 @@ class Target:
 
     Args:
         device: of each job.
-        at_once: how many jobs.
+        at_once: how many jobs; 0 for as many as a cluster holds.
         folder: of the results.
         fresh: train everything again.
+        executor: that runs them.
     """
 
     device: Device
     at_once: int
     folder: Path
     fresh: bool
+    executor: Executor
 
 
 def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
@@ -163,11 +180,10 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.report.ending import print_ending
     from kpcore.report.page.folder import read_words
     from kpcore.report.terminal import print_tables
-    from kpcore.study.executors import local
     from kpcore.study.runner import run_study
 
     print_head(console, study, plan, target)
-    folder, executor = target.folder, local(target.at_once)
+    folder, executor = target.folder, target.executor
     refresher = Refresher(plan, folder, lambda text: display.print_lines(console, [text]))
     with Display(console, plan, study.validation.convention, refresher) as watcher:
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
