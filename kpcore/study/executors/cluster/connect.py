@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from secrets import token_hex
 from typing import Any
 
 from kpcore.cores import cores
@@ -19,7 +20,15 @@ from kpcore.training.process import undisturbed
 
 ADDRESS = "RAY_ADDRESS"
 """Environment variable: of the cluster, where no option says one."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what it says of GPUs that an actor without one does not see
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what it says of machines that are gone, which is said in a line here
+}
+"""Environment variables of Ray, unless the user has set them; it reads them when it is imported."""
+MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+OWN = (MODE, TOKEN, "RAY_AUTH_TOKEN_PATH")
+"""Environment variables of how a cluster knows who may use it."""
 
 
 def library() -> Any:
@@ -49,16 +58,35 @@ def connected(address: str, cpus: int) -> Iterator[Any]:
     Raises:
         KpError: Ray is not installed, or no cluster answers there.
     """
-    ray = library()
+    address = address or os.environ.get(ADDRESS, "")
+    check_address(address)
     with ExitStack() as stack:
-        address = address or os.environ.get(ADDRESS, "")
-        check_address(address)
+        if not address:
+            stack.enter_context(guarded())
+        ray = library()
         where = address or stack.enter_context(started(max(cpus, cores())))
         if not where:
             raise KpError("--executor ray: Ray does not start on this machine; 'ray start --head' says why")
         stack.callback(ray.shutdown)
         _init(ray, where, said=address)
         yield ray
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Have a cluster of this machine alone know by a word of its own who may use it, unless the user has decided that.
+
+    Ray reads it when it is imported.
+    """
+    if any(name in os.environ for name in OWN):
+        yield
+        return
+    os.environ.update({MODE: "token", TOKEN: token_hex(32)})
+    try:
+        yield
+    finally:
+        for name in (MODE, TOKEN):
+            os.environ.pop(name, None)
 
 
 def check_address(address: str) -> None:

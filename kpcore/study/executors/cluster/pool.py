@@ -25,7 +25,7 @@ from kpcore.study.executors.interface import Order, Pool, Run, State
 from kpcore.study.executors.worker import BEAT
 from kpcore.study.jobs import Job
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds after which it is said that the cluster has nothing free."""
 
 
