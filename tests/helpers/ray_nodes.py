@@ -1,6 +1,7 @@
 """Two nodes of a Ray cluster on this machine, in a process of their own: what is written to it kills the second.
 
-As a script: ``python ray_nodes.py CACHE CACHE``; each node has one CPU, and where its cache is not "-", its own.
+As a script: ``python ray_nodes.py NAME=VALUE NAME=VALUE``; each node has one CPU, and a variable of its environment, or
+none ("-").
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Nodes:
 
 @contextmanager
 def two_nodes(first: str, second: str) -> Iterator[Nodes]:
-    """Have two nodes for the block, with these caches; "-" for none of its own."""
+    """Have two nodes for the block, each with a variable of its own ("NAME=VALUE") or without ("-")."""
     words = [sys.executable, "-P", str(Path(__file__)), first, second]
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -59,11 +60,11 @@ def two_nodes(first: str, second: str) -> Iterator[Nodes]:
             process.wait(60)
 
 
-def main(caches: list[str]) -> None:
+def main(own: list[str]) -> None:
     """Start the nodes, say where, and do as is written."""
     from ray.cluster_utils import Cluster
 
-    variables = [{"KP_CACHE_DIR": cache} if cache != "-" else {} for cache in caches]
+    variables = [dict([one.split("=", 1)]) if one != "-" else {} for one in own]
     cluster = Cluster()
     cluster.add_node(num_cpus=1, env_vars=variables[0], include_dashboard=False, _system_config=QUICK)
     second = cluster.add_node(num_cpus=1, env_vars=variables[1])

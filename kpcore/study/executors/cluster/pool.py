@@ -275,7 +275,7 @@ class Hands:
         if job is not None and gone and not worker.told:
             self.waiting.insert(0, (job, job.key in self.again))  # it was handed to a machine that was gone by then
         elif job is not None:
-            self._once_more(job, str(worker), "was lost with its machine" if gone else f"was lost ({_kind(error)})")
+            self._once_more(job, str(worker), "was lost with its machine" if gone else "cannot be reached any more")
         self._fill()
 
     def _gone(self, node: Node, error: Exception) -> bool:
@@ -291,7 +291,3 @@ class Hands:
         self.again.add(job.key)
         self.events.notice(f"{job.name}: {who} {why}; another goes on from the last checkpoint")
         self.waiting.insert(0, (job, True))
-
-
-def _kind(error: Exception) -> str:
-    return type(error).__name__
