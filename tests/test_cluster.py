@@ -462,6 +462,30 @@ def test_a_machine_that_was_gone_before_it_began_costs_no_try(pooled):
     assert [task.again for _, task in given] == [False, True]
 
 
+def test_a_stand_in_that_fails_and_files_that_are_missing_are_reasons(pooled):
+    one, source = job("one"), job("source")
+    two = job("two", source)
+
+    def fails(hand):
+        error = LostError("a traceback")
+        error.cause = OSError(28, "No space left on device")
+        raise error
+
+    hands, _, _, told = pooled([fails, dies], [one, two], shared=False, most=1)
+    hands.start(one)
+    hands.start(two)
+    assert hands.wait() == (
+        one,
+        State("failed", "its process was killed by SIGKILL, and one before it had ended early too"),
+    )
+    assert hands.wait()[1].reason.endswith("the job is not done there")
+    assert told == [
+        "one: worker 1 (process 101 on node host-n1 (10.0.0.1)) failed: OSError: [Errno 28] No space left on device;"
+        " another goes on from the last checkpoint"
+    ]
+    assert str(pool.first_of_its_kind(GPUS[2]).torch) == "cuda:0" and pool.first_of_its_kind(CPU) is CPU
+
+
 def test_an_interrupt_brings_checkpoints_back(pooled, tmp_path):
     one = job("one")
     hands, _, _, _ = pooled([trains], [one], shared=False, most=1)

@@ -72,7 +72,7 @@ class Depot:
         try:
             unpack(parcel, JobFolder.of(job.key))
         except (KpError, OSError) as error:
-            self._notice(f"{job.name}: its checkpoint is not kept here: {_line(error)}")
+            self._notice(f"{job.name}: its checkpoint is not kept here: {line_of(error)}")
 
     def take(self, job: Job, state: State, parcel: Parcel, node: Node) -> State:
         """Put the files of a job that ended in this cache; return how it stands here."""
@@ -88,7 +88,7 @@ class Depot:
                 folder.set_aside()
             unpack(parcel, folder)
         except (KpError, OSError) as error:
-            return State("failed", f"{_line(error)}; the training is kept on {node}")
+            return State("failed", f"{line_of(error)}; the training is kept on {node}")
         return state if folder.done else State("failed", f"its files did not arrive whole from {node}")
 
 
@@ -97,7 +97,8 @@ def before(job: Job) -> set[str]:
     return {one.key for other in job.waits_for for one in chain(other)}
 
 
-def _line(error: KpError | OSError) -> str:
+def line_of(error: KpError | OSError) -> str:
+    """Return one line on what went wrong with files."""
     return system_error(error, "the cache") if isinstance(error, OSError) else str(error)
 
 

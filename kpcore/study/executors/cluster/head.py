@@ -16,6 +16,8 @@ from pathlib import Path
 SAID = "kp: address "
 OBJECTS = 256 << 20
 """Bytes of Ray's store of objects: on one machine all is found in the cache, and little is sent."""
+PATIENCE = 60.0
+"""Seconds that Ray has to end."""
 
 
 @contextmanager
@@ -35,7 +37,11 @@ def started(cpus: int) -> Iterator[str]:
         assert process.stdout is not None
         yield next((line.removeprefix(SAID).strip() for line in process.stdout if line.startswith(SAID)), "")
     finally:
-        process.communicate()
+        try:
+            process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def main(cpus: int) -> None:

@@ -26,6 +26,7 @@ def usable(ray: Any, run: Run) -> list[Node]:
         KpError: none can.
     """
     alive = [one for one in ray.nodes() if one["Alive"]]
+    run.events.notice(f"Asking {len(alive)} {'machine' if len(alive) == 1 else 'machines'} of the cluster ...")
     with asked(run) as question:
         answers = _answered(ray, [one["NodeID"] for one in alive], question)
     nodes, refused = [], []

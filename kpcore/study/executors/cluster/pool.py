@@ -10,13 +10,17 @@ import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
+from kpcore.errors import KpError
 from kpcore.records.folder import JobFolder
+from kpcore.registry import one_line
 from kpcore.study.executors.child import FINISH, with_log
 from kpcore.study.executors.cluster.connect import connected
-from kpcore.study.executors.cluster.depot import Depot, before
+from kpcore.study.executors.cluster.depot import Depot, before, line_of
 from kpcore.study.executors.cluster.hand import Hand, Message, Task
 from kpcore.study.executors.cluster.machines import check_device, on, supply, usable
 from kpcore.study.executors.cluster.nodes import Node, setting
@@ -24,6 +28,7 @@ from kpcore.study.executors.here import prepared
 from kpcore.study.executors.interface import Order, Pool, Run, State
 from kpcore.study.executors.worker import BEAT
 from kpcore.study.jobs import Job
+from kpcore.training.device import Device
 
 PATIENCE = 60.0
 """Seconds after which it is said that the cluster has nothing free."""
@@ -57,6 +62,11 @@ class Cluster:
                 raise
             finally:
                 pool.stop()
+
+
+def first_of_its_kind(device: Device) -> Device:
+    """Return the device as a worker sees it, to whom Ray shows one GPU alone."""
+    return replace(device, torch=torch.device("cuda:0")) if device.torch.type == "cuda" else device
 
 
 @dataclass(eq=False)
@@ -102,7 +112,7 @@ class Hands:
         self.most = most
         self.jobs = {job.key: job for job in run.plan.jobs}
         self.events = run.events
-        self.order = pickle.dumps(Order.of(run.study, run.device))
+        self.order = pickle.dumps(Order.of(run.study, first_of_its_kind(run.device)))
         self.workers: list[Worker] = []
         self.count = 0
         self.waiting: list[tuple[Job, bool]] = []
@@ -206,15 +216,19 @@ class Hands:
             self.waiting.remove(one)
             if not self.run.fresh and JobFolder.of(job.key).done:  # it has trained it meanwhile
                 self._end(job, State("done", cached=True))
-            else:
+                continue
+            try:
                 self._hand(worker, job, again=again)
+            except (KpError, OSError) as error:  # of files that it needs
+                self._end(job, State("failed", line_of(error)))
 
     def _hand(self, worker: Worker, job: Job, *, again: bool) -> None:
         fresh = self.run.fresh and not (again and job.key in self.begun)  # what it has trained since is not thrown away
-        if fresh:
+        if fresh and not worker.node.shared:  # where it is shared, the worker does so, when it has the job's lock
             JobFolder.of(job.key).drop_checkpoints()
+        files = self.depot.give(job, worker.node)
         worker.job, worker.told = job, False
-        worker.reply = worker.actor.start.remote(Task(job.key, fresh, again, self.depot.give(job, worker.node)))
+        worker.reply = worker.actor.start.remote(Task(job.key, fresh, again, files))
 
     # What workers tell
 
@@ -275,8 +289,13 @@ class Hands:
         if job is not None and gone and not worker.told:
             self.waiting.insert(0, (job, job.key in self.again))  # it was handed to a machine that was gone by then
         elif job is not None:
-            self._once_more(job, str(worker), "was lost with its machine" if gone else "cannot be reached any more")
+            self._once_more(job, str(worker), "was lost with its machine" if gone else self._why(error))
         self._fill()
+
+    def _why(self, error: Exception) -> str:
+        """Return what became of a stand-in whose machine is there: its own error, or it is gone."""
+        cause = getattr(error, "cause", None)
+        return f"failed: {one_line(cause)}" if isinstance(cause, Exception) else "cannot be reached any more"
 
     def _gone(self, node: Node, error: Exception) -> bool:
         alive = {one["NodeID"] for one in self.ray.nodes() if one["Alive"]}
