@@ -217,7 +217,7 @@ def test_a_machine_that_cannot_be_asked_is_told_of():
     assert (
         nodes.unanswered(Exception("a\n  No module named 'kpcore'\n"))["problem"] == "kptransfer is not installed there"
     )
-    assert nodes.unanswered(Exception("first\nlast"))["problem"] == "could not be asked: last"
+    assert nodes.unanswered(Exception("first\nlast"))["problem"] == "last"
 
 
 def test_jobs_at_once_are_what_a_machine_has_of_what_a_job_takes():
@@ -330,7 +330,7 @@ class Told:
 def pooled(monkeypatch):
     """Make a pool of jobs on two machines, whose workers do in turn as a list of functions says."""
 
-    def make(doing, jobs, *, shared=True, fresh=False, most=2):
+    def make(doing, jobs, *, shared=True, fresh=False, most=2, ready=None):
         class Doing:
             made = 0
 
@@ -339,6 +339,8 @@ def pooled(monkeypatch):
                 self.task = None
 
             def ready(self):
+                if ready is not None and self.key == "n1":
+                    ready(self)
                 return [("ready", "", 100 + self.number)]
 
             def start(self, task):
@@ -460,6 +462,21 @@ def test_a_machine_that_was_gone_before_it_began_costs_no_try(pooled):
     hands.start(one)
     assert hands.wait() == (one, State("done"))
     assert [task.again for _, task in given] == [False, True]
+
+
+def test_a_machine_that_starts_no_worker_is_not_asked_for_ever(pooled, monkeypatch):
+    one = job("one")
+
+    def broken(hand):
+        raise LostError("Traceback\nValueError: no")
+
+    hands, _, given, told = pooled([ends], [one], most=2, ready=broken)
+    assert told == ["node host-n1 (10.0.0.1) starts no worker: ValueError: no; 1 left"]
+    done(one)
+    hands.run = Run(None, hands.run.plan, CPU, [one], hands.events, True)
+    hands.start(one)
+    assert hands.wait() == (one, State("done"))
+    assert [key for key, _ in given] == ["n2"]
 
 
 def test_a_stand_in_that_fails_and_files_that_are_missing_are_reasons(pooled):

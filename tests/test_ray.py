@@ -115,9 +115,11 @@ def test_a_machine_that_lacks_the_data_says_so_and_gets_no_jobs(tmp_path, cluste
         command = [sys.executable, "-m", "kpcore", "run", "study.toml", *words]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if "gets no jobs" in line]
-    assert "nowhere" in line and "KP_MPII_ROOT" in line
-    assert done.stdout.index(line) < done.stdout.index("d-random-0: done")
+    said = "".join(done.stdout.split())  # lines are broken at 80 columns
+    refused = f"KP_MPII_ROOT: {tmp_path / 'nowhere'} is not a folder; it should hold images/ and MPII's annotation"
+    assert said.count("itgetsnojobs") == 1
+    assert f"{refused}; it gets no jobs".replace(" ", "") in said
+    assert said.index("itgetsnojobs") < said.index("d-random-0:done")
 
 
 def test_this_machine_alone_is_a_cluster_too(tmp_path, monkeypatch, whole):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import torch
+
 from kpcore.errors import KpError, size
-from kpcore.study.executors.cluster.nodes import Answer, Node, Question, asked, look, unanswered
+from kpcore.study.executors.cluster.nodes import Answer, Node, Question, asked, look, problem_of, unanswered
 from kpcore.study.executors.cluster.stores import Keeper, send
 from kpcore.study.executors.interface import Run
 from kpcore.study.workshop import wanted_stores
@@ -17,6 +20,11 @@ def check_device(device: Device) -> None:
     """Raise KpError for a device that Ray does not deal out."""
     if device.torch.type not in ("cpu", "cuda"):
         raise KpError(f"--executor ray: deals out CPUs and CUDA GPUs, not {device.torch}; give --device cpu")
+
+
+def first_of_its_kind(device: Device) -> Device:
+    """Return the device as a worker sees it, to whom Ray shows one GPU alone."""
+    return replace(device, torch=torch.device("cuda:0")) if device.torch.type == "cuda" else device
 
 
 def usable(ray: Any, run: Run) -> list[Node]:
@@ -88,7 +96,7 @@ def supply(ray: Any, run: Run, nodes: Sequence[Node]) -> list[Node]:
                 _supply(ray, run, node)
             ready.append(node)
         except ray.exceptions.RayError as error:
-            problem = f"{node}: {unanswered(error)['problem'].removeprefix('could not be asked: ')}"
+            problem = f"{node}: {problem_of(error)}"
             run.events.notice(f"{problem}; it gets no jobs")
     if not ready:
         raise KpError(f"--executor ray: the prepared crops reach no machine: {problem}")

@@ -245,11 +245,14 @@ def _differing(settings: Mapping[str, Any], others: Iterator[Any] | Any) -> list
     return min(found, key=len, default=[])
 
 
-def unanswered(error: BaseException) -> Answer:
-    """Return what stands for the answer of a machine that could not even be asked: the last line of its error."""
+def problem_of(error: BaseException) -> str:
+    """Return the last line of what Ray tells of an error on another machine, which is the error itself."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any("No module named 'kpcore'" in line for line in lines):
-        problem = "kptransfer is not installed there"
-    else:
-        problem = f"could not be asked: {lines[-1][:200] if lines else one_line(error)}"
-    return {"problem": problem, "host": "", "cache": "", "shared": False, "most": 0}
+        return "kptransfer is not installed there"
+    return lines[-1][:200] if lines else one_line(error)
+
+
+def unanswered(error: BaseException) -> Answer:
+    """Return what stands for the answer of a machine that could not even be asked."""
+    return {"problem": problem_of(error), "host": "", "cache": "", "shared": False, "most": 0}

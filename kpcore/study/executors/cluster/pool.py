@@ -10,10 +10,8 @@ import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from kpcore.errors import KpError
 from kpcore.records.folder import JobFolder
@@ -22,13 +20,12 @@ from kpcore.study.executors.child import FINISH, with_log
 from kpcore.study.executors.cluster.connect import connected
 from kpcore.study.executors.cluster.depot import Depot, before, line_of
 from kpcore.study.executors.cluster.hand import Hand, Message, Task
-from kpcore.study.executors.cluster.machines import check_device, on, supply, usable
-from kpcore.study.executors.cluster.nodes import Node, setting
+from kpcore.study.executors.cluster.machines import check_device, first_of_its_kind, on, supply, usable
+from kpcore.study.executors.cluster.nodes import Node, problem_of, setting
 from kpcore.study.executors.here import prepared
 from kpcore.study.executors.interface import Order, Pool, Run, State
 from kpcore.study.executors.worker import BEAT
 from kpcore.study.jobs import Job
-from kpcore.training.device import Device
 
 PATIENCE = 60.0
 """Seconds after which it is said that the cluster has nothing free."""
@@ -62,11 +59,6 @@ class Cluster:
                 raise
             finally:
                 pool.stop()
-
-
-def first_of_its_kind(device: Device) -> Device:
-    """Return the device as a worker sees it, to whom Ray shows one GPU alone."""
-    return replace(device, torch=torch.device("cuda:0")) if device.torch.type == "cuda" else device
 
 
 @dataclass(eq=False)
@@ -282,15 +274,22 @@ class Hands:
         self.workers.remove(worker)
         self.ray.kill(worker.actor)
         gone = self._gone(worker.node, error)
-        if gone and worker.node in self.nodes:
-            self.nodes.remove(worker.node)
-            self.events.notice(f"{worker.node} is gone; {len(self.nodes)} left")
+        if gone:
+            self._leave(worker.node, "is gone")
+        elif not worker.process:  # it never was there: the next one there would not be either
+            self._leave(worker.node, f"starts no worker: {problem_of(error)}")
         job = worker.job
         if job is not None and gone and not worker.told:
             self.waiting.insert(0, (job, job.key in self.again))  # it was handed to a machine that was gone by then
         elif job is not None:
             self._once_more(job, str(worker), "was lost with its machine" if gone else self._why(error))
         self._fill()
+
+    def _leave(self, node: Node, why: str) -> None:
+        """Start no more workers on a machine."""
+        if node in self.nodes:
+            self.nodes.remove(node)
+            self.events.notice(f"{node} {why}; {len(self.nodes)} left")
 
     def _why(self, error: Exception) -> str:
         """Return what became of a stand-in whose machine is there: its own error, or it is gone."""
