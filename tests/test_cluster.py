@@ -6,6 +6,7 @@ Ray itself is in test_ray.py; the pool here has a Ray of a few lines, whose mach
 import hashlib
 import json
 import os
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,16 +17,21 @@ from kpcore.cache import cache_dir
 from kpcore.cli.app import outcome
 from kpcore.cli.places import Places, check_names
 from kpcore.errors import KpError
-from kpcore.records.folder import HISTORY, MANIFEST, JobFolder
+from kpcore.records.folder import CHECKPOINT, HISTORY, MANIFEST, JobFolder
+from kpcore.registry import registry
+from kpcore.study.dag import plan_jobs
 from kpcore.study.executors import Run, State, processes
 from kpcore.study.executors.child import Child
 from kpcore.study.executors.cluster import connect, nodes, pool
 from kpcore.study.executors.cluster.depot import Depot
+from kpcore.study.executors.cluster.hand import Hand, Task
 from kpcore.study.executors.cluster.machines import check_device, slots
 from kpcore.study.executors.cluster.nodes import Node
 from kpcore.study.executors.cluster.parcels import newest_checkpoint, pack, pack_checkpoint, unpack
 from kpcore.study.executors.cluster.stores import Keeper
+from kpcore.study.executors.interface import Order
 from kpcore.study.executors.processes import Processes, Workers, least_used
+from kpcore.study.opening import open_study
 from kpcore.training.device import Device
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
@@ -514,6 +520,40 @@ def test_an_interrupt_brings_checkpoints_back(pooled, tmp_path):
     hands.stop()
     assert newest_checkpoint(JobFolder.of(one.key)) == name
     assert not JobFolder.of(one.key).owner()
+
+
+@pytest.mark.slow
+def test_a_stand_in_passes_on_what_its_worker_tells_and_leaves(tmp_path, tiny_study, tiny_mpii, monkeypatch):
+    """Without Ray: its worker is killed inside an epoch; the next one goes on, and at its end the files come."""
+    (tmp_path / "study.toml").write_text(tiny_study)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KP_CHECKPOINT_MINUTES", "0.0005")
+    sets = [f"dataset.root={tiny_mpii}", 'split.splits=["d"]', "training.iterations_per_epoch=60", "training.epochs=1"]
+    study = open_study(registry(), tmp_path / "study.toml", None, sets, lambda _: None)
+    one = plan_jobs(study, CPU).jobs[0]
+    monkeypatch.setenv("KP_CACHE_DIR", str(tmp_path / "cache"))
+    order = pickle.dumps(Order.of(study, CPU))
+    hand = Hand(7, nodes.setting(), str(tmp_path / "there"), order, shared=False)
+    assert cache_dir() == tmp_path / "there"
+    hand.start(Task(one.key, fresh=False, again=False, files={}))
+    told, lost = [], None
+    while lost is None:
+        told += hand.poll()
+        if any(message[0] == "checkpoint" for message in told):
+            hand.child.process.kill()
+        lost = next((message for message in told if message[0] == "lost"), None)
+    assert lost[1:3] == (one.key, "was killed by SIGKILL")
+    parcels = [message[2] for message in told if message[0] == "checkpoint"]
+    behind = max(int(CHECKPOINT.fullmatch(name)[2]) for name in parcels[-1] if CHECKPOINT.fullmatch(name))
+    hand.start(Task(one.key, fresh=False, again=True, files={one.key: parcels[-1]}))
+    told = []
+    while not any(message[0] == "ended" for message in told):
+        told += hand.poll()
+    hand.child.kill()
+    first = next(message for message in told if message[0] == "iteration")
+    assert first[2] >= behind > 0
+    *_, state, parcel = told[-1]
+    assert state == State("done") and {MANIFEST, "weights.safetensors", "predictions.h5"} <= set(parcel)
 
 
 # Devices of one machine
