@@ -399,6 +399,7 @@ def test_jobs_go_to_idle_workers_and_their_events_come_back(pooled):
     done(one)
     done(two)
     hands, small, given, told = pooled([trains, ends, ends], [one, two], fresh=True)
+    assert hands.slots == 2
     hands.start(one)
     hands.start(two)
     assert {hands.wait()[0].name, hands.wait()[0].name} == {"one", "two"}

@@ -118,8 +118,8 @@ class Hands:
 
     @property
     def slots(self) -> int:
-        """How many workers there are."""
-        return max(1, sum(worker.process > 0 for worker in self.workers))
+        """How many workers there are, those too that Ray has yet to find room for: a job waits for the first of all."""
+        return max(1, len(self.workers))
 
     # Workers
 
