@@ -113,7 +113,8 @@ def test_a_machine_that_lacks_the_data_says_so_and_gets_no_jobs(tmp_path, cluste
     with cluster("-", f"KP_MPII_ROOT={tmp_path / 'nowhere'}") as nodes:
         words = ["--executor", "ray", "--address", nodes.address, *(word for one in sets for word in ("--set", one))]
         command = [sys.executable, "-m", "kpcore", "run", "study.toml", *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1200)
+        environment = {**os.environ, "KP_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     said = "".join(done.stdout.split())  # lines are broken at 80 columns
     refused = f"KP_MPII_ROOT: {tmp_path / 'nowhere'} is not a folder; it should hold images/ and MPII's annotation"
