@@ -39,6 +39,10 @@ class BusyError(Exception):
     """Somebody else is at it; the message says who."""
 
 
+class LocklessError(FaultError):
+    """The file system has no locks."""
+
+
 @contextmanager
 def locked(path: Path, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold a lock.
@@ -49,7 +53,7 @@ def locked(path: Path, *, waiting: Callable[[str], None] | None = None) -> Itera
 
     Raises:
         BusyError: somebody else holds it, and nobody is to be waited for.
-        FaultError: the file system has no locks.
+        LocklessError: the file system has none.
         OSError: its file cannot be made.
     """
     lock = FileLock(path)
@@ -59,7 +63,7 @@ def locked(path: Path, *, waiting: Callable[[str], None] | None = None) -> Itera
         if isinstance(error, OSError) and error.errno not in LOCKLESS:
             raise
         where = "put the cache on another file system (KP_CACHE_DIR)"
-        raise FaultError(f"{path.parent}: files cannot be locked there ({error}); {where}") from error
+        raise LocklessError(f"{path.parent}: files cannot be locked there ({error}); {where}") from error
     try:
         _sign(path)
         yield

@@ -12,6 +12,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+import tiny
 import torch
 from hand_made import undraw
 from kp_heatmap.codec import GaussianHeatmap
@@ -209,7 +210,8 @@ def tiny_mpii(tmp_path_factory, write_mpii):
     return write_mpii(tmp_path_factory.mktemp("mpii") / "tiny", 1)
 
 
-TINY_STUDY = """
+TINY_STUDY = (
+    """
 [study]
 name = "tiny"
 modes = ["transfer", "frozen", "random"]
@@ -220,33 +222,14 @@ name = "mpii"
 [split]
 name = "kptransfer"
 splits = ["a", "d"]
-
-[backbone]
-name = "hourglass"
-stages = [1, 2]
-channels = 8
-depth = 1
-
-[codec]
-name = "heatmap"
-loss = "cross_entropy"
-sigma = 1.0
-
-[training]
-resolution = 32
-batch_size = 4
-epochs = 2
-iterations_per_epoch = 3
-threads = 1
-optimizer = { name = "adamw", learning_rate = 1e-3 }
-
-[evaluation.validation]
-name = "pck"
-people = 5
-
+"""
+    + tiny.network([1, 2])
+    + tiny.training(epochs=2, iterations=3, people=5)
+    + """
 [profiles.brief]
 training = { epochs = 1 }
 """
+)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from kpcore.audit.leaks import leaking
@@ -28,7 +29,8 @@ from kpcore.training.step import Learner
 
 CPU = Device(torch.device("cpu"), "fp32", 1)
 
-STUDY = """
+STUDY = (
+    """
 [study]
 name = "across"
 modes = ["transfer", "frozen", "random"]
@@ -46,29 +48,10 @@ name = "explicit"
 [split.sets.arms_to_head]
 datasets = ["sports", ""]
 steps = [["elbow", "wrist", "neck"], ["head_top", "upper_neck", "shoulder", "elbow"]]
-
-[backbone]
-name = "hourglass"
-stages = [1, 2]
-channels = 8
-depth = 1
-
-[codec]
-name = "heatmap"
-loss = "cross_entropy"
-sigma = 1.0
-
-[training]
-resolution = 32
-batch_size = 4
-epochs = 1
-iterations_per_epoch = 2
-threads = 1
-optimizer = { name = "adamw", learning_rate = 1e-3 }
-
-[evaluation.validation]
-name = "pck"
 """
+    + tiny.network([1, 2])
+    + tiny.training(epochs=1, iterations=2)
+)
 
 
 @pytest.fixture

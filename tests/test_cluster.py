@@ -624,6 +624,14 @@ def test_devices_say_how_many_trainings_there_are_at_once():
         (["--address", "host:1"], "--address: is of a Ray cluster; give --executor ray too"),
         (["--device", "cpu", "--devices", "cpu"], "--devices and --device: give one of them"),
         (["--executor", "ray", "--devices", "cpu"], "--devices: shares the devices of this machine"),
+        (
+            ["--executor", "ray", "--job", "d-random-0"],
+            "--job: trains on one device of this machine; leave --executor ray out",
+        ),
+        (
+            ["--devices", "cpu", "--job", "d-random-0"],
+            "--job: trains on one device of this machine; leave --devices out",
+        ),
         (["--devices", "cpu,cpu"], "--devices: cpu is there twice"),
         (["--devices", "cuda:77"], "--devices: unknown device 'cuda:77'"),
     ],

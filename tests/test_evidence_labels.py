@@ -134,6 +134,24 @@ def test_where_more_images_did_worse_a_curve_that_does_not_is_fitted_and_said():
     assert not saved(plain, 100).fitted and not any("isotonic" in note for note in plain.labels[0].notes)
 
 
+@pytest.mark.parametrize(
+    ("random", "flat"),
+    [((40, 40, 40, 40), True), ((40, 41, 41, 39), True), ((40, 40, 40, 40.2), True), ((40, 45, 50, 60), False)],
+)
+def test_where_the_baseline_gains_nothing_from_images_no_saving_of_them_is_told(random, flat):
+    """Trainings so short that images do not matter: whoever leads does so for another reason than labels."""
+    found, results = found_of(exact({"transfer": (70, 70, 70, 70), "random": random}))
+    one = saved(found, 100)
+    assert (one.flat, one.told) == (flat, not flat)
+    line = one.sentence("T", "R")
+    said = (
+        "T with 100 images: R is not told to gain from more images (50 to 400), so nothing can be told of labels saved"
+    )
+    assert (line == said) is flat
+    notes = [note for grid in grids(results, found) for note in grid.notes]
+    assert any("nothing can be told of labels saved" in note for note in notes) is flat
+
+
 def test_the_interval_agrees_with_the_table_s_difference():
     """With as many images the mode is told from the baseline, or not, by the very interval that the table prints."""
     random = np.random.default_rng(5)

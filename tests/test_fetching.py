@@ -547,15 +547,15 @@ def test_a_place_that_cannot_be_written_to_is_one_line(get, tmp_path, monkeypatc
 
 def test_two_at_once_do_not_meet(get):
     with kept.Kept(get.root).locked(print):
-        get.refused("another 'kp data fetch' is at work there")
+        get.refused(f"another 'kp data fetch' (process {os.getpid()}) is at work there")
     get()
 
 
 def test_a_file_system_without_locks_is_told(get, monkeypatch):
-    def no_locks(*_):
+    def no_locks(*_, **__):
         raise NotImplementedError("FileSystem does not appear to support flock")
 
-    monkeypatch.setattr(kept.FileLock, "acquire", no_locks)
+    monkeypatch.setattr("kpcore.locks.FileLock.acquire", no_locks)
     get()
     assert get.result.read_bytes() == BODY
     assert "has no locks" in get.heard

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+import tiny
 import torch
 from kp_heatmap.codec import GaussianHeatmap
 from kp_modes.by_name import ByName
@@ -747,7 +748,8 @@ def test_replay_learns_the_second_set_too(once, trained, figure, dots_store, cod
 
 # Whole studies
 
-STUDY = """
+STUDY = (
+    """
 [study]
 name = "chain"
 modes = ["transfer", "frozen", "random", "by_name", "gradual", "l2sp", "replay"]
@@ -759,30 +761,10 @@ generate = { name = "people", people = 12, valid = 6, size = 64 }
 [split]
 name = "explicit"
 sets.chain.steps = [["ankle"], ["ankle", "wrist"], ["wrist", "elbow"]]
-
-[backbone]
-name = "hourglass"
-stages = [1, 2, 3]
-channels = 8
-depth = 1
-
-[codec]
-name = "heatmap"
-loss = "cross_entropy"
-sigma = 1.0
-
-[training]
-resolution = 32
-batch_size = 4
-epochs = 3
-iterations_per_epoch = 1
-threads = 1
-optimizer = { name = "adamw", learning_rate = 1e-3 }
-
-[evaluation.validation]
-name = "pck"
-people = 4
 """
+    + tiny.network([1, 2, 3])
+    + tiny.training(epochs=3, iterations=1, people=4)
+)
 ABROAD_TOO = """
 [datasets.other]
 name = "mpii"

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kpcore.records.results import SplitInfo
 from kpcore.records.shown import Body, read_shown
 from kpcore.report.page import write_page
 from kpcore.report.page.cells import page_tables
+from kpcore.report.page.courses import label_curves
 from kpcore.report.page.folder import read_run
 from kpcore.report.page.plans import understood
 from kpcore.report.page.sets import known_as, short
@@ -148,6 +150,21 @@ def test_shares_of_the_labels_have_curves_and_stand_in_the_answer(tmp_path):
     assert "How many labels does it save?" in text
     assert "10% of the labels, 3 images" in Reader(text).text
     assert "Mode transfer: " in text[text.index('id="labels-0-d"') :][:300]
+
+
+@pytest.mark.parametrize(("shape", "far"), [(0.5, False), (2.0, True), (30.0, True)])
+def test_a_mean_shape_far_off_the_curves_is_written_and_does_not_press_them_flat(tmp_path, shape, far):
+    """The curves lie between 0 and some score; a line of 30 times that height would leave nothing of them to see."""
+    folder = write_run(tmp_path / "run", seeds=(0, 1), splits=("c",), shares=(0.1, 1.0))
+    run = read_run(folder)
+    ((split, panel),) = label_curves(run)
+    low, high = panel.figure.axes[0].dataLim.intervaly
+    off = split.model_copy(update={"mean_shape": {"average": high + shape * (high - low)}})
+    ((_, panel),) = label_curves(replace(run, results=run.results.model_copy(update={"splits": (off,)})))
+    axes = panel.figure.axes[0]
+    assert bool(axes.get_ylim()[1] < off.mean_shape["average"]) is far
+    words = f"mean shape {off.mean_shape['average']:.1f}, off the scale"
+    assert [text.get_text() for text in axes.texts] == [words] * far
 
 
 def test_equal_curves_lie_level(page):

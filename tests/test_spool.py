@@ -124,6 +124,6 @@ def test_a_killed_run_leaves_no_file_that_looks_whole(tmp_path, name):
     )
     assert done.returncode == -signal.SIGKILL
     left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
-    assert left and all(name.endswith(".partial") for name in left)
+    assert left and all(name.endswith(".partial") or (name.startswith(".") and ".partial" in name) for name in left)
     assert written(name, tmp_path, [found("a.png", TWO)])
     assert not list(tmp_path.rglob("0.spool.partial"))

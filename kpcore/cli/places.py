@@ -32,22 +32,32 @@ class Places:
     devices: str | None
     jobs: int | None
 
-    def check(self) -> None:
-        """Raise KpError for options that do not go together, or devices that cannot be shared."""
+    def check_options(self, *, single: bool) -> None:
+        """Raise KpError for options that do not go together.
+
+        Args:
+            single: whether single jobs are named.
+        """
         from kpcore.errors import KpError, unknown
-        from kpcore.training.device import available
 
         if self.executor not in EXECUTORS:
             raise unknown("executor", self.executor, EXECUTORS, where="--executor")
         if self.address is not None and self.executor != "ray":
             raise KpError("--address: is of a Ray cluster; give --executor ray too")
-        if self.devices is None:
-            return
-        if self.device is not None:
+        if single and (self.executor == "ray" or self.devices is not None):
+            other = "--executor ray" if self.executor == "ray" else "--devices"
+            raise KpError(f"--job: trains on one device of this machine; leave {other} out, or --job")
+        if self.devices is not None and self.device is not None:
             raise KpError("--devices and --device: give one of them")
-        if self.executor == "ray":
+        if self.devices is not None and self.executor == "ray":
             raise KpError("--devices: shares the devices of this machine; with --executor ray give --device cuda")
-        check_names(self.names, available())
+
+    def check_devices(self) -> None:
+        """Raise KpError for devices that cannot be shared."""
+        from kpcore.training.device import available
+
+        if self.devices is not None:
+            check_names(self.names, available())
 
     @property
     def names(self) -> list[str]:

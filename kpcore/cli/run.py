@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from kpcore.errors import InterruptError
+from kpcore.interrupts import Stopped, asked, leave, stoppable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,37 +58,60 @@ def run(
         ),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print jobs, cache hits and cost; train nothing.")] = False,
+    job: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train this job alone, by its name or its key's beginning, into the cache; no results are written."
+            " Repeatable.",
+        ),
+    ] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="With --plan: print stage and name of what is to be trained, a line each.")
+    ] = False,
 ) -> None:
     """Run a study; run it again to go on with what is unfinished, or was stopped (Ctrl+C, SIGTERM, SIGHUP)."""
+    from kpcore.cli import single
     from kpcore.cli.output import console as new_console
     from kpcore.cli.places import Places
     from kpcore.cli.stages import Stages
 
+    single.check_options(job or [], out, plan=plan, names=names)
     places = Places(executor, address, device, devices, jobs)
+    places.check_options(single=bool(job))
+    request = Asked(config, profile, sets or [], places.first, [] if job else track or [])
+    if single.launched():
+        single.hush()
+        from kpcore.cli.together import train_together
+
+        train_together(request, job or [], fresh=fresh)
     with in_a_line():
-        console = new_console()
+        console = new_console(stderr=names)
         with Stages(console, "Loading PyTorch ...") as stages:
-            places.check()
-            asked = Asked(config, profile, sets or [], places.first, track or [])
-            study, job_plan, where = opened(console, stages, asked)
+            places.check_devices()
+            study, job_plan, where = opened(console, stages, request)
         from kpcore.training.checkpoint import interval
 
         interval()  # where it is wrong, that is said now
         pool = places.open(study.config.training, where)
         folder = out or Path("runs") / study.config.study.name
         target = Target(where, places.at_once(where), folder, fresh, pool)
-        done = show_plan(console, study, job_plan, target) if plan else interruptible(console, study, job_plan, target)
+        if names:
+            done = single.print_names(job_plan)
+        elif plan:
+            done = show_plan(console, study, job_plan, target)
+        elif job:
+            done = single.train_named(console, study, job_plan, target, job, tracked=bool(track))
+        else:
+            done = interruptible(lambda: run_plan(console, study, job_plan, target), job_plan, fresh=fresh)
     if not done:
         raise typer.Exit(1)
 
 
 @contextmanager
-def in_a_line() -> Iterator[None]:
-    """Have a signal end the block in one line; a second one ends the command where it is."""
-    from kpcore.errors import InterruptError
-    from kpcore.interrupts import Stopped, stoppable
-
-    with stoppable():
+def in_a_line(insisted: Callable[[int], None] | None = leave) -> Iterator[None]:
+    """Have a signal end the block in one line; a second one ends the command where it is, or what is given here."""
+    with stoppable(insisted=insisted):
         try:
             yield
         except Stopped as stop:
@@ -153,18 +179,16 @@ def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> 
     return not plan.refused
 
 
-def interruptible(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
-    """Run the plan; an interrupt says how to go on."""
+def interruptible(work: Callable[[], bool], plan: JobPlan, *, fresh: bool) -> bool:
+    """Train the jobs of a plan; an interrupt says how to go on."""
     from kpcore.cli.display import goes_on
-    from kpcore.errors import InterruptError
-    from kpcore.interrupts import asked
 
     try:
-        return run_plan(console, study, plan, target)
+        return work()
     except (KeyboardInterrupt, OSError) as stop:  # a terminal that is closed takes no last words either
         if isinstance(stop, OSError) and not asked():
             raise
-        same = "the same command" + (" without --fresh" if target.fresh else "")
+        same = "the same command" + (" without --fresh" if fresh else "")
         raise InterruptError(f"{same} {goes_on(plan)}", asked() or signal.SIGINT) from None
 
 

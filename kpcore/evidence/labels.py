@@ -68,7 +68,9 @@ class Saved(Strict):
     that the baseline reached: it would take "more" images than the ``largest`` number tried, or "fewer" than the
     ``smallest``. Nothing is said of how many more. ``seeds`` are those that the mode and the baseline with all numbers
     of images have; ``fitted`` says that the baseline's scores fell somewhere as images rose, and a curve that does not
-    was fitted to them. Intervals are given these trainings, and across seeds.
+    was fitted to them; ``flat`` that it is not told to score better with the largest number than with the smallest, as
+    where all trainings are short: then a mode's lead is no saving of labels. Intervals are given these trainings, and
+    across seeds.
     """
 
     mode: str
@@ -80,6 +82,7 @@ class Saved(Strict):
     smallest: int
     largest: int
     fitted: bool
+    flat: bool = False
     given: ImageInterval
     across: ImageInterval | None
 
@@ -90,13 +93,13 @@ class Saved(Strict):
 
     @property
     def told(self) -> bool:
-        """Whether any number of images is excluded."""
-        return self.interval.low is not None or self.interval.high is not None
+        """Whether any number of images is excluded, and more images are worth something to the baseline."""
+        return not self.flat and (self.interval.low is not None or self.interval.high is not None)
 
     def sentence(self, mode: str, baseline: str) -> str:
         """Return what it says: "transfer with 80 images scores as random with 190 (95% 140 to 260)".
 
-        Where no number is excluded it says that nothing can be told.
+        Where no number is excluded, or images are worth nothing to the baseline, it says that nothing can be told.
 
         Args:
             mode: what the mode is called.
@@ -105,6 +108,9 @@ class Saved(Strict):
         other = f"{self.equal:,.0f}" if self.equal is not None else self._beyond
         noun = f"image{'s' * (self.images != 1)}"
         own = f"{mode} with {self.images:,} {noun}"
+        if self.flat:
+            gain = f"{baseline} is not told to gain from more images ({self.smallest:,} to {self.largest:,})"
+            return f"{own}: {gain}, so nothing can be told of labels saved"
         if not self.told:
             return f"{own}: with how many {baseline} scores as well cannot be told (seen {other}; 95% any number)"
         return f"{own} scores as {baseline} with {other} (95% {self.interval})"
@@ -231,8 +237,20 @@ def _saved(averages: Averages, cell: Cell, results: Results) -> Saved | None:
     seeds = averages.seeds([cell, *tried])
     if not seeds:
         return None
-    against = _against(averages, [cell, *tried], seeds, images, sign=1 if results.higher_is_better else -1)
-    return None if against is None else _record(against, cell, averages.images[cell[1]], seeds)
+    sign = 1 if results.higher_is_better else -1
+    against = _against(averages, [cell, *tried], seeds, images, sign=sign)
+    if against is None:
+        return None
+    most = _against(averages, [tried[int(images.argmax())], *tried], seeds, images, sign=sign)
+    return _record(against, cell, averages.images[cell[1]], seeds, flat=most is not None and _flat(most))
+
+
+def _flat(most: Against) -> bool:
+    """Whether the baseline with the most images is not told to be better than with the fewest."""
+    fewest = float(most.curve.images[0])
+    outside = most.across(fewest) if most.values.shape[1] > 1 else most.given(fewest)
+    gain = float(most.values[0].mean() - most.curve.at(fewest) @ most.values[1:].mean(1))
+    return outside <= 0 or gain <= 0
 
 
 def _against(
@@ -247,7 +265,7 @@ def _against(
     return Against(Curve.of(images, sign * values[1:].mean(1)), sign * values, moved, averages.clusters)
 
 
-def _record(against: Against, cell: Cell, images: int, seeds: tuple[int, ...]) -> Saved:
+def _record(against: Against, cell: Cell, images: int, seeds: tuple[int, ...], *, flat: bool) -> Saved:
     smallest, largest = (int(one) for one in against.curve.images[[0, -1]])
     equal = against.equal
     return Saved(
@@ -260,6 +278,7 @@ def _record(against: Against, cell: Cell, images: int, seeds: tuple[int, ...]) -
         smallest=smallest,
         largest=largest,
         fitted=against.curve.fitted,
+        flat=flat,
         given=ImageInterval.of(against.ends(against.given)),
         across=ImageInterval.of(against.ends(against.across)) if len(seeds) > 1 else None,
     )

@@ -7,15 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from kpcore.errors import KpError, system_error
 from kpcore.fetching.told import Step
 from kpcore.fetching.wanted import OWN
+from kpcore.locks import BusyError, LocklessError, locked
 from kpcore.placing import put
 
 CHUNK = 2**20
@@ -112,22 +111,23 @@ class Kept:
         Raises:
             KpError: another one is at work; the folder cannot be made, or is a link.
         """
-        lock = FileLock(self.folder / "lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if self.folder.is_symlink():
-                raise KpError(f"{self.folder}: is a link; delete it")
-            lock.acquire()
-        except Timeout:
-            raise KpError(f"{self.root}: another 'kp data fetch' is at work there; wait until it has ended") from None
-        except RuntimeError:  # filelock's word for a file system without locks
-            say(f"{self.root}: its file system has no locks; let no other 'kp data fetch' work there")
         except OSError as error:
             raise KpError(system_error(error, self.folder)) from error
-        try:
+        if self.folder.is_symlink():
+            raise KpError(f"{self.folder}: is a link; delete it")
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.folder / "lock"))
+            except BusyError as busy:
+                other = f"another 'kp data fetch' ({busy}) is at work there"
+                raise KpError(f"{self.root}: {other}; wait until it has ended") from None
+            except LocklessError:
+                say(f"{self.root}: its file system has no locks; let no other 'kp data fetch' work there")
+            except OSError as error:
+                raise KpError(system_error(error, self.folder)) from error
             yield
-        finally:
-            lock.release()
 
 
 def clear(folder: Path) -> None:

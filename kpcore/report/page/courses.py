@@ -13,13 +13,15 @@ from kpcore.records.results import AVERAGE, SplitInfo
 from kpcore.report.curves import curve
 from kpcore.report.layout import axis_name
 from kpcore.report.page.folder import Run
-from kpcore.report.page.look import SHAPE_DASH, figure_of, framed, mark, name_axes, style
-from kpcore.report.page.svg import INK, MUTED, Panel
+from kpcore.report.page.look import SHAPE_DASH, TINY, figure_of, framed, mark, name_axes, style
+from kpcore.report.page.svg import INK, MUTED, PAPER, Panel
 from kpcore.tensors import Float64Array
 
 HEIGHT = 240.0
 BAND = 0.16
 """Opacity of a band."""
+FAR = 1.0
+"""Heights of the curves that the mean shape's line may lie off them."""
 
 
 def label_curves(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
@@ -40,7 +42,7 @@ def _label_curve(run: Run, split: SplitInfo, name: str) -> Panel:
             _draw_points(axes, run.place(mode.name), points)
             every |= {images for images, _ in points}
             told.append(f"{mode.summary}: " + ", ".join(f"{cell.value:.{run.digits}f} with {n}" for n, cell in points))
-    _mean_shape(axes, split.mean_shape.get(AVERAGE))
+    _mean_shape(axes, split.mean_shape.get(AVERAGE), run.digits)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sorted(every)))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -77,9 +79,21 @@ def _score_name(run: Run) -> str:
     return convention + ("" if run.results.higher_is_better else ", lower is better")
 
 
-def _mean_shape(axes: Axes, value: float | None) -> None:
-    if value is not None:
+def _mean_shape(axes: Axes, value: float | None, digits: int) -> None:
+    """Draw the mean shape's line; one so far off that it would press the curves flat is written at that edge."""
+    if value is None:
+        return
+    low, high = axes.dataLim.intervaly
+    if low - FAR * (high - low) <= value <= high + FAR * (high - low):
         axes.axhline(value, color=MUTED, linestyle=SHAPE_DASH, linewidth=1.2, zorder=1)
+        return
+    below = value < low
+    axes.margins(y=0.15)  # room for the words
+    axes.text(
+        1, 0.02 if below else 0.98, f"mean shape {value:.{digits}f}, off the scale", transform=axes.transAxes,
+        fontsize=TINY, color=MUTED, ha="right", va="bottom" if below else "top", parse_math=False,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
 
 
 def convergence_curves(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
@@ -101,7 +115,7 @@ def _convergence(run: Run, split: SplitInfo, name: str) -> Panel | None:
             told.append(f"{mode.summary} ends at {np.nanmean([values[-1] for _, values in courses]):.1f}")
     if not told:
         return None
-    _mean_shape(axes, split.validation_mean_shape)
+    _mean_shape(axes, split.validation_mean_shape, 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     name_axes(axes, "epoch", axis_name(run.results))
     text = f"Validation after every epoch. {'; '.join(told)}."
