@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kpcore.cli.stages import Stages
+    from kpcore.study.executors import Executor
     from kpcore.study.jobs import JobPlan
     from kpcore.study.study import Study
     from kpcore.training.device import Device
@@ -35,9 +36,18 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the results. [default: runs/STUDY]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: the best there is]")] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="Share the trainings out to several devices of this machine, e.g. cuda:0,cuda:1."),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Trainings at once. [default: what cores and memory hold; 1 on a GPU]"),
+    ] = None,
+    executor: Annotated[str, typer.Option(help="local, or ray for the machines of a Ray cluster.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster: HOST:PORT or auto. [default: RAY_ADDRESS, else this machine alone]"),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train everything again, whatever the cache has.")] = False,
     track: Annotated[
@@ -63,10 +73,13 @@ def run(
     """Run a study; run it again to go on with what is unfinished, or was stopped (Ctrl+C, SIGTERM, SIGHUP)."""
     from kpcore.cli import single
     from kpcore.cli.output import console as new_console
+    from kpcore.cli.places import Places
     from kpcore.cli.stages import Stages
 
     single.check_options(job or [], out, plan=plan, names=names)
-    request = Asked(config, profile, sets or [], device, [] if job else track or [])
+    places = Places(executor, address, device, devices, jobs)
+    places.check_options(single=bool(job))
+    request = Asked(config, profile, sets or [], places.first, [] if job else track or [])
     if single.launched():
         single.hush()
         from kpcore.cli.together import train_together
@@ -75,12 +88,14 @@ def run(
     with in_a_line():
         console = new_console(stderr=names)
         with Stages(console, "Loading PyTorch ...") as stages:
+            places.check_devices()
             study, job_plan, where = opened(console, stages, request)
         from kpcore.training.checkpoint import interval
-        from kpcore.training.device import jobs_at_once
 
         interval()  # where it is wrong, that is said now
-        target = Target(where, jobs or jobs_at_once(where), out or Path("runs") / study.config.study.name, fresh)
+        pool = places.open(study.config.training, where)
+        folder = out or Path("runs") / study.config.study.name
+        target = Target(where, places.at_once(where), folder, fresh, pool)
         if names:
             done = single.print_names(job_plan)
         elif plan:
@@ -139,15 +154,17 @@ class Target:
 
     Args:
         device: of each job.
-        at_once: how many jobs.
+        at_once: how many jobs; 0 for as many as a cluster holds.
         folder: of the results.
         fresh: train everything again.
+        executor: that runs them.
     """
 
     device: Device
     at_once: int
     folder: Path
     fresh: bool
+    executor: Executor
 
 
 def show_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> bool:
@@ -187,11 +204,10 @@ def run_plan(console: Console, study: Study, plan: JobPlan, target: Target) -> b
     from kpcore.report.ending import print_ending
     from kpcore.report.page.folder import read_words
     from kpcore.report.terminal import print_tables
-    from kpcore.study.executors import local
     from kpcore.study.runner import run_study
 
     print_head(console, study, plan, target)
-    folder, executor = target.folder, local(target.at_once)
+    folder, executor = target.folder, target.executor
     refresher = Refresher(plan, folder, lambda text: display.print_lines(console, [text]))
     with Display(console, plan, study.validation.convention, refresher) as watcher:
         results = run_study(study, plan, target.device, folder, watcher, executor, fresh=target.fresh)
