@@ -66,7 +66,7 @@ def print_table(
     """Print a table.
 
     Args:
-        columns: headings.
+        columns: headings; where all are empty, no line is left for them.
         rows: cells.
         title: above it.
         right: columns of numbers, which are set flush right and never wrap.
@@ -81,7 +81,10 @@ def print_table(
     from kpcore.cli.terminal import Names
 
     kept = [name in (*right, *whole) for name in columns]
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
+        show_header=any(columns),
+    )  # fmt: skip
     for name, stays in zip(columns, kept, strict=True):
         table.add_column(name, justify="right" if name in right else "left", no_wrap=stays, overflow="fold")
     for row in rows:

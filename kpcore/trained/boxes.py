@@ -79,7 +79,7 @@ class Boxes:
     categories: tuple[Category, ...] = ()
 
     def of(self, picture: Picture) -> tuple[Box, ...]:
-        """Return a picture's boxes: by its name, or where that is clear by its file's name; none where it has none."""
+        """Return a picture's boxes, of which there may be none: by its name, its path, or its file's name if clear."""
         if picture.frame is not None and (found := self.by_frame.get((picture.name, picture.frame))):
             return found
         name = self._name(picture)
@@ -101,8 +101,9 @@ class Boxes:
         return 1 + max((number for number in self.image_ids.values() if isinstance(number, int)), default=0)
 
     def _name(self, picture: Picture) -> str | None:
-        if picture.name in self.by_image or picture.name in self.image_ids:
-            return picture.name
+        for name in (picture.name, picture.path.as_posix()):
+            if name in self.by_image or name in self.image_ids:
+                return name
         same = self._by_file.get(PurePosixPath(picture.name).name, ())
         return same[0] if len(same) == 1 else None
 
@@ -114,18 +115,18 @@ class Boxes:
             found[PurePosixPath(name).name].append(name)
         return found
 
-    def require_some(self, names: Sequence[str]) -> None:
+    def require_some(self, pictures: Sequence[Picture]) -> None:
         """Refuse a file that is of other pictures altogether.
 
         Raises:
             KpError: no picture has a box.
         """
         known = [*self.by_image, *(name for name, _ in self.by_frame)]
-        if not any(self._name(Picture(name, Path())) or name in known for name in names):
+        if not any(self._name(picture) or picture.name in known for picture in pictures):
             first = listed(dict.fromkeys(known), 3)
-            close = nearest(names[0], known) if names else None
-            meant = f"; is '{names[0]}' its '{close}'?" if close else ""
-            raise KpError(f"{self.path}: none of the {len(names)} pictures has a box; it names {first}{meant}")
+            close = nearest(pictures[0].name, known) if pictures else None
+            meant = f"; is '{pictures[0].name}' its '{close}'?" if close else ""
+            raise KpError(f"{self.path}: none of the {len(pictures)} pictures has a box; it names {first}{meant}")
 
 
 def read_boxes(path: Path) -> Boxes:

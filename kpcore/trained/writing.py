@@ -24,19 +24,23 @@ class Written:
 
     Args:
         pictures: that were predicted on.
+        frames: how many of these are of a video.
         instances: found in them.
         without: pictures that no box is in.
         lost: instances of frames in which following had lost them.
         problems: name and reason of every picture that could not be read, or was not there.
         files: that were written.
+        notes: what formats have to say of them.
     """
 
     pictures: int = 0
+    frames: int = 0
     instances: int = 0
     without: int = 0
     lost: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def count(self, found: Predicted) -> None:
         """Take a picture down."""
@@ -44,6 +48,7 @@ class Written:
             self.problems.append((found.name, found.problem))
             return
         self.pictures += 1
+        self.frames += found.frame is not None
         self.instances += len(found.points)
         self.without += not len(found.points)
         self.lost += int((found.points != found.points).all((1, 2)).sum())
@@ -58,6 +63,7 @@ def write(
     out: Path,
     *,
     following: bool = False,
+    force: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Written:
     """Predict on all sources and write every format.
@@ -70,10 +76,12 @@ def write(
         writers: format's name -> writer.
         out: folder of what is written; made where it is missing.
         following: take a frame's crop from the frame before.
+        force: write over what is there.
         progress: called with (pictures done, pictures), 0 where their number is not known.
 
     Raises:
-        KpError: nothing can be written there, an image is to be followed, or a format cannot hold these keypoints.
+        KpError: something is there already, nothing can be written there, an image is to be followed, or a format
+            cannot hold these keypoints.
     """
     for source in found:
         if following and not source.video:
@@ -82,11 +90,24 @@ def write(
     if out.exists() and not out.is_dir():
         raise KpError(f"{out}: a file is in the way of the folder of what is written; name another folder by --out")
     try:
+        if not force:
+            require_free(writers, out)
         out.mkdir(parents=True, exist_ok=True)
         with Sinks(writers, out, about) as sinks:
             return _all(_predicted(found, engine, how, following), sinks, about.pictures, progress)
     except OSError as error:
         raise KpError(f"{system_error(error, out)}; name another folder by --out, or free the disk") from None
+
+
+def require_free(writers: Mapping[str, Writer], out: Path) -> None:
+    """Refuse to write over what is there: it may have been corrected by hand since; raises KpError."""
+    for writer in writers.values():
+        path = out / writer.file
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise KpError(
+                f"{path}: is there already, and may have been corrected by hand; name another folder by --out, or write"
+                " over it by --force"
+            )
 
 
 def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes | None = None) -> About:
@@ -114,6 +135,7 @@ def _all(found: Iterator[Predicted], sinks: Sinks, total: int, progress: Progres
         written.count(one)
         progress(done, max(done, total))
     written.files = sinks.finish()
+    written.notes = sinks.notes()
     return written
 
 
@@ -147,6 +169,12 @@ class Sinks:
     def finish(self) -> list[Path]:
         """Make all files whole and return them."""
         return [path for sink in self._open for path in sink.finish()]
+
+    def notes(self) -> list[str]:
+        """Return what there is to say of the files, with the format's name before it."""
+        return [
+            f"{name}: {note}" for name, sink in zip(self._writers, self._open, strict=True) for note in sink.notes()
+        ]
 
     def _abandon(self) -> None:
         for sink in self._open:
