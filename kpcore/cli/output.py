@@ -20,12 +20,12 @@ UNWRAPPED = 240
 """Width where the output is no terminal: a pipe or a file wants one line a row."""
 
 
-def console() -> Console:
-    """Return a console for stdout that takes texts as they are (a file's name is not markup)."""
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for stdout, or stderr, that takes texts as they are (a file's name is not markup)."""
     from kpcore.cli.terminal import Terminal
 
-    free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Terminal(width=UNWRAPPED if free else None)
+    free = not (sys.stderr if stderr else sys.stdout).isatty() and "COLUMNS" not in os.environ
+    return Terminal(width=UNWRAPPED if free else None, stderr=stderr)
 
 
 def print_json(value: Any) -> None:
