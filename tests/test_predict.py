@@ -500,26 +500,23 @@ def test_the_file_of_predictions_has_the_rows_of_coco_boxes_and_is_scored_by_the
     assert [one["image_id"] for one in document["annotations"]] == [9, 8, 7, 6, 5, 4]
 
 
-def test_predictions_in_another_order_than_the_parts_are_not_scored(model, tiny_mpii, tmp_path, capsys):
+def test_predictions_in_another_order_score_the_same_and_are_written_over_by_force_alone(
+    model, tiny_mpii, tmp_path, capsys
+):
     shuffled = [tiny_mpii / "images" / f"valid{person}.png" for person in (0, 2, 1, 3, 4, 5)]
     words = ["--format", "h5", "--out", str(tmp_path)]
-    scoring = [
-        "eval",
-        str(tmp_path / "predictions.h5"),
-        "--dataset",
-        "mpii",
-        "--root",
-        str(tiny_mpii),
-        "--part",
-        "valid",
-    ]
+    file = str(tmp_path / "predictions.h5")
+    scoring = ["eval", file, "--dataset", "mpii", "--root", str(tiny_mpii), "--part", "valid", "--json"]
     assert outcome(["predict", str(model), *map(str, shuffled), *words]) == 0
-    assert outcome(scoring) == 2
-    assert "instance 1 is of image 'valid2.png' where the part has 'valid1.png'" in capsys.readouterr().err
+    capsys.readouterr()
+    assert outcome(scoring) == 0
+    first = json.loads(capsys.readouterr().out)
     assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 2
     assert "predictions.h5: is there already, and may have been corrected by hand" in capsys.readouterr().err
     assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words, "--force"]) == 0
+    capsys.readouterr()
     assert outcome(scoring) == 0
+    assert json.loads(capsys.readouterr().out)["columns"] == first["columns"]
 
 
 def test_the_line_of_counts_says_pictures_frames_boxes_and_what_following_lost():
