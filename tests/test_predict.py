@@ -485,7 +485,7 @@ def test_predictions_in_another_order_than_the_parts_are_not_scored(model, tiny_
     assert outcome(["predict", str(model), *map(str, shuffled), *words]) == 0
     assert outcome(scoring) == 2
     assert "instance 1 is of image 'valid2.png' where the part has 'valid1.png'" in capsys.readouterr().err
-    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 0
+    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words, "--overwrite"]) == 0
     assert outcome(scoring) == 0
 
 

@@ -64,6 +64,9 @@ def predict(
     out: Annotated[Path, typer.Option("--out", metavar="PATH", help="Folder of what is written.")] = Path(
         "predictions"
     ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out and nobody has changed.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps. [default: the best there is]")
     ] = None,
@@ -88,6 +91,7 @@ def predict(
     from kpcore.cli.progress import Progress
     from kpcore.registry import registry
     from kpcore.trained.engine import NetworkEngine, chosen_engine
+    from kpcore.trained.outputs import target_of
     from kpcore.trained.pictures import sources
     from kpcore.trained.predicting import How, orientation_of
     from kpcore.trained.writing import write
@@ -97,7 +101,10 @@ def predict(
     known = registry()
     writers = writers_of(known, formats or [FORMAT], sets or [])
     found = sources(pictures)
+    for note in (note for source in found for note in source.notes):
+        tell(note)
     given = boxes_for(boxes, found)
+    target = target_of(out, [one.file for one in writers.values()], inputs_of(found, boxes), overwrite=overwrite)
     engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed)
     if isinstance(engine, NetworkEngine):
         set_up_process(engine.predictor.device)
@@ -111,7 +118,7 @@ def predict(
         doubts=lambda picture: doubtful.append(picture.name),
     )
     with Progress("pictures", quiet=as_json) as progress:
-        written = write(found, engine, card, how, writers, out, following=follow, progress=progress)
+        written = write(found, engine, card, how, writers, target, following=follow, progress=progress)
     say(written, card, doubtful, as_json)
     if written.problems:
         raise typer.Exit(1)
@@ -130,6 +137,12 @@ def writers_of(known: Any, names: list[str], sets: list[str]) -> dict[str, Write
         name: known.build("writer", name, options.get(name, {}), where=f"--format {name}")
         for name in dict.fromkeys(names)
     }
+
+
+def inputs_of(found: list[Source], boxes: Path | None) -> list[Path]:
+    """Return the files that are read."""
+    images = [path for source in found for _, path in source.images]
+    return [*images, *(source.path for source in found if source.video), *([boxes] if boxes else [])]
 
 
 def boxes_for(path: Path | None, found: list[Source]) -> Boxes | None:

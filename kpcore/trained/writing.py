@@ -12,6 +12,7 @@ from kpcore.trained.boxes import Boxes
 from kpcore.trained.card import Card
 from kpcore.trained.engine import Engine
 from kpcore.trained.following import follow
+from kpcore.trained.outputs import ELSEWHERE, Target, settle, staging
 from kpcore.trained.pictures import Source
 from kpcore.trained.predicting import How, predict
 
@@ -55,7 +56,7 @@ def write(
     card: Card,
     how: How,
     writers: Mapping[str, Writer],
-    out: Path,
+    target: Target,
     *,
     following: bool = False,
     progress: Progress = lambda done, total: None,
@@ -68,7 +69,7 @@ def write(
         card: of its network.
         how: boxes, margin, batch size.
         writers: format's name -> writer.
-        out: folder of what is written; made where it is missing.
+        target: where it is written; its folder is made where it is missing.
         following: take a frame's crop from the frame before.
         progress: called with (pictures done, pictures), 0 where their number is not known.
 
@@ -79,14 +80,16 @@ def write(
         if following and not source.video:
             raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
     about = about_of(found, engine, card, how.boxes)
-    if out.exists() and not out.is_dir():
-        raise KpError(f"{out}: a file is in the way of the folder of what is written; name another folder by --out")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with Sinks(writers, out, about) as sinks:
-            return _all(_predicted(found, engine, how, following), sinks, about.pictures, progress)
+        with staging(target) as stage, Sinks(writers, stage, about) as sinks:
+            written = _all(_predicted(found, engine, how, following), sinks, about.pictures, progress)
+            settle(stage, target)
+            written.files = [target.folder / path.relative_to(stage) for path in written.files]
+            return written
+    except UnicodeEncodeError as error:  # of a folder far above, which one format names
+        raise KpError(f"{error.object!a}: is not UTF-8, and one of the formats has to write it; rename it") from None
     except OSError as error:
-        raise KpError(f"{system_error(error, out)}; name another folder by --out, or free the disk") from None
+        raise KpError(f"{system_error(error, target.folder)}, or {ELSEWHERE}") from None
 
 
 def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes | None = None) -> About:
