@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hand_made import undraw
 from kp_mpii.skeleton import MPII
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
@@ -338,7 +340,7 @@ def test_an_unreadable_picture_and_a_box_outside_are_told_and_the_others_are_don
     assert (
         not good.problem
         and "1.png" in bad.problem
-        and "lies outside the picture, which is 200 x 160 px" in outside.problem
+        and "lies outside the picture, which is 200 x 160 px" in outside.left_out[0]
     )
 
 
@@ -539,3 +541,16 @@ def test_pictures_of_one_name_and_two_kinds_are_drawn_apart(model, tiny_mpii, tm
         "a.png",
         "a.tif.png",
     ]
+
+
+def test_weights_that_are_no_numbers_are_refused(model, tmp_path):
+    copy_model(str(model), tmp_path / "m")
+    path = tmp_path / "m" / "weights.safetensors"
+    with safe_open(path, framework="pt") as file:
+        texts = file.metadata()
+    tensors = load_file(path)
+    first = sorted(tensors)[0]
+    tensors[first].view(-1)[0] = float("nan")
+    save_file(tensors, path, texts)
+    with pytest.raises(KpError, match=rf"1 of {len(tensors)} tensors hold NaN or infinity \(first: {first}\)"):
+        load_model(tmp_path / "m", changed=True)

@@ -120,7 +120,7 @@ def predict(
     with Progress("pictures", quiet=as_json) as progress:
         written = write(found, engine, card, how, writers, target, following=follow, progress=progress)
     say(written, card, doubtful, as_json)
-    if written.problems:
+    if written.problems or written.left_out:
         raise typer.Exit(1)
 
 
@@ -146,22 +146,35 @@ def inputs_of(found: list[Source], boxes: Path | None) -> list[Path]:
 
 
 def boxes_for(path: Path | None, found: list[Source]) -> Boxes | None:
-    """Read the file of boxes; raises KpError where it is of other pictures."""
+    """Read the file of boxes; raises KpError where it is of other pictures, or does not tell two of them apart."""
     from kpcore.trained.boxes import read_boxes
 
     if path is None:
         return None
-    boxes = read_boxes(path)
-    boxes.require_some([name for source in found for name in source.names])
-    return boxes
+    return read_boxes(path).matched([name for source in found for name in source.names])
+
+
+def some(lines: list[str]) -> None:
+    """Print some lines on stderr, and how many there are besides."""
+    for line in lines[:SHOWN]:
+        tell(line)
+    if len(lines) > SHOWN:
+        tell(f"... and {len(lines) - SHOWN} more")
 
 
 def say(written: Written, card: Card, doubtful: list[str], as_json: bool) -> None:
     """Print what was done, and on stderr what was not."""
-    for name, problem in written.problems[:SHOWN]:
-        tell(f"{name}: {problem}" if name not in problem else problem)
-    if len(written.problems) > SHOWN:
-        tell(f"... and {len(written.problems) - SHOWN} more")
+    from kpcore.cli.display import counted
+
+    some([f"{name}: {problem}" if name not in problem else problem for name, problem in written.problems])
+    some(written.left_out)
+    if written.unused:
+        boxes = sum(count for _, count in written.unused)
+        tell(f"{boxes} boxes are of {len(written.unused)} images or frames that are not among the pictures (first:"
+             f" {written.unused[0][0]})")  # fmt: skip
+    if written.unknown:
+        tell(f"{written.unknown} keypoints are missing: the network gave no number (NaN) for them; its weights or its"
+             " precision may be at fault")  # fmt: skip
     if doubtful:
         tell(
             f"{len(doubtful)} pictures have an EXIF orientation (first: {doubtful[0]}) and were taken as they are"
@@ -173,8 +186,7 @@ def say(written: Written, card: Card, doubtful: list[str], as_json: bool) -> Non
     without = f"; {written.without} without a box" if written.without else ""
     lost = f"; {written.lost} times an instance was lost" if written.lost else ""
     failed = f"; {len(written.problems)} not read" if written.problems else ""
-    from kpcore.cli.display import counted
-
+    failed += f"; {counted(len(written.left_out), 'box', 'boxes')} left out" if written.left_out else ""
     found = f"{counted(written.instances, 'instance')} in {counted(written.pictures, 'picture')}"
     print_lines([f"{card.title}, trained on {card.model.data}", f"{found}{without}{lost}{failed}."])
     print_lines([f"wrote {path}" for path in written.files[:SHOWN]])
@@ -191,6 +203,9 @@ def record(written: Written, card: Card) -> dict[str, Any]:
         "instances": written.instances,
         "without_box": written.without,
         "lost": written.lost,
+        "missing_keypoints": written.unknown,
+        "boxes_left_out": written.left_out,
+        "boxes_of_other_pictures": sum(count for _, count in written.unused),
         "problems": [{"picture": name, "problem": problem} for name, problem in written.problems],
         "files": [str(path) for path in written.files],
     }

@@ -72,8 +72,8 @@ class TrainedModel:
         wanted = None if boxes is None else Boxes(ARRAY, {picture.name: boxes_of(boxes)})
         how = How(boxes=wanted, margin=margin, orientation=orientation, keep=True)
         found = next(predict([picture], self._engine, how))
-        if found.problem or found.pixels is None:
-            raise KpError(found.problem)
+        if found.problem or found.left_out or found.pixels is None:
+            raise KpError(found.problem or found.left_out[0])
         return Keypoints(self.keypoints, found.points, found.confidence, found.crops, found.pixels, self.card.steps)
 
     def predict_all(self, words: Iterable[str | Path], how: How | None = None) -> Iterator[Predicted]:

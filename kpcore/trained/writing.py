@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from kpcore.errors import KpError, system_error
 from kpcore.interfaces import About, Predicted, Sink, Writer
 from kpcore.trained.boxes import Boxes
@@ -28,7 +30,10 @@ class Written:
         instances: found in them.
         without: pictures that no box is in.
         lost: instances of frames in which following had lost them.
+        unknown: keypoints for which the network gave no number; they are written as missing.
         problems: name and reason of every picture that could not be read, or was not there.
+        left_out: what is said of boxes that were not predicted on.
+        unused: what has boxes and was not among the pictures, with their number.
         files: that were written.
     """
 
@@ -36,18 +41,25 @@ class Written:
     instances: int = 0
     without: int = 0
     lost: int = 0
+    unknown: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unused: list[tuple[str, int]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
-    def count(self, found: Predicted) -> None:
+    def count(self, found: Predicted, following: bool) -> None:
         """Take a picture down."""
         if found.problem:
             self.problems.append((found.name, found.problem))
             return
+        missing = np.asarray(np.isnan(found.points).any(2))
+        lost = np.asarray(missing.all(1) & following)
         self.pictures += 1
         self.instances += len(found.points)
-        self.without += not len(found.points)
-        self.lost += int((found.points != found.points).all((1, 2)).sum())
+        self.without += not len(found.points) and not found.left_out
+        self.lost += int(lost.sum())
+        self.unknown += int(missing[~lost].sum())
+        self.left_out += found.left_out
 
 
 def write(
@@ -80,9 +92,12 @@ def write(
         if following and not source.video:
             raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
     about = about_of(found, engine, card, how.boxes)
+    seen: set[tuple[str, int]] = set()
     try:
         with staging(target) as stage, Sinks(writers, stage, about) as sinks:
-            written = _all(_predicted(found, engine, how, following), sinks, about.pictures, progress)
+            every = _seen(_predicted(found, engine, how, following), seen, how.boxes)
+            written = _all(every, sinks, Counted(about.pictures, following, progress))
+            written.unused = how.boxes.unused(seen) if how.boxes else []
             settle(stage, target)
             written.files = [target.folder / path.relative_to(stage) for path in written.files]
             return written
@@ -110,12 +125,29 @@ def _predicted(found: Sequence[Source], engine: Engine, how: How, following: boo
         yield from (follow if following else predict)(source.pictures(), engine, how)
 
 
-def _all(found: Iterator[Predicted], sinks: Sinks, total: int, progress: Progress) -> Written:
+def _seen(found: Iterator[Predicted], seen: set[tuple[str, int]], boxes: Boxes | None) -> Iterator[Predicted]:
+    """Yield predictions, and take down which frames with boxes are there."""
+    for one in found:
+        if boxes and one.frame is not None and not one.problem and (one.name, one.frame) in boxes.by_frame:
+            seen.add((one.name, one.frame))
+        yield one
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How pictures are counted: how many there are to be, whether following loses some, and who is told."""
+
+    total: int
+    following: bool
+    progress: Progress
+
+
+def _all(found: Iterator[Predicted], sinks: Sinks, how: Counted) -> Written:
     written = Written()
     for done, one in enumerate(found, 1):
         sinks.add(one)
-        written.count(one)
-        progress(done, max(done, total))
+        written.count(one, how.following)
+        how.progress(done, max(done, how.total))
     written.files = sinks.finish()
     return written
 
