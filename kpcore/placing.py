@@ -139,6 +139,47 @@ def placed_hdf5(path: Path) -> Iterator[h5py.File]:
     put(path, content)
 
 
+def elsewhere(error: OSError, stage: Path, place: Path) -> OSError:
+    """Return an error of a file in a hidden folder as one of its place, which people know."""
+    name = error.filename if isinstance(error.filename, str) else str(error.filename or "")
+    if Path(name) != stage and stage not in Path(name).parents:
+        return error
+    return OSError(error.errno, error.strerror, str(place / Path(name).relative_to(stage)))
+
+
+@contextmanager
+def filled(path: Path) -> Iterator[Path]:
+    """Give a hidden folder to be filled with files, which becomes a folder at the end or not at all.
+
+    What killed processes left there goes.
+
+    Args:
+        path: of the folder; it is not there, or empty.
+
+    Raises:
+        KpError: it holds something.
+        OSError: it cannot be made or written; a file's path is that of its place.
+    """
+    there = path.exists()
+    sweep(path)
+    if there and any(path.iterdir()):
+        raise KpError(f"{path}: is not empty; name a folder that is not there yet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    stage = beside_folder(path / path.name if there else path)
+    try:
+        yield stage
+        if there:
+            for one in sorted(stage.iterdir(), reverse=True):  # a model's weights before its card
+                one.replace(path / one.name)
+        else:
+            stage.rename(path)
+    except OSError as error:
+        raise elsewhere(error, stage, path) from None
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
 def flush(path: Path) -> None:
     """Have the system write a file, or the names in a folder, to the disk.
 

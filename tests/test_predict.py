@@ -554,3 +554,15 @@ def test_weights_that_are_no_numbers_are_refused(model, tmp_path):
     save_file(tensors, path, texts)
     with pytest.raises(KpError, match=rf"1 of {len(tensors)} tensors hold NaN or infinity \(first: {first}\)"):
         load_model(tmp_path / "m", changed=True)
+
+
+def test_a_card_that_says_otherwise_than_its_weights_is_refused_and_with_changed_the_weights_count(model, tmp_path):
+    copy_model(str(model), tmp_path / "m")
+    card = open_model(str(tmp_path / "m")).card
+    other = card.model_copy(update={"model": card.model.model_copy(update={"resolution": 128})})
+    write_card(tmp_path / "m", other)  # sealed anew, so that nothing but the weights tells
+    with pytest.raises(KpError, match=r"says otherwise than the weights of: resolution; copy .*--changed"):
+        open_model(str(tmp_path / "m"))
+    opened = open_model(str(tmp_path / "m"), changed=True)
+    assert opened.card.model == card.model and "the weights' own is taken" in opened.notes[0]
+    assert load_model(tmp_path / "m", changed=True)._engine.resolution == card.model.resolution

@@ -2,14 +2,21 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from kp_outputs.table import Table
 
 from kpcore import placing
-from kpcore.errors import KpError
+from kpcore.cli.app import interrupted
+from kpcore.cli.stopping import stopping
+from kpcore.errors import InterruptError, KpError
+from kpcore.trained import onnx_file
+from kpcore.trained.finding import Listed, Wanted
 from kpcore.trained.outputs import RECORD, drawn_below, recorded, settle, staging, target_of
 from kpcore.trained.pictures import sources
 
@@ -146,3 +153,74 @@ def test_a_name_that_is_not_utf8_is_a_problem_of_its_own_picture(tmp_path):
     (tmp_path / os.fsdecode(b"\xfe") / "c.png").write_bytes(b"")
     (picture,) = sources([str(tmp_path / os.fsdecode(b"\xfe") / "c.png")])[0].pictures()
     assert "not UTF-8" in picture.problem
+
+
+# ------------------------------------------------------------------------------------------- models and signals
+
+
+def test_a_folder_that_is_filled_is_there_whole_or_not_at_all(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty", "deep/er"):
+        with pytest.raises(OSError, match=rf"{name}/x'"), placing.filled(tmp_path / name) as stage:
+            raise OSError(28, "No space", str(stage / "x"))
+        assert not (tmp_path / name).exists() or not list((tmp_path / name).iterdir())
+        with placing.filled(tmp_path / name) as stage:
+            (stage / "x").touch()
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["x"]
+        with pytest.raises(KpError, match="is not empty"), placing.filled(tmp_path / name):
+            pass
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_full_disk_is_told_of_the_copy_and_not_of_what_is_read(tmp_path, monkeypatch):
+    def full(source, path):
+        raise OSError(28, "No space", str(source))
+
+    (tmp_path / "a").touch()
+    monkeypatch.setattr("kpcore.placing.shutil.copyfile", full)
+    with pytest.raises(OSError, match="/b'"):
+        placing.copy(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_command_in_order_and_says_what_stays(tmp_path, name, monkeypatch, capsys):
+    target = target_of(tmp_path / "out", ["a.csv"], [])
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with (
+        pytest.raises(InterruptError, match="nothing half written") as stop,
+        stopping("nothing half written stays"),
+        staging(target) as stage,
+    ):
+        (stage / "a.csv").touch()
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+    assert stop.value.number == number and not (tmp_path / "out").exists()
+    assert interrupted(stop.value) == 128 + number and signal.getsignal(number) is before
+    assert "nothing half written stays" in capsys.readouterr().err
+
+
+def listed_as(study, name):
+    return Listed(Path(), "0" * 12, name, study, 0, (), None, "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (Wanted(study="tinny"), "--study: unknown study 'tinny'; did you mean 'tiny'"),
+        (Wanted(mode="transfr"), "--mode transfr: no training is of these; nearest is 'd-transfer-0'"),
+        (Wanted(seed=9), "--seed 9: no training"),
+    ],
+)
+def test_trainings_that_are_not_there_are_told(wanted, told):
+    with pytest.raises(KpError, match=told):
+        wanted.among([listed_as("tiny", "d-transfer-0")])
+    assert Wanted().among([]) == []
+
+
+def test_an_onnx_file_whose_tensors_lie_elsewhere_is_refused():
+    entry = b"\x6a\x16\x0a\x08location\x12\x08data.bin"
+    for bad in (entry, b"\x8a\x80\x00\x88\x80\x00location"):
+        with pytest.raises(KpError, match="keeps tensors in other files"):
+            onnx_file._require_whole(Path("x.onnx"), b"..." + bad)
+    onnx_file._require_whole(Path("x.onnx"), b"head.location\x12")

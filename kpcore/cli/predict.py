@@ -89,6 +89,7 @@ def predict(
     Without boxes every picture is one instance. Memory does not grow with the number of pictures.
     """
     from kpcore.cli.progress import Progress
+    from kpcore.cli.stopping import stopping
     from kpcore.registry import registry
     from kpcore.trained.engine import NetworkEngine, chosen_engine
     from kpcore.trained.outputs import target_of
@@ -105,7 +106,7 @@ def predict(
         tell(note)
     given = boxes_for(boxes, found)
     target = target_of(out, [one.file for one in writers.values()], inputs_of(found, boxes), overwrite=overwrite)
-    engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed)
+    engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed, told=tell)
     if isinstance(engine, NetworkEngine):
         set_up_process(engine.predictor.device)
     doubtful: list[str] = []
@@ -117,7 +118,7 @@ def predict(
         keep=any(writer.needs_pixels for writer in writers.values()),
         doubts=lambda picture: doubtful.append(picture.name),
     )
-    with Progress("pictures", quiet=as_json) as progress:
+    with stopping(f"nothing half written stays in {out}"), Progress("pictures", quiet=as_json) as progress:
         written = write(found, engine, card, how, writers, target, following=follow, progress=progress)
     say(written, card, doubtful, as_json)
     if written.problems or written.left_out:

@@ -16,7 +16,7 @@ import torch
 
 from kpcore.cores import cores
 from kpcore.errors import KpError, system_error, unknown
-from kpcore.placing import beside
+from kpcore.placing import beside, sweep
 from kpcore.registry import Registry
 from kpcore.tensors import FloatArray
 from kpcore.trained.agreeing import BATCHES, LIMIT, Agreement, Run, agreement, made_up
@@ -94,6 +94,7 @@ def export(model: str, out: Path | None, how: Exporting, known: Registry) -> Exp
     path = writable(out or Path(f"{opened.card.name}{ENDINGS[how.kind]}"), how.kind)
     trained = load_model(opened.weights, known)
     program = traced(trained, flip_test=how.flip_test)
+    sweep(path.parent)
     try:
         partial = beside(path)
     except OSError as error:

@@ -29,6 +29,7 @@ METADATA = "kptransfer"
 """Key of the description among the file's texts."""
 EXPORTED = (".onnx", ".pt2")
 """Endings of what ``kp export`` writes: no network can be built from such a file."""
+NO_NETWORK = "no network can be built from an exported file; give the model folder that it was exported from"
 CROP = "square of the instance's side around its centre, resized to the resolution; pixel centres at integers"
 """How an image becomes an input, for whoever has only this file."""
 
@@ -138,9 +139,7 @@ def read_model(path: Path) -> Model:
         KpError: no such file, damaged, or not written by this program.
     """
     if path.suffix in EXPORTED:
-        raise KpError(
-            f"{path}: no network can be built from an exported file; give the model folder that it was exported from"
-        )
+        raise KpError(f"{path}: {NO_NETWORK}")
     try:
         regular(path, "weights")
         with safe_open(path, framework="pt") as file:

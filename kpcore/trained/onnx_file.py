@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from kpcore.errors import KpError
@@ -23,6 +25,8 @@ ENDING = ".onnx"
 INPUT, OUTPUTS = "images", ("points", "confidence")
 CARD, FLIP_TEST, SEAL = "kptransfer.card", "kptransfer.flip_test", "kptransfer.seal"
 """Keys of the file's texts: the card's JSON, "yes" or "no", and the digest of the file."""
+OUTSIDE = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
+"""An entry of the key "location", protobuf's field 1 of 8 bytes in any of its spellings: a tensor in another file."""
 UNSEALED = "sha256:" + "0" * 64
 """What stands in the seal's place while the file is hashed."""
 CHANGED = "it was changed after it was written; export it again, or say --changed to use it as it is"
@@ -91,6 +95,7 @@ def open_onnx(path: Path, device: str | None = "cpu", *, changed: bool = False) 
         content = path.read_bytes()
     except OSError as error:
         raise KpError(f"{path}: cannot be read: {error.strerror}; export it again") from None
+    _require_whole(path, content)
     session = _session(path, content, providers(device))
     texts: dict[str, str] = session.get_modelmeta().custom_metadata_map
     if CARD not in texts:
@@ -100,6 +105,14 @@ def open_onnx(path: Path, device: str | None = "cpu", *, changed: bool = False) 
         raise KpError(f"{path}: {CHANGED}")
     _require_fit(path, session, card)
     return OnnxFile(path, session, card, texts.get(FLIP_TEST) == "yes")
+
+
+def _require_whole(path: Path, content: bytes) -> None:
+    """Refuse a file that would have onnxruntime read others, which no seal covers; raises KpError."""
+    if OUTSIDE.search(content):
+        raise KpError(
+            f"{path}: keeps tensors in other files, and none of these is read; export it again, or save it as one file"
+        )
 
 
 def _seal_holds(content: bytes, seal: str) -> bool:
@@ -116,7 +129,7 @@ def _session(path: Path, content: bytes, wanted: Sequence[Any]) -> Any:
     try:
         return runtime.InferenceSession(content, options, providers=list(wanted))
     except Exception as error:  # each fault has a class of its own, and they have no common base
-        said = " ".join(str(error).split())[:200]
+        said = shorten(str(error), 200, placeholder=" ...")
         raise KpError(f"{path}: not an ONNX file that onnxruntime can use: {said}; export it again") from None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from kpcore.cache import file_digest
 from kpcore.errors import KpError
 from kpcore.interrupts import held
-from kpcore.placing import beside_folder, put, sweep
+from kpcore.placing import beside_folder, elsewhere, put, sweep
 from kpcore.reading.opening import parsed_json, read_bytes
 
 RECORD = "predicted.json"
@@ -175,10 +175,7 @@ def staging(target: Target) -> Iterator[Path]:
     try:
         yield stage
     except OSError as error:
-        if isinstance(error.filename, str) and error.filename.startswith(str(stage)):
-            place = target.folder / Path(error.filename).relative_to(stage)
-            raise OSError(error.errno, error.strerror, str(place)) from None
-        raise
+        raise elsewhere(error, stage, target.folder) from None
     except KpError as error:  # of a writer that knows no other name of its file
         if str(stage) in str(error):
             raise KpError(str(error).replace(str(stage), str(target.folder)), error.more) from None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -93,7 +94,8 @@ def _named(error: Exception) -> str:
     """Return the part of torch's long message that says what was found."""
     text = one_line(error)
     _, found, rest = text.partition("Unsupported global: ")
-    return (f"{found}{rest}" if found else text).partition(" was not an allowed")[0][:160]
+    said = (f"{found}{rest}" if found else text).partition(" was not an allowed")[0]
+    return shorten(said, 160, placeholder=" ...")
 
 
 def _found(held: Any, path: Path, inside: str) -> tuple[dict[str, Tensor], list[str]]:
