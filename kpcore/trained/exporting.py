@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -188,8 +189,10 @@ def write_torch(program: Program, card: Card, path: Path) -> None:
     """Write a program as torch's own archive, the card in it; raises OSError where it cannot be written."""
     exporter: Any = import_module("torch.export")
     text = json.dumps(card.sealed().model_dump(mode="json"), indent=1, allow_nan=False)
+    held = BytesIO()  # torch's own writer has a paragraph of addresses for a full disk
     with quiet():
-        exporter.save(program, str(path), extra_files={CARD: text})
+        exporter.save(program, held, extra_files={CARD: text})
+    path.write_bytes(held.getbuffer())
 
 
 def program_run(path: Path) -> Run:
