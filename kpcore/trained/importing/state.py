@@ -87,7 +87,16 @@ def _loaded(path: Path) -> Any:
     except UnpicklingError as error:
         raise KpError(f"{path}: holds more than tensors ({_named(error)}), and code is not run; {REMEDY}") from None
     except Exception as error:  # of a damaged archive: of zipfile, of torch's reader, of pickle
+        if not _begins_as_saved(path):
+            raise KpError(f"{path}: is no file of weights: neither safetensors nor what torch.save writes") from None
         raise KpError(f"{path}: not a readable file of weights: {_named(error)}; is it whole?") from None
+
+
+def _begins_as_saved(path: Path) -> bool:
+    """Whether a file begins as a zip archive or a pickle; all others are texts or of other programs."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start == b"PK\x03\x04" or start[:1] == b"\x80"
 
 
 def _named(error: Exception) -> str:
