@@ -485,10 +485,26 @@ class StudyConfig(Strict):
                     str(unknown("mode of study.modes", table.matches, others, where=f"modes.{name}.matches"))
                 )
             if other := self.modes.get(table.matches, ModeTable()).matches:
+                end = self._end_of(name)
+                if end is None:
+                    raise ValueError(
+                        f"modes.{name}.matches = '{table.matches}', which itself matches '{other}', and so on in a"
+                        " circle; one mode of it needs a length of its own: drop its 'matches'"
+                    )
                 raise ValueError(
-                    f"modes.{name}.matches = '{table.matches}', which itself matches '{other}'; name '{other}'"
+                    f"modes.{name}.matches = '{table.matches}', which itself matches '{other}'; name '{end}'"
                 )
         return self
+
+    def _end_of(self, name: str) -> str | None:
+        """Return the mode that matches none, which this one leads to; None where they go in a circle."""
+        passed: list[str] = []
+        while (table := self.modes.get(name)) is not None and table.matches:
+            if name in passed:
+                return None
+            passed.append(name)
+            name = table.matches
+        return name
 
 
 COMPONENTS: dict[tuple[str, ...], type[BaseModel]] = {

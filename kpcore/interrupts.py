@@ -104,6 +104,12 @@ def _ask(number: int, frame: FrameType | None) -> None:
         check()
 
 
+def ask(number: int) -> None:
+    """Take a signal for sent, which another process of the same training was sent; :func:`check` raises it."""
+    if not _STATE.asked:
+        _STATE.asked, _STATE.since = number, time.monotonic()
+
+
 def asked() -> int:
     """Return the number of the signal that has asked for the end; 0 where none has."""
     return _STATE.asked

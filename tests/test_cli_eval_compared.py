@@ -63,7 +63,7 @@ def test_files_are_compared_with_the_first_pair_by_pair(files, capsys):
     worse, same = by["worse.h5", "average"], by["same.h5", "average"]
     assert worse["difference"] == pytest.approx(expected, abs=1e-3) and worse["verdict"] == "negative"
     assert worse["interval"][0] < expected < worse["interval"][1] < 0 and not worse["no_worse"]
-    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "undecided") and same["no_worse"]
+    assert (same["difference"], same["interval"], same["verdict"]) == (0, [0, 0], "identical") and same["no_worse"]
 
 
 def test_the_comparison_is_printed_in_words(files, capsys):
@@ -79,7 +79,8 @@ def test_eighty_columns_break_no_word(files, capsys, monkeypatch):
     (files / "worse.h5").rename(files / long)
     _, out, _ = kp(capsys, "good.h5", long, "same.h5", "--margin", "0.5")
     assert max(map(len, out.split("\n"))) <= 80
-    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" undecided ") == 5
+    assert "Identical, sample by sample, to good.h5, and not counted: same.h5." in " ".join(out.split())
+    assert out.count(" negative ") == 5 and out.count(" not shown ") == 5 and out.count(" identical ") == 5
     parts = re.findall(r"^ (\w*?(?:_|\.h5)) ", out, re.MULTILINE)  # of the file's name, in the table of scores
     assert len(parts) >= 10 and set("".join(parts).replace(".h5", "_").split("_")) <= {
         *long[:-3].split("_"),
@@ -87,6 +88,55 @@ def test_eighty_columns_break_no_word(files, capsys, monkeypatch):
         "good",
         "",
     }
+
+
+def named(folder, name, names, points):
+    with h5py.File(folder / f"{name}.h5", "w") as file:
+        file["preds"], file.attrs["keypoints"] = points, names
+
+
+LEGS, REST = ["r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis", "thorax"], [
+    "upper_neck", "head_top", "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist"
+]  # fmt: skip
+
+
+def without_split(capsys, *words):
+    code = outcome(["eval", *words, "--dataset", "mpii", "--root", "data"])
+    return code, *capsys.readouterr()
+
+
+def test_files_of_other_keypoints_are_compared_on_those_that_all_have(files, capsys):
+    with h5py.File(files / "good.h5") as file:
+        points = file["preds"][()]
+    named(files, "legs", LEGS, points[:, :8])
+    named(files, "mixed", [*REST[::-1], "l_ankle", "r_ankle"], points[:, [*range(15, 7, -1), 5, 0]])
+    code, out, err = without_split(capsys, "legs.h5", "mixed.h5", "--json")
+    found = json.loads(out)
+    assert code == 0, err
+    assert [one["keypoints"] for one in found["files"].values()] == [["r_ankle", "l_ankle"]] * 2
+    assert {(one["column"], one["difference"]) for one in found["differences"]} == {
+        ("ankle", 0.0)
+    }  # named, so in order
+    _, out, _ = without_split(capsys, "legs.h5", "mixed.h5")
+    shown = " ".join(out.split())
+    assert "legs.h5 also predicts r_knee, r_hip," in shown and "mixed.h5 also predicts upper_neck," in shown
+    code, out, _ = without_split(capsys, "good.h5", "legs.h5", "--json")  # another number of points
+    assert code == 0 and json.loads(out)["files"]["good.h5"]["not_scored"] == REST
+
+
+def test_files_without_a_keypoint_in_common_are_refused(files, capsys):
+    named(files, "legs", LEGS, np.zeros((PEOPLE, 8, 2)))
+    named(files, "rest", REST, np.zeros((PEOPLE, 8, 2)))
+    code, out, err = without_split(capsys, "legs.h5", "rest.h5")
+    assert (code, out) == (2, "")
+    assert "no keypoint is in all files: legs.h5 has r_ankle," in " ".join(err.split())
+
+
+def test_a_file_twice_and_a_margin_without_end_are_refused(files, capsys):
+    for words, text in ((("good.h5", "good.h5"), "good.h5 is there twice; give every file once"),
+                        (("good.h5", "same.h5", "--margin", "inf"), "--margin inf: is no number")):  # fmt: skip
+        code, _, err = kp(capsys, *words)
+        assert code == 2 and text in err and err.count("\n") == 1
 
 
 def test_other_people_are_not_compared(files, capsys):

@@ -1,6 +1,7 @@
 """``kp compare``: runs beside each other, paired where samples are the same, refused where averages are not alike."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -81,9 +82,10 @@ def test_rows_of_the_same_samples_are_paired_with_intervals_holm_and_verdicts(ru
     assert better.verdict == "positive" and better.seeds == (0, 1) and better.across.low > 0
     cells = [found.cell(name, "average") for name in ("second:transfer", "first:random")]
     assert cells[0].seeds == (0, 1, 2) and cells[1].seeds == (0, 1)
-    assert (same.value, same.verdict) == (0, "undecided")  # the very same trainings
-    adjusted = holm([one.p for one in table.differences])
-    assert [one.adjusted for one in table.differences] == pytest.approx(adjusted, rel=1e-4) and len(adjusted) == 9
+    assert (same.value, same.verdict, same.adjusted) == (0, "identical", 1)
+    own = [one for one in table.differences if one.verdict != "identical"]
+    adjusted = holm([one.p for one in own])
+    assert [one.adjusted for one in own] == pytest.approx(adjusted, rel=1e-4) and len(adjusted) == table.counted == 6
     assert "torch first and second" in table.signature
 
 
@@ -95,6 +97,34 @@ def test_a_baseline_by_name_or_folder_and_only_some_modes(runs):
     assert names(found) == ["first:transfer", "second:transfer"] and found.splits[0].baseline == "first:transfer"
     found = compare(runs, Wanted(modes=("transfer",), baseline="first:random"), resamples=50)
     assert names(found) == ["first:transfer", "first:random", "second:transfer"]
+
+
+def test_a_mode_of_one_run_alone_as_rows_are_printed(runs):
+    for name in ("second:transfer", f"{runs[1]}:transfer"):
+        found = compare(runs, Wanted(modes=(name, "random")), resamples=20)
+        assert names(found) == ["first:random", "second:transfer", "second:random"]
+
+
+def test_a_copy_of_a_run_is_said_to_be_the_same_trainings(tmp_path, runs, capsys):
+    old, new = runs[0] / "results.json", tmp_path / "copy"
+    kept = json.loads(old.read_text())
+    for place, row in enumerate(kept["rows"]):
+        row["job"] = f"key{place}"
+        job = {key: row[key] for key in ("split", "mode", "seed", "status")}
+        kept["jobs"].append({**job, "key": row["job"], "name": f"job{place}", "step": 0})
+    old.write_text(json.dumps(kept))
+    shutil.copytree(runs[0], new)
+    (found,) = compare([runs[0], new], resamples=50).splits
+    assert (
+        found.tables[0].counted == 3
+        and "copy and one hold the same trainings, not trainings of other seeds" in found.notes
+    )
+    assert outcome(["compare", str(runs[0]), str(new)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Counted once: copy:transfer is the training of one:transfer; copy:random is the training of one:random."
+        in said
+    )
 
 
 def test_two_runs_of_one_study_are_told_apart_by_folder(tmp_path):
@@ -165,6 +195,7 @@ def test_only_splits_in_common_are_compared_and_one_by_name(tmp_path, runs):
     [
         (Wanted(splits=("cc",)), "--split, first: unknown split 'cc'; did you mean 'c'?"),
         (Wanted(modes=("tranfer",)), "--mode: unknown mode 'tranfer'; did you mean 'transfer'?"),
+        (Wanted(modes=("second:tranfer",)), "--mode: unknown mode 'second:tranfer'; did you mean 'second:transfer'?"),
         (Wanted(baseline="first:rndom"), "--baseline: unknown row 'first:rndom'; did you mean 'first:random'?"),
     ],
 )
@@ -238,7 +269,7 @@ def test_it_is_printed_with_names_that_no_terminal_obeys(tmp_path, capsys, monke
     assert "\x1b" not in out and "[red]a[/red]" in out and "\\x1b" in out
     assert "Split c: MPII, list newell, part valid; PCKh@0.5" in shown and "undecided" in shown
     assert "In brackets: 95% interval over other samples and other seeds." in shown
-    assert "Holm's correction over the table's 9 differences" in shown and "10,000 resamples" in shown
+    assert "Holm's correction over the table's 3 differences" in shown and "10,000 resamples" in shown
     assert max(map(len, out.splitlines())) <= 100
 
 

@@ -205,7 +205,7 @@ def test_toml_is_valid_and_links_lead_somewhere(page):
 def test_readme_opens_with_a_picture_and_two_commands_of_one_line():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     opening = text.partition("## ")[0]
-    assert "](docs/images/overview.svg)" in opening
+    assert "](docs/images/labels.png)" in opening
     commands = blocks(ROOT / "README.md", "sh")[:2]
     assert opening.count("```sh") == 2
     for command, end in zip(commands, ("kp run examples/mpii_hourglass.toml", "python -m pytest -n auto"), strict=True):

@@ -17,13 +17,12 @@ MARKUP = re.compile(
     r"|^\|[\s:|-]+\|\s*$"  # the line below a table's head
     r"|!\[[^\]]*\]\([^)]*\)"  # pictures
     r"|(?<=\])\([^)\s]*\)"  # where links lead
-    r"|^#+ "
     r"|^\s*(?:- |\d+\. )",
     re.MULTILINE,
 )
 HTML = re.compile(r"</?(?:p|img|br|sub|sup|details|summary|picture|source)\b[^>]*>", re.IGNORECASE)
 """Tags that a page may hold on purpose."""
-UNSEEN = re.compile(r"[\s`*|\[\]\\]")
+UNSEEN = re.compile(r"[\s`*|\[\]\\#]")
 """Characters that are markup in one place and text in another."""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from finished_run import GAINS, HOSTILE, write_run
@@ -9,7 +10,9 @@ from rich.cells import cell_len
 
 from kpcore.cli.terminal import Terminal
 from kpcore.evidence.labels import ImageInterval, LabelEvidence, Saved
+from kpcore.evidence.needed import times
 from kpcore.report.ending import LINES, ending, print_ending
+from kpcore.report.figures import stated_unit
 from kpcore.report.page.folder import read_words
 from kpcore.report.page.words import ONE_SEED, UNTOLD, averages, overall, questions
 
@@ -35,9 +38,29 @@ def test_one_split_is_told_in_the_sentences_of_the_page(one_split):
     assert found[0] == asked.text
     assert all(f"{one.mode}: {one.word}. {one.text}." in said for one in asked.answers)
     assert said.startswith(f"{asked.text} ") and "▲ Mode transfer: Yes, better." in said
-    assert "▼ Mode frozen: No, worse." in said and "Negative transfer: frozen is worse than random" in said
-    assert "Training took, with its share of S1: Mode transfer 3.3 min" in said
+    assert "▼ Mode frozen: No, worse." in said and "Negative transfer: Mode frozen is worse than Mode random" in said
+    assert "Summed training time, S1's share in: Mode transfer 3.3 min" in said
     assert len(found) <= LINES and max(map(cell_len, found)) <= 80
+
+
+def test_what_is_better_and_still_worse_than_the_mean_shape_is_cautioned_in_its_own_line(one_split, four_splits):
+    for run, text in ((one_split, "Mode transfer (still worse than the mean shape): Yes, better."),
+                      (four_splits, "4 better (Mode transfer (still worse than the mean shape) in a, b")):  # fmt: skip
+        splits = tuple(one.model_copy(update={"mean_shape": {"average": 99.0}}) for one in run.results.splits)
+        below = replace(run, results=run.results.model_copy(update={"splits": splits}))
+        assert text in words(ending(below, 80)) and "Mode frozen (still" not in words(ending(below, 80))
+        assert "(still" not in words(ending(run, 80))
+
+
+@pytest.mark.parametrize(("factor", "text"), [(1.52, "1.5"), (9.97, "10"), (15.0, "15"), (100.0, "100")])
+def test_times_have_two_digits(factor, text):
+    assert times(factor) == f"about {text} times"
+
+
+@pytest.mark.parametrize(("convention", "text"), [("MPJPE at pelvis (mm)", "mm"), ("PCKh@0.5 (of some kind)", "")])
+def test_the_unit_that_a_convention_ends_in(one_split, convention, text):
+    rows = tuple(row.model_copy(update={"convention": convention}) for row in one_split.results.rows)
+    assert stated_unit(one_split.results.model_copy(update={"rows": rows})) == text
 
 
 def test_four_splits_are_told_a_mode_a_line_with_the_splits_of_each_verdict(four_splits):
@@ -47,7 +70,7 @@ def test_four_splits_are_told_a_mode_a_line_with_the_splits_of_each_verdict(four
     assert "3 seeds, 60 samples on 30 images." in said
     assert "Mode transfer: better in 4 of 4: a +1" in said and "Mode frozen: worse in 4 of 4: a −1" in said
     mean, count = averages(four_splits)["Mode transfer"]
-    assert count == 4 and f"; mean +{mean:.1f}." in said
+    assert count == 4 and f"; mean +{mean:.1f} points." in said
     assert "more: see the page.)" in said
 
 

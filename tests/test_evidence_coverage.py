@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from kpcore.draws import Clusters
+from kpcore.evidence.effective import Effective
 from kpcore.evidence.resample import resampled
 from kpcore.evidence.tables import Drawn, cells, differences
 from kpcore.terms import Composition, ratios
@@ -21,30 +22,38 @@ COLUMNS = ("head", "knee", "wrist", "ankle")
 
 
 class World:
-    """Studies drawn from one truth: two modes, some seeds, images of several people, four keypoints."""
+    """Studies drawn from one truth: two modes, some seeds, images of several people, four keypoints.
 
-    def __init__(self, *, images, people, seeds, gain, training=TRAINING):
-        self.images, self.people, self.seeds, self.training = images, people, seeds, training
+    Images are of equal size, or the first holds the share ``largest`` of all people.
+    """
+
+    def __init__(self, *, images, people, seeds, gain, training=TRAINING, largest=None, alike=1.0):
+        self.images, self.seeds, self.training, self.alike = images, seeds, training, alike
+        count = images * people
+        of = np.repeat(np.arange(images), people)
+        if largest is not None:
+            first = round(largest * count)
+            of = np.concatenate([np.zeros(first, np.int64), 1 + np.arange(count - first) % (images - 1)])
+        self.clusters = Clusters("image", of)
         base = np.array([1.2, 0.9, 0.5, 0.3])
         self.levels = np.stack([base, base + gain])  # (modes, columns)
         self.composition = Composition({name: (place,) for place, name in enumerate(COLUMNS)}, COLUMNS)
 
     def study(self, random):
         """(trainings (M, S, T), rows (M * S, N, T) right or wrong in percent, clusters)."""
-        count = self.images * self.people
-        of = np.repeat(np.arange(self.images), self.people)
+        of, count = self.clusters.of, len(self.clusters.of)
         shape = len(MODES), self.seeds, len(COLUMNS)
         training = self.training * random.standard_normal(shape)
         shared = IMAGE * random.standard_normal((self.images, len(COLUMNS)))[of]
         shared = shared + PERSON * random.standard_normal((count, len(COLUMNS)))
-        own = OF_MODE * random.standard_normal((len(MODES), self.images, len(COLUMNS)))[:, of]
+        own = self.alike * OF_MODE * random.standard_normal((len(MODES), self.images, len(COLUMNS)))[:, of]
         latent = (self.levels[:, None] + training)[:, :, None] + shared + own[:, None]
         right = latent + random.standard_normal((*shape[:2], count, shape[2])) > 0
-        return training, 100.0 * right.reshape(-1, count, len(COLUMNS)), Clusters("image", of)
+        return training, 100.0 * right.reshape(-1, count, len(COLUMNS)), self.clusters
 
     def truth(self, training=None):
         """(M, T) true percentages: of these trainings (M, S, T), the mean over seeds; of all trainings where None."""
-        noise = IMAGE**2 + OF_MODE**2 + PERSON**2 + 1
+        noise = IMAGE**2 + (self.alike * OF_MODE) ** 2 + PERSON**2 + 1
         if training is None:
             return 100 * norm.cdf(self.levels / np.sqrt(noise + self.training**2))
         return 100 * norm.cdf((self.levels[:, None] + training) / np.sqrt(noise)).mean(1)
@@ -56,7 +65,8 @@ def analysed(world, rows, clusters, resamples):
     replicates = resampled(rows, ones, clusters, world.composition.scores, resamples)
     values = world.composition.scores(ratios(rows.sum(1), ones.sum(1)))
     keys = tuple((mode, seed) for mode in MODES for seed in range(world.seeds))
-    drawn = Drawn((*COLUMNS, "average"), keys, values, replicates, len(clusters))
+    effective = Effective.of(ones[0], clusters, world.composition.scores)
+    drawn = Drawn((*COLUMNS, "average"), keys, values, replicates, effective)
     return cells(drawn, MODES), differences(drawn, MODES, "random", True)
 
 
@@ -123,3 +133,34 @@ def test_coverage_at_length(images, people, seeds, training):
         wrong = figures(same, 500, kind="across", resamples=1000, seed=4)[2]
         print(f"{images} x {people}, {seeds} seeds of {training}, no difference: told in {wrong:.1%} of tables")
         assert wrong <= 0.05
+
+
+def false_by_cell(world, studies, *, seed, resamples=300):
+    """Share of single differences with p < 0.05 although there is none; share of intervals that hold 0."""
+    random = np.random.default_rng(seed)
+    found = [one for _ in range(studies) for one in analysed(world, *world.study(random)[1:], resamples)[1]]
+    assert found
+    return np.mean([one.p < 0.05 for one in found]), np.mean([covers(one.interval, 0) for one in found])
+
+
+def videos(largest, seeds):
+    """Twenty videos of which one is large; every mode differs by video more than by anything else."""
+    return World(images=20, people=40, seeds=seeds, gain=0.0, largest=largest, alike=4.0)
+
+
+def test_one_large_video_makes_no_verdict_too_bold(monkeypatch):
+    false, holds = false_by_cell(videos(0.5, 1), 16, seed=0, resamples=200)
+    assert false <= 0.05 and holds >= 0.95  # of 80 differences, five a study
+    counted = Effective.of_samples(Clusters("video", np.arange(20)), 5)
+    monkeypatch.setattr(Effective, "of", lambda *_: counted)  # as if twenty videos were worth twenty
+    bold, _ = false_by_cell(videos(0.5, 1), 16, seed=0, resamples=200)
+    assert bold >= false + 0.04
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("largest", [0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
+def test_large_videos_at_length(largest, seeds):
+    false, holds = false_by_cell(videos(largest, seeds), 400, seed=1, resamples=1000)
+    print(f"\nlargest of 20 videos {largest:.0%}, {seeds} seeds: p < 0.05 in {false:.1%}, intervals hold {holds:.1%}")
+    assert false <= 0.07

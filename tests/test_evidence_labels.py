@@ -113,12 +113,15 @@ def test_a_baseline_that_never_gets_there_and_one_that_was_there_before():
         one = saved(found, images)
         assert (one.equal, one.beyond, one.given.low, one.given.high) == (None, "more", 400, None)
     assert saved(found, 50).sentence("T", "R") == (
-        "T with 50 images scores as R with more than 400, the largest number tried (95% 400 or more)"
+        "T with 50 images scores as R with more than 400, the largest number tried"
+        " (95% 400 or more, about this training alone)"
     )
     found, _ = found_of(exact({"transfer": (10, 12, 39.9, 80), "random": (40, 50, 60, 80)}))
     one = saved(found, 50)
     assert (one.equal, one.beyond, one.given.low, one.given.high) == (None, "fewer", None, 50)
-    assert "fewer than 50, the smallest number tried (95% 50 or fewer)" in one.sentence("T", "R")
+    assert "fewer than 50, the smallest number tried (95% 50 or fewer, about this training alone)" in one.sentence(
+        "T", "R"
+    )
     near = saved(found, 200)
     assert near.beyond == "fewer" and near.given.low is None and 50 < near.given.high < 100
 

@@ -32,6 +32,7 @@ from kpcore.trained.framing import Framing
 from kpcore.trained.model import Component, Model, Score, Trained, heads_of, metadata
 from kpcore.trained.onnx_engine import OnnxEngine
 from kpcore.trained.onnx_file import open_onnx, seal_of, sealed
+from kpcore.trained.onnx_texts import texts_in
 from kpcore.trained.opening import open_model
 from kpcore.trained.predictor import Predictor
 from kpcore.trained.tracing import traced
@@ -83,7 +84,7 @@ def described(backbone, codec, codec_options, layout, made=("hourglass", {})):
         for name, options in (made, codec_options)
     ]
     return Model(
-        backbone=parts[0], codec=parts[1], skeletons=skeletons, heads=heads, trained_on=(), resolution=SIDE,
+        backbone=parts[0], codec=parts[1], skeletons=skeletons, heads=heads, trained_on=("head",), resolution=SIDE,
         stride=4, mean=backbone.mean, std=backbone.std, data="nothing", job="",
         score=Score(value=None, convention="PCK", higher_is_better=True, people=0),
     )  # fmt: skip
@@ -336,8 +337,9 @@ def test_bad_places_and_a_missing_library_are_one_line(folder, tmp_path, monkeyp
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else object())
     assert "ONNX needs onnxscript: pip install 'kptransfer[onnx]'" in refused(capsys, "export", folder, "--to", "onnx")
     monkeypatch.setattr(onnx_file, "find_spec", lambda _: None)
-    (tmp_path / "x.onnx").touch()
-    assert "ONNX needs onnxruntime: pip" in refused(capsys, "models", "show", tmp_path / "x.onnx")
+    for name in ("x.onnx", "x.png"):
+        (tmp_path / name).touch()
+    assert "ONNX needs onnxruntime: pip" in refused(capsys, "predict", tmp_path / "x.onnx", tmp_path / "x.png")
 
 
 @onnx_installed
@@ -346,7 +348,7 @@ def test_what_is_no_exported_network_is_one_line(exported, pictures, tmp_path, c
     content = exported.path.read_bytes()
     for damaged in (b"", b"hello", content[: len(content) // 2]):
         bad.write_bytes(damaged)
-        assert "not an ONNX file that onnxruntime can use" in refused(capsys, "models", "show", bad)
+        assert "n ONNX file" in refused(capsys, "models", "show", bad)
     bad.write_bytes(strangers())
     assert "an ONNX file without a card" in refused(capsys, "models", "show", bad)
     assert "an ONNX file without a card" in refused(capsys, "predict", bad, pictures)
@@ -410,3 +412,19 @@ def test_what_onnx_has_no_operator_for_names_both_parts(tmp_path):
     ):
         write_onnx(program, trained, card_of(trained), tmp_path / "x.onnx", flip_test=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def field(number, value):
+    """A field of a protocol buffer: bytes, or a number below 128."""
+    kind, held = (2, bytes([len(value)]) + value) if isinstance(value, bytes) else (0, bytes([value]))
+    return bytes([number << 3 | kind]) + held
+
+
+def test_texts_of_an_onnx_file_are_read_without_a_library():
+    pairs = [field(1, key.encode()) + field(2, value.encode()) for key, value in (("a", "1"), ("b", "\u00e9"))]
+    content = field(1, 8) + field(7, b"graph") + b"".join(field(14, pair) for pair in pairs)
+    content += bytes([20 << 3 & 127 | 1 | 128, 1]) + bytes(8)  # field 20, eight bytes; its key takes two
+    assert texts_in(content) == {"a": "1", "b": "\u00e9"}
+    for broken in (content[:-1], b"\x72\x7f", b"\xff" * 12, b"\x0b", field(14, b"\x0a\x01\xff")):
+        with pytest.raises(ValueError, match=r"field|number|decode|utf"):
+            texts_in(broken)

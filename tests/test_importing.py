@@ -221,6 +221,12 @@ def test_a_classifier_of_timm_becomes_an_encoder_and_the_rest_is_said_to_be_new(
     assert imported(file, tmp_path / "mine", *words, backbone=TIMM, rules="timm_encoder") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "dropped 2 the file alone" in out and "stem, stage0, head0: new and untrained" in out
+    assert "PICTURES" not in out and 'train it: [source] model = "' in out
+    (tmp_path / "a.png").touch()
+    assert outcome(["predict", str(tmp_path / "mine"), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
+    assert "was never trained, at least in part" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert outcome(["models", "show", str(tmp_path / "mine")]) == 0
+    assert "never trained, at least in part: it predicts nothing yet" in " ".join(capsys.readouterr().out.split())
     encoder = load_network(tmp_path / "mine" / "weights.safetensors", registry()).network.stem.encoder
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

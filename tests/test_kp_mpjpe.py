@@ -550,6 +550,6 @@ def test_a_study_tells_plane_and_depth_apart_in_every_table_and_gives_intervals(
     lines = [[cell.strip() for cell in line.split("|")] for line in (out / "tables.md").read_text().splitlines()]
     head = next(line for line in lines if "in plane" in line)
     random = next(line for line in lines if line[1:2] and line[1].startswith("Random"))
-    assert re.fullmatch(rf"{row.columns['depth']:.2f} \([\d.]+ to [\d.]+\)", random[head.index("depth")])
+    assert re.fullmatch(rf"{row.columns['depth']:.1f} \([\d.]+ to [\d.]+\)", random[head.index("depth")])
     for name in ("tables.tex", "tables.csv"):
         assert "in plane" in (out / name).read_text(), name

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -10,15 +11,19 @@ import numpy as np
 import pytest
 from hand_made import undraw
 from kp_mpii.skeleton import MPII
+from kp_outputs.lettering import Lettering, with_legend
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from kpcore.cli.app import outcome
+from kpcore.cli.predict import FORMATS, counts
+from kpcore.drawing import LEGEND, Mark
 from kpcore.errors import KpError
 from kpcore.interfaces import Category
 from kpcore.keypoints import Keypoint, Skeleton
+from kpcore.registry import registry
 from kpcore.samples import Sample
-from kpcore.trained.api import load_model
+from kpcore.trained.api import TrainedModel, load_model
 from kpcore.trained.boxes import read_boxes
 from kpcore.trained.card import write_card
 from kpcore.trained.copying import copy_model
@@ -26,10 +31,11 @@ from kpcore.trained.finding import Wanted, locate, trainings
 from kpcore.trained.following import follow
 from kpcore.trained.framing import Crop, Framing, measured, whole
 from kpcore.trained.keypoints import Keypoints
-from kpcore.trained.opening import open_model
+from kpcore.trained.opening import _scores, open_model
 from kpcore.trained.pictures import Picture, Source, frames, sources
 from kpcore.trained.predicting import How, predict
-from kpcore.trained.writing import about_of
+from kpcore.trained.unsure import Unsure
+from kpcore.trained.writing import Written, about_of
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +114,22 @@ def test_models_are_found_by_path_key_and_name_and_told_apart(model, capsys):
         trainings(model)
     assert outcome(["models", "ls", "--mode", "transfer", "--json"]) == 0
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["d-transfer-0"]
+    assert outcome(["models", "ls"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "tiny/d-transfer-0" in line)
+    assert line.split()[2] == "8" and "PCK@" in line
     assert outcome(["models", "show", "tiny/d-transfer-0"]) == 0
-    assert "PCK@" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "PCK@" in told and told.split()[0] == "name" and "kp models show RUN/jobs/d-transfer-0" in told
+
+
+def test_scores_of_a_run_are_those_of_the_last_step_and_what_was_kept_of_an_earlier_one():
+    split = SimpleNamespace(name="d", datasets=())
+    data = SimpleNamespace(label="mice", people={"valid": 18}, step="", others=())
+    kept = SimpleNamespace(step=0, average=77.3, columns={"paw": 77.3}, before=81.43)
+    row = SimpleNamespace(split="d", convention="PCK", average=99.1, columns={"tail": 99.1}, retained=[kept])
+    scored, old = _scores(row, SimpleNamespace(splits=[split], data=data))
+    assert (scored.average, scored.data, scored.samples) == (99.1, "mice", 18)
+    assert (old.average, old.data, old.columns) == (77.3, "mice: keypoints of step 1, 81.4 before", {"paw": 77.3})
 
 
 def test_a_copied_model_predicts_the_same_and_is_refused_where_it_was_changed(model, tiny_mpii, tmp_path):
@@ -287,11 +307,17 @@ def test_sources_are_images_folders_patterns_and_lists_and_clashes_have_whole_pa
     assert sources([str(tmp_path / "list.txt")])[0].names == ("one/a.png", "two/a.png")
     assert len(sources([str(tmp_path / "*" / "a.png")])[0]) == 2
     clash = sources([str(tmp_path / "one"), str(tmp_path / "two")])
-    assert [name for one in clash for name in one.names] == [
-        str(tmp_path / "one/a.png"), "sub/b.jpg", str(tmp_path / "two/a.png"),
-    ]  # fmt: skip
+    assert [name for one in clash for name in one.names] == ["one/a.png", "sub/b.jpg", "two/a.png"]
+    whole = tmp_path / "whole.txt"
+    whole.write_text("".join(f"{tmp_path}/{name}\n" for name in ("one/a.png", "one/sub/b.jpg", "two/a.png")))
+    named = ("one/a.png", "one/sub/b.jpg", "two/a.png")
+    assert sources([str(whole)])[0].names == named and sources([str(tmp_path / "**/*.*g")])[0].names == named
+    (tmp_path / "b.csv").write_text("image,x,y,width,height\n" + "".join(f"{tmp_path}/{n},0,0,9,9\n" for n in named))
+    boxes = read_boxes(tmp_path / "b.csv")
+    assert [len(boxes.of(one)) for one in sources([str(whole)])[0].known] == [1, 1, 1]
+    boxes.require_some(sources([str(whole)])[0].known)
     (tmp_path / "none").mkdir()
-    for word, told in (("none", "holds no image"), ("*.gif", "no image is called so"), ("x.png", "no such file")):
+    for word, told in (("none", "holds no image"), ("*.gif", "the pattern finds no image"), ("x.png", "no such file")):
         with pytest.raises(KpError, match=told):
             sources([str(tmp_path / word)])
 
@@ -424,7 +450,7 @@ def test_predict_writes_a_tidy_table_pictures_and_a_video(model, tiny_mpii, tmp_
     one = str(tiny_mpii / "images" / "valid1.png")
     assert outcome(["predict", str(model), one, str(path), *words]) == 0
     out = capsys.readouterr().out
-    assert "tiny/d-transfer-0, trained on MPII" in out and "5 instances in 5 pictures." in out
+    assert "tiny/d-transfer-0, trained on MPII" in out and "5 instances in 1 picture and 4 frames." in out
     with (tmp_path / "out" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 * 8 and {row["image"] for row in rows} == {"valid1.png", "v.mp4"}
@@ -446,7 +472,12 @@ def test_predict_says_what_failed_and_ends_with_1(model, tiny_mpii, tmp_path, ca
     ("words", "told"),
     [
         (["--format", "cvs"], "did you mean 'csv'"),
-        (["--set", "pictures.text=false"], "unknown format 'pictures'"),
+        (
+            ["--set", "pictures.text=false"],
+            "--set pictures: csv is written, and 'pictures' is not; add --format pictures",
+        ),
+        (["--set", "pictres.text=false"], "--set: unknown format 'pictres'; did you mean 'pictures'?"),
+        (["--format", "coco", "--set", "coco.least=a"], "--set coco: least: "),
         (["--orientation", "up"], "unknown orientation 'up'"),
         (["--follow"], "is no video; leave --follow out"),
         (["--boxes", "no.csv"], "no.csv"),
@@ -487,8 +518,36 @@ def test_predictions_in_another_order_than_the_parts_are_not_scored(model, tiny_
     assert outcome(["predict", str(model), *map(str, shuffled), *words]) == 0
     assert outcome(scoring) == 2
     assert "instance 1 is of image 'valid2.png' where the part has 'valid1.png'" in capsys.readouterr().err
+    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 2
+    assert "predictions.h5: is there already" in capsys.readouterr().err
     assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words, "--overwrite"]) == 0
     assert outcome(scoring) == 0
+
+
+def test_the_line_of_counts_says_pictures_frames_boxes_and_what_following_lost():
+    some = Written(pictures=32, instances=5, without=28, problems=[("a", "b")])
+    assert counts(some, False) == "5 instances in 32 pictures; 28 of them without a box; 1 not read."
+    assert counts(Written(pictures=20, frames=20, instances=20, lost=3), True) == (
+        "20 instances in 20 frames; 3 of the instances lost."
+    )
+    assert counts(Written(pictures=3, frames=2, instances=3), True).startswith(
+        "3 instances in 1 picture and 2 frames; none"
+    )
+
+
+def test_the_help_names_the_formats_that_come_along():
+    assert sorted(FORMATS) == [name for name in registry().names("writer") if ":" not in name]
+
+
+def test_what_is_left_out_for_its_confidence_is_counted():
+    found = Unsure(0.5)
+    points = np.array([[1.0, 1.0], [2.0, 2.0], [np.nan, np.nan]])
+    for kept in ([True, False, False], [False, False, False]):
+        found.count(points, np.array(kept))
+    assert (
+        found.notes() == ["3 of 4 keypoints are less sure than 0.5 and left out; 1 of 2 instances have none left"]
+        and not Unsure(None).notes()
+    )
 
 
 # --------------------------------------------------------------------------------------------------- in Python
@@ -506,10 +565,100 @@ def test_a_loaded_model_predicts_arrays_and_boxes_and_draws(model, tiny_mpii):
     grey = loaded.predict(image[..., 0])
     assert len(grey) == 1
     for wrong in (image.astype(float), image[..., :2], np.zeros((0, 4, 3), np.uint8)):
-        with pytest.raises(KpError, match=r"expected \(H, W, 3\) uint8 RGB"):
+        with pytest.raises(KpError, match=r"expected a path, \(H, W, 3\) uint8 RGB"):
             loaded.predict(wrong)
     with pytest.raises(KpError, match=r"expected \(N, 4\) left, top, width, height"):
         loaded.predict(image, boxes=[[1, 2, 3, 0]])
+
+
+def marks(**places):
+    return {name: Mark(place, False) for name, place in places.items()}
+
+
+def test_words_cover_no_mark_and_names_are_left_out_where_they_would_cover_the_instance():
+    found = marks(a=(100, 100), b=(112, 100), c=(100, 112), d=(399, 5))
+    canvas = np.zeros((240, 400, 3), np.uint8)
+    lettering = Lettering(canvas, [(found, 5)])
+    lettering.names(found, 5)
+    assert (canvas.sum() > 0) and not any(canvas[y - 4 : y + 5, max(0, x - 4) : x + 5].any() for x, y in
+                                          (mark.place for mark in found.values()))  # fmt: skip
+    assert canvas[:20, 370:392].any()  # on the left of the mark at the right edge
+    small = np.zeros((240, 400, 3), np.uint8)
+    many = marks(**{f"left_ankle{n}": (100 + n, 90) for n in range(17)})
+    Lettering(small, [(many, 2)]).names(many, 2)
+    assert not small.any()
+
+
+def test_the_legend_tells_the_sets_that_there_are_and_narrow_pictures_have_none():
+    picture = np.zeros((100, 400, 3), np.uint8)
+    told = with_legend(picture, ("a", "b"), (("a",), ("b",)))
+    strip = told[100:].reshape(-1, 3).tolist()
+    assert told.shape[1] == 400 and len(told) % 2 == 0
+    assert list(LEGEND["S1"]) in strip and list(LEGEND["S2"]) in strip and list(LEGEND["S1 and S2"]) not in strip
+    assert len(with_legend(picture[:, :170], ("a", "b"), (("a",), ("b",)))) > len(told)  # in rows
+    assert with_legend(picture[:, :99], ("a",), ()).shape == (100, 99, 3)
+
+
+def test_an_annotation_s_id_is_no_name_and_a_track_s_is(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(Lettering, "headline", lambda self, words, *_: said.append(words))
+    about = about_of([], Blobs(), SimpleNamespace(title="m", steps=()))
+    sink = registry().build("writer", "pictures", {}, where="").open(tmp_path / "pictures", about)
+    one = next(predict([Picture("a.png", tmp_path, pixels=PICTURE)], Blobs(), How(keep=True)))
+    for rows in ((), (7,)):
+        sink.add(replace(one, ids=("mary",), rows=rows, confidence=np.array([[0.5, 0.25]])))
+    assert said == ["mary  confidence 0.38", "confidence 0.38"]
+    assert cv2.imread(str(tmp_path / "pictures" / "a.png")).shape == PICTURE.shape
+
+
+def in_python():
+    """A model for programs, of an engine whose right answer is known."""
+    card = SimpleNamespace(steps=(), title="lab/blobs-0", model=SimpleNamespace(data="blobs"))
+    return TrainedModel(Blobs(), card)
+
+
+PICTURE = scene(100, 80, (30, 40), (70, 60))
+WRONG_IN_PYTHON = {
+    "no keypoint": (lambda loaded: loaded.predict(PICTURE)["a_"], "found: unknown keypoint 'a_'"),
+    "number": (lambda loaded: loaded.predict(PICTURE)[0], "found: unknown keypoint '0'"),
+    "file of boxes": (lambda loaded: loaded.predict(PICTURE, "b.csv"), r"boxes: str 'b.csv'; expected .* predict_all"),
+    "one box": (lambda loaded: loaded.predict(PICTURE, [1, 2, 3, 4]), r"boxes: list \[1, 2, 3, 4\]; expected"),
+    "ragged boxes": (lambda loaded: loaded.predict(PICTURE, [[1, 2, 3, 4], [1]]), "boxes: list .*; expected"),
+    "margin 0": (lambda loaded: loaded.predict(PICTURE, margin=0), "margin = 0: .* is 0.1 to 100"),
+    "margin NaN": (lambda loaded: loaded.predict(PICTURE, margin=float("nan")), "margin = nan"),
+    "margin in words": (lambda loaded: loaded.predict_all([], margin="1"), "margin = str '1'"),
+    "orientation": (lambda loaded: loaded.predict(PICTURE, orientation="up"), "orientation: unknown orientation 'up'"),
+    "batch": (lambda loaded: loaded.predict_all([], batch_size=0), "batch_size = 0"),
+    "ragged image": (lambda loaded: loaded.predict([[1], [1, 2]]), "image: list .*; expected a path"),
+    "drawn elsewhere": (lambda loaded: loaded.predict(PICTURE).draw(PICTURE[1:]), r"image: \(79, 100, 3\)"),
+    "no path": (lambda loaded: loaded.predict_all(5), "pictures: 5; give a path"),
+    "an array": (lambda loaded: loaded.predict_all([PICTURE]), r"pictures: \(80, 100, 3\) uint8 names none.* predict"),
+    "an array alone": (lambda loaded: loaded.predict_all(PICTURE), "uint8 names none"),
+    "no name": (lambda loaded: loaded.predict_all([""]), "pictures: str '' names none"),
+    "boxes for all": (lambda loaded: loaded.predict_all([], [[1, 2, 3, 4]]), "give a file of boxes"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_IN_PYTHON)
+def test_what_a_program_hands_over_wrongly_is_one_line_when_it_is_called(wrong):
+    call, told = WRONG_IN_PYTHON[wrong]
+    with pytest.raises(KpError, match=told):
+        call(in_python())
+
+
+def test_one_folder_is_a_source_and_no_box_no_instance_and_what_is_found_says_itself(tmp_path):
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), PICTURE[..., ::-1])
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\n1.png,0,0,99,79\n")
+    loaded = in_python()
+    for folder in (tmp_path, str(tmp_path), [tmp_path]):
+        assert [one.name for one in loaded.predict_all(folder)] == ["0.png", "1.png"]
+    assert [len(one.points) for one in loaded.predict_all(tmp_path, tmp_path / "boxes.csv")] == [0, 1]
+    for boxes in ([], np.empty((0, 4))):
+        assert loaded.predict(PICTURE, boxes).points.shape == (0, 2, 2)
+    first, second = loaded.names
+    assert repr(loaded) == f"TrainedModel('lab/blobs-0', 2 keypoints: {first}, {second}; 64 px, trained on blobs)"
+    assert repr(loaded.predict(PICTURE)) == f"Keypoints(1 instance of 2: {first}, {second}; in 100 x 80 px)"
 
 
 def test_a_lost_keypoint_is_not_drawn_and_no_edge_leads_to_it():

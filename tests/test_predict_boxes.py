@@ -43,7 +43,7 @@ class Fixed:
 def boxes(tmp_path, text, names=()):
     (tmp_path / "boxes.csv").write_text(text)
     found = read_boxes(tmp_path / "boxes.csv")
-    return found.matched(names) if names else found
+    return found.matched([Picture(name, Path(name)) for name in names]) if names else found
 
 
 def run(tmp_path, engine, words, given=None, **how):

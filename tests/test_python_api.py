@@ -144,7 +144,6 @@ def test_a_job_that_fails_is_in_the_results_and_said(place, monkeypatch):
 
 
 def test_the_page_s_lines_run(capsys):
-    pytest.importorskip("pandas", reason="frames need pandas; .ci/run has it")
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(code.splitlines()) < 15
     names: dict[str, object] = {}

@@ -253,3 +253,24 @@ def test_a_row_of_fewer_labels_that_failed_says_why_below_its_table():
     whole, shares = grids(results(*rows))
     assert "Transfer learning, 10% of the labels, seed 1: failed: no memory" in shares.notes
     assert not any("no memory" in note for note in whole.notes)
+
+
+def of_depth(convention, scale):
+    scores = {"elbow": 300.0 * scale, "wrist": 310.0 * scale, "in plane": 200.0 * scale}
+    one = row("random", 0, 0, 0, convention=convention, columns=scores, average=305.0 * scale)
+    return results(one, higher_is_better=False, average_name="MPJPE", legend="in plane: the length in x and y")
+
+
+@pytest.mark.parametrize(
+    ("convention", "scale", "text"),
+    [("MPJPE (mm)", 1, "305.0"), ("MPJPE (mm)", 0.01, "3.05"), ("nme (percent)", 1, "305.00"), ("err", 1, "305.00")],
+)
+def test_lengths_have_as_many_decimals_as_their_size_is_worth(convention, scale, text):
+    (line, *_) = grid(of_depth(convention, scale), SPLIT).rows
+    assert text in line
+
+
+def test_what_the_average_is_made_of_and_what_the_metric_s_own_columns_are():
+    note = "MPJPE is made of the keypoints of elbow, wrist, not of in plane (in plane: the length in x and y)."
+    assert note in grid(of_depth("MPJPE (mm)", 1), SPLIT).notes
+    assert not any("is made of" in line for line in grid(results(*TWO_SEEDS), SPLIT).notes)

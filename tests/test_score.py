@@ -146,6 +146,31 @@ def test_files_of_other_people_images_parts_or_dimensions_are_refused(predicted,
         put(predicted, samples, figure).only(figure.select(["hip"]), "p.h5")
 
 
+def with_images(samples, *names):
+    return [replace(sample, image_id=name) for sample, name in zip(samples, names, strict=True)]
+
+
+def test_where_every_image_has_one_instance_its_name_tells_whose_it_is(predicted, samples, figure):
+    """Whatever order and folder they were predicted in."""
+    part = with_images(samples, "test/a.jpg", "test/b.jpg", "test/c.jpg", "test/d.jpg")
+    unnamed = replace(predicted, rows=None)  # of the rows 2, 0, 3, 1
+    for images in (("c.jpg", "a.jpg", "d.jpg", "b.jpg"), ("test/c.jpg", "x/test/a.jpg", "d.jpg", "b.jpg")):
+        found = put(replace(unnamed, image_ids=images), part, figure)
+        assert found.confidence[:, 1].tolist() == [1.0, 11.0, 21.0, 31.0] and found.unmatched == ""
+
+
+def test_images_on_one_side_alone_or_of_one_file_name_are_said(predicted, samples, figure):
+    part = with_images(samples, "u/a.jpg", "v/a.jpg", "u/c.jpg", "u/d.jpg")
+    found = put(replace(predicted, rows=None, image_ids=("c.jpg", "a.jpg", "e.jpg", "v/d.jpg")), part, figure)
+    assert [sample.image_id for sample in found.samples] == ["u/c.jpg"] and found.confidence[0, 1] == 21
+    assert found.unmatched == (
+        "not in the file, and not scored: 1 (first: u/d.jpg); not scored, since several images have that file name: 2"
+        " (first: u/a.jpg); in the file, but not of the part: 3 (first: a.jpg)"
+    )
+    with pytest.raises(KpError, match=r"none of its 4 images is one of this part's 4: the first is 'w' there"):
+        put(replace(predicted, rows=None, image_ids=("w", "x", "y", "z")), part, figure)
+
+
 def test_a_file_of_some_people_is_scored_on_these(predicted, truth):
     """Perfect but for one keypoint of one person, the score is that of the people who are in the file."""
     some = replace(predicted, points=predicted.points[:2].copy(), rows=predicted.rows[:2], confidence=None)

@@ -21,7 +21,7 @@ from kpcore.records.shown import read_shown
 from kpcore.registry import registry
 from kpcore.study import protocol
 from kpcore.study.dag import plan_jobs
-from kpcore.study.executors import Processes, Run, processes
+from kpcore.study.executors import Processes, Run, child
 from kpcore.study.opening import open_study
 from kpcore.training.device import choose_device
 from kpcore.training.loop import JobError, Training
@@ -315,18 +315,18 @@ def test_a_job_outlives_one_process_and_not_two(study, data, monkeypatch):
     class Watching(Quiet):
         def notice(self, text):
             told.append(text)
-            monkeypatch.setattr(processes, "SILENCE", 600.0)
+            monkeypatch.setattr(child, "SILENCE", 600.0)
 
         def epoch(self, job, record):
             (worker,) = pool.workers
             done.append(record["epoch"])
             if len(done) == 3:
                 os.kill(worker.process.pid, signal.SIGSTOP)
-                monkeypatch.setattr(processes, "SILENCE", 0.2)
+                monkeypatch.setattr(child, "SILENCE", 0.2)
             if len(done) == 6:
                 worker.process.kill()
 
-    monkeypatch.setattr(processes, "BEAT", 0.1)
+    monkeypatch.setattr(child, "BEAT", 0.1)
     with Processes(1).open(Run(opened, plan, device, plan.jobs, Watching())) as pool:
         (first,) = pool.workers
         pool.start(plan.jobs[0])

@@ -1,6 +1,7 @@
 """What a job sees of its data: shares of the labels, other people's labels, several tasks, matched iterations."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,17 +12,19 @@ from kp_mpii.skeleton import MPII
 
 from kpcore.cli.app import outcome
 from kpcore.errors import KpError
+from kpcore.keypoints import Step
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import Results
 from kpcore.records.values import read_values
 from kpcore.registry import registry
 from kpcore.samples import Instances
-from kpcore.study import protocol
+from kpcore.study import asked, protocol
+from kpcore.study.asked import _refuse_alike, same_answers
 from kpcore.study.dag import plan_jobs
 from kpcore.study.jobs import PLAIN, View
 from kpcore.study.opening import open_study
 from kpcore.study.planning import plan_study
-from kpcore.study.views import labelled_images, permuted, seen
+from kpcore.study.views import TrainingImages, labelled_images, permuted, seen
 from kpcore.study.workshop import open_workshop
 from kpcore.tensors import UNLABELLED
 from kpcore.training.device import Device
@@ -272,3 +275,51 @@ def test_rows_of_every_share_are_refused_and_kept_apart(opened, monkeypatch, tmp
     assert {(row.mode, row.labels) for row in read_values(Path("runs/tiny/values.h5")).splits[0].rows} == {
         ("random", 0.5), ("random", 1.0),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", [[1e-9, 1e-10], [0.1234567, 0.1234568]])
+def test_shares_that_are_the_same_images_are_refused_before_training(opened, labels):
+    study = opened(["random"], f"study.labels={labels}")
+    with pytest.raises(KpError, match=rf"study.labels: {labels[0]!r} and {labels[1]!r} are both 1 of 12 training im"):
+        plan_jobs(study, CPU)
+
+
+def test_shares_that_are_written_alike_are_refused_however_many_images_there_are():
+    with pytest.raises(KpError, match=r"0\.1234567 and 0\.1234568 are both labels0\.123457 in the names of trainings"):
+        _refuse_alike([0.1234567, 0.1234568], ["0.123457", "0.123457"], "labels{} in the names of trainings")
+
+
+def test_one_training_sample_has_nobody_to_swap_labels_with(opened, monkeypatch):
+    study = opened(["permuted"])
+    plan_jobs(study, CPU)
+    monkeypatch.setattr(TrainingImages, "people", lambda *_: 1)
+    with pytest.raises(KpError, match=r"job d-source-permuted-0: 'permuted' gives .* and there is only one"):
+        plan_jobs(study, CPU)
+
+
+def test_modes_that_are_one_and_lengths_that_are_rounded_are_said_before_training(opened, monkeypatch):
+    study = opened(["transfer", "self", "long"])
+    plan = plan_jobs(study, CPU)
+    assert same_answers(study, plan) == []
+    lengths = iter([3, 5, 5])
+    monkeypatch.setattr(asked, "epoch_iterations", lambda *_: next(lengths))
+    (job,) = (one for one in plan.jobs if one.matches)
+    _, other, *_ = [*job.matches, *job.matches]
+    first, *rest = other.split.steps
+    there = replace(other, split=replace(other.split, steps=(Step(first.keypoints, "sports"), *rest)))
+    monkeypatch.setattr(TrainingImages, "people", lambda *_: 12)
+    elsewhere = replace(plan, jobs=(replace(job, matches=(there,)),))
+    (line,) = same_answers(study, elsewhere)
+    assert "mode 'long' trains for whole epochs of 3 iterations" in line and "rounded up" in line
+    again = [replace(row, mode=replace(row.mode, name="again")) for row in plan.rows if row.mode.name == "transfer"]
+    (line,) = same_answers(study, replace(plan, jobs=(), rows=(*plan.rows, *again)))
+    assert line == "split 'd': modes 'transfer' and 'again' are the same trainings, with the same figures"
+    (split,) = study.splits
+    same = SimpleNamespace(name="d", steps=(split.steps[-1], split.steps[-1]))
+    (line,) = asked._same_sets(SimpleNamespace(splits=(same,)))
+    assert line.startswith("split 'd': its first and its last set are the same keypoints")
+
+
+def test_modes_that_match_each_other_are_told_that_they_go_in_a_circle(opened):
+    with pytest.raises(KpError, match="and so on in a circle; one mode of it needs a length of its own"):
+        opened(["transfer", "long"], 'modes.transfer={strategy="transfer", matches="long"}')

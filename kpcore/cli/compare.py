@@ -20,7 +20,8 @@ def compare(
         typer.Option("--split", metavar="NAME", help="Only this split; may be repeated. [default: all in common]"),
     ] = None,
     mode: Annotated[
-        list[str] | None, typer.Option("--mode", metavar="NAME", help="Only this mode; may be repeated. [default: all]")
+        list[str] | None,
+        typer.Option("--mode", metavar="[RUN:]MODE", help="Only this mode; may be repeated. [default: all]"),
     ] = None,
     baseline: Annotated[
         str,

@@ -16,7 +16,17 @@ AVERAGE = "average"
 
 
 def names_of(paths: list[Path]) -> dict[str, Path]:
-    """Return what each file is called: its name, or its path where two have one name."""
+    """Return what each file is called: its name, or its path where two have one name.
+
+    Raises:
+        KpError: a file is there twice.
+    """
+    from kpcore.errors import KpError
+
+    places = [path.resolve() for path in paths]
+    twice = [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise KpError(f"{twice[0]} is there twice; give every file once")
     names = [path.name for path in paths]
     return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
 
@@ -69,17 +79,32 @@ def print_compared(results: Mapping[str, Result], found: TableEvidence, average:
         margin: that "no worse" is asked for, None where it is not.
     """
     first = next(iter(results.values()))
-    print_lines([f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}", ""])
+    print_lines([f"{first.data}, part {first.part}, {first.people:,} samples: {first.convention}", *_left_out(results)])
+    print_lines([*(f"{name}, by image name: {one.unmatched}" for name, one in results.items() if one.unmatched), ""])
     shown = dict(zip((*found.columns, AVERAGE), (*found.columns, average), strict=True))
     heads = ["score", "95%"]
     cells = [[cell.mode, shown[cell.column], number(cell.value, 2), limits(cell.given)] for cell in found.cells]
     print_table(["file", "column", *heads], cells, right=heads)
     print_differences(found, shown, margin)
     print_lines(
-        ["", *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE), found.signature]
+        [
+            "",
+            *(one.needed.text for one in found.differences if one.needed and one.column == AVERAGE),
+            *found.notes,
+            found.signature,
+        ]
     )
     if first.note:
         print_lines(["", first.note])
+
+
+def _left_out(results: Mapping[str, Result]) -> list[str]:
+    """Return a line a file of which keypoints are not scored, because another file or the split lacks them."""
+    from kpcore.errors import listed
+
+    return [
+        f"{name} also predicts {listed(one.not_scored)}: not scored" for name, one in results.items() if one.not_scored
+    ]
 
 
 def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: float | None) -> None:
@@ -90,12 +115,15 @@ def print_differences(found: TableEvidence, shown: Mapping[str, str], margin: fl
         print_lines(
             [
                 "",
-                f"{name} minus {found.baseline}, paired by sample; p values corrected for {len(found.differences)}"
-                " differences:",
+                f"{name} minus {found.baseline}, paired by sample; p values corrected for {found.counted}"
+                f" difference{'s' * (found.counted != 1)}:",
             ]
         )
         rows = [_row(one, shown, margin, found) for one in found.differences if one.mode == name]
         print_table(["column", *heads, "verdict", *more], rows, right=heads, whole=["verdict"])
+    from kpcore.report.spans import not_counted
+
+    print_lines(not_counted({cell.mode: cell.mode for cell in found.cells}, found))
 
 
 def _row(one: Difference, shown: Mapping[str, str], margin: float | None, found: TableEvidence) -> list[str]:

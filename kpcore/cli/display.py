@@ -23,7 +23,7 @@ NAMED = 4
 
 
 def print_header(console: Console, study: Study, plan: JobPlan, device: Device, jobs: int) -> None:
-    """Say what is about to be run, on what data."""
+    """Say what is about to be run, on what data; of 0 jobs at once a cluster says how many."""
     done = sum(JobFolder.of(job.key).done for job in plan.jobs)
     name = study.config.study.name
     data = " + ".join(described(one) for one in study.data.values())
@@ -36,9 +36,10 @@ def print_header(console: Console, study: Study, plan: JobPlan, device: Device, 
     of_labels = ((shares, "share of the labels", "shares of the labels"),) if shares > 1 else ()
     factors = ((len(study.splits), "split"), (len(study.modes), "mode"), *of_labels, (seeds, "seed"))
     equal = " = " + " x ".join(counted(*one) for one in factors) if rows == product else ""
+    at_once = jobs or "as many as the cluster holds"
     console.print(
         f"{counted(rows, 'row')}{equal}; {counted(len(plan.jobs), 'training')} ({plan.shared} saved by sharing,"
-        f" {done} in the cache), {jobs} at once on {device.torch}, {device.precision}, {threads(device)} each",
+        f" {done} in the cache), {at_once} at once on {device.torch}, {device.precision}, {threads(device)} each",
         highlight=False,
     )
     if missing := [store for store in wanted_stores(study) if not store.path.exists()]:

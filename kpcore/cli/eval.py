@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,22 +77,27 @@ def evaluate(
     """Score predictions from anywhere, with 95% intervals; compare several, paired by sample.
 
     A file holds one row a person, in the annotation file's order, in pixels of the image. Images are drawn anew, with
-    the people in them; the predictions stay as they are.
+    the people in them; the predictions stay as they are. Several files are compared on the keypoints that all predict.
     """
     from kpcore.cli.compared import known, names_of, print_compared
+    from kpcore.evaluation.common import on_common_keypoints
 
+    if margin is not None and not isfinite(margin):
+        from kpcore.errors import KpError
+
+        raise KpError(f"--margin {margin:g}: is no number that a score could be worse by; give one of 0 or more")
     options = {"convention": convention, "threshold": threshold}
     named = names_of(predictions)
     asked = Asked(tuple(named.values()), dataset, study, root, part, metric, split, origin)
     built, scores = scored(asked, options, sets or [])
-    results = dict(zip(named, scores, strict=True))
+    results = on_common_keypoints(dict(zip(named, scores, strict=True)))
     found = known(results)
     if as_json:
         print_json(records(built, results, found, margin))
     elif len(results) > 1:
         print_compared(results, found, built.component.average_name, margin)
     else:
-        print_result(scores[0], built.component.average_name, found)
+        print_result(results[next(iter(results))], built.component.average_name, found)
 
 
 @dataclass(frozen=True)
@@ -169,8 +175,9 @@ def records(
     """Return one file's score as JSON; or of several each, and the differences to the first."""
     from kpcore.cli.compared import difference, intervals
 
+    notes = list(found.notes)
     each = [
-        {**record(built, result), "intervals": intervals(found, name), "signature": found.signature}
+        {**record(built, result), "intervals": intervals(found, name), "notes": notes, "signature": found.signature}
         for name, result in results.items()
     ]
     if len(each) == 1:
@@ -179,6 +186,7 @@ def records(
         "baseline": found.baseline,
         "files": dict(zip(results, each, strict=True)),
         "differences": [difference(one, margin, found.higher_is_better) for one in found.differences],
+        "notes": notes,
         "signature": found.signature,
     }
 
@@ -195,6 +203,7 @@ def record(built: Built[Metric], result: Result) -> dict[str, Any]:
         "keypoints": result.keypoints,
         "not_scored": result.not_scored,
         "without_value": result.without_value,
+        "unmatched": result.unmatched,
         "convention": options.get("convention", result.convention),
         "description": result.convention,
         "threshold": options.get("threshold"),
@@ -216,7 +225,7 @@ def print_result(result: Result, average: str, found: TableEvidence) -> None:
     given = {own if cell.column == AVERAGE else cell.column: limits(cell.given) for cell in found.cells}
     rows = [[name, number(value, 2), given.get(name, "-")] for name, value in cells]
     print_table(["column", "score", "95%"], rows, right=["score", "95%"])
-    print_lines(["", found.signature, *(["", result.note] if result.note else [])])
+    print_lines(["", *found.notes, found.signature, *(["", result.note] if result.note else [])])
 
 
 def what_was_scored(result: Result) -> list[str]:
@@ -230,4 +239,6 @@ def what_was_scored(result: Result) -> list[str]:
     if result.without_value:
         why = "the length that it divides by, or all that it counts, is not labelled"
         lines.append(f"Left out: {result.without_value:,} samples with labels that the metric gives no value: {why}")
+    if result.unmatched:
+        lines.append(f"By image name: {result.unmatched}")
     return lines

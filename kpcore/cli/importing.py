@@ -40,7 +40,10 @@ def finish(found: Import, out: Path, *, every: bool, as_json: bool) -> None:
         more = [f"and {len(faults) - MOST} more (--all lists them)"] if len(faults) > MOST else []
         raise FaultsError([*map(told, faults[:MOST]), *more, f"{out}: not written; mend the rules or the options"])
     if not as_json:
-        print_lines([f"wrote {out}: model.json and weights.safetensors; 'kp predict {out} PICTURES' uses it"])
+        use = (
+            f"'kp predict {out} PICTURES' uses it" if found.model.trained_on else f'train it: [source] model = "{out}"'
+        )
+        print_lines([f"wrote {out}: model.json and weights.safetensors; {use}"])
 
 
 def told(line: Line) -> str:

@@ -13,24 +13,34 @@ from kpcore.cli.output import number, print_json, print_lines, print_table, tell
 if TYPE_CHECKING:
     from kpcore.trained.card import Card
     from kpcore.trained.finding import Listed
+    from kpcore.trained.model import Model
 
 app = typer.Typer(
-    cls=Group, add_completion=False, rich_markup_mode=None, help="List trained networks, show one, copy one out."
+    cls=Group,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="List trained networks, show one, copy one out, or import another program's.",
 )
 
 
 @app.command("ls")
 def ls(
     run: Annotated[
-        Path | None, typer.Argument(help="Folder of a run. [default: all of the cache]", show_default=False)
+        Path | None,
+        typer.Argument(metavar="RUN", help="Folder of a run. [default: all of the cache]", show_default=False),
     ] = None,
     study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="Only this study's.")] = None,
     split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only this split's.")] = None,
     mode: Annotated[str | None, typer.Option("--mode", metavar="NAME", help="Only this mode's.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Only of this seed.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="NUMBER", help="Only of this seed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List trained networks; a training that studies share bears the name that the first gave it."""
+    """List trained networks.
+
+    A training that studies share bears the name that the first gave it. A name is SPLIT-MODE-SEED ('source' for a mode:
+    S1's training, which modes share). The validation value chose the epoch, and is of the keypoints learned last; final
+    scores are in a run's tables.
+    """
     from kpcore.trained.finding import Wanted, trainings
 
     wanted = Wanted(study, split, mode, seed)
@@ -39,8 +49,11 @@ def ls(
         print_json([record(one) for one in found])
         return
     if found:
-        rows = [[one.key[:12], one.title, str(len(one.keypoints)), validation(one)] for one in found]
-        print_table(["key", "study/name", "keypoints", "validation"], rows, right=["keypoints", "validation"])
+        rows = [
+            [one.key[:12], one.title, str(len(one.keypoints)), validation(one), one.convention or "-"] for one in found
+        ]
+        columns = ["key", "study/name", "keypoints", "validation", "convention"]
+        print_table(columns, rows, right=["keypoints", "validation"])
     print_lines([f"{len(found)} trained networks"])
 
 
@@ -65,11 +78,14 @@ def record(one: Listed) -> dict[str, Any]:
 
 @app.command("show")
 def show(
-    model: Annotated[str, typer.Argument(help="A model folder, a job's folder or key, STUDY/NAME, or an .onnx file.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A model folder, a job's folder or key, STUDY/NAME, or an .onnx file."),
+    ],
     changed: Annotated[bool, typer.Option("--changed", help="Take one that was changed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a trained network is, what it predicts, what it was trained on and how it scored."""
+    """Say what a network predicts, was trained on, and scored."""
     from kpcore.trained.opening import open_model
 
     opened = open_model(model, changed=changed)
@@ -83,6 +99,7 @@ def show(
 
 def told(card: Card) -> list[tuple[str, str]]:
     """Return what a card says, a line each."""
+    from kpcore.records.slugs import slug
     from kpcore.trained.card import NOT_STATED
     from kpcore.trained.model import CROP
 
@@ -94,13 +111,14 @@ def told(card: Card) -> list[tuple[str, str]]:
     )
     scores = [f"{one.convention}: {_score(one.average)} ({one.data}, {one.samples} samples)" for one in card.scores]
     best = model.score
-    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples)" if best.convention else ""
+    measured = f"{best.convention}: {_score(best.value)} ({best.people} samples{_of(model)})" if best.convention else ""
     points = f"{framing.points:.2f} of their keypoints' box" if framing.points else "not known from keypoints"
     rows = [
         ("name", card.title),
         ("predicts", ", ".join(model.heads[-1].keypoints)),
         *((f"step {number}", ", ".join(step)) for number, step in enumerate(card.steps, 1)),
         ("trained on", model.data),
+        ("state", "" if model.trained_on else "never trained, at least in part: it predicts nothing yet"),
         ("terms", card.terms or NOT_STATED),
         ("backbone", backbone),
         ("stages", str(len(model.heads))),
@@ -110,9 +128,16 @@ def told(card: Card) -> list[tuple[str, str]]:
         ("crops", f"{framing.box:g} of a box's longer side; {points}"),
         ("validation", measured),
         *(("score", score) for score in scores),
+        ("scores", "" if scores or not model.job else f"of a run: kp models show RUN/jobs/{slug(card.name)}"),
         ("job", model.job),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def _of(model: Model) -> str:
+    """Return which keypoints a validation is of, where a network predicts others besides."""
+    predicts = len(model.heads[-1].keypoints)
+    return f", {len(model.trained_on)} of its {predicts} keypoints" if 0 < len(model.trained_on) < predicts else ""
 
 
 def _score(value: float | None) -> str:
@@ -121,14 +146,21 @@ def _score(value: float | None) -> str:
 
 @app.command("copy")
 def copy(
-    model: Annotated[str, typer.Argument(help="A job's folder or key, STUDY/NAME, or a model folder.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there, or be empty.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A job's folder or key, STUDY/NAME, or a model folder.")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder to make; it must not be there, or be empty.")
+    ],
     changed: Annotated[bool, typer.Option("--changed", help="Take one that was changed, as it is now.")] = False,
     terms: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Terms of use for the card to state. [default: what it says]")
     ] = None,
 ) -> None:
-    """Copy a trained network out of the cache: a folder of two files that explains itself."""
+    """Copy a trained network out of the cache.
+
+    The copy is a folder of two files that explains itself.
+    """
     from kpcore.cli.stopping import stopping
     from kpcore.trained.copying import copy_model
 
@@ -139,33 +171,59 @@ def copy(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="Weights: .safetensors, or what torch.save wrote.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Weights: .safetensors, or what torch.save wrote.", show_default=False),
+    ],
     backbone: Annotated[str, typer.Option(metavar="NAME", help="Backbone that they are of.", show_default=False)],
     codec: Annotated[str, typer.Option(metavar="NAME", help="Codec of their heads.", show_default=False)],
     rules: Annotated[
-        str, typer.Option("--map", metavar="RULES", help="Rules: a TOML file, or a name that 'kp models rules' lists.",
-                          show_default=False)
+        str,
+        typer.Option(
+            "--map",
+            metavar="RULES",
+            help="Rules: a TOML file, or a name that 'kp models rules' lists.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there, or be empty.", show_default=False)],
-    stages: Annotated[int, typer.Option(min=1, max=64, help="Stages of the network.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder to make; it must not be there, or be empty.", show_default=False),
+    ],
+    stages: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, max=64, help="Stages of the network.", show_default=False)
+    ],
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="An option, e.g. backbone.channels=256. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option, e.g. backbone.channels=256. Repeatable."),
     ] = None,
     keypoints: Annotated[
-        str, typer.Option(metavar="NAMES", help="What it predicts: a data set (mpii16), or names with commas between."
-                          " [default: the rules']", show_default=False)
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="What it predicts: a data set (mpii16), or names with commas between. [default: the rules']",
+            show_default=False,
+        ),
     ] = "",
     skeleton: Annotated[
-        Path | None, typer.Option(help="JSON with 'keypoints' (name, mirror, group) and 'edges'.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="JSON with 'keypoints' (name, mirror, group) and 'edges'.", show_default=False
+        ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(min=1, help="Pixels along an input's side. [default: the rules']")
+        int | None, typer.Option(metavar="NUMBER", min=1, help="Pixels along an input's side. [default: the rules']")
     ] = None,
-    seed: Annotated[int, typer.Option(help="That new tensors are drawn from, where the rules let some be new.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="That new tensors are drawn from, where the rules let some be new.")
+    ] = 0,
     every: Annotated[bool, typer.Option("--all", help="Print a line for every tensor.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:  # fmt: skip
-    """Make a model folder of weights that another program wrote; what does not fit is an error."""
+) -> None:
+    """Make a model folder of another program's weights.
+
+    What does not fit is an error, and nothing is written then.
+    """
     from kpcore.cli.importing import finish
     from kpcore.cli.stopping import stopping
     from kpcore.registry import registry
@@ -178,9 +236,11 @@ def import_(
 
 @app.command("rules")
 def rules(
-    name: Annotated[str | None, typer.Argument(help="Print these. [default: list all]", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Print these. [default: list all]", show_default=False)
+    ] = None,
 ) -> None:
-    """List the rules that 'kp models import' has, or print one to be changed."""
+    """List the rules of 'kp models import', or print one of them."""
     from kpcore.cli.importing import list_rules, print_rules
     from kpcore.registry import registry
 

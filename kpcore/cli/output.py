@@ -20,12 +20,12 @@ UNWRAPPED = 240
 """Width where the output is no terminal: a pipe or a file wants one line a row."""
 
 
-def console() -> Console:
-    """Return a console for stdout that takes texts as they are (a file's name is not markup)."""
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for stdout, or stderr, that takes texts as they are (a file's name is not markup)."""
     from kpcore.cli.terminal import Terminal
 
-    free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Terminal(width=UNWRAPPED if free else None)
+    free = not (sys.stderr if stderr else sys.stdout).isatty() and "COLUMNS" not in os.environ
+    return Terminal(width=UNWRAPPED if free else None, stderr=stderr)
 
 
 def print_json(value: Any) -> None:
@@ -66,7 +66,7 @@ def print_table(
     """Print a table.
 
     Args:
-        columns: headings.
+        columns: headings; where all are empty, no line is left for them.
         rows: cells.
         title: above it.
         right: columns of numbers, which are set flush right and never wrap.
@@ -81,7 +81,10 @@ def print_table(
     from kpcore.cli.terminal import Names
 
     kept = [name in (*right, *whole) for name in columns]
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
+        show_header=any(columns),
+    )  # fmt: skip
     for name, stays in zip(columns, kept, strict=True):
         table.add_column(name, justify="right" if name in right else "left", no_wrap=stays, overflow="fold")
     for row in rows:

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Pictures with a problem that are named."""
 FORMAT = "csv"
+FORMATS = ("csv", "h5", "pictures", "coco", "coco_results", "deeplabcut", "slp")
+"""Formats that the help names: those that come along, in the order of the page on predicting."""
 
 
 def predict(
     model: Annotated[
         str,
         typer.Argument(
+            metavar="MODEL",
             help="A model folder, a job's folder, a job's key, STUDY/NAME, or an exported .onnx file.",
             show_default=False,
         ),
@@ -32,7 +35,9 @@ def predict(
     pictures: Annotated[
         list[str],
         typer.Argument(
-            help="Images, folders, patterns in quotes, lists of images (.txt) or videos.", show_default=False
+            metavar="PICTURES",
+            help="Images, folders, patterns in quotes, lists of images (.txt) or videos.",
+            show_default=False,
         ),
     ],
     boxes: Annotated[
@@ -45,7 +50,13 @@ def predict(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option("--margin", min=0.1, max=100, help="Crop's side over a box's longer one. [default: the model's]"),
+        typer.Option(
+            "--margin",
+            metavar="NUMBER",
+            min=0.1,
+            max=100,
+            help="Crop's side over a box's longer one. [default: the model's]",
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Of a video: take a frame's crop from the keypoints of the frame before.")
@@ -55,7 +66,11 @@ def predict(
     ] = False,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="What is written. Repeatable. [default: csv]"),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=f"What is written: {', '.join(FORMATS)}, or a plugin's. Repeatable. [default: csv]",
+        ),
     ] = None,
     sets: Annotated[
         list[str] | None,
@@ -68,13 +83,17 @@ def predict(
         bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out and nobody has changed.")
     ] = False,
     device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, cuda:1 or mps. [default: the best there is]")
+        str | None,
+        typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps. [default: the best there is]"),
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=4096, help="Crops at once.")] = 32,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", metavar="NUMBER", min=1, max=4096, help="Crops at once.")
+    ] = 32,
     orientation: Annotated[
         str,
         typer.Option(
             "--orientation",
+            metavar="HOW",
             help="Pictures with an EXIF orientation: stored, turned, or auto (turned where the boxes' file states the"
             " turned size).",
         ),
@@ -120,7 +139,7 @@ def predict(
     )
     with stopping(f"nothing half written stays in {out}"), Progress("pictures", quiet=as_json) as progress:
         written = write(found, engine, card, how, writers, target, following=follow, progress=progress)
-    say(written, card, doubtful, as_json)
+    say(written, card, doubtful, as_json, follow)
     if written.problems or written.left_out:
         raise typer.Exit(1)
 
@@ -128,15 +147,19 @@ def predict(
 def writers_of(known: Any, names: list[str], sets: list[str]) -> dict[str, Writer]:
     """Build the writers; raises KpError where a format or an option is not known."""
     from kpcore.config import parse_sets
-    from kpcore.errors import unknown
+    from kpcore.errors import KpError, listed, unknown
 
+    exist = known.names("writer")
     options = parse_sets(sets)
-    strangers = [name for name in options if name not in names]
-    if strangers:
-        raise unknown("format", strangers[0], names, where="--set")
+    for where, asked in (("--format", names), ("--set", options)):
+        for name in asked:
+            if name.rpartition(":")[2] not in {one.rpartition(":")[2] for one in exist}:
+                raise unknown("format", name, exist, where=where)
+    for name in options:
+        if name not in names:
+            raise KpError(f"--set {name}: {listed(names)} is written, and '{name}' is not; add --format {name}")
     return {
-        name: known.build("writer", name, options.get(name, {}), where=f"--format {name}")
-        for name in dict.fromkeys(names)
+        name: known.build("writer", name, options.get(name, {}), where=f"--set {name}") for name in dict.fromkeys(names)
     }
 
 
@@ -152,7 +175,7 @@ def boxes_for(path: Path | None, found: list[Source]) -> Boxes | None:
 
     if path is None:
         return None
-    return read_boxes(path).matched([name for source in found for name in source.names])
+    return read_boxes(path).matched([picture for source in found for picture in source.known])
 
 
 def some(lines: list[str]) -> None:
@@ -163,10 +186,8 @@ def some(lines: list[str]) -> None:
         tell(f"... and {len(lines) - SHOWN} more")
 
 
-def say(written: Written, card: Card, doubtful: list[str], as_json: bool) -> None:
+def say(written: Written, card: Card, doubtful: list[str], as_json: bool, followed: bool) -> None:
     """Print what was done, and on stderr what was not."""
-    from kpcore.cli.display import counted
-
     some([f"{name}: {problem}" if name not in problem else problem for name, problem in written.problems])
     some(written.left_out)
     if written.unused:
@@ -184,15 +205,24 @@ def say(written: Written, card: Card, doubtful: list[str], as_json: bool) -> Non
     if as_json:
         print_json(record(written, card))
         return
-    without = f"; {written.without} without a box" if written.without else ""
-    lost = f"; {written.lost} times an instance was lost" if written.lost else ""
-    failed = f"; {len(written.problems)} not read" if written.problems else ""
-    failed += f"; {counted(len(written.left_out), 'box', 'boxes')} left out" if written.left_out else ""
-    found = f"{counted(written.instances, 'instance')} in {counted(written.pictures, 'picture')}"
-    print_lines([f"{card.title}, trained on {card.model.data}", f"{found}{without}{lost}{failed}."])
+    print_lines([f"{card.title}, trained on {card.model.data}", counts(written, followed)])
     print_lines([f"wrote {path}" for path in written.files[:SHOWN]])
     if len(written.files) > SHOWN:
         print_lines([f"... and {len(written.files) - SHOWN} more"])
+    print_lines(written.notes)
+
+
+def counts(written: Written, followed: bool) -> str:
+    """Return a line: how many instances in how many pictures and frames, and where there were none."""
+    from kpcore.cli.display import counted
+
+    kinds = [(written.pictures - written.frames, "picture"), (written.frames, "frame")]
+    places = " and ".join(counted(count, noun) for count, noun in kinds if count) or "no picture"
+    without = f"; {written.without} of them without a box" if written.without else ""
+    lost = f"; {written.lost or 'none'} of the instances lost" if followed else ""
+    failed = f"; {len(written.problems)} not read" if written.problems else ""
+    left_out = f"; {counted(len(written.left_out), 'box', 'boxes')} left out" if written.left_out else ""
+    return f"{counted(written.instances, 'instance')} in {places}{without}{lost}{failed}{left_out}."
 
 
 def record(written: Written, card: Card) -> dict[str, Any]:
@@ -201,6 +231,7 @@ def record(written: Written, card: Card) -> dict[str, Any]:
         "model": card.title,
         "trained_on": card.model.data,
         "pictures": written.pictures,
+        "frames": written.frames,
         "instances": written.instances,
         "without_box": written.without,
         "lost": written.lost,
@@ -209,4 +240,5 @@ def record(written: Written, card: Card) -> dict[str, Any]:
         "boxes_of_other_pictures": sum(count for _, count in written.unused),
         "problems": [{"picture": name, "problem": problem} for name, problem in written.problems],
         "files": [str(path) for path in written.files],
+        "notes": list(written.notes),
     }

@@ -27,6 +27,8 @@ from kpcore.tensors import AnyArray, Float64Array
 
 AHEAD = 4
 """Batches made ahead of the one in use."""
+ALL = slice(None)
+"""Of a batch's places."""
 Made = TypeVar("Made")
 
 
@@ -35,8 +37,8 @@ class Batch:
     """B people.
 
     Args:
-        images: of (B, H, W, 3) pixels, where the sampler left them.
-        colour: (B, 3) factors on the channels; None where all are 1.
+        images: of (B, H, W, 3) pixels, where the sampler left them; of some of the people where a process has a share.
+        colour: (B, 3) factors on the channels of these images; None where all are 1.
         points: (B, K, D) float32 input pixels, all keypoints of the skeleton; 0 where unlabelled.
         state: (B, K) uint8.
         rows: (B,) places in the store.
@@ -78,11 +80,12 @@ class TrainingStream:
         seed: the job's.
         batch_size: people a batch.
         truth: labels of the store's people, as far as the job reads them; all of them where None.
+        share: the places of every batch whose images are wanted here; labels are those of all.
     """
 
     def __init__(
         self, sampler: Sampler, people: Sequence[int], augmentation: Augmentation, *, seed: int, batch_size: int,
-        truth: Instances | None = None,
+        truth: Instances | None = None, share: slice = ALL,
     ) -> None:  # fmt: skip
         self.sampler = sampler
         self.truth = truth or sampler.store.people
@@ -90,6 +93,7 @@ class TrainingStream:
         self.augmentation = augmentation
         self.seed = seed
         self.batch_size = batch_size
+        self.share = share
         self.mirror = sampler.store.skeleton.all().flip_permutation if augmentation.flip else ()
         self._passes: dict[int, tuple[AnyArray, Float64Array]] = {}
 
@@ -99,7 +103,7 @@ class TrainingStream:
         passed, places = np.divmod(np.arange(first, first + self.batch_size), len(self.people))
         some = [self._some(one, places[passed == one]) for one in np.unique(passed).tolist()]
         rows, uniform = (np.concatenate(parts) for parts in zip(*some, strict=True))
-        return make_batch(self.sampler, self.truth, rows, augment(uniform, self.augmentation), self.mirror)
+        return make_batch(self.sampler, self.truth, rows, augment(uniform, self.augmentation), self.mirror, self.share)
 
     def _some(self, passed: int, places: AnyArray) -> tuple[AnyArray, Float64Array]:
         """Return rows and uniform numbers of these places in a pass."""
@@ -137,8 +141,9 @@ def ahead(tasks: Iterator[Callable[[], Made]]) -> Iterator[Made]:
 
 
 def make_batch(
-    sampler: Sampler, truth: Instances, rows: AnyArray, draws: Draws | None, mirror: Sequence[int] = ()
-) -> Batch:
+    sampler: Sampler, truth: Instances, rows: AnyArray, draws: Draws | None, mirror: Sequence[int] = (),
+    share: slice = ALL,
+) -> Batch:  # fmt: skip
     """Warp the people at these places of the store as drawn, or as they are.
 
     Args:
@@ -147,6 +152,7 @@ def make_batch(
         rows: (B,) places.
         draws: None for crops as they are.
         mirror: where each keypoint's partner is; needed where a draw flips.
+        share: places of the rows whose images are wanted.
     """
     store = sampler.store
     affines = input_affine(store, rows, draws)
@@ -158,8 +164,8 @@ def make_batch(
             points = np.where(draws.flip[:, None, None], points[:, mirror], points)
             state = np.where(draws.flip[:, None], state[:, mirror], state)
         if (draws.colour != 1).any():
-            colour = torch.from_numpy(draws.colour.astype(np.float32))
-    images = sampler.sample(rows, compose(affines, invert(store.affines[rows])), store.resolution)
+            colour = torch.from_numpy(draws.colour[share].astype(np.float32))
+    images = sampler.sample(rows[share], compose(affines, invert(store.affines[rows]))[share], store.resolution)
     return Batch(images, colour, torch.from_numpy(points), torch.from_numpy(state), rows)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kpcore.errors import KpError, unknown
+from kpcore.evaluation.by_image import by_image
 from kpcore.evaluation.predictions import Predictions
 from kpcore.interfaces import Dataset, Metric, Scores
 from kpcore.keypoints import Column, KeypointSet, KeypointSplit, Skeleton, default_columns
@@ -48,6 +49,8 @@ class Result:
     """What was predicted besides."""
     without_value: int = 0
     """Samples with labels to which the metric gives no value: what it divides by is not labelled."""
+    unmatched: str = ""
+    """Images that are in the file or the part alone, in words, where people were found by image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +62,14 @@ class Aligned:
         keypoints: the set along K, in the skeleton's order.
         samples: the N people.
         confidence: (N, K); None where the predictions carry none.
+        unmatched: images that are on one side alone, in words; "" where none is, or images were not looked at.
     """
 
     points: Float64Array
     keypoints: KeypointSet
     samples: Sequence[Sample]
     confidence: Float64Array | None
+    unmatched: str = ""
 
     def only(self, keypoints: KeypointSet, where: str) -> Aligned:
         """Return the same of these keypoints; raises KpError where one was not predicted."""
@@ -75,7 +80,7 @@ class Aligned:
                 )
         places = list(self.keypoints.places(keypoints.names))
         surer = None if self.confidence is None else self.confidence[:, places]
-        return Aligned(self.points[:, places], keypoints, self.samples, surer)
+        return Aligned(self.points[:, places], keypoints, self.samples, surer, self.unmatched)
 
 
 def score(
@@ -104,24 +109,24 @@ def score(
     keypoints = split.target if split else aligned.keypoints
     columns = split.columns if split else default_columns(keypoints)
     found = scored(aligned, metric, keypoints, columns, str(predictions.path))
-    note = "" if split else _no_average(found)
+    note = "" if split else no_average(found)
     return Result(
         data=dataset.label, part=part, people=len(found.truth), people_of_part=len(samples),
         convention=metric.convention_of(keypoints), columns=found.scores.columns,
         average=nan if note else found.scores.average, found=found, listed=dataset.facts.list_name, note=note,
         split=split.name if split else "", keypoints=keypoints.names,
         not_scored=tuple(name for name in aligned.keypoints.names if name not in keypoints),
-        without_value=_without_value(found),
+        without_value=without_value(found), unmatched=aligned.unmatched,
     )  # fmt: skip
 
 
-def _without_value(found: Scored) -> int:
+def without_value(found: Scored) -> int:
     """Return how many samples have a label that is scored, and no value at all."""
     labelled = (found.truth.select(found.keypoints.indices).state != UNLABELLED).any(1)
     return int((labelled & np.isnan(found.values).all(1)).sum())
 
 
-def _no_average(found: Scored) -> str:
+def no_average(found: Scored) -> str:
     """Return why there is no average without a split; "" where there is one."""
     if not averages_columns(found.metric, found.values, found.truth, found.keypoints):
         return ""
@@ -249,14 +254,15 @@ def align(
         raise KpError(f"{where}: holds predictions of part '{predictions.part}'; give --part {predictions.part}")
     if predictions.points.shape[2] != skeleton.dims:
         raise KpError(f"{where}: 'preds' has {predictions.points.shape[2]}D points, the data set has {skeleton.dims}D")
-    places, people = _people(predictions, samples, rows)
+    matched = by_image(predictions, samples)
+    places, people = (matched.places, matched.people) if matched else _people(predictions, samples, rows)
     keypoints = _keypoints(predictions, skeleton)
     names = predictions.keypoints or skeleton.names
     order = [names.index(name) for name in keypoints.names]
     points = predictions.points[places][:, order]
     points[..., :2] -= origin if predictions.origin is None else predictions.origin
     surer = None if predictions.confidence is None else predictions.confidence[places][:, order]
-    return Aligned(points, keypoints, people, surer)
+    return Aligned(points, keypoints, people, surer, matched.said if matched else "")
 
 
 def _keypoints(predictions: Predictions, skeleton: Skeleton) -> KeypointSet:

@@ -23,7 +23,7 @@ def together(results: Mapping[str, Result], split: str = "") -> SplitValues:
         split: that was scored, "" for none.
 
     Raises:
-        KpError: they are not of the same people.
+        KpError: they are not of the same people, or not on the same keypoints.
     """
     first_name, first = next(iter(results.items()))
     rows = np.asarray(first.found.truth.rows, np.int64)
@@ -32,6 +32,10 @@ def together(results: Mapping[str, Result], split: str = "") -> SplitValues:
             raise KpError(
                 f"{name} predicts {other.people:,} people and {first_name} {first.people:,}, not the same ones; compare"
                 " predictions of the same people, or score each alone"
+            )
+        if other.found.keypoints.names != first.found.keypoints.names:
+            raise KpError(
+                f"{name} and {first_name} are scored on other keypoints; score both on those that both predict"
             )
     clusters = clusters_of(first.found.samples)
     values = {name: sample_values(one.found, clusters) for name, one in results.items()}

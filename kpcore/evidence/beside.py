@@ -47,6 +47,11 @@ class Run:
         """Return the values of a split; None where none of its rows has any."""
         return next((split for split in self.values.splits if split.name == name), None)
 
+    def jobs(self, split: str, compared: ComparedRow) -> dict[int, str]:
+        """Return seed -> key of the training that a compared row is; "" where the results do not say it."""
+        rows = [row for row in self.results.rows_of(split, compared.mode) if row.labels == compared.labels]
+        return {row.seed: row.job for row in rows if row.seed in compared.seeds}
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -57,13 +62,13 @@ class Part:
     rows: tuple[ComparedRow, ...]
 
 
-def part_of(run: Run, split: str, modes: Sequence[str], baseline: tuple[str, str]) -> Part | None:
-    """Return a run's rows of a split, those of the largest share of the labels; None where it has none."""
+def part_of(run: Run, split: str, modes: Sequence[str] | None, baseline: tuple[str, str]) -> Part | None:
+    """Return a run's rows of a split of these modes, or all, of the largest share of the labels; None where none is."""
     found = run.split(split)
     share = max((row.labels for row in found.rows), default=1.0) if found else 1.0
     kept: dict[str, list[RowValues]] = {mode.name: [] for mode in run.results.modes}
     for row in found.rows if found else ():
-        if row.labels == share and (not modes or row.mode in modes or (run.name, row.mode) == baseline):
+        if row.labels == share and (modes is None or row.mode in modes or (run.name, row.mode) == baseline):
             kept[row.mode].append(row)
     if found is None or not any(kept.values()):
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from kpcore.config import Strict
 from kpcore.errors import KpError, listed, unknown
 from kpcore.evidence.beside import ComparedRow, Run, joined, part_of, refuse_unlike, unpaired
+from kpcore.evidence.counted import same_trainings
 from kpcore.evidence.model import Cell, TableEvidence
 from kpcore.evidence.resample import RESAMPLES
 from kpcore.evidence.tables import table
@@ -64,7 +65,7 @@ class Wanted:
 
     Args:
         splits: by name; all that the runs have in common where empty.
-        modes: by name; all where empty.
+        modes: by name, of all runs, or "RUN:MODE" of one; all where empty.
         baseline: "RUN:MODE" that the others are compared with; where empty the first run's baseline, or if that is not
             among the modes the first row.
     """
@@ -89,10 +90,7 @@ def compare(folders: Sequence[Path], wanted: Wanted | None = None, *, resamples:
     wanted = wanted or Wanted()
     runs = read_runs(folders, alone=bool(wanted.baseline))
     names = splits_of(runs, wanted.splits)
-    modes = list(dict.fromkeys(mode.name for run in runs for mode in run.results.modes))
-    for mode in wanted.modes:
-        if mode not in modes:
-            raise unknown("mode", mode, modes, where="--mode")
+    wanted = replace(wanted, modes=tuple(mode for name in wanted.modes for mode in _spelled(name, runs)))
     return Comparison(
         runs=tuple(
             ComparedRun(name=run.name, study=run.results.study, preset=run.results.preset, folder=run.folder.as_posix())
@@ -137,7 +135,9 @@ def splits_of(runs: Sequence[Run], wanted: Sequence[str]) -> list[str]:
 
 def _split(name: str, runs: Sequence[Run], wanted: Wanted, resamples: int) -> ComparedSplit:
     baseline = _baseline(name, runs, wanted)
-    parts = [part for run in runs if (part := part_of(run, name, wanted.modes, baseline)) is not None]
+    parts = [
+        part for run in runs if (part := part_of(run, name, _modes_of(run, wanted), baseline)) is not None
+    ]  # fmt: skip
     if not parts:
         raise KpError(f"split '{name}': no run has a finished row of it with values; 'kp run' goes on with each")
     refuse_unlike(name, parts)
@@ -153,15 +153,17 @@ def _split(name: str, runs: Sequence[Run], wanted: Wanted, resamples: int) -> Co
         )
         for part in together
     ]  # fmt: skip
+    jobs = {row.name: run.jobs(name, row) for run in runs for row in rows if row.run == run.name}
+    shared = same_trainings(jobs)
     return ComparedSplit(
         split=name,
         data=parts[0].values.data,
         average_name=runs[0].results.average_name,
         baseline="" if reason else chosen,
         rows=rows,
-        tables=tuple(made),
+        tables=tuple(one.model_copy(update={"trainings": shared}) for one in made),
         reason=reason,
-        notes=tuple(_notes(name, runs, rows, "" if reason else chosen)),
+        notes=(*_copies(rows, shared), *_notes(name, runs, rows, "" if reason else chosen)),
     )
 
 
@@ -169,9 +171,9 @@ def _baseline(split: str, runs: Sequence[Run], wanted: Wanted) -> tuple[str, str
     """Return run and mode of the row that others are compared with."""
     if not wanted.baseline:
         own = runs[0].results.baseline
-        return runs[0].name, own if not wanted.modes or own in wanted.modes else ""
-    rows = {f"{run.name}:{mode.name}": (run.name, mode.name) for run in runs for mode in run.results.modes}
-    by_folder = {f"{run.folder}:{mode.name}": (run.name, mode.name) for run in runs for mode in run.results.modes}
+        chosen = _modes_of(runs[0], wanted)
+        return runs[0].name, own if chosen is None or own in chosen else ""
+    rows, by_folder = _rows(runs), _rows(runs, by_folder=True)
     found = rows.get(wanted.baseline) or by_folder.get(wanted.baseline)
     if found is None:
         raise unknown("row", wanted.baseline, rows, where="--baseline")
@@ -181,6 +183,39 @@ def _baseline(split: str, runs: Sequence[Run], wanted: Wanted) -> tuple[str, str
     return found
 
 
+def _rows(runs: Sequence[Run], *, by_folder: bool = False) -> dict[str, tuple[str, str]]:
+    """Return "RUN:MODE" -> the run's name and the mode, the folder before the colon where that is asked for."""
+    return {
+        f"{run.folder if by_folder else run.name}:{mode.name}": (run.name, mode.name)
+        for run in runs
+        for mode in run.results.modes
+    }
+
+
+def _spelled(name: str, runs: Sequence[Run]) -> list[str]:
+    """Return what ``--mode`` names as "RUN:MODE": of a bare mode one for each run that has it.
+
+    Raises:
+        KpError: no run has such a mode.
+    """
+    rows = _rows(runs)
+    known = {**_rows(runs, by_folder=True), **rows}
+    if name in known:
+        return [":".join(known[name])]
+    found = [row for row, (_, mode) in rows.items() if mode == name]
+    if not found:
+        modes = list(dict.fromkeys(mode for _, mode in rows.values()))
+        raise unknown("mode", name, rows if ":" in name else modes, where="--mode")
+    return found
+
+
+def _modes_of(run: Run, wanted: Wanted) -> list[str] | None:
+    """Return the run's modes that are wanted; None where all are."""
+    if not wanted.modes:
+        return None
+    return [mode.name for mode in run.results.modes if f"{run.name}:{mode.name}" in wanted.modes]
+
+
 def _versions(runs: Sequence[Run]) -> dict[str, str]:
     """Return package -> its version, or versions, in these runs."""
     found: dict[str, dict[str, None]] = {}
@@ -188,6 +223,16 @@ def _versions(runs: Sequence[Run]) -> dict[str, str]:
         for package, version in run.values.versions.items():
             found.setdefault(package, {})[version] = None
     return {package: " and ".join(versions) for package, versions in found.items()}
+
+
+def _copies(rows: Sequence[ComparedRow], trainings: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each run all of whose rows are trainings of one other run."""
+    runs = {row.name: row.run for row in rows}
+    for run in dict.fromkeys(runs.values()):
+        own = [name for name, of in runs.items() if of == run]
+        others = {runs[trainings[name]] if name in trainings else run for name in own}
+        if len(others) == 1 and others != {run}:
+            yield f"{run} and {others.pop()} hold the same trainings, not trainings of other seeds"
 
 
 def _notes(split: str, runs: Sequence[Run], rows: Sequence[ComparedRow], baseline: str) -> Iterator[str]:

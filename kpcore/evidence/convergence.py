@@ -1,19 +1,19 @@
 """How soon modes get there: cost to reach a share of the baseline's final score, and the area between curves.
 
-Scores here are those of the validation that is read after every epoch. Cost counts the last step's training alone, with
+Scores here are those of the validation that is read after every epoch, so that when one was reached is known to within
+that epoch. Cost counts the last step's training alone, with
 all of what it was built on, and with its share of that: a source that several rows start from is divided among them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kpcore.config import Strict
-from kpcore.evidence.intervals import LEVEL, Parts, reach
+from kpcore.evidence.estimate import Estimate, Gain, Grain, judged
 from kpcore.evidence.model import Figure
 from kpcore.records.results import HistoryRecord, JobInfo, Results, Row
 from kpcore.tensors import Float64Array
@@ -23,25 +23,12 @@ SHARES = (0.9, 0.95, 1.0)
 
 Histories = Mapping[str, Sequence[HistoryRecord]]
 """Job key -> its epochs."""
+ACROSS_SEEDS = (
+    "across seeds alone, on the validation samples as they are; a time is known to within one epoch; verdicts after"
+    " Holm's correction within a split, over all modes and shares (and apart from them, over the curves' distances)"
+)
 Seconds = Mapping[str, Sequence[float]]
 """Job key -> seconds of training after each epoch."""
-
-
-class Estimate(Strict):
-    """A mean over seeds with its 95% t interval; no interval with one seed."""
-
-    value: Figure
-    low: Figure | None = None
-    high: Figure | None = None
-
-    @classmethod
-    def of(cls, values: Sequence[float], least: float = -math.inf) -> Estimate:
-        """Take it down from one value a seed; the interval holds nothing below ``least``, which no seed can give."""
-        array = np.asarray(values, np.float64)
-        if len(array) < 2:
-            return cls(value=array.mean())
-        far = float(reach(1 - LEVEL, Parts(float(array.var(ddof=1)) / len(array), 0.0, 0.0), len(array), 2))
-        return cls(value=array.mean(), low=max(array.mean() - far, least), high=array.mean() + far)
 
 
 class Cost(Strict):
@@ -57,7 +44,7 @@ class Reached(Strict):
 
     ``target`` is that score. ``seeds`` are those that were run, ``reached`` how many of them got there; costs are of
     these alone, and None where none did. ``saved`` is by how many iterations of its own a mode is there before the
-    baseline, paired by seed, where both got there.
+    baseline, paired by seed, where both got there; its verdict is corrected over the split's modes and shares.
     """
 
     split: str
@@ -68,7 +55,7 @@ class Reached(Strict):
     reached: int
     epochs: Estimate | None
     iterations: Cost | None
-    saved: Estimate | None = None
+    saved: Gain | None = None
     seconds: Cost | None = None
 
 
@@ -84,14 +71,15 @@ class Gap(Strict):
     seeds: tuple[int, ...]
     iterations: Estimate
     area: Estimate
-    mean: Estimate
+    mean: Gain
 
 
 class Convergence(Strict):
-    """All that is said of a study's curves."""
+    """All that is said of a study's curves; ``note`` says what its intervals and verdicts are about."""
 
     convention: str
     higher_is_better: bool
+    note: str = ACROSS_SEEDS
     reached: tuple[Reached, ...]
     gaps: tuple[Gap, ...]
 
@@ -133,6 +121,7 @@ def convergence(results: Results, histories: Histories, seconds: Seconds) -> Con
         base = courses.get(results.baseline, [])
         if not base:
             continue
+        start = len(reached)
         for share in SHARES:
             final = float(np.mean([course.final for course in base]))
             target = final * share if higher else final / share
@@ -142,16 +131,27 @@ def convergence(results: Results, histories: Histories, seconds: Seconds) -> Con
                     reached.append(
                         _reached(split.name, mode, share, target, mine, None if mode == results.baseline else theirs)
                     )
-        gaps += [
-            gap
-            for mode, found in courses.items()
-            if mode != results.baseline and (gap := _gap(split.name, mode, found, base)) is not None
-        ]
+        reached[start:] = _with_verdicts(reached[start:])
+        gaps += _gaps(split.name, courses, results.baseline, higher=higher)
     if not reached:
         return None
     return Convergence(
         convention=results.validation_convention, higher_is_better=higher, reached=tuple(reached), gaps=tuple(gaps)
     )
+
+
+def _with_verdicts(reached: Sequence[Reached]) -> list[Reached]:
+    """Return those of one split with verdicts on what is saved, of which more is better."""
+    saved = judged([one.saved for one in reached], higher_is_better=True)
+    return [one.model_copy(update={"saved": gain}) for one, gain in zip(reached, saved, strict=True)]
+
+
+def _gaps(split: str, courses: Mapping[str, Sequence[Course]], baseline: str, *, higher: bool) -> list[Gap]:
+    """Return the areas between the baseline's curve and each other mode's, with verdicts on their means."""
+    others = [(mode, found) for mode, found in courses.items() if mode != baseline]
+    gaps = [gap for mode, found in others if (gap := _gap(split, mode, found, courses[baseline])) is not None]
+    means = judged([gap.mean for gap in gaps], higher_is_better=higher)
+    return [gap.model_copy(update={"mean": mean}) for gap, mean in zip(gaps, means, strict=True)]
 
 
 def _courses(results: Results, split: str, mode: str, histories: Histories, seconds: Seconds) -> list[Course]:
@@ -225,7 +225,7 @@ def _reached(
         target=target,
         seeds=tuple(course.seed for course in courses),
         reached=len(there),
-        epochs=Estimate.of([place + 1 for _, place in there], 1) if there else None,
+        epochs=Estimate.of([place + 1 for _, place in there], 1, Grain(1.0)) if there else None,
         iterations=_cost(there, lambda course: (course.iterations, *course.sources)) if there else None,
         saved=_saved(mine, theirs) if theirs else None,
         seconds=_cost(there, _seconds) if there and all(course.seconds for course, _ in there) else None,
@@ -244,11 +244,17 @@ def _cost(
         list(one) for one in zip(*(_at(spent(course), place) for course, place in there), strict=True)
     )
     first = min(float(spent(course)[0][0]) for course, _ in there)  # nobody is there before an epoch has ended
+    grain = Grain(float(np.mean([_epoch(spent(course)[0], place) for course, place in there])))
     return Cost(
-        own=Estimate.of(own, first),
-        with_sources=Estimate.of(np.add(own, all_sources).tolist(), first + min(all_sources)),
-        amortised=Estimate.of(np.add(own, share).tolist(), first + min(share)),
+        own=Estimate.of(own, first, grain),
+        with_sources=Estimate.of(np.add(own, all_sources).tolist(), first + min(all_sources), grain),
+        amortised=Estimate.of(np.add(own, share).tolist(), first + min(share), grain),
     )
+
+
+def _epoch(spent: Float64Array, place: int) -> float:
+    """Return what the epoch took at whose end a score was read: it was reached somewhere within it."""
+    return float(spent[place] - (spent[place - 1] if place else 0.0))
 
 
 def _at(spent: tuple[Float64Array, float, float], place: int) -> tuple[float, float, float]:
@@ -257,14 +263,18 @@ def _at(spent: tuple[Float64Array, float, float], place: int) -> tuple[float, fl
 
 def _saved(
     mine: tuple[Sequence[Course], Mapping[int, int]], theirs: tuple[Sequence[Course], Mapping[int, int]]
-) -> Estimate | None:
+) -> Gain | None:
     """Return by how many iterations the first is there before the second, by seed; None where no seed has both."""
-    spent = [
-        {course.seed: course.iterations[places[course.seed]] for course in courses if course.seed in places}
+    first, second = (
+        {course.seed: (course.iterations, places[course.seed]) for course in courses if course.seed in places}
         for courses, places in (mine, theirs)
-    ]
-    both = [float(spent[1][seed] - spent[0][seed]) for seed in spent[0] if seed in spent[1]]
-    return Estimate.of(both) if both else None
+    )
+    both = [(first[seed], second[seed]) for seed in first if seed in second]
+    if not both:
+        return None
+    saved = [float(base[place] - own[here]) for (own, here), (base, place) in both]
+    earlier = [float(np.mean([_epoch(*pair[mode]) for pair in both])) for mode in (0, 1)]
+    return Gain.of(saved, grain=Grain(below=earlier[1], above=earlier[0]))
 
 
 def _gap(split: str, mode: str, mine: Sequence[Course], theirs: Sequence[Course]) -> Gap | None:
@@ -281,7 +291,7 @@ def _gap(split: str, mode: str, mine: Sequence[Course], theirs: Sequence[Course]
         seeds=tuple(areas),
         iterations=Estimate.of(lengths.tolist()),
         area=Estimate.of(sizes.tolist()),
-        mean=Estimate.of((sizes / lengths).tolist()),
+        mean=Gain.of((sizes / lengths).tolist()),
     )
 
 

@@ -81,7 +81,7 @@ class Against:
     curve: Curve
     values: Float64Array
     covariance: Float64Array
-    clusters: int
+    clusters: float
 
     @property
     def equal(self) -> float:

@@ -24,7 +24,7 @@ class Spread:
     Args:
         value: the mean over seeds: of scores, or of differences paired by seed.
         seeds: n.
-        clusters: C, of samples.
+        clusters: C, of samples: how many of equal size they are worth, see :mod:`kpcore.evidence.effective`.
         trainings: variance of one training's value among seeds, on these samples; 0 where n = 1.
         shared: variance among draws of the samples that all seeds share: the mean covariance of two seeds' values, and
             with one seed the variance of its value.
@@ -33,18 +33,18 @@ class Spread:
 
     value: float
     seeds: int
-    clusters: int
+    clusters: float
     trainings: float
     shared: float
     own: float
 
     @classmethod
-    def of(cls, values: Float64Array, replicates: Float64Array, clusters: int) -> Spread:
+    def of(cls, values: Float64Array, replicates: Float64Array, clusters: float) -> Spread:
         """Take it down from (n,) values and their (B, n) replicates."""
         return cls.given(values, covariance(replicates, clusters), clusters)
 
     @classmethod
-    def given(cls, values: Float64Array, covariance: Float64Array, clusters: int) -> Spread:
+    def given(cls, values: Float64Array, covariance: Float64Array, clusters: float) -> Spread:
         """Take it down from (n,) values and the (n, n) covariance of their draws; see :func:`covariance`."""
         seeds = len(values)
         single = float(np.trace(covariance)) / seeds
@@ -64,7 +64,7 @@ class Spread:
         return self.value - far, self.value + far
 
 
-def covariance(replicates: Float64Array, clusters: int) -> Float64Array:
+def covariance(replicates: Float64Array, clusters: float) -> Float64Array:
     """Return the (n, n) covariance of (B, n) replicates, of draws in which all of them exist.
 
     The bootstrap's variance is too small by (C - 1) / C, as that of a sample divided by its size is (Hesterberg 2015,
@@ -111,7 +111,7 @@ def reach(
     return np.asarray(np.sqrt(np.maximum(across, of_samples**2 * parts.sampling)))
 
 
-def percentile_limits(replicates: Float64Array, clusters: int, level: float = LEVEL) -> Limits | None:
+def percentile_limits(replicates: Float64Array, clusters: float, level: float = LEVEL) -> Limits | None:
     """Return the expanded percentile interval of (B,) replicates; None where too many of them do not exist.
 
     Percentiles alone are too narrow where clusters are few; taken further out they have the length of a t interval
@@ -125,7 +125,28 @@ def percentile_limits(replicates: Float64Array, clusters: int, level: float = LE
     return float(low), float(high)
 
 
-def expanded_tail(clusters: int, level: float = LEVEL) -> float:
+def expanded_tail(clusters: float, level: float = LEVEL) -> float:
     """Return the share to be cut off at either end, a little less than (1 - level) / 2."""
     quantile = float(stats.t.ppf((1 + level) / 2, clusters - 1))
     return float(stats.norm.cdf(-((clusters / (clusters - 1)) ** 0.5) * quantile))
+
+
+def percentile_error(replicates: Float64Array, clusters: float) -> float:
+    """Return the share that the expanded percentile interval may miss when it just reaches 0: the p value of it.
+
+    0 where no draw is on the other side.
+    """
+    known = replicates[~np.isnan(replicates)]
+    beyond = min(0.5, float((known <= 0).mean()), float((known >= 0).mean()))
+    shrunk = -stats.norm.ppf(beyond) * ((clusters - 1) / clusters) ** 0.5
+    return float(2 * stats.t.sf(shrunk, clusters - 1))
+
+
+def least_p(clusters: Float64Array | float) -> Float64Array:
+    """Return the smallest p value of a test by signs, 2^(1 - C): with fewer clusters no test is believed more."""
+    return np.asarray(2.0 ** (1 - np.asarray(clusters, np.float64)))
+
+
+def few(clusters: float) -> bool:
+    """Whether so few clusters decide nothing, however they come out."""
+    return bool(least_p(clusters) >= 1 - LEVEL)

@@ -99,7 +99,8 @@ class Saved(Strict):
     def sentence(self, mode: str, baseline: str) -> str:
         """Return what it says: "transfer with 80 images scores as random with 190 (95% 140 to 260)".
 
-        Where no number is excluded, or images are worth nothing to the baseline, it says that nothing can be told.
+        Where no number is excluded, or images are worth nothing to the baseline, it says that nothing can be told; of
+        one seed, that it is about this training alone.
 
         Args:
             mode: what the mode is called.
@@ -113,7 +114,8 @@ class Saved(Strict):
             return f"{own}: {gain}, so nothing can be told of labels saved"
         if not self.told:
             return f"{own}: with how many {baseline} scores as well cannot be told (seen {other}; 95% any number)"
-        return f"{own} scores as {baseline} with {other} (95% {self.interval})"
+        alone = "" if self.across else ", about this training alone"
+        return f"{own} scores as {baseline} with {other} (95% {self.interval}{alone})"
 
     @property
     def _beyond(self) -> str:
@@ -142,12 +144,12 @@ class Averages:
 
     Args:
         images: share -> how many images it is.
-        clusters: drawn from.
+        clusters: that were drawn from, as many of equal size as they are worth.
         found: mode and share -> seed -> the average and its (B,) replicates.
     """
 
     images: Mapping[float, int]
-    clusters: int
+    clusters: float
     found: Mapping[Cell, Mapping[int, tuple[float, Float64Array]]]
 
     def shares(self, mode: str) -> list[float]:
@@ -219,13 +221,15 @@ def _averages(split: SplitValues, images: Mapping[float, int], resamples: int) -
     """Score the averages on the draws that the tables saw."""
     alone = replace(split, groups={}, keypoints={})
     found: dict[Cell, dict[int, tuple[float, Float64Array]]] = {}
+    clusters = float("inf")
     for share in images:
         columns = drawn(alone, [row for row in split.rows if row.labels == share], resamples)[0]
+        clusters = min(clusters, float(columns.effective.numbers[-1]))
         for place, (mode, seed) in enumerate(columns.rows):
             value = float(columns.values[place, -1])
             if not np.isnan(value):
                 found.setdefault((mode, share), {})[seed] = value, columns.replicates[:, place, -1].copy()
-    return Averages(images, len(split.clusters), found)
+    return Averages(images, clusters, found)
 
 
 def _saved(averages: Averages, cell: Cell, results: Results) -> Saved | None:
@@ -309,5 +313,5 @@ def _why(averages: Averages, baseline: str) -> str:
     if len({averages.images[share] for share in averages.shares(baseline)}) < 2:
         return f"{baseline} has no scores with two numbers of images or more"
     if averages.clusters < 2:
-        return "all samples are of one image"
+        return "all labels, or nearly all, are of one image"
     return f"no seed has it and all of {baseline}'s numbers of images, with a score on nearly every draw of the samples"

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from kpcore.config import Strict
 from kpcore.draws import ClusterKind
+from kpcore.evidence.counted import counted
 from kpcore.evidence.intervals import Spread
 from kpcore.evidence.verdicts import Verdict, equivalent, no_worse
 
@@ -70,12 +71,22 @@ class Needed(Strict):
     text: str
 
 
+class Place(Strict):
+    """Where a difference stands in its table."""
+
+    mode: str
+    column: str
+
+
 class Difference(Strict):
     """A mode against the baseline, paired by sample and seed.
 
     ``value`` is mode minus baseline. ``scope`` says what the verdict is about; ``adjusted`` is the p value after Holm's
     correction over the table. Standard errors of ``value``: ``seeds_error`` comes of other seeds, ``shared_error`` of
     other samples as far as they move all seeds alike, ``samples_error`` of other samples with these trainings.
+    ``clusters`` is how many of equal size the column's are worth.
+    A difference that is zero for every sample and seed is ``identical``; one that is another's for every sample and
+    seed is ``same_as`` that one. Neither is counted by Holm's correction.
     """
 
     mode: str
@@ -87,12 +98,13 @@ class Difference(Strict):
     seeds_error: Annotated[float, BeforeValidator(_shortened)]
     shared_error: Annotated[float, BeforeValidator(_shortened)]
     samples_error: Annotated[float, BeforeValidator(_shortened)]
-    clusters: int
+    clusters: Figure
     p: Probability
     adjusted: Probability
     verdict: Verdict
     scope: Scope
     needed: Needed | None = None
+    same_as: Place | None = None
 
     @property
     def interval(self) -> Interval | None:
@@ -118,7 +130,8 @@ class TableEvidence(Strict):
     """A split's table: cells and differences of its columns and their average; and by joint group and keypoint.
 
     ``labels`` is the share of labels that was trained on. ``groups`` are those of which no column is made. Corrections
-    are made within ``differences``, within ``groups``, and within ``keypoints``.
+    are made within ``differences``, within ``groups``, and within ``keypoints``. ``notes`` say where there is no
+    verdict, and why. ``trainings`` are modes that have the very trainings of another one: mode -> that one.
     """
 
     split: str
@@ -136,6 +149,13 @@ class TableEvidence(Strict):
     groups: tuple[Difference, ...] = ()
     keypoints: tuple[Difference, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trainings: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def counted(self) -> int:
+        """Over how many differences of columns Holm's correction is."""
+        return counted(self.differences)
 
     def cell(self, mode: str, column: str) -> Cell | None:
         """The score of this column, or of ``"average"``; None where it does not exist."""

@@ -41,4 +41,9 @@ def _samples(factor: float | None, spread: Spread) -> str:
         return f"no number of samples would tell it {trainings}"
     if factor > MOST_SAMPLES:
         return f"more than {MOST_SAMPLES} times the samples {trainings}"
-    return f"about {factor:.1f} times the samples {trainings}"
+    return f"{times(factor)} the samples {trainings}"
+
+
+def times(factor: float) -> str:
+    """Return a factor in two digits, which is more than is known of it: "about 1.5 times", "about 36 times"."""
+    return f"about {factor:.{0 if factor >= 9.95 else 1}f} times"

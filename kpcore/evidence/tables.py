@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kpcore.evidence.intervals import Limits, Spread, percentile_limits
-from kpcore.evidence.model import Cell, Difference, Interval, TableEvidence
+from kpcore.evidence.counted import ZERO, corrected, standing
+from kpcore.evidence.effective import Effective, without_verdict
+from kpcore.evidence.intervals import Limits, Spread, few, percentile_error, percentile_limits
+from kpcore.evidence.model import Cell, Difference, Interval, Place, TableEvidence
 from kpcore.evidence.needed import needed
 from kpcore.evidence.resample import RESAMPLES, resampled, same
 from kpcore.evidence.signature import signature
-from kpcore.evidence.verdicts import ERROR, holm, p_value, verdict
+from kpcore.evidence.verdicts import p_value, verdict
 from kpcore.records.results import AVERAGE
 from kpcore.records.values import RowValues, SplitValues
 from kpcore.tensors import Float64Array
@@ -34,7 +36,7 @@ class Drawn:
         rows: R modes and seeds.
         values: (R, S).
         replicates: (B, R, S).
-        clusters: how many of them were drawn from.
+        effective: number of clusters that were drawn from, a name.
         bounds: that no score of any samples can leave.
     """
 
@@ -42,7 +44,7 @@ class Drawn:
     rows: tuple[Key, ...]
     values: Float64Array
     replicates: Float64Array
-    clusters: int
+    effective: Effective
     bounds: Limits = UNBOUNDED
 
     def seeds(self, *modes: str) -> tuple[int, ...]:
@@ -62,6 +64,7 @@ class Drawn:
             names=self.names[start:stop],
             values=self.values[:, start:stop],
             replicates=self.replicates[..., start:stop],
+            effective=self.effective.part(start, stop),
         )
 
 
@@ -76,7 +79,8 @@ def drawn(split: SplitValues, rows: Sequence[RowValues], resamples: int = RESAMP
     if stored:
         fewest = min(map(len, stored))
         replicates = np.stack([one[:fewest] for one in stored], 1)
-        every = Drawn(columns, keys, np.stack([row.scores for row in rows]), replicates, len(split.clusters))
+        effective = Effective.of_samples(split.clusters, len(columns))
+        every = Drawn(columns, keys, np.stack([row.scores for row in rows]), replicates, effective)
     else:
         every = _from_terms(split, rows, keys, columns, resamples)
     groups = len(columns) + (0 if stored else len(split.groups))
@@ -97,7 +101,8 @@ def _from_terms(
     values = scores(ratios(above.sum(1), below.sum(1)))
     replicates = resampled(above, below, split.clusters, scores, resamples)
     bounds = possible(above, below, higher_is_better=split.higher_is_better)
-    return Drawn(names, keys, values, replicates, len(split.clusters), bounds)
+    effective = Effective.of(below.mean(0), split.clusters, scores)
+    return Drawn(names, keys, values, replicates, effective, bounds)
 
 
 def possible(above: Float64Array, below: Float64Array, *, higher_is_better: bool) -> Limits:
@@ -150,6 +155,7 @@ def table(
         groups=found[1],
         keypoints=found[2],
         warnings=tuple(_warning(one, baseline) for one in (*found[0], *found[1]) if one.verdict == "negative"),
+        notes=tuple(without_verdict([*columns.names, *groups.names], [columns.effective, groups.effective])),
     )
 
 
@@ -161,7 +167,7 @@ def cells(drawn: Drawn, modes: Sequence[str]) -> tuple[Cell, ...]:
         for place, name in enumerate(drawn.names):
             values, replicates = drawn.of(mode, seeds, place)
             if not np.isnan(values).any():
-                both = intervals(values, replicates, drawn.clusters)
+                both = intervals(values, replicates, drawn.effective.numbers[place])
                 given, across = (_inside(one, drawn.bounds) for one in both)
                 found.append(Cell(mode=mode, column=name, seeds=seeds, value=values.mean(), given=given, across=across))
     return tuple(found)
@@ -172,17 +178,23 @@ def _inside(one: Interval | None, bounds: Limits) -> Interval | None:
     return one and Interval(low=max(one.low, bounds[0]), high=min(one.high, bounds[1]))
 
 
-def intervals(values: Float64Array, replicates: Float64Array, clusters: int) -> tuple[Interval | None, Interval | None]:
+def intervals(
+    values: Float64Array, replicates: Float64Array, clusters: float
+) -> tuple[Interval | None, Interval | None]:
     """Return the intervals given the seeds and across them; None where there is none.
+
+    Of few clusters there are too few different draws for percentiles, which end at the outermost: a t interval then.
 
     Args:
         values: (n,), one a seed.
         replicates: (B, n).
-        clusters: drawn from.
+        clusters: drawn from, as many of equal size as they are worth; fewer than two have no interval.
     """
-    limits = percentile_limits(replicates.mean(1), clusters) if clusters > 1 else None
+    limits = percentile_limits(replicates.mean(1), clusters) if clusters >= 2 else None
     if limits is None:
         return None, None
+    if few(clusters):
+        limits = Spread.of(values.mean(keepdims=True), replicates.mean(1, keepdims=True), clusters).t_limits()
     given = Interval(low=limits[0], high=limits[1])
     if len(values) < 2:
         return given, None
@@ -201,27 +213,43 @@ def differences(
         for place in range(len(drawn.names))
         if (one := _difference(drawn, mode, baseline, place)) is not None
     ]
-    adjusted = holm([p_value(spread) for _, spread in found])
-    level = ERROR / max(1, len(found))
-    return tuple(
-        _judged(one, spread, p, level, higher_is_better) for (one, spread), p in zip(found, adjusted, strict=True)
-    )
+    firsts = standing([draws for _, _, draws in found])
+    adjusted, level = corrected([one.p for one, _, _ in found], firsts)
+    judged = [
+        _judged(one, spread, p, level, higher_is_better) for (one, spread, _), p in zip(found, adjusted, strict=True)
+    ]
+    return tuple(_placed(judged, place, first) for place, first in enumerate(firsts))
 
 
-def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Difference, Spread] | None:
-    """Return a difference without a verdict, and its spread; None where it does not exist or nothing is known of it."""
+def _placed(judged: Sequence[Difference], place: int, first: int) -> Difference:
+    """Return a difference that says whether it is zero throughout, or the ``first`` one again."""
+    one = judged[place]
+    if first == ZERO:
+        return one.model_copy(update={"verdict": "identical", "needed": None})
+    stands = judged[first]
+    return one if first == place else one.model_copy(update={"same_as": Place(mode=stands.mode, column=stands.column)})
+
+
+def _difference(
+    drawn: Drawn, mode: str, baseline: str, place: int
+) -> tuple[Difference, Spread, Float64Array] | None:  # fmt: skip
+    """Return a difference without a verdict, its spread, and its values above those of its draws.
+
+    None where it does not exist or nothing is known of it.
+    """
     seeds = drawn.seeds(mode, baseline)
-    if not seeds or drawn.clusters < 2:
+    clusters = float(drawn.effective.numbers[place])
+    if not seeds:
         return None
     (one, ones), (other, others) = (drawn.of(name, seeds, place) for name in (mode, baseline))
     values, replicates = one - other, ones - others
     if np.isnan(values).any():
         return None
-    given, across = intervals(values, replicates, drawn.clusters)
+    given, across = intervals(values, replicates, clusters)
     if given is None:
         return None
-    spread = Spread.of(values, replicates, drawn.clusters)
-    p = p_value(spread)
+    spread = Spread.of(values, replicates, clusters)
+    p = _p(spread, replicates)
     errors = [float(np.sqrt(part)) for part in spread.parts]
     about = Difference(
         mode=mode,
@@ -233,18 +261,27 @@ def _difference(drawn: Drawn, mode: str, baseline: str, place: int) -> tuple[Dif
         seeds_error=errors[0],
         shared_error=errors[1],
         samples_error=errors[2],
-        clusters=drawn.clusters,
+        clusters=clusters,
         p=p,
         adjusted=p,
         verdict="undecided",
         scope="across seeds" if across else "these trainings",
     )
-    return about, spread
+    return about, spread, np.vstack([values, replicates])
+
+
+def _p(spread: Spread, replicates: Float64Array) -> float:
+    """Return the p value: of one seed not less than that of the percentile interval, which is what is printed of it."""
+    if spread.seeds > 1 or few(spread.clusters):
+        return p_value(spread)
+    return max(p_value(spread), percentile_error(replicates[:, 0], spread.clusters))
 
 
 def _judged(one: Difference, spread: Spread, adjusted: float, level: float, higher_is_better: bool) -> Difference:
     """Return the difference with its verdict; ``level`` is that of the hardest of the table."""
     found = verdict(spread.value, adjusted, higher_is_better=higher_is_better)
+    if one.interval and one.interval.low <= 0 <= one.interval.high:  # as printed
+        found = "undecided"
     more = needed(spread, level) if found == "undecided" else None
     return Difference(**{**dict(one), "adjusted": adjusted, "verdict": found, "needed": more})
 

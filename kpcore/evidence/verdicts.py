@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from kpcore.evidence.intervals import Parts, Spread, reach
+from kpcore.evidence.intervals import Parts, Spread, least_p, reach
 from kpcore.tensors import AnyArray, Float64Array
 
 ERROR = 0.05
@@ -21,7 +21,7 @@ MOST_SAMPLES = 100
 SMALLEST = 1e-12
 """No p value below this is told apart from it."""
 
-Verdict = Literal["positive", "negative", "undecided"]
+Verdict = Literal["positive", "negative", "undecided", "identical"]
 
 
 def p_value(spread: Spread) -> float:
@@ -37,7 +37,7 @@ def p_value(spread: Spread) -> float:
         return 1.0
     lowest = float(np.log(SMALLEST))
     found = SMALLEST if beyond(lowest) <= 0 else float(np.exp(optimize.brentq(beyond, lowest, 0.0)))
-    return max(found, 2.0 ** (1 - spread.clusters))
+    return max(found, float(least_p(spread.clusters)))
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -120,4 +120,4 @@ def _told(
     """Whether a true difference of this value is told with 80% power."""
     variance = np.maximum(parts.trainings + parts.shared, parts.sampling)
     far = reach(level, parts, seeds, clusters) + stats.norm.ppf(POWER) * np.sqrt(variance)
-    return np.asarray(abs(value) >= far)
+    return np.asarray((abs(value) >= far) & (least_p(clusters) < level))

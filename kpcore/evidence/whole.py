@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from kpcore.config import Strict
 from kpcore.errors import KpError
 from kpcore.evidence.convergence import Convergence, Histories, Seconds, convergence
+from kpcore.evidence.counted import same_trainings
 from kpcore.evidence.labels import LabelEvidence, by_labels
 from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.resample import RESAMPLES
@@ -91,7 +92,9 @@ def evidence(
     """Return all that is said of these records; see :func:`study`."""
     modes = [mode.name for mode in results.modes]
     tables = tuple(
-        table(split, rows, modes, results.baseline, versions=values.versions, resamples=resamples)
+        table(split, rows, modes, results.baseline, versions=values.versions, resamples=resamples).model_copy(
+            update={"trainings": _same_trainings(results, split.name, rows)}
+        )
         for split in values.splits
         for rows in _by_labels(split)
     )
@@ -103,6 +106,14 @@ def evidence(
         convergence=convergence(results.at(results.shares[0]), histories, seconds),
         notes=tuple(_notes(results, values)),
     )
+
+
+def _same_trainings(results: Results, split: str, rows: Sequence[RowValues]) -> dict[str, str]:
+    jobs = {(row.mode, row.seed, row.labels): row.job for row in results.rows_of(split)}
+    found: dict[str, dict[int, str]] = {}
+    for row in rows:
+        found.setdefault(row.mode, {})[row.seed] = jobs.get((row.mode, row.seed, row.labels), "")
+    return same_trainings(found)
 
 
 def write_evidence(found: Evidence, folder: Path) -> Path:

@@ -85,6 +85,16 @@ class Metric(Component):
         """Return the unit of scores for a figure's axis ("%"), or "" where the convention says it or there is none."""
         return ""
 
+    @property
+    def value_unit(self) -> str:
+        """Return what one keypoint's value is counted in ("head sizes", "mm"), or "" where there is no word for it."""
+        return ""
+
+    @property
+    def legend(self) -> str:
+        """Return what the columns of ``aspects`` are, in a few words for the line under a table; "" where none are."""
+        return ""
+
     @abstractmethod
     def values(self, predicted: Float64Array, truth: Instances, keypoints: KeypointSet) -> Float64Array:
         """Return (N, K) values, NaN where not counted (the truth is unlabelled); usually a missing prediction is wrong.

@@ -119,6 +119,10 @@ class Sink(ABC):
     def finish(self) -> Sequence[Path]:
         """Make the files whole and return them."""
 
+    def notes(self) -> Sequence[str]:
+        """Say what to know of finished files, a line each: what was left out or assumed; by default nothing."""
+        return ()
+
     def abandon(self) -> None:  # noqa: B027 - most have nothing open
         """Let go of what is open, after an error or an interruption; by default there is nothing."""
 

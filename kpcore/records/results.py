@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from kpcore.cache import content_key
 from kpcore.config import Strict, explain
 from kpcore.errors import KpError, unknown
 from kpcore.keypoints import KeypointSplit
@@ -240,6 +241,7 @@ class Results(Strict):
     data: DataInfo
     higher_is_better: bool = True
     average_name: str = "Average"
+    legend: str = ""
     validation_convention: str = ""
     validation_higher_is_better: bool = True
     validation_unit: str = ""
@@ -287,6 +289,12 @@ class Results(Strict):
     def conventions(self) -> tuple[str, ...]:
         """Conventions of the scores, each once; more than one only where a folder's studies were mixed."""
         return tuple(dict.fromkeys(row.convention for row in self.rows if row.convention))
+
+    @property
+    def digest(self) -> str:
+        """Digest of all scores and of the trainings that have them: files beside the results name what they are of."""
+        rows = [row for row in self.canonical().rows if row.status == "done"]
+        return content_key([[row.title, row.job, row.convention, repr(row.columns), repr(row.average)] for row in rows])
 
     def rows_of(self, split: str, mode: str | None = None) -> list[Row]:
         """Rows of a split, and of one mode of it where named, in the order of modes, shares of the labels and seeds."""

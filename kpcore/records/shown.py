@@ -132,10 +132,18 @@ class ShownSplit(Strict):
 
 
 class Shown(Strict):
-    """The whole file. ``unit`` is that of scores, "" where the convention says it or there is none."""
+    """The whole file.
+
+    ``unit`` is that of scores, "" where the convention says it or there is none; ``value_unit`` that of a point's value
+    ("head sizes"), "" where it is not known. ``results`` is the digest of the results that it was made with, ``slices``
+    that of the file of slices beside it, "" where there is none; a file of an older version has neither.
+    """
 
     version: Literal[1] = 1
     unit: str
+    value_unit: str = ""
+    results: str = ""
+    slices: str = ""
     bodies: tuple[Body, ...]
     splits: tuple[ShownSplit, ...]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kpcore.evidence.compare import ComparedSplit
 from kpcore.records.results import AVERAGE
-from kpcore.report.figures import figure
+from kpcore.report.figures import decimals_of, figure
 from kpcore.report.grid import Grid
 from kpcore.report.spans import compared, remarks, span
 
@@ -14,7 +14,8 @@ from kpcore.report.spans import compared, remarks, span
 def beside_grid(found: ComparedSplit) -> Grid:
     """Lay out one split of several runs: scores with intervals, and differences where they could be paired."""
     table = found.tables[0]
-    digits = 1 if table.higher_is_better else 2
+    averages = [cell.value for one in found.tables for cell in one.cells if cell.column == AVERAGE]
+    digits = decimals_of(averages, [table.convention], higher_is_better=table.higher_is_better)
     heading = f"{found.average_name} (all)" if found.average_name in table.columns else found.average_name
     columns = (*table.columns, AVERAGE)
     rows = [

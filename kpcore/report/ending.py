@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kpcore.errors import visible
+from kpcore.evidence.needed import times
 from kpcore.report.breaking import broken
 from kpcore.report.figures import difference
 from kpcore.report.page.folder import Run
@@ -38,7 +39,14 @@ INDENT = "  "
 """Before what goes on from the line above."""
 NAMED = 4
 """Splits, or answers of one verdict, that are named where all are too many."""
-WORDS = {"positive": "better", "negative": "worse", "undecided": "undecided", "unknown": "not known"}
+CAUTION = "still worse than the mean shape"
+WORDS = {
+    "positive": "better",
+    "negative": "worse",
+    "undecided": "undecided",
+    "identical": "identical",
+    "unknown": "not known",
+}
 STYLES = {SIGNS["positive"]: "green", SIGNS["negative"]: "red"}
 
 Placed = tuple[str, Answer]
@@ -88,7 +96,7 @@ def ending(run: Run, width: int, lines: int = LINES) -> list[str]:
 
 def _sentences(run: Run, asked: Sequence[Question], level: Level) -> Iterator[str]:
     """Yield what is said at a level, a sentence or a line each."""
-    yield from dict.fromkeys(one.text for one in asked)
+    yield from dict.fromkeys(text for one in asked for text, _ in one.asked)
     if level.sets:
         yield from (_of(asked, one, f"{'; '.join(one.sets)}.") for one in asked)
     if any(one.answers for one in asked):
@@ -169,8 +177,8 @@ def _effort(answer: Answer) -> tuple[int, float, str] | None:
         return None
     if needed.seeds:
         return 0, needed.seeds, f"about {needed.seeds} seeds"
-    times = needed.times_samples
-    return (1, times, f"about {times:.1f} times the samples") if times else None
+    factor = needed.times_samples
+    return (1, factor, f"{times(factor)} the samples") if factor else None
 
 
 def _full(run: Run, asked: Sequence[Question]) -> Iterator[str]:
@@ -180,7 +188,8 @@ def _full(run: Run, asked: Sequence[Question]) -> Iterator[str]:
             where = f"Split {one.split}, " if len(asked) > 1 else ""
             sign = SIGNS.get(answer.verdict, "·")
             barely = f" {BARELY}" if answer.barely else ""
-            yield f"{sign} {where}{answer.mode}: {answer.word}. {answer.text.rstrip('.')}.{barely}"
+            mode = _cautioned(answer.mode, [(one, answer)])
+            yield f"{sign} {where}{mode}: {answer.word}. {answer.text.rstrip('.')}.{barely}"
     if mean := overall(run):
         yield mean
 
@@ -197,6 +206,12 @@ def _with_values(run: Run, asked: Sequence[Question]) -> Iterator[str]:
     yield from _by_mode(run, asked, lambda answer: _value(run, answer))
 
 
+def _cautioned(mode: str, answers: Sequence[tuple[Question, Answer]]) -> str:
+    """Return a mode's name, with a caution where all that it is called better in is worse than the mean shape."""
+    better = [one for one, answer in answers if answer.mode == mode and answer.verdict == "positive"]
+    return f"{mode} ({CAUTION})" if better and all(mode in one.below for one in better) else mode
+
+
 def _span(run: Run, answer: Answer) -> str:
     limits = span(run, answer.found) if answer.found else ""
     return f" ({limits})" if limits else ""
@@ -209,12 +224,13 @@ def _value(run: Run, answer: Answer) -> str:
 def _by_mode(run: Run, asked: Sequence[Question], figure: Callable[[Answer], str]) -> Iterator[str]:
     """Yield a line a mode: the splits of each verdict, and their plain mean."""
     placed = [(one.split, answer) for one in asked for answer in one.answers]
+    pairs = [(one, answer) for one in asked for answer in one.answers]
     means = averages(run)
     for mode in dict.fromkeys(answer.mode for _, answer in placed):
         own = [one for one in placed if one[1].mode == mode]
         mean, count = means.get(mode, (0.0, 0))
-        more = f"; mean {difference(mean, run.digits)}" if count > 1 else ""
-        yield f"{mode}: {_verdicts(own, figure)}{more}."
+        more = f"; mean {difference(mean, run.digits)}{unit(run)}" if count > 1 else ""
+        yield f"{_cautioned(mode, pairs)}: {_verdicts(own, figure)}{more}."
 
 
 def _verdicts(placed: Sequence[Placed], figure: Callable[[Answer], str]) -> str:
@@ -234,13 +250,14 @@ def _counted(run: Run, asked: Sequence[Question]) -> Iterator[str]:
     """Yield how many answers of all there are of each verdict, and where those are that are decided; and the means."""
     yield _basis(run, asked)
     placed = [(one.split, answer) for one in asked for answer in one.answers]
+    pairs = [(one, answer) for one in asked for answer in one.answers]
     said = []
     for verdict, word in WORDS.items():
         modes: dict[str, list[str]] = {}
         for split, answer in placed:
             if answer.verdict == verdict:
                 modes.setdefault(answer.mode, []).append(split)
-        where = "; ".join(f"{mode} in {_places(splits)}" for mode, splits in modes.items())
+        where = "; ".join(f"{_cautioned(mode, pairs)} in {_places(splits)}" for mode, splits in modes.items())
         told = f" ({where})" if verdict in ("positive", "negative") else ""
         said += [f"{sum(map(len, modes.values()))} {word}{told}"] if modes else []
     yield f"Of {len(placed)} answers: {'; '.join(said)}."

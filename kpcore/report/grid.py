@@ -226,6 +226,7 @@ def _notes(
     return [
         *([f"{BELOW} worse than the mean shape, which looks at no picture."] if below else []),
         *([f"No figures: {', '.join(empty)}."] if empty else []),
+        *_besides(results, split),
         *_leaked(results),
         *_reference_note(results, split),
         *_retained(results, split),
@@ -235,6 +236,19 @@ def _notes(
             else [*remarks(results.labels, evidence, decimals(results)), evidence.signature]
         ),
         *_unfinished(results, split.name),
+    ]
+
+
+def _besides(results: Results, split: SplitInfo) -> list[str]:
+    """A line on columns of a metric's own beside a split's: none of them enters the average."""
+    columns = columns_of(results, split)
+    own = [name for name in columns if name in split.columns]
+    besides = [name for name in columns if name not in split.columns]
+    if not own or not besides:
+        return []
+    return [
+        f"{results.average_name} is made of the keypoints of {', '.join(own)}, not of {' and '.join(besides)}"
+        + (f" ({results.legend})." if results.legend else ".")
     ]
 
 

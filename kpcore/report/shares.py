@@ -8,7 +8,7 @@ from kpcore.evidence.whole import Evidence
 from kpcore.records.results import AVERAGE, Results, SplitInfo
 from kpcore.report.figures import decimals, mean_and_spread
 from kpcore.report.spans import compared, score
-from kpcore.report.summary import estimate
+from kpcore.report.summary import as_sentence, estimate
 
 
 def share_rows(
@@ -45,7 +45,7 @@ def share_notes(results: Results, split: SplitInfo, evidence: Evidence | None) -
     found = evidence.by_labels(split.name) if evidence else None
     if found is not None:
         yield from (f"{one.sentence(results.labels[one.mode], found.baseline)}." for one in found.saved)
-        yield from (f"{note[0].upper()}{note[1:]}." for note in found.notes)
+        yield from (as_sentence(note, results) for note in found.notes)
     yield from (
         f"{results.labels[row.mode]}, {100 * row.labels:.3g}% of the labels, seed {row.seed}: {row.status}"
         + (f": {row.reason}" if row.reason else "")

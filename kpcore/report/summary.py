@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from kpcore.records.results import AVERAGE, Results, SplitInfo
 
+VAST = 1e150
+"""Beyond it sums and squares overflow: a file from anywhere may hold such figures, and they are counted in the largest.
+"""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -21,9 +25,12 @@ class Estimate:
     def of(cls, values: Iterable[float | None]) -> Estimate:
         """Summarise the values that exist."""
         known = [value for value in values if value is not None]
+        largest = max(map(abs, known), default=0.0)
+        unit = largest if largest > VAST else 1.0
+        scaled = [value / unit for value in known]
         return cls(
-            mean=statistics.fmean(known) if known else None,
-            spread=statistics.stdev(known) if len(known) > 1 else None,
+            mean=unit * statistics.fmean(scaled) if known else None,
+            spread=unit * statistics.stdev(scaled) if len(known) > 1 else None,
             n=len(known),
         )
 
@@ -83,3 +90,10 @@ def to_baseline(results: Results, split: str, mode: str) -> float | None:
         for name in (results.baseline, mode)
     )
     return Estimate.of(own[seed] - base[seed] for seed in own if seed in base).mean
+
+
+def as_sentence(note: str, results: Results) -> str:
+    """Return a note with a full stop and a capital; a name that it begins with stays as it is."""
+    names = {name for mode in results.modes for name in (mode.name, results.labels[mode.name])}
+    named = any(note.startswith(name) for name in names)
+    return f"{note}." if named else f"{note[:1].upper()}{note[1:]}."

@@ -12,6 +12,7 @@ from kpcore.interfaces import Need
 from kpcore.keypoints import KeypointSet, KeypointSplit, Step
 from kpcore.plans import Layout
 from kpcore.records.folder import JobFolder
+from kpcore.study.asked import check_permuted, check_shares
 from kpcore.study.contracts import checked_layout, checked_needs
 from kpcore.study.guard import reason
 from kpcore.study.jobs import (
@@ -45,7 +46,8 @@ def plan_jobs(study: Study, device: Device) -> JobPlan:
     A broken strategy's rows are refused.
 
     Raises:
-        KpError: a strategy does not take the study's settings, or there are far too many jobs.
+        KpError: a strategy does not take the study's settings, there are far too many jobs, two shares of the labels
+            are the same images, or there is nobody whose labels a permuted sample could get.
     """
     config = study.config.study
     count = len(study.splits) * len(config.modes) * len(config.labels) * len(config.seeds)
@@ -54,6 +56,7 @@ def plan_jobs(study: Study, device: Device) -> JobPlan:
             f"study: asks for {count:,} trainings (splits x modes x shares of labels x seeds), at most {MOST:,} are"
             " planned; divide it"
         )
+    check_shares(study)
     planner = _Planner(study, device)
     rows: list[Row] = []
     refused: list[Refused] = []
@@ -65,7 +68,9 @@ def plan_jobs(study: Study, device: Device) -> JobPlan:
             raise
         except (Exception, SystemExit) as error:
             refused.append(Refused(split, mode, seed, reason(error, study.known), labels))
-    return JobPlan(needed(tuple(planner.jobs.values()), rows), tuple(rows), tuple(refused))
+    jobs = needed(tuple(planner.jobs.values()), rows)
+    check_permuted(study, jobs)
+    return JobPlan(jobs, tuple(rows), tuple(refused))
 
 
 def needed(jobs: Sequence[Job], rows: Sequence[Row]) -> tuple[Job, ...]:

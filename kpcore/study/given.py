@@ -139,7 +139,8 @@ def _put(found: Given, opened: Opened) -> None:
             return
         if folder.problem():
             folder.set_aside()
-        folder.begin(NAME, opened.card.study, {NAME: opened.card.weights, "keypoints": [found.card.model.trained_on]})
+        heads = [head.keypoints for head in found.card.model.heads]
+        folder.begin(NAME, opened.card.study, {NAME: opened.card.weights, "keypoints": [heads[-1]], "heads": heads})
         try:
             copy(opened.weights, folder.weights)
         except OSError as error:

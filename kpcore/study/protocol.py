@@ -49,6 +49,8 @@ class Grown:
 def run_job(job: Job, shop: Workshop, listener: Listener, *, fresh: bool = False) -> None:
     """Train and score one job, unless the cache has it; its sources must be done.
 
+    Where several processes train it, the first of them does so, and the others :func:`follow`.
+
     Args:
         job: of the study.
         shop: the study, with the job's data prepared.
@@ -73,6 +75,16 @@ def run_job(job: Job, shop: Workshop, listener: Listener, *, fresh: bool = False
         outcome = train(job, shop, grown, Checkpoints(folder, listener.notice), listener)
         frozen = {"units": sorted(grown.plan.always_frozen), "before": frozen_before, "after": frozen_hash(grown)}
         save(job, shop, grown, outcome, frozen, folder)
+
+
+def follow(job: Job, shop: Workshop, listener: Listener) -> None:
+    """Take this process's share in the training of a job, which another one begins, scores and writes.
+
+    Raises:
+        JobError: the training cannot go on.
+        KpError: as for :func:`run_job`; another process is lost.
+    """
+    train(job, shop, grow(job, shop), Checkpoints(JobFolder.of(job.key), listener.notice), listener)
 
 
 def grow(job: Job, shop: Workshop) -> Grown:
@@ -122,7 +134,9 @@ def place(network: Network, device: torch.device) -> Network:
 def train(job: Job, shop: Workshop, grown: Grown, checkpoints: Checkpoints, listener: Listener) -> Outcome:
     """Train the job's network on its step's keypoints."""
     settings, training = settings_of(job, shop), shop.groups[job.dataset].training
-    sees = seen(job, training, grown.plan)
+    ranks, sees = shop.device.ranks, seen(job, training, grown.plan)
+    ranks.check(grown.network, moving(grown.network, grown.plan), shop.device.torch)
+    ranks.fit(grown.network, shop.device.torch)
     stream = TrainingStream(
         training.sampler,
         sees.people,
@@ -130,6 +144,7 @@ def train(job: Job, shop: Workshop, grown: Grown, checkpoints: Checkpoints, list
         seed=job.seed,
         batch_size=settings.batch_size,
         truth=sees.truth,
+        share=ranks.share(settings.batch_size),
     )
     task = Task(
         learner=shop.study.learner(grown.network, grown.plan, grown.teacher, job.keypoints.skeleton, shop.device),
@@ -140,6 +155,12 @@ def train(job: Job, shop: Workshop, grown: Grown, checkpoints: Checkpoints, list
         people=sees.everyone,
     )
     return Training(task, checkpoints).run(listener)
+
+
+def moving(network: Network, plan: TransferPlan) -> list[str]:
+    """Return the units in which statistics of batches are taken, at any time of the training."""
+    still = plan.always_frozen if plan.frozen_norm == "eval" else frozenset()
+    return [name for name, _ in network.units() if name not in still]
 
 
 def settings_of(job: Job, shop: Workshop) -> TrainingTable:
@@ -177,7 +198,9 @@ def save(
     write_card(folder.path, card(job, shop, model, file_digest(folder.weights)))
     folder.write_history(outcome.history)
     folder.write_plan({**plan_record(grown.plan, grown.spec), "frozen_hash": dict(frozen)})
-    folder.write_timing({**outcome.seconds, "at_epoch": outcome.at_epoch})
+    count = shop.device.ranks.count
+    processes = {"processes": count} if count > 1 else {}
+    folder.write_timing({**outcome.seconds, "at_epoch": outcome.at_epoch, **processes})
     result = JobResult(
         epochs=outcome.epochs,
         best_epoch=outcome.best_epoch,

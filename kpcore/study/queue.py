@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from kpcore.records.folder import JobFolder
-from kpcore.study.executors import State
+from kpcore.study.executors import Pool, State
 from kpcore.study.jobs import Job
 
 LOOK = 2.0
 """Seconds between two looks at a job that another process trains."""
+
+
+def work_through(queue: Queue, pool: Pool, course: Course, *, fresh: bool) -> None:
+    """Have a pool take the jobs of a queue, as many at once as it has room for, until all have ended."""
+    running = 0
+    while queue or running:
+        while (lost := queue.lost()) is not None:
+            course.ended(lost[0], State("failed", lost[1]))
+        while running < pool.slots and (job := queue.next()) is not None:
+            if not fresh and JobFolder.of(job.key).done:  # another process has trained it since
+                course.ended(job, State("done", cached=True))
+                continue
+            running += 1
+            course.start(job, pool)
+        if running:
+            job, state = pool.wait()
+            running -= 1
+            course.ended(job, state)
+        elif queue:
+            time.sleep(LOOK)
+
+
+class Course(Protocol):
+    """What starts jobs and is told of their ends."""
+
+    def start(self, job: Job, pool: Pool) -> None:
+        """Start a job whose sources are done."""
+
+    def ended(self, job: Job, state: State) -> None:
+        """A job has ended, well or not; the queue's states know it from then on."""
 
 
 class Queue:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -31,7 +30,7 @@ from kpcore.study.faults import fault, placeless
 from kpcore.study.guard import told
 from kpcore.study.jobs import Job, JobPlan, Refused
 from kpcore.study.jobs import Row as PlannedRow
-from kpcore.study.queue import LOOK, Queue
+from kpcore.study.queue import Queue, work_through
 from kpcore.study.reasons import damaged
 from kpcore.study.sample_values import keep_values
 from kpcore.study.scoring import Scorer
@@ -144,24 +143,22 @@ class _Runner:
         missing = [job for job in self.plan.jobs if fresh or not JobFolder.of(job.key).done]
         for job in self.plan.jobs:
             if job not in missing:
-                self._ended(job, State("done", cached=True))
+                self.ended(job, State("done", cached=True))
         if missing:
             if problem := local_only(cache_dir()):
                 self.watcher.notice(f"Warning: {problem}")
             self.write()
-            run = Run(
-                self.study, self.plan, self.device, missing, _Hooked(self.watcher, self.study, self.folder), fresh
-            )
+            run = Run(self.study, self.plan, self.device, missing, Hooked(self.watcher, self.study, self.folder), fresh)
             try:
                 with executor.open(run) as pool:
-                    self._schedule(Queue(missing, self.states, self.watcher.notice), pool, fresh=fresh)
+                    work_through(Queue(missing, self.states, self.watcher.notice), pool, self, fresh=fresh)
             except KeyboardInterrupt:
                 self._interrupted([] if fresh else missing)
                 raise
             except (FaultError, OSError, MemoryError) as error:  # what the cache holds must have its table all the same
                 line = fault(error, self.device.torch) or str(error)
                 for job in [job for job in missing if job.key not in self.states]:
-                    self._ended(job, State("failed", line))
+                    self.ended(job, State("failed", line))
 
     def _interrupted(self, missing: Sequence[Job]) -> None:
         """Write results.json with what has ended since; an interrupt is no place for other errors."""
@@ -169,40 +166,22 @@ class _Runner:
             self.states |= {job.key: State("done") for job in missing if JobFolder.of(job.key).done}
             self.write()
 
-    def _schedule(self, queue: Queue, pool: Pool, *, fresh: bool) -> None:
-        running = 0
-        while queue or running:
-            while (lost := queue.lost()) is not None:
-                self._ended(lost[0], State("failed", lost[1]))
-            while running < pool.slots and (job := queue.next()) is not None:
-                if not fresh and JobFolder.of(job.key).done:  # another process has trained it since
-                    self._ended(job, State("done", cached=True))
-                    continue
-                running += 1
-                self._start(job, pool)
-            if running:
-                job, state = pool.wait()
-                running -= 1
-                self._ended(job, state)
-            elif queue:
-                time.sleep(LOOK)
-
-    def _start(self, job: Job, pool: Pool) -> None:
+    def start(self, job: Job, pool: Pool) -> None:
+        """Link to the job's folder, tell everybody and start it."""
         self._link(job)
         self.watcher.job_started(job)
         tell(self.watcher, self.study.known, "kp_job_started", job={**self._about(job), "settings": job.settings})
         pool.start(job)
 
-    def _ended(self, job: Job, state: State) -> None:
+    def ended(self, job: Job, state: State) -> None:
+        """Write the results as they stand now, and tell everybody."""
         self.states[job.key] = state
         if state.cached:
             self._link(job)
         else:
             self._write_soon()  # before anybody is told, who may look
         self.watcher.job_finished(job, state)
-        folder = str(JobFolder.of(job.key).path)
-        result = {"status": state.status, "cached": state.cached, "reason": state.reason, "folder": folder}
-        tell(self.watcher, self.study.known, "kp_job_finished", job=self._about(job), result=result)
+        tell(self.watcher, self.study.known, "kp_job_finished", job=self._about(job), result=outcome(job, state))
 
     def _about(self, job: Job) -> dict[str, Any]:
         return about(job, self.study, self.folder)
@@ -227,6 +206,7 @@ class _Runner:
             data=self._data(),
             higher_is_better=self.study.metric.higher_is_better,
             average_name=self.study.metric.average_name,
+            legend=self.study.metric.legend,
             validation_convention=self.study.validation.convention,
             validation_higher_is_better=self.study.validation.higher_is_better,
             validation_unit=self.study.validation.unit,
@@ -314,7 +294,7 @@ class _Runner:
 
 
 @dataclass(frozen=True)
-class _Hooked:
+class Hooked:
     """A study's events: for the watcher, and for the plugins' hooks."""
 
     watcher: Watcher
@@ -322,15 +302,19 @@ class _Hooked:
     folder: Path
 
     def preparing(self, done: int, total: int) -> None:
+        """Tell the watcher."""
         self.watcher.preparing(done, total)
 
     def notice(self, text: str) -> None:
+        """Tell the watcher."""
         self.watcher.notice(text)
 
     def iteration(self, job: Job, done: int, total: int) -> None:
+        """Tell the watcher."""
         self.watcher.iteration(job, done, total)
 
     def epoch(self, job: Job, record: dict[str, Any]) -> None:
+        """Tell the watcher and the plugins."""
         self.watcher.epoch(job, record)
         tell(self.watcher, self.study.known, "kp_epoch_ended", job=about(job, self.study, self.folder), record=record)
 
@@ -379,6 +363,12 @@ def about(job: Job, study: Study, folder: Path) -> dict[str, Any]:
         "key": job.key, "name": job.name, "split": job.split.name, "mode": mode, "seed": job.seed,
         "study": of["name"], "study_folder": of["folder"],
     }  # fmt: skip
+
+
+def outcome(job: Job, state: State) -> dict[str, Any]:
+    """Return what hooks are told of a job that has ended."""
+    folder = str(JobFolder.of(job.key).path)
+    return {"status": state.status, "cached": state.cached, "reason": state.reason, "folder": folder}
 
 
 def about_study(study: Study, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,18 +77,31 @@ class TrainingImages:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Mapping[str, int]] = {}
 
     def seen(self, job: Job) -> int:
         """Return the images of which a job sees its step's labels."""
-        if job.dataset not in self._counts:
-            self._counts[job.dataset] = len(self._trained_on(self._study.data[job.dataset]))
-        return share_of(self._counts[job.dataset], job.view.labels)
+        return share_of(self.count(job.dataset), job.view.labels)
 
-    def _trained_on(self, data: StudyData) -> set[str]:
+    def count(self, dataset: str) -> int:
+        """Return the images of a data set that are trained on."""
+        return len(self._of(dataset))
+
+    def people(self, dataset: str) -> int:
+        """Return the samples on these images."""
+        return sum(self._of(dataset).values())
+
+    def _of(self, dataset: str) -> Mapping[str, int]:
+        if dataset not in self._counts:
+            self._counts[dataset] = self._trained_on(self._study.data[dataset])
+        return self._counts[dataset]
+
+    def _trained_on(self, data: StudyData) -> Mapping[str, int]:
+        """Return image -> how many samples of it are trained on."""
         left_out, settings = set(data.left_out), self._study.config.training
-        images = {sample.image_id for place, sample in enumerate(data.train.samples) if place not in left_out}
-        return images - held_names(images, settings.held_out) if settings.select_on == "held_out" else images
+        images = Counter(sample.image_id for place, sample in enumerate(data.train.samples) if place not in left_out)
+        held = held_names(set(images), settings.held_out) if settings.select_on == "held_out" else frozenset[str]()
+        return {name: count for name, count in images.items() if name not in held}
 
 
 def share_of(images: int, labels: float) -> int:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from kpcore.errors import KpError, shown
+from kpcore.errors import KpError, listed
 from kpcore.interfaces import Predicted
 from kpcore.keypoints import KeypointSet
 from kpcore.registry import registry
 from kpcore.samples import Orientation
 from kpcore.tensors import AnyArray, ImageArray
-from kpcore.trained.boxes import Box, Boxes
+from kpcore.trained.boxes import Boxes
 from kpcore.trained.card import Card
 from kpcore.trained.engine import Engine, chosen_engine
+from kpcore.trained.given import boxes_file, boxes_of, rgb, words_of
 from kpcore.trained.keypoints import Keypoints
 from kpcore.trained.pictures import Picture, sources
 from kpcore.trained.predicting import How, predict
@@ -34,6 +33,11 @@ class TrainedModel:
     def __init__(self, engine: Engine, card: Card) -> None:
         self._engine = engine
         self.card = card
+
+    def __repr__(self) -> str:
+        known, side = listed(self.names, 6), self._engine.resolution
+        data = self.card.model.data
+        return f"TrainedModel({self.card.title!r}, {len(self.names)} keypoints: {known}; {side} px, trained on {data})"
 
     @property
     def keypoints(self) -> KeypointSet:
@@ -57,13 +61,14 @@ class TrainedModel:
 
         Args:
             image: path, or (H, W, 3) uint8 RGB, or (H, W) uint8 grey.
-            boxes: (N, 4) left, top, width, height of N instances, pixels; None for the whole picture as one instance.
-            margin: side of the crop over the longer side of a box; None for the network's own.
+            boxes: (N, 4) left, top, width, height of N instances, pixels, N may be 0; None for the whole picture as one
+                instance.
+            margin: side of the crop over the longer side of a box, 0.1 to 100; None for the network's own.
             orientation: of a file with an EXIF orientation: ``turned`` as viewers show it, or as it is ``stored``,
                 which is also what ``auto`` takes.
 
         Raises:
-            KpError: the image cannot be read, or a box is none or lies outside it.
+            KpError: the image cannot be read, a box is none or lies outside it, or an option is none.
         """
         if isinstance(image, str | Path):
             picture = Picture(str(image), Path(image))
@@ -76,20 +81,36 @@ class TrainedModel:
             raise KpError(found.problem or found.left_out[0])
         return Keypoints(self.keypoints, found.points, found.confidence, found.crops, found.pixels, self.card.steps)
 
-    def predict_all(self, words: Iterable[str | Path], how: How | None = None) -> Iterator[Predicted]:
+    def predict_all(
+        self,
+        pictures: str | Path | Iterable[str | Path],
+        boxes: str | Path | Boxes | None = None,
+        *,
+        margin: float | None = None,
+        batch_size: int = 32,
+        orientation: Orientation = "auto",
+    ) -> Iterator[Predicted]:
         """Predict on images, folders, patterns, lists of images or videos, one after another, in order.
 
-        What cannot be read is given out with its ``problem``.
+        Yields a :class:`~kpcore.interfaces.Predicted` a picture, or a frame of a video: its ``name``, ``frame``,
+        ``points`` (N, K, D), ``confidence`` (N, K), ``ids``. What cannot be read is given out with its ``problem``.
 
         Args:
-            words: as the arguments of ``kp predict``.
-            how: boxes, margin, batch size; whole pictures by default.
+            pictures: one of the arguments of ``kp predict``, or several.
+            boxes: file that says where instances are, COCO's JSON or a CSV; None for whole pictures.
+            margin: as for :meth:`predict`.
+            batch_size: crops that go through the network at once.
+            orientation: as for :meth:`predict`.
 
         Raises:
-            KpError: a word names nothing.
+            KpError: a word names nothing, the file of boxes is none or of other pictures, or an option is none.
         """
-        for source in sources([str(word) for word in words]):
-            yield from predict(source.pictures(), self._engine, how or How())
+        found = sources(words_of(pictures))
+        known = boxes_file(boxes)
+        if known is not None:
+            known = known.matched([picture for source in found for picture in source.known])
+        how = How(boxes=known, margin=margin, batch_size=batch_size, orientation=orientation)
+        return (one for source in found for one in predict(source.pictures(), self._engine, how))
 
 
 def load_model(
@@ -108,24 +129,3 @@ def load_model(
         KpError: there is no such network, it was changed, a plugin is missing, or the device is not there.
     """
     return TrainedModel(*chosen_engine(str(model), registry(), device, flip_test=flip_test, changed=changed))
-
-
-def rgb(image: AnyArray) -> ImageArray:
-    """Return an image as (H, W, 3) uint8; raises KpError where it is none."""
-    array = np.asarray(image)
-    if (
-        array.dtype != np.uint8
-        or array.ndim not in (2, 3)
-        or (array.ndim == 3 and array.shape[2] != 3)
-        or not array.size
-    ):
-        raise KpError(f"image: {shown(array)}; expected (H, W, 3) uint8 RGB, or (H, W) grey")
-    return np.ascontiguousarray(np.repeat(array[..., None], 3, 2) if array.ndim == 2 else array)
-
-
-def boxes_of(boxes: Sequence[Sequence[float]] | AnyArray) -> tuple[Box, ...]:
-    """Return boxes (N, 4) left, top, width, height; raises KpError where one is none."""
-    array = np.asarray(boxes, np.float64)
-    if array.ndim != 2 or array.shape[1] != 4 or not np.isfinite(array).all() or (array[:, 2:] <= 0).any():
-        raise KpError(f"boxes: {shown(boxes)}; expected (N, 4) left, top, width, height, pixels, sizes above 0")
-    return tuple(Box((left, top, width, height), None) for left, top, width, height in array.tolist())

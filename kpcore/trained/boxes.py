@@ -82,7 +82,7 @@ class Boxes:
     taken: Mapping[str, str] | None = None
 
     def of(self, picture: Picture) -> tuple[Box, ...]:
-        """Return a picture's boxes: by its name, or where that is clear by its file's name; none where it has none."""
+        """Return a picture's boxes, of which there may be none: by its name, its path, or its file's name if clear."""
         if picture.frame is not None and (found := self.by_frame.get((picture.name, picture.frame))):
             return found
         name = self._name(picture)
@@ -104,36 +104,39 @@ class Boxes:
         return 1 + max((number for number in self.image_ids.values() if isinstance(number, int)), default=0)
 
     def _name(self, picture: Picture) -> str | None:
-        return self._named(picture.name) if self.taken is None else self.taken.get(picture.name)
-
-    def _named(self, name: str) -> str | None:
-        if name in self.by_image or name in self.image_ids:
+        if self.taken is not None:
+            return self.taken.get(picture.name)
+        if (name := self._exact(picture)) is not None:
             return name
-        same = self._by_file.get(PurePosixPath(name).name, ())
+        same = self._by_file.get(PurePosixPath(picture.name).name, ())
         return same[0] if len(same) == 1 else None
 
-    def matched(self, names: Sequence[str]) -> Boxes:
-        """Return them with each image of the file given to one picture: that of its name, else of its file's name.
+    def _exact(self, picture: Picture) -> str | None:
+        names = (picture.name, picture.path.as_posix())
+        return next((name for name in names if name in self.by_image or name in self.image_ids), None)
+
+    def matched(self, pictures: Sequence[Picture]) -> Boxes:
+        """Return them with each image of the file given to one picture: of its name or path, else of its file's name.
 
         Args:
-            names: of all pictures.
+            pictures: all of them.
 
         Raises:
             KpError: no picture has a box, or two pictures could be one image of the file.
         """
-        self.require_some(names)
-        first: dict[str, str] = {}
-        taken = {name: name for name in names if name in self.by_image or name in self.image_ids}
-        for name in names:
-            meant = self._named(name)
-            if meant is None or meant in taken:
+        self.require_some(pictures)
+        taken = {one.name: name for one in pictures if (name := self._exact(one)) is not None}
+        exact, first = set(taken.values()), dict[str, str]()
+        for one in pictures:
+            meant = self._name(one)
+            if one.name in taken or meant is None or meant in exact:
                 continue
             if meant in first:
                 raise KpError(
-                    f"{self.path}: image '{meant}' could be {first[meant]} and {name}; write its folder in the file as"
-                    " the pictures have it, or predict on one folder at a time"
+                    f"{self.path}: image '{meant}' could be {first[meant]} and {one.name}; write its folder in the file"
+                    " as the pictures have it, or predict on one folder at a time"
                 )
-            first[meant] = name
+            first[meant] = one.name
         return replace(self, taken={**taken, **{name: meant for meant, name in first.items()}})
 
     def unused(self, seen: Collection[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -155,18 +158,18 @@ class Boxes:
             found[PurePosixPath(name).name].append(name)
         return found
 
-    def require_some(self, names: Sequence[str]) -> None:
+    def require_some(self, pictures: Sequence[Picture]) -> None:
         """Refuse a file that is of other pictures altogether.
 
         Raises:
             KpError: no picture has a box.
         """
         known = [*self.by_image, *(name for name, _ in self.by_frame)]
-        if not any(self._name(Picture(name, Path())) or name in known for name in names):
+        if not any(self._name(picture) or picture.name in known for picture in pictures):
             first = listed(dict.fromkeys(known), 3)
-            close = nearest(names[0], known) if names else None
-            meant = f"; is '{names[0]}' its '{close}'?" if close else ""
-            raise KpError(f"{self.path}: none of the {len(names)} pictures has a box; it names {first}{meant}")
+            close = nearest(pictures[0].name, known) if pictures else None
+            meant = f"; is '{pictures[0].name}' its '{close}'?" if close else ""
+            raise KpError(f"{self.path}: none of the {len(pictures)} pictures has a box; it names {first}{meant}")
 
 
 def read_boxes(path: Path) -> Boxes:

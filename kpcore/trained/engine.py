@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from kpcore.cores import cores
+from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSet
 from kpcore.registry import Registry
 from kpcore.tensors import Float64Array, ImageArray
@@ -106,16 +108,28 @@ def chosen_engine(
         told: of what differs between a card that was changed and its weights.
 
     Raises:
-        KpError: there is no such network, it was changed, a plugin is missing, or the device is not there.
+        KpError: there is no such network, it was changed or never trained, a plugin is missing, or the device is not
+            there.
     """
     path = locate(model)
     if path.suffix == ENDING and path.is_file():
         exported = onnx_engine(path, device, flip_test=flip_test, changed=changed)
+        require_trained(path, exported.file.card)
         return exported, exported.file.card
     opened = open_model(model, changed=changed)
+    require_trained(path, opened.card)
     for note in opened.notes:
         told(note)
     where = choose_device(device, "auto", cores())
     if where.precision != opened.card.precision:  # another chip than the one that it was scored on
         where = replace(where, precision="fp32")
     return network_engine(opened, known, where, flip_test=flip_test), opened.card
+
+
+def require_trained(path: Path, card: Card) -> None:
+    """Refuse a network of which a part was never trained; raises KpError."""
+    if not card.model.trained_on:
+        raise KpError(
+            f"{path}: {card.model.data}, was never trained, at least in part, and what it predicts means nothing;"
+            f' train it first: [source] model = "{path}" in a study file, whose S1 it predicts'
+        )

@@ -28,7 +28,7 @@ class Listed:
         name: as in "d-transfer-0".
         study: that trained it first; others may share it.
         seed: of the training.
-        keypoints: that it learned last.
+        keypoints: that it predicts, those that it learned before and kept among them.
         validation: the value that its epoch was chosen by; None where there is none.
         convention: of that value.
     """
@@ -45,7 +45,7 @@ class Listed:
     @property
     def title(self) -> str:
         """As it can be asked for."""
-        return f"{self.study}/{self.name}"
+        return f"{self.study}/{self.name}" if self.study else self.name
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _listed(path: Path) -> Listed | None:
             name=str(about["title"]),
             study=str(about["study"]),
             seed=settings.get("seed"),
-            keypoints=tuple(settings["keypoints"][-1]),
+            keypoints=tuple(settings.get("heads", settings["keypoints"])[-1]),
             validation=result.best_validation,
             convention=result.validation_convention,
         )

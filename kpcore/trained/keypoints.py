@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from kpcore.drawing import draw_instance, marks_of, radius_of
-from kpcore.errors import KpError
+from kpcore.errors import KpError, listed, unknown
 from kpcore.keypoints import KeypointSet
 from kpcore.tensors import Float64Array, ImageArray
+from kpcore.trained.given import canvas_of
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Keypoints:
     """Keypoints of N instances of one picture; ``len(found)`` is N, ``found["l_wrist"]`` is (N, D).
 
@@ -34,6 +35,11 @@ class Keypoints:
     image: ImageArray
     steps: tuple[tuple[str, ...], ...] = ()
 
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        count = f"{len(self)} instance{'' if len(self) == 1 else 's'}"
+        return f"Keypoints({count} of {len(self.names)}: {listed(self.names, 6)}; in {width} x {height} px)"
+
     def __len__(self) -> int:
         return len(self.points)
 
@@ -44,7 +50,9 @@ class Keypoints:
 
     def __getitem__(self, name: str) -> Float64Array:
         """Return one keypoint of every instance, (N, D); raises KpError where it is not predicted."""
-        return self.points[:, self.keypoints.places([name])[0]]
+        if name not in self.names:
+            raise unknown("keypoint", name, self.names, where="found")
+        return self.points[:, self.names.index(name)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,8 +60,12 @@ class Keypoints:
         return self.keypoints.names
 
     def draw(self, image: ImageArray | None = None) -> ImageArray:
-        """Return a copy of the picture, or of another of its size, with the keypoints drawn; (H, W, 3) uint8 RGB."""
-        canvas = np.ascontiguousarray(self.image if image is None else image).copy()
+        """Return a copy of the picture, or of another of its size, with the keypoints drawn; (H, W, 3) uint8 RGB.
+
+        Raises:
+            KpError: the other is no image, or of another size.
+        """
+        canvas = canvas_of(self.image if image is None else image, self.image)
         for points, surer, crop in zip(self.points, self.confidence, self.crops, strict=True):
             marks = marks_of(self.names, points, surer)
             draw_instance(canvas, self.keypoints.skeleton, marks, self.steps, radius_of(crop[2]))

@@ -89,8 +89,9 @@ class Score(Described):
 class Model(Described):
     """All that a weights file says of its network.
 
-    ``trained_on`` names the keypoints of its last training, ``job`` the key of that training. An input is RGB in
-    [0, 1], minus ``mean``, over ``std``, ``resolution`` pixels a side; a prediction's pixel is ``stride`` of them.
+    ``trained_on`` names the keypoints of its last training, none where a part of it was never trained; ``job`` is the
+    key of that training. An input is RGB in [0, 1], minus ``mean``, over ``std``, ``resolution`` pixels a side; a
+    prediction's pixel is ``stride`` of them.
     """
 
     version: Literal[1] = 1

@@ -1,6 +1,7 @@
 """An exported network's file, ``.onnx``: its card among the file's texts, and a seal over all of its bytes.
 
-Reading one takes the library onnxruntime alone. Nothing in such a file runs but its graph of operators.
+Predicting with one takes the library onnxruntime alone, reading its card none. Nothing in such a file runs but its
+graph of operators.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,8 +19,9 @@ from typing import Any
 
 from kpcore.errors import KpError
 from kpcore.reading.budget import Limit, within
-from kpcore.reading.opening import regular
+from kpcore.reading.opening import one_line, regular
 from kpcore.trained.card import Card, parsed
+from kpcore.trained.onnx_texts import texts_in
 
 ENDING = ".onnx"
 INPUT, OUTPUTS = "images", ("points", "confidence")
@@ -89,22 +91,46 @@ def open_onnx(path: Path, device: str | None = "cpu", *, changed: bool = False) 
         KpError: onnxruntime is missing or has no such device, the file cannot be used, is not ours, or was changed.
     """
     require("onnxruntime")
-    try:
-        size = regular(path, "an exported network")
-        within(Limit.BYTES, size, f"has {size:,} bytes", path)
-        content = path.read_bytes()
-    except OSError as error:
-        raise KpError(f"{path}: cannot be read: {error.strerror}; export it again") from None
+    content = _content(path)
     _require_whole(path, content)
     session = _session(path, content, providers(device))
     texts: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    card = _card(path, content, texts, changed)
+    _require_fit(path, session, card)
+    return OnnxFile(path, session, card, texts.get(FLIP_TEST) == "yes")
+
+
+def read_onnx_card(path: Path, *, changed: bool = False) -> Card:
+    """Read an exported network's card, without onnxruntime and without building the network.
+
+    Raises:
+        KpError: the file cannot be read, is not ours, or was changed.
+    """
+    content = _content(path)
+    try:
+        texts = texts_in(content)
+    except ValueError as error:
+        raise KpError(f"{path}: not an ONNX file: {one_line(error)}; export it again") from None
+    return _card(path, content, texts, changed)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        size = regular(path, "an exported network")
+        within(Limit.BYTES, size, f"has {size:,} bytes", path)
+        return path.read_bytes()
+    except OSError as error:
+        raise KpError(f"{path}: cannot be read: {error.strerror}; export it again") from None
+
+
+def _card(path: Path, content: bytes, texts: Mapping[str, str], changed: bool) -> Card:
+    """Return the card among a file's texts; raises KpError where there is none, or the file was changed."""
     if CARD not in texts:
         raise KpError(f"{path}: an ONNX file without a card (no text '{CARD}'); was it written by 'kp export'?")
     card = parsed(texts[CARD], path, "export it again")
     if not changed and not (card.whole and _seal_holds(content, texts.get(SEAL, ""))):
         raise KpError(f"{path}: {CHANGED}")
-    _require_fit(path, session, card)
-    return OnnxFile(path, session, card, texts.get(FLIP_TEST) == "yes")
+    return card
 
 
 def _require_whole(path: Path, content: bytes) -> None:

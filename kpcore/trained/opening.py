@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kpcore.errors import KpError
 from kpcore.records.folder import WEIGHTS, JobFolder
-from kpcore.records.results import RESULTS, read_results
+from kpcore.records.results import RESULTS, DataInfo, Results, Retained, Row, read_results
 from kpcore.trained.card import AGAIN, CARD, SAY, Card, Score, checked, derived, read_card
 from kpcore.trained.finding import locate
 from kpcore.trained.model import Model, read_model
-from kpcore.trained.onnx_file import ENDING, open_onnx
+from kpcore.trained.onnx_file import ENDING, read_onnx_card
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def open_model(text: str, *, changed: bool = False) -> Opened:
             f"{path}: no model folder (it has no {WEIGHTS}); a finished training and 'kp models copy' make one"
         )
     if weights.suffix == ENDING:
-        return Opened(weights, open_onnx(weights, changed=changed).card)
+        return Opened(weights, read_onnx_card(weights, changed=changed))
     return _opened(weights, changed)
 
 
@@ -81,14 +82,23 @@ def final_scores(folder: Path, card: Card) -> tuple[Score, ...]:
     if not (run / RESULTS).is_file():
         return ()
     results = read_results(run)
-    return tuple(
-        Score(
-            convention=row.convention,
-            average=row.average,
-            columns=dict(row.columns),
-            data=results.data.label,
-            samples=results.data.people["valid"],
-        )
-        for row in results.rows
-        if row.job == card.model.job and row.status == "done"
-    )
+    rows = [row for row in results.rows if row.job == card.model.job and row.status == "done"]
+    return tuple(score for row in rows for score in _scores(row, results))
+
+
+def _scores(row: Row, results: Results) -> Iterator[Score]:
+    """Yield a row's score, then those of earlier steps' keypoints that its network still predicts."""
+    yield _score(row, results.data, row)
+    split = next(one for one in results.splits if one.name == row.split)
+    sets = {data.step: data for data in (results.data, *results.data.others)}
+    for kept in row.retained:
+        data = sets.get(split.datasets[kept.step], results.data) if split.datasets else results.data
+        before = "" if kept.before is None else f", {kept.before:.1f} before"
+        yield _score(row, data, kept, f": keypoints of step {kept.step + 1}{before}")
+
+
+def _score(row: Row, data: DataInfo, scored: Row | Retained, said: str = "") -> Score:
+    return Score(
+        convention=row.convention, average=scored.average, columns=dict(scored.columns), data=f"{data.label}{said}",
+        samples=data.people["valid"],
+    )  # fmt: skip

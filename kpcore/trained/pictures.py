@@ -76,6 +76,11 @@ class Source:
         """Of its images; of a video its own."""
         return tuple(name for name, _ in self.images) or (self.path.name,)
 
+    @property
+    def known(self) -> list[Picture]:
+        """Its images, or the video, by name and path; nothing is read."""
+        return [Picture(name, path) for name, path in self.images] or [Picture(self.path.name, self.path)]
+
     def __len__(self) -> int:
         """Count its pictures; a video's as its file says."""
         return len(self.images) if self.images else 1 if nameless(self.path.name, self.path) else frames_of(self.path)
@@ -211,8 +216,8 @@ def _pattern(word: str) -> Source:
     found = sorted(Path(one) for one in glob.glob(str(home(word)), recursive=True))  # noqa: PTH207
     images = [one for one in found if one.suffix.lower() in IMAGES and one.is_file()]
     if not images:
-        raise KpError(f"{word}: no image is called so; put the pattern in quotes, or name a folder")
-    return Source(images[0].parent, tuple((one.as_posix(), one) for one in images))
+        raise KpError(f"{word}: the pattern finds no image ({listed(IMAGES, 20)}); mend it, or name a folder")
+    return Source(images[0].parent, _named([one.as_posix() for one in images], images))
 
 
 def _list(path: Path) -> Source:
@@ -221,15 +226,43 @@ def _list(path: Path) -> Source:
     names = [name for name in names if name and not name.startswith("#")]
     if not names:
         raise KpError(f"{path}: names no image; write a path a line")
-    return Source(path.parent, tuple((Path(name).as_posix(), path.parent / name) for name in names))
+    return Source(
+        path.parent, _named([Path(name).as_posix() for name in names], [path.parent / name for name in names])
+    )
+
+
+def _named(names: Sequence[str], paths: Sequence[Path]) -> tuple[tuple[str, Path], ...]:
+    """Return names and paths; where a name is a whole path, which no labelling tool finds, all are named by their
+    paths below the folder that they have in common.
+    """
+    whole = any(Path(name).is_absolute() for name in names)
+    return tuple(zip(below(paths) if whole else names, paths, strict=True))
+
+
+def below(paths: Sequence[Path]) -> list[str]:
+    """Return paths as they are below the folder that they have in common; whole where they have none."""
+    full = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links are not followed
+    try:
+        common = os.path.commonpath([path.parent for path in full])
+    except ValueError:  # two drives
+        return [path.as_posix() for path in full]
+    return [path.relative_to(common).as_posix() for path in full]
 
 
 def _named_apart(found: list[Source]) -> list[Source]:
-    """Return the sources with the paths of images as their names where two would bear the same."""
-    names = Counter(name for source in found for name, _ in source.images)
+    """Return the sources; images of which two would bear the same name are named below their common folder."""
+    count = Counter(name for source in found for name, _ in source.images)
+    clashing = [path for source in found for name, path in source.images if count[name] > 1]
+    if not clashing:
+        return found
+    apart = dict(zip(clashing, below(clashing), strict=True))
+    taken = {name for name in count if count[name] == 1}
+    if taken & set(apart.values()):
+        apart = {path: path.as_posix() for path in clashing}
     return [
         replace(
-            source, images=tuple((path.as_posix() if names[name] > 1 else name, path) for name, path in source.images)
+            source,
+            images=tuple((apart.get(path, name) if count[name] > 1 else name, path) for name, path in source.images),
         )
         for source in found
     ]

@@ -15,7 +15,7 @@ from kpcore.cores import cores
 from kpcore.data.batches import ahead
 from kpcore.data.geometry import apply, invert
 from kpcore.data.store import LARGEST_WINDOW, Cut
-from kpcore.errors import KpError, unknown
+from kpcore.errors import KpError, shown, unknown
 from kpcore.interfaces import Predicted
 from kpcore.reading.headers import read_header
 from kpcore.reading.images import pixels_of
@@ -30,6 +30,8 @@ from kpcore.trained.pictures import Picture
 
 AHEAD = 4
 """Pictures a core that are read before they are asked for; a batch, where that is more."""
+MARGINS = (0.1, 100)
+"""Sides of a crop over a box's longer side, from the least to the most."""
 WAITING = 2
 """Batches of pictures that wait for a batch of crops to fill, at most."""
 
@@ -53,6 +55,15 @@ class How:
     orientation: Orientation = "auto"
     keep: bool = False
     doubts: Callable[[Picture], None] = lambda picture: None
+
+    def __post_init__(self) -> None:
+        """Check the options; raises KpError where one is none."""
+        if self.margin is not None and not _within(self.margin, *MARGINS):
+            low, high = MARGINS
+            raise KpError(f"margin = {shown(self.margin)}: a crop's side over a box's longer one is {low} to {high}")
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise KpError(f"batch_size = {shown(self.batch_size)}: at least one crop at once")
+        orientation_of(self.orientation, where="orientation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +93,15 @@ class _Waiting:
         return len(self.points) == len(self.ready.inputs)
 
 
-def orientation_of(word: str) -> Orientation:
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float | np.number) and bool(low <= value <= high)
+
+
+def orientation_of(word: object, *, where: str = "--orientation") -> Orientation:
     """Return how pictures are turned; raises KpError where the word is none of the three."""
     if word in get_args(Orientation):
         return cast(Orientation, word)
-    raise unknown("orientation", word, get_args(Orientation), where="--orientation")
+    raise unknown("orientation", word, get_args(Orientation), where=where)
 
 
 def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Predicted]:

@@ -27,6 +27,7 @@ class Written:
 
     Args:
         pictures: that were predicted on.
+        frames: how many of these are of a video.
         instances: found in them.
         without: pictures that no box is in.
         lost: instances of frames in which following had lost them.
@@ -35,9 +36,11 @@ class Written:
         left_out: what is said of boxes that were not predicted on.
         unused: what has boxes and was not among the pictures, with their number.
         files: that were written.
+        notes: what formats have to say of them.
     """
 
     pictures: int = 0
+    frames: int = 0
     instances: int = 0
     without: int = 0
     lost: int = 0
@@ -46,6 +49,7 @@ class Written:
     left_out: list[str] = field(default_factory=list)
     unused: list[tuple[str, int]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def count(self, found: Predicted, following: bool) -> None:
         """Take a picture down."""
@@ -55,6 +59,7 @@ class Written:
         missing = np.asarray(np.isnan(found.points).any(2))
         lost = np.asarray(missing.all(1) & following)
         self.pictures += 1
+        self.frames += found.frame is not None
         self.instances += len(found.points)
         self.without += not len(found.points) and not found.left_out
         self.lost += int(lost.sum())
@@ -86,7 +91,8 @@ def write(
         progress: called with (pictures done, pictures), 0 where their number is not known.
 
     Raises:
-        KpError: nothing can be written there, an image is to be followed, or a format cannot hold these keypoints.
+        KpError: something is there already, nothing can be written there, an image is to be followed, or a format
+            cannot hold these keypoints.
     """
     for source in found:
         if following and not source.video:
@@ -149,6 +155,7 @@ def _all(found: Iterator[Predicted], sinks: Sinks, how: Counted) -> Written:
         written.count(one, how.following)
         how.progress(done, max(done, how.total))
     written.files = sinks.finish()
+    written.notes = sinks.notes()
     return written
 
 
@@ -182,6 +189,12 @@ class Sinks:
     def finish(self) -> list[Path]:
         """Make all files whole and return them."""
         return [path for sink in self._open for path in sink.finish()]
+
+    def notes(self) -> list[str]:
+        """Return what there is to say of the files, with the format's name before it."""
+        return [
+            f"{name}: {note}" for name, sink in zip(self._writers, self._open, strict=True) for note in sink.notes()
+        ]
 
     def _abandon(self) -> None:
         for sink in self._open:

@@ -87,6 +87,14 @@ class Checkpoints:
                 return state
         return None
 
+    def take(self, name: str, device: torch.device) -> dict[str, Any]:
+        """Return the state of this name, which another process has found; raises KpError where it is not whole here."""
+        path = self.folder.path / name
+        state = self._read(path, device)
+        if state is None:
+            raise KpError(f"{path}: another process of this training goes on from it; let all share KP_CACHE_DIR")
+        return state
+
     def _read(self, path: Path, device: torch.device) -> dict[str, Any] | None:
         try:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)

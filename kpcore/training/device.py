@@ -12,6 +12,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from kpcore.cores import cores, memory
 from kpcore.errors import KpError, unknown
+from kpcore.training.ranks import Ranks
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Asked = Literal["auto", "fp32", "bf16", "fp16"]
@@ -19,6 +20,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 JOB_MEMORY = 4 << 30
 """Bytes of memory for each job at once on a CPU, where nobody says how many: what a paper-size network takes."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+ALONE = Ranks()
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class Device:
         torch: the device.
         precision: fp32, or autocast to bf16 or fp16 (weights stay fp32).
         threads: torch's threads; on a CPU they change a result's last bits.
+        ranks: this process's place among those that train the job, each on a device of its own.
     """
 
     torch: torch.device
     precision: Precision
     threads: int
+    ranks: Ranks = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which the network runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from torch import Tensor
 from kpcore.config import TrainingTable
 from kpcore.data.batches import Batch, TrainingStream
 from kpcore.data.geometry import generator
-from kpcore.interrupts import Stopped, asked, check, held, released
+from kpcore.interrupts import Stopped, asked, held, released
 from kpcore.network import Network
 from kpcore.training.averaging import make_average
 from kpcore.training.checkpoint import Checkpoints, random_state, restore_random
@@ -75,9 +75,12 @@ def epoch_iterations(settings: TrainingTable, people: int) -> int:
     return settings.iterations_per_epoch or max(1, people // settings.batch_size)
 
 
-def noise_seed(seed: int, epoch: int) -> int:
-    """Return torch's seed for an epoch, so that noise inside a network (dropout) is the same after a kill."""
-    return int(generator(seed, epoch, 0, 2).integers(2**63))
+def noise_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """Return torch's seed for an epoch, so that noise inside a network (dropout) is the same after a kill.
+
+    Processes that share a batch differ in it, as people of one batch do.
+    """
+    return int(generator(seed, epoch, rank, 2).integers(2**63))
 
 
 @dataclass
@@ -111,10 +114,14 @@ class Training:
 
     Order and augmentation hang on the iteration alone, noise inside the network on torch's generators: so where it
     stands is its epochs, the iterations of the one that is under way, and what these have left behind.
+
+    Several processes that share its batches do all of this alike and at the same iteration; the first of them validates
+    and writes.
     """
 
     def __init__(self, task: Task, checkpoints: Checkpoints) -> None:
         self.task = task
+        self.ranks = task.learner.device.ranks
         self.checkpoints = checkpoints
         self.history: list[dict[str, Any]] = []
         self.stepper = Stepper(task.learner, task.settings.optimizer)
@@ -145,6 +152,7 @@ class Training:
 
         Raises:
             JobError: the loss is not finite.
+            PeerError: another process that shares the batches is lost.
             Stopped: a signal asked for it.
         """
         with held():
@@ -153,7 +161,7 @@ class Training:
                 while not self._finished():
                     self._epoch(len(self.history), listener)
                     self.save()
-                    check()
+                    self.ranks.stop(self.ranks.agreed(False, asked())[1])
             except Stopped:
                 self.save()
                 raise
@@ -181,12 +189,15 @@ class Training:
             loss = self._iterations(epoch, listener)
         self._count_training()
         with self.average.shown():
-            with released():
-                value = self.task.validate(self.task.learner.network)
+            value = self.ranks.of_first(self._validation)
             record = self._record(epoch, loss, value)
         self.at_epoch.append(self.seconds["training"])
         self.seconds["validation"] += time.perf_counter() - self._began
         listener.epoch(record)
+
+    def _validation(self) -> float:
+        with released():
+            return self.task.validate(self.task.learner.network)
 
     def _lower(self, epoch: int, loss: float, listener: Listener) -> None:
         """Go back to where the epoch began, with half of the learning rate from there on, if that is wanted.
@@ -241,19 +252,20 @@ class Training:
             self.position += 1
             self.average.update(first + self.position)
             listener.iteration(first + self.position, count * self.task.settings.epochs)
-            if self.checkpoints.due() or asked():
+            due, number = self.ranks.agreed(self.checkpoints.due(), asked())
+            if due or number:
                 self._count_training()
                 self.save()
                 self._began = time.perf_counter()  # what a checkpoint takes is no training
-                check()
-        return float(self.loss) / count
+                self.ranks.stop(number)
+        return self.ranks.of_first(lambda: float(self.loss)) / count
 
     def _factor(self, iteration: int) -> float:
         """Return what the learning rate is multiplied with."""
         return self.rate.factor(iteration) * 0.5**self.lowered
 
     def _start_epoch(self, epoch: int) -> None:
-        torch.manual_seed(noise_seed(self.task.stream.seed, epoch))
+        torch.manual_seed(noise_seed(self.task.stream.seed, epoch, self.ranks.number))
         self.loss = torch.zeros_like(self.loss)
         self.stepper.start_epoch(epoch)
         self.average.start_epoch(self.stepper.frozen)
@@ -279,31 +291,45 @@ class Training:
 
         With a loss that is not finite there is nothing to go on from: the epoch's end says so, the same in every run.
         """
-        if self._place == self._saved or (self.position and not math.isfinite(float(self.loss))):
+        if self._place == self._saved or not self.ranks.of_first(self._sound):
             return
-        self.checkpoints.save(
-            (len(self.history), len(self.history) * self.task.epoch_iterations + self.position),
-            {
-                **self._trained(),
-                "best": self.best_state,
-                "rate": self.rate.state(),
-                "lowered": self.lowered,
-                "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
-                "history": self.history,
-                "seconds": self.seconds,
-                "at_epoch": self.at_epoch,
-                **(self._under_way() if self.position else {}),
-            },
-        )
+        under_way = self._under_way() if self.position else {}
+        if self.ranks.first:
+            behind = len(self.history), len(self.history) * self.task.epoch_iterations + self.position
+            self.checkpoints.save(behind, {**self._state(), **under_way})
         self._saved = self._place
+
+    def _sound(self) -> bool:
+        return not self.position or math.isfinite(float(self.loss))
+
+    def _state(self) -> dict[str, Any]:
+        """Return what every checkpoint needs."""
+        return {
+            **self._trained(),
+            "best": self.best_state,
+            "rate": self.rate.state(),
+            "lowered": self.lowered,
+            "progress": [self.progress.best, self.progress.best_epoch, self.progress.stale],
+            "history": self.history,
+            "seconds": self.seconds,
+            "at_epoch": self.at_epoch,
+        }
 
     def _under_way(self) -> dict[str, Any]:
         """Return what only a checkpoint inside an epoch needs."""
-        random = random_state(self.task.learner.device.torch)
-        return {"position": self.position, "loss": self.loss, "random": random, "start": self._start}
+        random, *others = self.ranks.everyone(random_state(self.task.learner.device.torch))
+        of_others = {"random_of_others": others} if others else {}
+        return {"position": self.position, "loss": self.loss, "random": random, "start": self._start, **of_others}
+
+    def _load(self) -> dict[str, Any] | None:
+        """Return the state that the first process finds."""
+        device = self.task.learner.device.torch
+        saved = self.checkpoints.load(device) if self.ranks.first else None
+        name = self.ranks.of_first(lambda: self.checkpoints.newest.name if self.checkpoints.newest else "")
+        return self.checkpoints.take(name, device) if name and not self.ranks.first else saved
 
     def _resume(self) -> None:
-        saved = self.checkpoints.load(self.task.learner.device.torch)
+        saved = self._load()
         if saved is None:
             return
         self.history = saved["history"]
@@ -320,4 +346,12 @@ class Training:
         self._saved = self._place
         if self.position:
             self.loss, self._start = saved["loss"], saved.get("start", {})
-            restore_random(saved["random"], self.task.learner.device.torch)
+            self._restore_noise([saved["random"], *saved.get("random_of_others", ())])
+
+    def _restore_noise(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Go on with this process's noise; one that was not there begins with the epoch's."""
+        number = self.ranks.number
+        if number < len(states):
+            restore_random(states[number], self.task.learner.device.torch)
+        else:
+            torch.manual_seed(noise_seed(self.task.stream.seed, len(self.history), number))

@@ -31,6 +31,8 @@ def set_up_process(device: Device, how: Compile = "off") -> None:
     """Have this process train on the device, with ``training.compile`` as it is."""
     if device.torch.type == "cpu":
         keep_freed_memory()  # before threads are started
+    if device.torch.type == "cuda" and device.torch.index:
+        torch.cuda.set_device(device.torch)  # whose generator checkpoints keep, and whose memory is taken
     spare_stderr()
     torch.set_num_threads(device.threads)
     cv2.setNumThreads(1)  # warps run in a background thread, crops in a thread a core: no pool below them

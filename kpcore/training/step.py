@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from kpcore.plans import TransferPlan
 from kpcore.training.compiling import Compile, compile_network, start_step
 from kpcore.training.device import Device
 from kpcore.training.optimisers import make_optimizer, parameter_groups
+from kpcore.training.ranks import Loss
 from kpcore.weights import freeze, set_training
 
 
@@ -100,6 +102,15 @@ class Stepper:
         self.optimizer = make_optimizer(learner.network, learner.plan, settings, learner.device)
         self.scaler = learner.device.scaler()
         compile_network(learner.network, learner.backbone, learner.compile, learner.device.torch)
+        self.loss = self._loss()
+
+    def _loss(self) -> Loss:
+        """Return the loss of a batch, which other processes may share."""
+        plan, network = self.learner.plan, self.learner.network
+        freeze(plan, network, epoch=sys.maxsize)
+        loss = self.learner.device.ranks.divided(network, partial(batch_loss, learner=self.learner))
+        freeze(plan, network)
+        return loss
 
     def start_epoch(self, epoch: int) -> None:
         """Thaw what the plan thaws at this epoch (counted from 0), and go into training mode."""
@@ -118,7 +129,7 @@ class Stepper:
         """Train on one batch; return its loss, still on the device."""
         learner = self.learner
         device = learner.device.torch
-        step = StepBatch(
+        step = StepBatch(  # images of this process's share alone, where others have theirs
             batch.input(device, learner.backbone.mean, learner.backbone.std),
             send(batch.points, device),
             send(batch.state, device),
@@ -126,14 +137,10 @@ class Stepper:
             learner.backbone.stride,
         )
         start_step(learner.compile)
-        with learner.device.autocast():
-            outputs = learner.network(step.images)
-        loss = supervised_loss(outputs, step, learner)
-        if learner.plan.extra_loss is not None:
-            extra = learner.plan.extra_loss
-            loss = loss + scalar(extra(outputs, step, learner.network, learner.teacher), extra, "extra_loss()")
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
+        with learner.device.ranks.meeting():
+            loss = self.loss(step)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
@@ -152,6 +159,18 @@ class Stepper:
         """Take a state of this very epoch."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+
+
+def batch_loss(step: StepBatch, learner: Learner) -> Tensor:
+    """Return the loss of a whole batch: of the supervised stages, and the plan's own where it has one."""
+    ranks, extra = learner.device.ranks, learner.plan.extra_loss
+    with learner.device.autocast():
+        outputs = ranks.joined(learner.network(step.images))
+    loss = supervised_loss(outputs, step, learner)
+    if extra is None:
+        return loss
+    whole = replace(step, images=ranks.whole(step.images))
+    return loss + scalar(extra(outputs, whole, learner.network, learner.teacher), extra, "extra_loss()")
 
 
 def supervised_loss(outputs: Sequence[Tensor], step: StepBatch, learner: Learner) -> Tensor:

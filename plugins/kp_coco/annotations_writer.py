@@ -15,6 +15,7 @@ from kp_coco.forms import Forms, Numbers, Records, box, score
 from kpcore.interfaces import About, Category, ComponentConfig, Identity, Predicted, Sink, Writer
 from kpcore.keypoints import KeypointSet
 from kpcore.placing import beside
+from kpcore.trained.unsure import Unsure
 
 
 class CocoAnnotations(Writer):
@@ -48,12 +49,13 @@ class CocoAnnotations(Writer):
     def open(self, path: Path, about: About) -> Sink:
         """Begin the file; raises KpError where keypoints are 3D."""
         about.require_flat("coco")
-        return _Sink(path, about, Forms(about, self._category or ""), self._least)
+        return _Sink(path, about, Forms(about, self._category or ""), self._least, told=bool(self._category))
 
 
 class _Sink(Sink):
-    def __init__(self, path: Path, about: About, forms: Forms, least: float | None) -> None:
+    def __init__(self, path: Path, about: About, forms: Forms, least: float | None, *, told: bool) -> None:
         self._path = path
+        self._told = told or bool(about.categories)
         self._about = about
         self._forms = forms
         self._least = -np.inf if least is None else least
@@ -62,6 +64,7 @@ class _Sink(Sink):
         self._annotations = Records(path.with_name(f"{path.name}.annotations"))
         self._known: set[Identity] = set()
         self._count = 0
+        self._unsure = Unsure(least)
 
     def add(self, found: Predicted) -> None:
         """Write the image and its instances."""
@@ -75,6 +78,7 @@ class _Sink(Sink):
         for place, form in self._forms.instances(found):
             points, surer = found.points[place], found.confidence[place]
             kept = np.isfinite(points).all(1) & ~(surer < self._least)
+            self._unsure.count(points, kept)
             if kept.any():
                 self._count += 1
                 left_top_size = box(points[kept])
@@ -108,6 +112,12 @@ class _Sink(Sink):
         partial.replace(self._path)
         self.abandon()
         return [self._path]
+
+    def notes(self) -> Sequence[str]:
+        """Say what was left out, and what the category is called where nobody said it."""
+        name = self._forms.categories[0].name
+        assumed = [] if self._told else [f"the category is called '{name}'; --set coco.category=NAME names it"]
+        return [*self._unsure.notes(), *assumed]
 
     def abandon(self) -> None:
         """Remove what was begun."""

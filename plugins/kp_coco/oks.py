@@ -90,6 +90,11 @@ class Oks(Metric):
         return "AP" if self._report == "ap" else "OKS"
 
     @property
+    def value_unit(self) -> str:
+        """From 0 to 1."""
+        return "object keypoint similarity"
+
+    @property
     def unit(self) -> str:
         """Percent, where the convention does not say it."""
         return "%" if self._report == "ap" else ""

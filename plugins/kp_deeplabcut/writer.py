@@ -22,6 +22,7 @@ from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
 from kpcore.tensors import Float64Array
 from kpcore.trained.individuals import individuals
 from kpcore.trained.spool import Spool
+from kpcore.trained.unsure import Unsure
 
 Key = TypeVar("Key", str, PurePosixPath)
 LABELED = "labeled-data"
@@ -67,15 +68,16 @@ class DeepLabCut(Writer):
         """Make the folder; raises KpError where keypoints are 3D."""
         about.require_flat("deeplabcut")
         placing.folder(path.parent, path.name)
-        return _Sink(path, about, self._scorer, -np.inf if self._least is None else self._least)
+        return _Sink(path, about, self._scorer, self._least)
 
 
 class _Sink(Sink):
-    def __init__(self, folder: Path, about: About, scorer: str, least: float) -> None:
+    def __init__(self, folder: Path, about: About, scorer: str, least: float | None) -> None:
         self._folder = folder
         self._names = about.keypoints.names
         self._scorer = scorer
-        self._least = least
+        self._least = -np.inf if least is None else least
+        self._unsure = Unsure(least)
         self._images: dict[str, str] = {}
         self._labels: dict[PurePosixPath, _Group] = {}
         self._videos: dict[str, _Group] = {}
@@ -98,6 +100,8 @@ class _Sink(Sink):
                 f"--format deeplabcut: {found.path} and {Path(other, place.name)} would both be {place}; give each"
                 " image once, and images of one name from folders of other names"
             )
+        for points, surer in zip(found.points, found.confidence, strict=True):
+            self._unsure.count(points, np.isfinite(points).all(1) & ~(surer < self._least))
         self._images[str(place)] = sys.intern(str(found.path.parent))
         self._group(self._labels, place.parent).add(found)
 
@@ -118,6 +122,10 @@ class _Sink(Sink):
         paths += [path for name, group in self._videos.items() for path in self._write_video(name, group)]
         self.abandon()
         return paths
+
+    def notes(self) -> Sequence[str]:
+        """Say what was left out of images' labels."""
+        return self._unsure.notes()
 
     def abandon(self) -> None:
         """Remove what was put aside."""

@@ -89,6 +89,11 @@ class Mpjpe(Metric):
         return {"root": "MPJPE", "scale": "N-MPJPE", "procrustes": "PA-MPJPE", "none": "MPJPE"}[self._align]
 
     @property
+    def value_unit(self) -> str:
+        """Millimetres."""
+        return "mm"
+
+    @property
     def higher_is_better(self) -> bool:
         """No."""
         return False
@@ -126,6 +131,13 @@ class Mpjpe(Metric):
         counted = labelled & usable[:, None]
         return {name: np.where(counted, np.where(np.isfinite(one), one, np.inf), np.nan)
                 for name, one in errors.items()}  # fmt: skip
+
+    @property
+    def legend(self) -> str:
+        """As in "in plane: the error's length in x and y"."""
+        return (
+            "in plane: the error's length in x and y; depth: that in z, both after alignment" if self._aspects else ""
+        )
 
     def reduce(
         self, values: Float64Array, truth: Instances, keypoints: KeypointSet, columns: Sequence[Column]

@@ -20,6 +20,12 @@ Normaliser = Literal["inter_ocular", "inter_pupil", "box", "sample"]
 CORNERS = ("r_eye_outer", "l_eye_outer")
 PUPILS = ("r_pupil", "l_pupil")
 EYE = "eye"
+WORDS: Mapping[Normaliser, str] = {
+    "inter_ocular": "inter-ocular distances",
+    "inter_pupil": "inter-pupil distances",
+    "box": "sides of a square as large as the box",
+    "sample": "normalisers of the data set",
+}
 
 
 class Length(Protocol):

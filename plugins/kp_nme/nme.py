@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from kp_nme.lengths import LENGTHS, MEASURED, Normaliser
+from kp_nme.lengths import LENGTHS, MEASURED, WORDS, Normaliser
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
 from kpcore.keypoints import Column, KeypointSet
@@ -74,6 +74,11 @@ class Nme(Metric):
     def average_name(self) -> str:
         """The figure over all scored points at once; it is no mean of the columns."""
         return {"nme": "NME", "auc": "AUC", "failure": "Failures"}[self._report]
+
+    @property
+    def value_unit(self) -> str:
+        """Of errors: not percent, which the scores are in."""
+        return WORDS[self._normaliser]
 
     @property
     def higher_is_better(self) -> bool:

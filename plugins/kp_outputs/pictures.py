@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from kp_outputs.lettering import NAMED, Lettering, with_legend
 from kpcore import placing
-from kpcore.drawing import EDGE, PAPER, Mark, draw_instance, marks_of, radius_of
+from kpcore.drawing import draw_instance, marks_of, radius_of
 from kpcore.errors import KpError
 from kpcore.interfaces import About, ComponentConfig, Predicted, Sink, Writer
 from kpcore.tensors import ImageArray
@@ -30,8 +31,9 @@ CODEC = "mp4v"
 class Pictures(Writer):
     """A picture an image, and a video a video, with the skeleton and a mark a keypoint.
 
-    S1, S2 and what is in both have colours and shapes of their own. A keypoint whose confidence is below half of its
-    instance's median is an outline; the median stands beside the instance, in the codec's units.
+    S1 is a blue disc, S2 an orange square, what is in both a green diamond, and a legend below the picture says so. A
+    keypoint whose confidence is below half of its instance's median is an outline. Names of up to 20 keypoints stand
+    beside them where they cover nothing, and the median beside the instance, in the codec's units.
     """
 
     file: ClassVar[str] = "pictures"
@@ -41,24 +43,31 @@ class Pictures(Writer):
         """Options of the writer ``pictures``."""
 
         quality: int = Field(default=92, ge=1, le=100, description="of JPEG")
-        text: bool = Field(default=True, description="write each instance's name and median confidence beside it")
+        text: bool = Field(
+            default=True,
+            description="write names of keypoints, and each instance's median confidence and its name, where these"
+            " last from picture to picture (following, tracks)",
+        )
+        legend: bool = Field(default=True, description="say below the picture what marks mean")
 
-    def __init__(self, *, quality: int, text: bool) -> None:
+    def __init__(self, *, quality: int, text: bool, legend: bool) -> None:
         self._quality = quality
         self._text = text
+        self._legend = legend
 
     def open(self, path: Path, about: About) -> Sink:
         """Make the folder."""
         placing.folder(path.parent, path.name)
-        return _Sink(path, about, self._quality, self._text)
+        return _Sink(path, about, self._quality, text=self._text, legend=self._legend)
 
 
 class _Sink(Sink):
-    def __init__(self, folder: Path, about: About, quality: int, text: bool) -> None:
+    def __init__(self, folder: Path, about: About, quality: int, *, text: bool, legend: bool) -> None:
         self._folder = folder
         self._about = about
         self._quality = quality
         self._text = text
+        self._legend = legend
         self._written: list[Path] = []
         self._video: _Video | None = None
 
@@ -67,20 +76,35 @@ class _Sink(Sink):
         if found.pixels is None:
             return
         canvas = np.ascontiguousarray(found.pixels).copy()
-        for place in range(len(found.points)):
-            self._draw(canvas, found, place)
+        self._draw(canvas, found)
+        if self._legend:
+            canvas = with_legend(canvas, self._about.keypoints.names, self._about.steps)
         if found.frame is None:
             self._image(found, canvas)
         else:
             self._frame(found, canvas)
 
-    def _draw(self, canvas: ImageArray, found: Predicted, place: int) -> None:
-        about, radius = self._about, radius_of(found.crops[place, 2])
-        marks = marks_of(about.keypoints.names, found.points[place], found.confidence[place])
-        draw_instance(canvas, about.keypoints.skeleton, marks, about.steps, radius)
-        if self._text and marks:
-            median = f"{np.nanmedian(found.confidence[place]):.2f}"
-            write(canvas, marks, f"{found.ids[place]}  {median}".strip(), radius)
+    def _draw(self, canvas: ImageArray, found: Predicted) -> None:
+        names, skeleton = self._about.keypoints.names, self._about.keypoints.skeleton
+        drawn = [
+            (marks_of(names, points, surer), radius_of(side))
+            for points, surer, side in zip(found.points, found.confidence, found.crops[:, 2].tolist(), strict=True)
+        ]
+        for marks, radius in drawn:
+            draw_instance(canvas, skeleton, marks, self._about.steps, radius)
+        if not self._text:
+            return
+        lettering = Lettering(canvas, drawn)
+        for place, (marks, radius) in enumerate(drawn):
+            if marks:
+                lettering.headline(self._line(found, place), marks, radius)
+                if len(names) <= NAMED:
+                    lettering.names(marks, radius)
+
+    def _line(self, found: Predicted, place: int) -> str:
+        """Return what stands beside an instance; the id of an annotation is no name."""
+        median = f"confidence {np.nanmedian(found.confidence[place]):.2f}"
+        return median if found.rows else f"{found.ids[place]}  {median}".strip()
 
     def _image(self, found: Predicted, canvas: ImageArray) -> None:
         name = PurePosixPath(found.name)
@@ -145,18 +169,6 @@ class _Video:
         """Remove it."""
         self._writer.release()
         self._partial.unlink(missing_ok=True)
-
-
-def write(canvas: ImageArray, marks: dict[str, Mark], text: str, radius: int) -> None:
-    """Write a line above an instance, light on dark."""
-    plain = text.encode("ascii", "replace").decode()
-    size = max(0.35, radius / 8)
-    places = np.array([mark.place for mark in marks.values()])
-    (width, height), _ = cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    left = int(np.clip(places[:, 0].min(), 1, max(1, canvas.shape[1] - width - 1)))
-    base = int(np.clip(places[:, 1].min() - 2 * radius, height + 2, canvas.shape[0] - 3))
-    for colour, thick in ((PAPER, 3), (EDGE, 1)):
-        cv2.putText(canvas, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thick, cv2.LINE_AA)
 
 
 def _inside(name: PurePosixPath) -> Sequence[str]:

@@ -60,6 +60,11 @@ class HeatmapPck(Metric):
         return f"PCK@{limit:g} of {self._heatmap} whole heatmap pixels, mean over people{over}"
 
     @property
+    def value_unit(self) -> str:
+        """Of errors."""
+        return "heatmap sides"
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True

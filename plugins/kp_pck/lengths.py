@@ -19,6 +19,11 @@ WORDS: dict[Word, str] = {
     "sample": "the data set's normaliser",
     "box": "the longer side of the keypoints' box",
 }
+PLURAL: dict[Word, str] = {
+    "crop": "crop sides",
+    "sample": "normalisers of the data set",
+    "box": "longer sides of the keypoints' box",
+}
 WHERE = "metric 'pck', normaliser"
 
 
@@ -38,6 +43,11 @@ def told(normaliser: Word | Pair) -> str:
     if isinstance(normaliser, tuple):
         return f"the distance {normaliser[0]} - {normaliser[1]}, where both are labelled"
     return WORDS[normaliser]
+
+
+def counted_in(normaliser: Word | Pair) -> str:
+    """Return what errors that are divided by the length are counted in, in words."""
+    return f"distances {normaliser[0]} - {normaliser[1]}" if isinstance(normaliser, tuple) else PLURAL[normaliser]
 
 
 def lengths(normaliser: Word | Pair, truth: Instances, skeleton: Skeleton) -> Float64Array:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from kp_pck.distances import relative_distances
-from kp_pck.lengths import WHERE, Normaliser, Pair, Word, lengths, told, without_length
+from kp_pck.lengths import WHERE, Normaliser, Pair, Word, counted_in, lengths, told, without_length
 from kp_pck.tally import Tally, places_by_column, places_of, shares
 from kpcore.errors import KpError
 from kpcore.interfaces import ComponentConfig, Metric, Scores, Terms
@@ -71,6 +71,11 @@ class Pck(Metric):
     def unit(self) -> str:
         """Percent."""
         return "%"
+
+    @property
+    def value_unit(self) -> str:
+        """Of errors."""
+        return counted_in(self._normaliser)
 
     @property
     def higher_is_better(self) -> bool:

@@ -91,6 +91,11 @@ class Pckh(Metric):
         return "%"
 
     @property
+    def value_unit(self) -> str:
+        """Of errors."""
+        return "head sizes"
+
+    @property
     def higher_is_better(self) -> bool:
         """Yes."""
         return True

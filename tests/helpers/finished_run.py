@@ -7,6 +7,7 @@ from itertools import product
 import cv2
 import numpy as np
 
+from kpcore.cache import file_digest
 from kpcore.draws import Clusters
 from kpcore.records.folder import HISTORY, PLAN, TIMING
 from kpcore.records.results import DataInfo, JobInfo, ModeInfo, Results, Row, SplitInfo
@@ -94,7 +95,7 @@ def shown(joints, s1, s2, modes, splits, seeds, side):
         for kind in ("best", "best", "typical", "typical", "worst", "worst")
     )
     return Shown(
-        unit="%", bodies=(body,),
+        unit="%", value_unit="head sizes", bodies=(body,),
         splits=tuple(
             ShownSplit(name=split, body=0, columns={name: (name,) for name in s2},
                        thresholds=Thresholds(rising=False, thresholds=at, modes=within, mean_shape=at),
@@ -147,7 +148,9 @@ def write_run(folder, *, seeds=(0, 1, 2), name="", splits=("c", "d"), modes=tupl
     write_values(
         folder / "report/slices.h5", values_of(("hidden", "small"), seeds, gains, np.random.default_rng(1), splits)
     )
-    (folder / "report/shown.json").write_text(shown(joints, s1, s2, gains, splits, seeds, side).to_json())
+    of = {"results": results.digest, "slices": file_digest(folder / "report/slices.h5")}
+    page = shown(joints, s1, s2, gains, splits, seeds, side).model_copy(update=of)
+    (folder / "report/shown.json").write_text(page.to_json())
     seconds = {job.name: {"training": 60.0, "validation": 6.0} for job in jobs}
     (folder / "timing.json").write_text(
         json.dumps({"device": "cpu", "threads": 1, "precision": "fp32", "seconds": seconds})

@@ -17,11 +17,19 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 EVENTS = 3000
 """Messages of a job, of which every tenth is longer than what a pipe takes in one piece."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """The study that they open."""
+
+    device: object
 
 
 def serve(order, inbox, outbox):
@@ -71,14 +79,16 @@ def main():
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between kills, at most")
     parser.add_argument("--freeze", type=float, default=120.0, help="seconds without an end of a job that are a freeze")
     asked = parser.parse_args()
-    from kpcore.study.executors import processes, wire
+    from kpcore.study.executors import child, processes, wire
 
     os.environ["KP_WIRE"] = wire.__file__
-    processes.serve, processes.Order = serve, SimpleNamespace(of=lambda study, device: None)
+    child.serve, processes.Order = serve, SimpleNamespace(of=lambda study, device: Nothing(device))
     jobs = {str(number): SimpleNamespace(key=f"{number:064d}", name=f"job{number}") for number in range(100_000)}
     told = Told()
     plan = SimpleNamespace(jobs=list(jobs.values()))
-    pool = processes._Workers(SimpleNamespace(study=None, device=None, fresh=False, plan=plan, events=told), asked.jobs)
+    device = SimpleNamespace(torch="none")
+    run = SimpleNamespace(study=None, device=device, fresh=False, plan=plan, events=told)
+    pool = processes.Workers(run, asked.jobs)
     killed, stop = [], threading.Event()
 
     def killer():

@@ -73,5 +73,5 @@ def undraw(patch):
     def numbers(results, histories, folder):
         return [save(folder / "curves.csv", curves_csv(results, histories).encode())]
 
-    patch.setattr("kpcore.report.curves.write_curves", numbers)
+    patch.setattr("kpcore.api.closing.write_curves", numbers)
     patch.setattr("kpcore.cli.report.page_of", lambda *_: None)

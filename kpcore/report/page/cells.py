@@ -11,9 +11,10 @@ from kpcore.records.results import AVERAGE, SplitInfo
 from kpcore.report.figures import difference, figure
 from kpcore.report.page.folder import Run
 from kpcore.report.page.words import SIGNS
+from kpcore.report.spans import not_counted
 from kpcore.report.summary import below_mean_shape, columns_of, estimate, obstacle, to_reference
 
-SAID = {"positive": "better", "negative": "worse", "undecided": "undecided"}
+SAID = {"positive": "better", "negative": "worse", "undecided": "undecided", "identical": "identical"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _table(run: Run, split: SplitInfo, share: float) -> PageTable:
     names = [mode.name for mode in run.results.modes if run.results.rows_of(split.name, mode.name)]
     header = [
         *(run.results.average_name if column == AVERAGE else column for column in columns),
-        *([f"Average, difference to {run.results.baseline}"] if compared else []),
+        *([f"Average, difference to {run.results.labels[run.results.baseline]}"] if compared else []),
         *(["Paper", "vs paper"] if paper else []),
         "Seeds",
     ]
@@ -111,7 +112,7 @@ def _score(run: Run, split: SplitInfo, mode: str, column: str, table: TableEvide
     if cell is None:
         return Entry(figure(estimate(run.results, split.name, mode, column).mean, run.digits))
     found = table.difference(mode, column) if table else None
-    told = found is not None and found.verdict != "undecided"
+    told = found is not None and found.verdict in ("positive", "negative")
     return Entry(
         figure(cell.value, run.digits),
         _limits(cell.interval, run.digits),
@@ -147,12 +148,25 @@ def _mean_shape(run: Run, split: SplitInfo, columns: Sequence[str], wide: int) -
     return [Line("Mean shape", None, [*cells, *[Entry("")] * (wide - len(columns))])]
 
 
+def not_beside(run: Run) -> Iterator[str]:
+    """Yield why the paper's figures are not beside the scores, a sentence a reason; splits where not all share it."""
+    reasons: dict[str, list[str]] = {}
+    for split in run.splits:
+        if split.reference and (reason := obstacle(run.results, split)):
+            reasons.setdefault(reason, []).append(split.name)
+    for reason, names in reasons.items():
+        where = (
+            "these" if len(names) == len(run.splits) else f"those of split{'s' * (len(names) > 1)} {', '.join(names)}"
+        )
+        yield f"The paper's figures are not beside {where}: not comparable, {reason}."
+
+
 def _notes(run: Run, split: SplitInfo, table: TableEvidence | None) -> Iterator[str]:
-    reason = obstacle(run.results, split)
-    if split.reference and reason:
-        yield f"The paper's figures are not beside these: not comparable, {reason}."
     for row in run.results.rows_of(split.name):
         if row.status == "failed":
             yield f"{run.results.labels[row.mode]}, seed {row.seed} failed: {row.reason}"
+    if table is not None:
+        yield from not_counted(run.results.labels, table)
+        yield from (f"{note[0].upper()}{note[1:]}." for note in table.notes)
     if table is None:
         yield "No intervals: nothing is known of single samples."

@@ -41,7 +41,10 @@ def _label_curve(run: Run, split: SplitInfo, name: str) -> Panel:
         if points:
             _draw_points(axes, run.place(mode.name), points)
             every |= {images for images, _ in points}
-            told.append(f"{mode.summary}: " + ", ".join(f"{cell.value:.{run.digits}f} with {n}" for n, cell in points))
+            told.append(
+                f"{run.results.labels[mode.name]}: "
+                + ", ".join(f"{cell.value:.{run.digits}f} with {n}" for n, cell in points)
+            )
     _mean_shape(axes, split.mean_shape.get(AVERAGE), run.digits)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sorted(every)))
@@ -112,7 +115,9 @@ def _convergence(run: Run, split: SplitInfo, name: str) -> Panel | None:
                    if run.histories.get(row.job)]  # fmt: skip
         if courses:
             _draw_course(axes, run.place(mode.name), courses)
-            told.append(f"{mode.summary} ends at {np.nanmean([values[-1] for _, values in courses]):.1f}")
+            told.append(
+                f"{run.results.labels[mode.name]} ends at {np.nanmean([values[-1] for _, values in courses]):.1f}"
+            )
     if not told:
         return None
     _mean_shape(axes, split.validation_mean_shape, 1)

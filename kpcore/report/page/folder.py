@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kpcore.cache import file_digest
 from kpcore.errors import KpError
 from kpcore.evidence import Evidence, study
 from kpcore.evidence.model import TableEvidence
@@ -16,7 +17,8 @@ from kpcore.records.folder import JobFolder
 from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo, read_results
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Shown, read_shown
 from kpcore.records.slugs import slug
-from kpcore.records.values import read_values
+from kpcore.records.values import Values, read_values
+from kpcore.report.figures import decimals
 from kpcore.toml_text import read_toml
 
 Plan = Mapping[str, Any]
@@ -74,6 +76,20 @@ class Run:
         """The place of a mode in the study, which decides its colour."""
         return [one.name for one in self.results.modes].index(mode)
 
+    def carries(self, mode: str) -> bool:
+        """Whether a mode starts from a network that learned S1; controls do not: they match one, or learn otherwise.
+
+        What a study file says decides, and whether the mode's trainings built on others where any mode's did.
+        """
+        modes = self.settings.get("modes")
+        own = modes.get(mode) if isinstance(modes, Mapping) else None
+        told = own if isinstance(own, Mapping) else {}
+        if told.get("matches") or told.get("source", "s1") not in ("", "s1"):
+            return False
+        sources = {job.key: bool(job.sources) for job in self.results.jobs if job.step}
+        jobs = [sources[row.job] for row in self.results.rows if row.mode == mode and row.job in sources]
+        return not jobs or any(jobs) or not any(sources.values())
+
     @property
     def splits(self) -> tuple[SplitInfo, ...]:
         """The study's splits."""
@@ -81,8 +97,8 @@ class Run:
 
     @property
     def digits(self) -> int:
-        """Decimals of a score: one, as papers print; two of errors."""
-        return 1 if self.results.higher_is_better else 2
+        """Decimals of a score, as in the tables."""
+        return decimals(self.results)
 
 
 class Reader:
@@ -104,6 +120,15 @@ class Reader:
             self.missing.append(_without(self.folder, str(error)))
             return otherwise
 
+    def _shown(self, results: Results) -> Shown | None:
+        found = self.tried(lambda: _shown(self.folder, results), None)
+        if found is not None and not found.results:
+            self.missing.append(
+                f"{FOLDER}/{SHOWN}: was written by an older version, so nobody can tell whether it was made with these"
+                " results; 'kp run' writes it again"
+            )
+        return found
+
     def words(self, known: Evidence | None) -> Run:
         """Return what the answer in words is made of, and no more."""
         folder, results = self.folder, read_results(self.folder)
@@ -112,8 +137,9 @@ class Reader:
             name=folder.resolve().name,
             results=results,
             evidence=known or (self.tried(lambda: study(folder), None) if _any_done(results) else None),
-            shown=self.tried(lambda: read_shown(folder / FOLDER / SHOWN), None),
+            shown=self._shown(results),
             timing=self.tried(lambda: _json(folder / "timing.json"), nothing),
+            settings=self.tried(lambda: read_toml(folder / "study.toml"), nothing),
         )
 
 
@@ -144,10 +170,9 @@ def read_run(folder: Path, known: Evidence | None = None) -> Run:
         missing.append(f"{len(folders) - len(there)} of {len(folders)} trainings are no longer in the cache")
     return replace(
         found,
-        slices=tried(lambda: _slices(folder, results), {}),
+        slices=tried(lambda: _slices(folder, results, found.shown), {}),
         histories={key: tried(one.history, no_history) for key, one in there.items()},
         plans={key: tried(one.plan, nothing) for key, one in there.items()},
-        settings=tried(lambda: read_toml(folder / "study.toml"), {}),
         missing=tuple(missing),
     )
 
@@ -157,21 +182,62 @@ def _without(folder: Path, text: str) -> str:
     return text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
 
 
+def _shown(folder: Path, results: Results) -> Shown:
+    """Return what is shown beside these results.
+
+    Raises:
+        KpError: it is not there, cannot be read, or was made with other results.
+    """
+    path = folder / FOLDER / SHOWN
+    found = read_shown(path)
+    other = found.results != results.digest if found.results else _foreign(found, results)
+    if other:
+        raise KpError(f"{path}: was made with other results than results.json; 'kp run' writes both again")
+    return found
+
+
+def _foreign(shown: Shown, results: Results) -> bool:
+    """Whether a file that does not say what it was made with has splits or modes that the results have not."""
+    modes = {mode.name for mode in results.modes}
+    used = {one.mode for split in shown.splits for one in (split.thresholds.modes if split.thresholds else ())}
+    used |= {one.mode for split in shown.splits for person in split.people for one in person.predicted}
+    return not (used <= modes and {split.name for split in shown.splits} <= {split.name for split in results.splits})
+
+
 def _any_done(results: Results) -> bool:
     return any(row.status == "done" for row in results.rows)
 
 
-def _slices(folder: Path, results: Results) -> dict[str, TableEvidence]:
+def _slices(folder: Path, results: Results, shown: Shown | None) -> dict[str, TableEvidence]:
+    """Return evidence on parts of the points; none where none was made.
+
+    Raises:
+        KpError: the file is missing, cannot be read, or is not the one that was written with ``shown``.
+    """
     path = folder / FOLDER / SLICES
-    if not path.is_file():
+    if shown is None:
+        raise KpError(f"{path}: is left out: without {SHOWN} of these results nobody can tell what it is of")
+    if not any(split.slices for split in shown.splits):
         return {}
+    if not path.is_file():
+        raise KpError(f"{path}: no such file; 'kp run' writes it")
     modes = [mode.name for mode in results.modes]
     values = read_values(path)
+    if not (file_digest(path) == shown.slices if shown.slices else _rows_of(values) <= _rows(results)):
+        raise KpError(f"{path}: was made with other results than {SHOWN}; 'kp run' writes both again")
     return {
         one.name: table(one, one.rows, modes, results.baseline, versions=values.versions)
         for one in values.splits
         if one.rows
     }
+
+
+def _rows_of(values: Values) -> set[tuple[str, str, int]]:
+    return {(split.name, row.mode, row.seed) for split in values.splits for row in split.rows}
+
+
+def _rows(results: Results) -> set[tuple[str, str, int]]:
+    return {(row.split, row.mode, row.seed) for row in results.rows}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator
 from kpcore.evidence.model import Difference, TableEvidence
 from kpcore.records.results import SplitInfo
 from kpcore.report.curves import look
+from kpcore.report.figures import stated_unit
 from kpcore.report.page.folder import Run
 from kpcore.report.page.look import SMALL, TINY, WIDTH, figure_of, framed, mark, note, printed
 from kpcore.report.page.svg import MUTED, RULE, Panel
@@ -40,7 +41,7 @@ def joints(run: Run) -> Iterator[tuple[SplitInfo, Panel, str]]:
         table = run.table(split.name)
         if table is not None and (found := by_joint(table)):
             kind = "keypoints" if found is table.keypoints else "columns and groups"
-            title = f"Split {split.name}: difference to {table.baseline} by {kind}"
+            title = f"Split {split.name}: difference to {run.results.labels[table.baseline]} by {kind}"
             plan = Plan(f"joints-{place}", title, found, table.higher_is_better, unit(run))
             yield split, forest(run, plan), kind
 
@@ -50,7 +51,7 @@ def parts(run: Run) -> Iterator[tuple[SplitInfo, Panel]]:
     for place, split in enumerate(run.splits):
         table = run.slices.get(split.name)
         if table is not None and table.differences:
-            title = f"Split {split.name}: difference to {table.baseline} over parts of the points"
+            title = f"Split {split.name}: difference to {run.results.labels[table.baseline]} over parts of the points"
             plan = Plan(f"parts-{place}", title, table.differences, table.higher_is_better, unit(run))
             yield split, forest(run, plan)
 
@@ -65,8 +66,8 @@ def by_joint(table: TableEvidence) -> Sequence[Difference]:
 
 def unit(run: Run) -> str:
     """Return what differences are counted in, with a space before it: " points" of percentages."""
-    found = run.shown.unit if run.shown else ""
-    if found == "%" or (not found and run.results.higher_is_better):
+    found = (run.shown.unit if run.shown else "") or stated_unit(run.results)
+    if found in ("%", "percent") or (not found and run.results.higher_is_better):
         return " points"
     return f" {found}" if found else ""
 
@@ -91,7 +92,7 @@ def _draw(axes: Axes, place: int, one: Difference, height: float) -> None:
     colour, _ = look(place)
     if one.interval:
         axes.plot([one.interval.low, one.interval.high], [height, height], color=colour, linewidth=1.5, zorder=3)
-    axes.plot([one.value], [height], **mark(place, filled=one.verdict != "undecided"))
+    axes.plot([one.value], [height], **mark(place, filled=one.verdict in ("positive", "negative")))
 
 
 def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
@@ -131,7 +132,7 @@ def _furnish(axes: Axes, plan: Plan, names: Sequence[str]) -> dict[str, str]:
 
 def in_sentences(run: Run, plan: Plan) -> str:
     """Return the plot for those who cannot see it: what is decided, and how much is not."""
-    decided = [one for one in plan.differences if one.verdict != "undecided"]
+    decided = [one for one in plan.differences if one.verdict in ("positive", "negative")]
     said = [f"{run.results.labels[one.mode]} at {one.column}: {one.value:+.2f}, {one.verdict}" for one in decided[:12]]
-    undecided = len(plan.differences) - len(decided)
+    undecided = sum(one.verdict == "undecided" for one in plan.differences)
     return "; ".join([*said, f"{undecided} of {len(plan.differences)} differences are undecided"]) + "."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,19 @@ PRIVATE = ("dataset", "datasets", "study")
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Seconds that a mode's rows cost: their own, of what they build on (None: nothing), and with their share of it."""
+
+    mode: str
+    trainings: int
+    own: float
+    sources: float | None
+    share: float
+
+
+@dataclass(frozen=True)
 class Cost:
-    """What the rows of one mode cost: seconds of their own, those of what they were built on, and their share of it."""
+    """The same in words."""
 
     mode: str
     trainings: int
@@ -41,14 +51,13 @@ class How:
 
 def how(run: Run) -> How:
     """Return how a study was run."""
-    again = shlex.quote(run.name)
     return How(
         facts=dict(_facts(run)),
         costs=list(_costs(run)),
         spent=spent(run),
         commands={
-            "Run it again": f"kp run {again}/study.toml --out {again}",
-            "Draw this page again": f"kp report {again}",
+            "Run it again": "kp run study.toml --out .",
+            "Draw this page again": "kp report .",
         },
         settings=tomli_w.dumps({name: value for name, value in run.settings.items() if name not in PRIVATE}),
         signatures=list(dict.fromkeys(table.signature for table in run.evidence.tables)) if run.evidence else [],
@@ -85,11 +94,20 @@ def _averaged(run: Run) -> Iterator[str]:
 def spent(run: Run) -> str:
     """Return in one sentence what the modes cost, training on S1 counted; "" where it is not known."""
     said = [f"{cost.mode} {cost.share}" for cost in _costs(run)]
-    return f"Training took, with its share of S1: {', '.join(said)}." if said else ""
+    return f"Summed training time, S1's share in: {', '.join(said)}." if said else ""
 
 
 def _costs(run: Run) -> Iterator[Cost]:
-    """Yield what each mode's rows cost; nothing where no seconds are known."""
+    """Yield what each mode's rows cost, all in one unit of time; nothing where no seconds are known."""
+    spent = list(_spent(run))
+    longest = max((one.share for one in spent), default=0.0)
+    for one in spent:
+        told = [duration(value, longest) for value in (one.own, one.share)]
+        sources = "none" if one.sources is None else duration(one.sources, longest)
+        yield Cost(one.mode, one.trainings, told[0], sources, told[1])
+
+
+def _spent(run: Run) -> Iterator[Spent]:
     seconds = _seconds(run)
     jobs = {job.key: job for job in run.results.jobs}
     users: dict[str, set[str]] = {}
@@ -102,10 +120,10 @@ def _costs(run: Run) -> Iterator[Cost]:
             continue
         before = {source for key in own for source in _sources(jobs, key)}
         share = sum(seconds.get(source, 0.0) * len(users[source] & own) / len(users[source]) for source in before)
-        yield Cost(
-            run.results.labels[mode.name], len(own), duration(sum(seconds[key] for key in own)),
-            duration(sum(seconds.get(key, 0.0) for key in before)) if before else "none",
-            duration(sum(seconds[key] for key in own) + share),
+        yield Spent(
+            run.results.labels[mode.name], len(own), sum(seconds[key] for key in own),
+            sum(seconds.get(key, 0.0) for key in before) if before else None,
+            sum(seconds[key] for key in own) + share,
         )  # fmt: skip
 
 
@@ -130,8 +148,9 @@ def _seconds(run: Run) -> dict[str, float]:
     return found
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as people say it: "45 s", "12.0 min", "3.5 h"."""
-    if seconds < 120:
+def duration(seconds: float, longest: float) -> str:
+    """Return a duration in the unit that suits the longest beside it: "45 s", "12.0 min", "3.5 h"."""
+    if longest < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    size, name = (60, "min") if longest < 7200 else (3600, "h")
+    return f"{seconds / size:.1f} {name}" if seconds >= size or not seconds else f"{seconds / size:.2g} {name}"

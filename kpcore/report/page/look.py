@@ -19,8 +19,9 @@ WIDTH = 360.0
 SMALL, TINY = 11.0, 10.0
 """Points of axis texts and tick labels, and of notes inside a drawing."""
 POINTS = 72
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-"""Told apart without colour; a mode's place decides."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "<", ">", "d", "*", "h")
+"""Told apart without colour, and each can be hollow; a mode's place decides. They are not as many as the colours, so
+that modes of one colour differ."""
 SHAPE_DASH = (0, (1.5, 2))
 """Of the mean shape's line."""
 

@@ -6,9 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kpcore.evidence.convergence import Estimate, Reached
+from kpcore.evidence.convergence import Reached
+from kpcore.evidence.estimate import Estimate, Gain
 from kpcore.records.results import SplitInfo
+from kpcore.report.figures import difference
 from kpcore.report.page.folder import Run
+from kpcore.report.spans import VERDICTS
+
+SOONER = {"positive": "sooner", "negative": "later", "undecided": "undecided"}
+"""Verdicts on iterations that are saved."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +45,46 @@ def _pace(run: Run, one: Reached) -> Pace:
         told(one.epochs, 1),
         told(cost.own if cost else None, 0),
         told(cost.with_sources if cost else None, 0),
-        told(one.saved, 0, least=-math.inf),
+        _gain(one.saved),
     )
 
 
+def _gain(found: Gain | None) -> tuple[str, str]:
+    """Return what is saved, with its verdict after its interval."""
+    value, limits = told(found, 0, least=-math.inf)
+    return value, f"{limits}, {SOONER[found.verdict]}" if found and found.verdict else limits
+
+
+def note(run: Run) -> str:
+    """Return what intervals and verdicts are about; "" where none has an interval."""
+    found = run.evidence.convergence if run.evidence else None
+    if found is None or not any(one.saved and one.saved.verdict for one in found.reached):
+        return ""
+    return f"Intervals and verdicts here are {found.note}."
+
+
 def told(found: Estimate | None, digits: int, *, least: float = 0.0) -> tuple[str, str]:
-    """Return a mean and its interval, "" where there is none or all seeds agree; no limit is below ``least``."""
+    """Return a mean and its interval, "" with one seed; no limit is below ``least``."""
     if found is None:
         return "–", ""
     low, high = found.low, found.high
-    known = low is not None and high is not None and low < high
-    limits = f"{max(low, least):,.{digits}f} to {high:,.{digits}f}" if known else ""  # type: ignore[type-var]
+    limits = "" if low is None or high is None else f"{max(low, least):,.{digits}f} to {high:,.{digits}f}"
     return f"{found.value:,.{digits}f}".replace("-", "−"), limits.replace("-", "−")
 
 
 def gaps(run: Run, split: SplitInfo) -> Iterator[str]:
-    """Yield a sentence a mode: how far its curve lies above or below the baseline's, on average over iterations."""
+    """Yield a sentence a mode: how far its curve lies from the baseline's on average over iterations, signed."""
     found = run.evidence.convergence if run.evidence else None
     for one in found.gaps if found else ():
         if one.split == split.name:
             base = run.results.labels[run.results.baseline]
-            value, limits = told(one.mean, 1, least=-math.inf)
-            far = value.lstrip("−")
-            way = f"{far} {'above' if one.mean.value > 0 else 'below'}" if float(far.replace(",", "")) else "level with"
-            text = f"{run.results.labels[one.mode]} lies {way} “{base}” on average"
-            yield f"{text}, 95% interval {limits}." if limits else f"{text}."
+            mode, mean = run.results.labels[one.mode], one.mean
+            known = mean.low is not None and mean.high is not None
+            limits = f" (95% {difference(mean.low, 1)} to {difference(mean.high, 1)})" if known else ""
+            said = f", {VERDICTS[mean.verdict]}" if mean.verdict else ""
+            lower = "" if run.results.validation_higher_is_better else "; lower is better"
+            if float(f"{mean.value:.1f}") or limits:
+                value = f"{difference(mean.value, 1)}{limits}"
+                yield f"{mode} minus “{base}” is {value} on average over training{said}{lower}."
+            else:
+                yield f"{mode} lies level with “{base}” on average."

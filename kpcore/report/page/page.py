@@ -14,21 +14,24 @@ from kpcore import placing
 from kpcore.errors import KpError, visible
 from kpcore.evidence import Evidence
 from kpcore.records.results import SplitInfo
-from kpcore.records.shown import FOLDER
+from kpcore.records.shown import FOLDER, SLICES
 from kpcore.report.files import save
 from kpcore.report.page.bodies import bodies, set_of
-from kpcore.report.page.cells import page_tables
+from kpcore.report.page.cells import not_beside, page_tables
 from kpcore.report.page.courses import convergence_curves, label_curves
 from kpcore.report.page.folder import Run, read_run
 from kpcore.report.page.forest import joints, parts
+from kpcore.report.page.headline import headline
 from kpcore.report.page.how import how
 from kpcore.report.page.pace import gaps, paces
+from kpcore.report.page.pace import note as pace_note
 from kpcore.report.page.pictures import albums
 from kpcore.report.page.plans import plans
 from kpcore.report.page.sets import short
 from kpcore.report.page.svg import Panel, as_pdf, as_svg, inline
 from kpcore.report.page.within import threshold_curves
 from kpcore.report.page.words import overall, questions, saved
+from kpcore.report.summary import as_sentence
 
 HERE = Path(__file__).parent
 PAGE = "index.html"
@@ -154,17 +157,21 @@ def sections(drawer: Drawer) -> dict[str, Any]:
     run = drawer.run
     return {
         "questions": questions(run),
+        "headline": headline(run),
         "overall": overall(run),
         "several_seeds": len({row.seed for row in run.results.rows}) > 1,
         "tables": drawer.tried("the tables", lambda: page_tables(run)),
+        "not_beside": list(not_beside(run)),
         "labels": drawer.tried("label curves", lambda: _labels(drawer)),
         "convergence": drawer.tried("convergence", lambda: _convergence(drawer)),
+        "pace_note": pace_note(run),
         "plans": drawer.tried("plans", lambda: _plans(drawer)),
         "bodies": drawer.tried("splits", lambda: _bodies(drawer)),
         "thresholds": drawer.tried("thresholds", lambda: _thresholds(drawer)),
         "joints": drawer.tried("differences by joint", lambda: _joints(drawer)),
         "albums": drawer.tried("the gallery", lambda: albums(run)),
         "parts": drawer.tried("differences over parts", lambda: _parts(drawer)),
+        "parts_lost": any(SLICES in line for line in run.missing),
         "how": how(run),
         "modes": [(place, mode.name, run.results.labels[mode.name]) for place, mode in enumerate(run.results.modes)],
     }
@@ -173,7 +180,7 @@ def sections(drawer: Drawer) -> dict[str, Any]:
 def _labels(drawer: Drawer) -> Iterator[Shot]:
     for split, panel in label_curves(drawer.run):
         found = drawer.run.evidence.by_labels(split.name) if drawer.run.evidence else None
-        notes = [f"{note[0].upper()}{note[1:]}." for note in (found.notes if found else ())]
+        notes = [as_sentence(note, drawer.run.results) for note in (found.notes if found else ())]
         said = {"Saved": [text for _, text in saved(drawer.run, split.name)], "Notes": notes}
         yield Shot(split.name, drawer.svg(panel), f"Split {split.name}", said)
 
@@ -185,12 +192,13 @@ def _banded(run: Run, split: SplitInfo) -> str:
 
 
 def _thresholds(drawer: Drawer) -> Iterator[Shot]:
-    convention = " and ".join(drawer.run.results.conventions)
+    named = drawer.run.shown.value_unit if drawer.run.shown else ""
+    measured = "" if named else f"each point as {' and '.join(drawer.run.results.conventions)} measures it; "
     for split, panel in threshold_curves(drawer.run):
         yield Shot(
             split.name,
             drawer.svg(panel),
-            f"Split {split.name}; each point as {convention} measures it; {_banded(drawer.run, split)}",
+            f"Split {split.name}; {measured}{_banded(drawer.run, split)}",
         )
 
 

@@ -59,11 +59,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Album:
-    """The gallery of one split."""
+    """The gallery of one split; ``lower`` where a lower value is better."""
 
     split: str
     has_s1: bool
     pictures: Sequence[Picture]
+    lower: bool = True
 
 
 def albums(run: Run) -> Iterator[Album]:
@@ -77,7 +78,8 @@ def albums(run: Run) -> Iterator[Album]:
                 for number, person in enumerate(shown.people)
             ]
             has_s1 = any(one.source for person in shown.people for one in person.predicted)
-            yield Album(split.name, has_s1, pictures)
+            lower = not (shown.thresholds.rising if shown.thresholds else run.results.higher_is_better)
+            yield Album(split.name, has_s1, pictures, lower)
 
 
 def _picture(run: Run, split: SplitInfo, body: Body, person: Person, name: str) -> Picture:
@@ -89,7 +91,8 @@ def _picture(run: Run, split: SplitInfo, body: Body, person: Person, name: str) 
 
 def _view(run: Run, split: SplitInfo, body: Body, person: Person, one: Predicted) -> View:
     label = run.results.labels.get(one.mode, one.mode)
-    value = "no value" if one.value is None else f"{one.value:.3g}"
+    unit = run.shown.value_unit if run.shown else ""
+    value = "no value" if one.value is None else f"{one.value:.3g} {unit}".rstrip()
     scored = {name: place for name, place in person.truth.items() if name in split.steps[-1]}
     dots = [
         *_dots("truth", {name: place for name, place in person.truth.items() if set_of(name, split) != "other"}),

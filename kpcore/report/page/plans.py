@@ -62,6 +62,7 @@ def plans(run: Run) -> Iterator[tuple[SplitInfo, ModeInfo, Panel, Sequence[str]]
     seen: set[str] = set()
     for place, split in enumerate(run.splits):
         for number, mode in enumerate(run.results.modes):
+            label = run.results.labels[mode.name]
             rows = [row for row in run.finished(split.name, mode.name) if run.plans.get(row.job)]
             drawn = understood(run.plans[rows[0].job], split) if rows else None
             if (
@@ -69,7 +70,12 @@ def plans(run: Run) -> Iterator[tuple[SplitInfo, ModeInfo, Panel, Sequence[str]]
                 and (alike := f"{mode.name} {drawn.units} {drawn.heads} {drawn.supervision}") not in seen
             ):
                 seen.add(alike)
-                yield split, mode, _panel(drawn, split, mode, f"plan-{place}-{number}"), drawn.remarks
+                yield (
+                    split,
+                    mode,
+                    _panel(drawn, f"{label}, split {split.name}: its plan", f"plan-{place}-{number}"),
+                    drawn.remarks,
+                )
 
 
 def understood(plan: Plan, split: SplitInfo) -> Drawn | None:
@@ -112,7 +118,7 @@ def _remarks(plan: Plan, tensors: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [line for line, holds in lines.items() if holds]
 
 
-def _panel(drawn: Drawn, split: SplitInfo, mode: ModeInfo, name: str) -> Panel:
+def _panel(drawn: Drawn, title: str, name: str) -> Panel:
     rows = len(drawn.heads) + 1
     high = TOP + rows * STEP + 6
     figure = blank(WIDTH, high)
@@ -123,7 +129,7 @@ def _panel(drawn: Drawn, split: SplitInfo, mode: ModeInfo, name: str) -> Panel:
     _text(axes, (TRUNK[0] + TRUNK[1] / 2, TOP / 2 - 5), "image", TINY, MUTED)  # above its arrow
     for row in range(rows):
         _row(axes, drawn, row)
-    return Panel(name, figure, f"{mode.summary}, split {split.name}: its plan", in_sentences(drawn))
+    return Panel(name, figure, title, in_sentences(drawn))
 
 
 def _row(axes: Axes, drawn: Drawn, row: int) -> None:
@@ -142,8 +148,17 @@ def _row(axes: Axes, drawn: Drawn, row: int) -> None:
     _arrow(axes, (TRUNK[0] + TRUNK[1], top + ROW / 2), (HEAD[0] - TRUNK[0] - TRUNK[1], 0))
     _box(axes, (*HEAD, top), drawn.units.get(f"head{stage}"), f"head {drawn.heads[stage]}")
     loss = drawn.supervision[stage]
-    shown = printed(f"loss on {loss}" if loss else "no loss", WIDTH - LOSS - 2, SMALL)
-    _text(axes, (LOSS, top + ROW / 2), shown, SMALL, INK if loss else MUTED, left=True)
+    told = beside(loss)
+    for number, line in enumerate(told):
+        height = top + ROW / 2 + (number - (len(told) - 1) / 2) * (SMALL + 2)
+        _text(axes, (LOSS, height), line, SMALL, INK if loss else MUTED, left=True)
+
+
+def beside(loss: str) -> list[str]:
+    """Return what stands beside a head: what its loss is on, in two lines where one is too short for it."""
+    room = WIDTH - LOSS - 2
+    text = f"loss on {loss}" if loss else "no loss"
+    return [text] if printed(text, room) == text else ["loss on", printed(loss, room)]
 
 
 def _box(axes: Axes, place: tuple[float, float, float], unit: Unit | None, name: str) -> None:

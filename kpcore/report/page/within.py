@@ -37,14 +37,21 @@ def _panel(run: Run, split: SplitInfo, shown: Thresholds, name: str) -> Panel:
             colour = str(style(run.place(mode.name))["color"])
             if len(seeds) > 1:
                 axes.fill_between(at, stack.min(0), stack.max(0), color=colour, alpha=BAND, linewidth=0)
-            told.append(f"{mode.summary}: {_half(at, stack.mean(0), rising=shown.rising)}")
+            told.append(f"{run.results.labels[mode.name]}: {_half(at, stack.mean(0), rising=shown.rising)}")
     if shown.mean_shape:
         axes.plot(at, 100 * np.array(shown.mean_shape), color=MUTED, linestyle=SHAPE_DASH, linewidth=1.2, zorder=2)
     axes.set_ylim(0, 102)
     axes.set_xlim(float(at[0]), float(at[-1]))
-    name_axes(axes, "at least so similar" if shown.rising else "off by no more than", "share of the points, %")
+    name_axes(axes, _axis(run, rising=shown.rising), "share of the points, %")
     text = f"Share of the scored points {'above' if shown.rising else 'within'} each threshold. {'; '.join(told)}."
     return Panel(name, figure_of(axes), f"Split {split.name}: points within a threshold", text)
+
+
+def _axis(run: Run, *, rising: bool) -> str:
+    """Return the name of the axis of thresholds: what a point's value is counted in, which scores may not be."""
+    unit = run.shown.value_unit if run.shown else ""
+    limit = "at least so similar" if rising else "error of at most"
+    return f"{limit}, {'in ' * (not rising)}{unit}" if unit else f"{limit}, in the unit of a point's value"
 
 
 def _half(at: np.typing.NDArray[np.float64], shares: np.typing.NDArray[np.float64], *, rising: bool) -> str:

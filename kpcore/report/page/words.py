@@ -15,18 +15,21 @@ from kpcore.report.page.forest import unit
 from kpcore.report.page.sets import short
 from kpcore.report.summary import below_mean_shape
 
-VERDICTS = {"positive": "Yes, better", "negative": "No, worse", "undecided": "Undecided"}
+VERDICTS = {"positive": "Yes, better", "negative": "No, worse", "undecided": "Undecided", "identical": "Identical"}
+AS_CONTROL = {"positive": "Better", "negative": "Worse", "undecided": "Undecided", "identical": "Identical"}
+"""Of a mode that carries no network of S1 over: the question of transfer is not put to it."""
 ALONE = {
     "positive": "Better in these two trainings",
     "negative": "Worse in these two trainings",
     "undecided": "Undecided",
+    "identical": "Identical",
 }
 ONE_SEED = "One seed: this is about these two trainings only; others may differ by more."
 BARELY = "By itself the interval leaves out 0; among all differences of this table that is not enough."
 UNTOLD = "How many labels are saved cannot be told from these trainings."
 LITTLE = "Such trainings have learned next to nothing, and differences between them say little."
 """Said of modes that the mean shape is better than."""
-SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○"}
+SIGNS = {"positive": "▲", "negative": "▼", "undecided": "○", "identical": "="}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Answer:
         barely: whether its interval leaves out 0 and its verdict is undecided all the same.
         needed: what would decide it; "" where it is decided or that is not known.
         fewer: what is known with fewer labels, a sentence a share.
+        control: whether the mode carries no network that learned S1 over.
     """
 
     mode: str
@@ -54,6 +58,7 @@ class Answer:
     barely: bool = False
     needed: str = ""
     fewer: tuple[str, ...] = ()
+    control: bool = False
 
     @property
     def more(self) -> tuple[str, ...]:
@@ -74,6 +79,7 @@ class Question:
         negative: where a mode is worse than the baseline.
         below: modes that the mean shape is better than.
         saved: what a mode saves of labels, a sentence a mode of which that is told.
+        controls: the question that is put to controls.
     """
 
     split: str
@@ -83,6 +89,14 @@ class Question:
     negative: tuple[str, ...]
     below: tuple[str, ...]
     saved: tuple[str, ...] = ()
+    controls: str = ""
+
+    @property
+    def asked(self) -> list[tuple[str, tuple[Answer, ...]]]:
+        """The questions with their answers: that of transfer, and that of controls where there are any."""
+        carried, controls = (tuple(one for one in self.answers if one.control is of) for of in (False, True))
+        first = [(self.text, carried)] if carried or not controls else []
+        return [*first, *([(self.controls, controls)] if controls else [])]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -94,7 +108,8 @@ def questions(run: Run) -> list[Question]:
     """Return the question of every split with its answers."""
     return [
         Question(split.name, question(run, split), _sets(run, split), tuple(_answers(run, split)),
-                 tuple(_negative(run, split)), tuple(_below(run, split)), tuple(_saved_first(run, split.name)))
+                 tuple(_negative(run, split)), tuple(_below(run, split)), tuple(_saved_first(run, split.name)),
+                 of_controls(run))
         for split in run.splits
     ]  # fmt: skip
 
@@ -110,6 +125,13 @@ def question(run: Run, split: SplitInfo) -> str:
     return f"Does a network that learned {before} learn S{len(split.steps)} better than “{base}”?"
 
 
+def of_controls(run: Run) -> str:
+    """Return what is asked of controls; "" without a baseline."""
+    base = run.results.labels.get(run.results.baseline)
+    what = "Do the controls, which do not start from a network that learned S1, score better than"
+    return f"{what} “{base}”?" if base else ""
+
+
 def _sets(run: Run, split: SplitInfo) -> tuple[str, ...]:
     body = run.body(split.name)
     return tuple(f"S{number}: {short(names, body)}" for number, names in enumerate(split.steps, 1))
@@ -120,21 +142,21 @@ def _answers(run: Run, split: SplitInfo) -> Iterator[Answer]:
     for mode in run.results.modes:
         if mode.name == run.results.baseline or len(split.steps) == 1 or not run.results.baseline:
             continue
-        label = run.results.labels[mode.name]
+        label, control = run.results.labels[mode.name], not run.carries(mode.name)
         found = table.difference(mode.name, AVERAGE) if table else None
         if found is None or table is None:
-            yield Answer(label, "unknown", "Not known", _why(run, split, mode.name))
+            yield Answer(label, "unknown", "Not known", _why(run, split, mode.name), control=control)
         else:
             yield Answer(
-                label, found.verdict, word(found), figures(run, found, table), found,
+                label, found.verdict, word(found, control=control), figures(run, found, table), found,
                 found.scope == "these trainings", _barely(found), _needed(found),
-                tuple(_fewer(run, split.name, mode.name)),
+                tuple(_fewer(run, split.name, mode.name)), control,
             )  # fmt: skip
 
 
-def word(found: Difference) -> str:
+def word(found: Difference, *, control: bool = False) -> str:
     """Return a verdict as a person says it; of one seed it is no answer to the question, but about two trainings."""
-    return (ALONE if found.scope == "these trainings" else VERDICTS)[found.verdict]
+    return (ALONE if found.scope == "these trainings" else AS_CONTROL if control else VERDICTS)[found.verdict]
 
 
 def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
@@ -145,7 +167,7 @@ def _fewer(run: Run, split: str, mode: str) -> Iterator[str]:
         images = {row.images for row in run.results.rows_of(split, mode) if row.labels == share and row.images}
         if found is not None and table is not None:
             told = f", {max(images):,} images" if images else ""
-            said = word(found).lower()
+            said = word(found, control=not run.carries(mode)).lower()
             yield f"With {share:.0%} of the labels{told}: {said}, {figures(run, found, table)}."
 
 
@@ -232,13 +254,21 @@ def _why(run: Run, split: SplitInfo, mode: str) -> str:
         return "No training of it has ended yet"
     if not run.finished(split.name, run.results.baseline):
         return "No training of the baseline has ended"
+    table = run.table(split.name)
+    few = [note for note in table.notes if AVERAGE in note] if table else []
+    if few:
+        return few[0][0].upper() + few[0][1:]
     return "Nothing is known of single samples, so no difference can be told from chance"
 
 
 def _negative(run: Run, split: SplitInfo) -> Iterator[str]:
-    table = run.table(split.name)
-    for line in table.warnings if table else ():
-        yield f"Negative transfer: {line}."
+    table, labels = run.table(split.name), run.results.labels
+    for one in (*table.differences, *table.groups) if table else ():
+        if one.verdict == "negative":
+            limits = f" ({span(run, one)})" if one.interval else ""
+            what = "Negative transfer: " if run.carries(one.mode) else ""
+            against = f"{labels[one.mode]} is worse than {labels[run.results.baseline]} at {one.column}"
+            yield f"{what}{against}: {signed(one.value, run.digits)}{limits}."
 
 
 def _below(run: Run, split: SplitInfo) -> Iterator[str]:

@@ -73,9 +73,11 @@ class Run:
 
 
 class Pool(Protocol):
-    """Takes up to ``slots`` jobs at once."""
+    """Takes jobs."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """How many at once; it may change."""
 
     def start(self, job: Job) -> None:
         """Start a job whose sources are done."""

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 
 from kpcore import __version__, placing
+from kpcore.cache import file_digest
 from kpcore.placing import put
 from kpcore.records.folder import JobFolder
+from kpcore.records.results import read_results
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Person, Shown, ShownSplit
 from kpcore.records.values import SplitValues, Values, write_values
 from kpcore.samples import Sample
@@ -36,18 +38,25 @@ def keep_shown(study: Study, plan: JobPlan, folder: Path) -> None:
         folder: of the study.
 
     Raises:
-        KpError: predictions or images cannot be read, or the folder cannot be written.
+        KpError: predictions, images or results cannot be read, or the folder cannot be written.
     """
     keeper = _Keeper(study, plan)
     splits = tuple(keeper.split(place) for place in range(len(study.splits)))
-    shown = Shown(unit=study.metric.unit, bodies=tuple(keeper.bodies.values()), splits=splits)
     place = placing.folder(folder, FOLDER)
-    put(place / SHOWN, shown.to_json().encode())
     if keeper.slices:
         versions = {"kptransfer": __version__, "torch": torch.__version__}
         write_values(place / SLICES, Values(tuple(keeper.slices), versions))
     else:
         (place / SLICES).unlink(missing_ok=True)
+    shown = Shown(
+        unit=study.metric.unit,
+        value_unit=study.metric.value_unit,
+        results=read_results(folder).digest,
+        slices=file_digest(place / SLICES) if keeper.slices else "",
+        bodies=tuple(keeper.bodies.values()),
+        splits=splits,
+    )
+    put(place / SHOWN, shown.to_json().encode())
 
 
 class _Keeper:

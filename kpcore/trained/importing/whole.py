@@ -103,8 +103,12 @@ def prepare_import(asked: Asked, known: Registry) -> Import:
         loaded = dict(matched.state)
         said.append(fit_input(loaded, rules.input, parts.backbone, asked.map))
         network.load_state_dict({**mine, **loaded})
-    said += [_untrained(matched, network), *rules.notes]
-    return Import(matched, tuple(filter(None, said)), network.eval(), parts.model, rules)
+    model, new = parts.model, _new_units(matched, network)
+    if new:
+        model = model.model_copy(update={"trained_on": ()})
+        said.append(f"{listed(new)}: new and untrained at least in part; the network predicts nothing until trained")
+    said += rules.notes
+    return Import(matched, tuple(filter(None, said)), network.eval(), model, rules)
 
 
 def _data(state: State, rules: str) -> str:
@@ -144,15 +148,11 @@ def _options(sets: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {table: dict(given.get(table, {})) for table in TABLES}
 
 
-def _untrained(matched: Match, network: Network) -> str:
-    """Return a warning of parameters that no file has filled; "" where there are none."""
+def _new_units(matched: Match, network: Network) -> list[str]:
+    """Return units with parameters that no file has filled."""
     parameters = {name for name, _ in network.named_parameters()}
-    units = dict.fromkeys(line.target.partition(".")[0] for line in matched.of("new") if line.target in parameters)
-    return (
-        f"{listed(units)}: new and untrained at least in part; the network predicts nothing until it is trained"
-        if units
-        else ""
-    )
+    new = (line.target for line in matched.of("new") if line.target in parameters)
+    return list(dict.fromkeys(target.partition(".")[0] for target in new))
 
 
 def write_import(found: Import, folder: Path) -> None:
@@ -168,7 +168,7 @@ def write_import(found: Import, folder: Path) -> None:
             save_weights(stage / WEIGHTS, found.network, metadata(found.model))
             card = Card(
                 name=folder.resolve().name, study="", model=found.model, framing=found.rules.framing,
-                steps=(found.model.trained_on,), weights=file_digest(stage / WEIGHTS),
+                steps=(found.model.heads[-1].keypoints,), weights=file_digest(stage / WEIGHTS),
             )  # fmt: skip
             write_card(stage, card)
     except OSError as error:
