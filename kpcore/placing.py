@@ -12,9 +12,12 @@ process where it cannot write what it holds.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +30,8 @@ LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 """What the system says of a flush that did not reach the disk."""
 STEM = 60
 """Characters of a file's name that its temporary one keeps: names are of 255 bytes at most."""
+TEMPORARY = re.compile(r"\..*\.([0-9a-f]{6})-([0-9]{1,10})-[0-9a-f]{8}\.partial(\.[^.]*)?", re.DOTALL)
+"""A temporary name: a digest of the machine's name, and the process."""
 
 
 def home(text: str) -> Path:
@@ -48,13 +53,53 @@ def beside(path: Path) -> Path:
     Raises:
         OSError: it cannot be made.
     """
-    name = f".{path.stem[:STEM]}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}"
-    partial = path.with_name(name)
+    partial = path.with_name(f"{_hidden(path)}{path.suffix}")
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:  # of the file that was asked for, not of one that nobody knows
         raise OSError(error.errno, error.strerror, str(path)) from None
     return partial
+
+
+def beside_folder(path: Path) -> Path:
+    """Make an empty folder beside a path and return it, as :func:`beside` makes a file."""
+    partial = path.with_name(_hidden(path))
+    partial.mkdir()
+    return partial
+
+
+def _hidden(path: Path) -> str:
+    return f".{path.stem[:STEM]}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.partial"
+
+
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def sweep(base: Path) -> None:
+    """Remove what processes of this machine that were killed have left half written in a folder."""
+    for path in sorted(base.iterdir()) if base.is_dir() else ():
+        found = TEMPORARY.fullmatch(path.name)
+        if found is None or found[1] != _machine() or _lives(int(found[2])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine is at work; where the system does not tell, it is."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager
@@ -102,6 +147,47 @@ def placed_hdf5(path: Path) -> Iterator[h5py.File]:
     put(path, content)
 
 
+def elsewhere(error: OSError, stage: Path, place: Path) -> OSError:
+    """Return an error of a file in a hidden folder as one of its place, which people know."""
+    name = error.filename if isinstance(error.filename, str) else str(error.filename or "")
+    if Path(name) != stage and stage not in Path(name).parents:
+        return error
+    return OSError(error.errno, error.strerror, str(place / Path(name).relative_to(stage)))
+
+
+@contextmanager
+def filled(path: Path) -> Iterator[Path]:
+    """Give a hidden folder to be filled with files, which becomes a folder at the end or not at all.
+
+    What killed processes left there goes.
+
+    Args:
+        path: of the folder; it is not there, or empty.
+
+    Raises:
+        KpError: it holds something.
+        OSError: it cannot be made or written; a file's path is that of its place.
+    """
+    there = path.exists()
+    sweep(path)
+    if there and any(path.iterdir()):
+        raise KpError(f"{path}: is not empty; name a folder that is not there yet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    stage = beside_folder(path / path.name if there else path)
+    try:
+        yield stage
+        if there:
+            for one in sorted(stage.iterdir(), reverse=True):  # a model's weights before its card
+                one.replace(path / one.name)
+        else:
+            stage.rename(path)
+    except OSError as error:
+        raise elsewhere(error, stage, path) from None
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
 def flush(path: Path) -> None:
     """Have the system write a file, or the names in a folder, to the disk.
 
@@ -126,7 +212,12 @@ def copy(source: Path, path: Path) -> Path:
         OSError: it cannot be read or written.
     """
     with placed(path) as partial:
-        shutil.copyfile(source, partial)
+        try:
+            shutil.copyfile(source, partial)
+        except OSError as error:
+            if error.errno not in LOST:  # a full disk is told of the file that is read
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from None
     return path
 
 

@@ -107,6 +107,7 @@ def test_what_was_said_of_the_data_goes_with_the_network(first, tiny_mpii, tiny_
         (["backbone.stages=[2, 2]"], "it has 1 stages, backbone.stages begins with 2; let it begin with 1"),
         (["backbone.channels=16"], "its backbone has channels = 8, the study's 16; set it to that"),
         (["source.model=no/where"], "model 'no/where': no such file, folder or training"),
+        (["source.model=no/where.onnx"], "no network can be built from an exported file"),
     ],
 )
 def test_a_source_that_does_not_fit_is_told_before_anything_is_trained(
@@ -124,4 +125,6 @@ def test_a_source_that_was_changed_is_refused(first, tiny_mpii, tiny_study, tmp_
     (tmp_path / "s1" / "model.json").write_text(json.dumps({**card, "study": "another"}))
     text = f'{tiny_study}\n[source]\nmodel = "{tmp_path / "s1"}"\n'
     assert study(tmp_path, text, tiny_mpii) == 2
-    assert "it was changed after it was written" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "it was changed after it was written" in told and "set source.changed = true" in told
+    assert "--changed" not in told

@@ -281,6 +281,7 @@ def test_nested_states_and_parallel_names_are_found_and_said(tmp_path):
     [
         (lambda path: None, "no such weights file"),
         (lambda path: path.write_bytes(b"PK\x03\x04 cut short"), "not a readable file of weights"),
+        (lambda path: path.write_text("hello this is a text\n"), "neither safetensors nor what torch.save writes"),
         (lambda path: path.write_text("no weights"), "weights"),
     ],
 )

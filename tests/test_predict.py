@@ -12,6 +12,8 @@ import pytest
 from hand_made import undraw
 from kp_mpii.skeleton import MPII
 from kp_outputs.lettering import Lettering, with_legend
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from kpcore.cli.app import outcome
 from kpcore.cli.predict import FORMATS, counts
@@ -364,7 +366,7 @@ def test_an_unreadable_picture_and_a_box_outside_are_told_and_the_others_are_don
     assert (
         not good.problem
         and "1.png" in bad.problem
-        and "lies outside the picture, which is 200 x 160 px" in outside.problem
+        and "lies outside the picture, which is 200 x 160 px" in outside.left_out[0]
     )
 
 
@@ -500,7 +502,7 @@ def test_the_file_of_predictions_has_the_rows_of_coco_boxes_and_is_scored_by_the
     assert [one["image_id"] for one in document["annotations"]] == [9, 8, 7, 6, 5, 4]
 
 
-def test_predictions_in_another_order_score_the_same_and_are_written_over_by_force_alone(
+def test_predictions_in_another_order_score_the_same_and_are_written_over_when_told_so_alone(
     model, tiny_mpii, tmp_path, capsys
 ):
     shuffled = [tiny_mpii / "images" / f"valid{person}.png" for person in (0, 2, 1, 3, 4, 5)]
@@ -512,8 +514,8 @@ def test_predictions_in_another_order_score_the_same_and_are_written_over_by_for
     assert outcome(scoring) == 0
     first = json.loads(capsys.readouterr().out)
     assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words]) == 2
-    assert "predictions.h5: is there already, and may have been corrected by hand" in capsys.readouterr().err
-    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words, "--force"]) == 0
+    assert "predictions.h5: is there already" in capsys.readouterr().err
+    assert outcome(["predict", str(model), *map(str, sorted(shuffled)), *words, "--overwrite"]) == 0
     capsys.readouterr()
     assert outcome(scoring) == 0
     assert json.loads(capsys.readouterr().out)["columns"] == first["columns"]
@@ -685,3 +687,28 @@ def test_pictures_of_one_name_and_two_kinds_are_drawn_apart(model, tiny_mpii, tm
         "a.png",
         "a.tif.png",
     ]
+
+
+def test_weights_that_are_no_numbers_are_refused(model, tmp_path):
+    copy_model(str(model), tmp_path / "m")
+    path = tmp_path / "m" / "weights.safetensors"
+    with safe_open(path, framework="pt") as file:
+        texts = file.metadata()
+    tensors = load_file(path)
+    first = sorted(tensors)[0]
+    tensors[first].view(-1)[0] = float("nan")
+    save_file(tensors, path, texts)
+    with pytest.raises(KpError, match=rf"1 of {len(tensors)} tensors hold NaN or infinity \(first: {first}\)"):
+        load_model(tmp_path / "m", changed=True)
+
+
+def test_a_card_that_says_otherwise_than_its_weights_is_refused_and_with_changed_the_weights_count(model, tmp_path):
+    copy_model(str(model), tmp_path / "m")
+    card = open_model(str(tmp_path / "m")).card
+    other = card.model_copy(update={"model": card.model.model_copy(update={"resolution": 128})})
+    write_card(tmp_path / "m", other)  # sealed anew, so that nothing but the weights tells
+    with pytest.raises(KpError, match=r"says otherwise than the weights of: resolution; copy .*--changed"):
+        open_model(str(tmp_path / "m"))
+    opened = open_model(str(tmp_path / "m"), changed=True)
+    assert opened.card.model == card.model and "the weights' own is taken" in opened.notes[0]
+    assert load_model(tmp_path / "m", changed=True)._engine.resolution == card.model.resolution

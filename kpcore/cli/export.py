@@ -41,12 +41,14 @@ def export(
 
     It is compared with PyTorch before it is put in its place. ONNX needs an extra: pip install 'kptransfer[onnx]'.
     """
+    from kpcore.cli.stopping import stopping
     from kpcore.registry import registry
     from kpcore.trained.exporting import Exporting, kind_of
     from kpcore.trained.exporting import export as write
 
     how = Exporting(kind_of(to), flip_test=flip_test, limit=limit, changed=changed)
-    written = write(model, out, how, registry())
+    with stopping("no half written file stays"):
+        written = write(model, out, how, registry())
     if as_json:
         print_json(record(written))
     else:

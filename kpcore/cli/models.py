@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kpcore.cli.group import Group
-from kpcore.cli.output import number, print_json, print_lines, print_table
+from kpcore.cli.output import number, print_json, print_lines, print_table, tell
 
 if TYPE_CHECKING:
     from kpcore.trained.card import Card
@@ -44,7 +44,7 @@ def ls(
     from kpcore.trained.finding import Wanted, trainings
 
     wanted = Wanted(study, split, mode, seed)
-    found = [one for one in trainings(run) if wanted.takes(one)]
+    found = wanted.among(trainings(run))
     if as_json:
         print_json([record(one) for one in found])
         return
@@ -89,6 +89,8 @@ def show(
     from kpcore.trained.opening import open_model
 
     opened = open_model(model, changed=changed)
+    for note in opened.notes:
+        tell(note)
     if as_json:
         print_json({"weights_file": str(opened.weights), **opened.card.model_dump(mode="json")})
         return
@@ -159,9 +161,11 @@ def copy(
 
     The copy is a folder of two files that explains itself.
     """
+    from kpcore.cli.stopping import stopping
     from kpcore.trained.copying import copy_model
 
-    copy_model(model, folder, changed=changed, terms=terms)
+    with stopping(f"nothing half written stays in {folder}"):
+        copy_model(model, folder, changed=changed, terms=terms)
     print_lines([f"wrote {folder}: model.json and weights.safetensors; 'kp predict {folder} PICTURES' uses it"])
 
 
@@ -221,11 +225,13 @@ def import_(
     What does not fit is an error, and nothing is written then.
     """
     from kpcore.cli.importing import finish
+    from kpcore.cli.stopping import stopping
     from kpcore.registry import registry
     from kpcore.trained.importing.whole import Asked, prepare_import
 
     asked = Asked(file, backbone, codec, sets or [], stages, rules, keypoints, skeleton, resolution, seed)
-    finish(prepare_import(asked, registry()), out, every=every, as_json=as_json)
+    with stopping(f"nothing half written stays in {out}"):
+        finish(prepare_import(asked, registry()), out, every=every, as_json=as_json)
 
 
 @app.command("rules")

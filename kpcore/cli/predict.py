@@ -79,7 +79,9 @@ def predict(
     out: Annotated[Path, typer.Option("--out", metavar="PATH", help="Folder of what is written.")] = Path(
         "predictions"
     ),
-    force: Annotated[bool, typer.Option("--force", help="Write over results that are there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out and nobody has changed.")
+    ] = False,
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1 or mps. [default: the best there is]"),
@@ -106,8 +108,10 @@ def predict(
     Without boxes every picture is one instance. Memory does not grow with the number of pictures.
     """
     from kpcore.cli.progress import Progress
+    from kpcore.cli.stopping import stopping
     from kpcore.registry import registry
     from kpcore.trained.engine import NetworkEngine, chosen_engine
+    from kpcore.trained.outputs import target_of
     from kpcore.trained.pictures import sources
     from kpcore.trained.predicting import How, orientation_of
     from kpcore.trained.writing import write
@@ -117,8 +121,11 @@ def predict(
     known = registry()
     writers = writers_of(known, formats or [FORMAT], sets or [])
     found = sources(pictures)
+    for note in (note for source in found for note in source.notes):
+        tell(note)
     given = boxes_for(boxes, found)
-    engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed)
+    target = target_of(out, [one.file for one in writers.values()], inputs_of(found, boxes), overwrite=overwrite)
+    engine, card = chosen_engine(model, known, device, flip_test=flip_test, changed=changed, told=tell)
     if isinstance(engine, NetworkEngine):
         set_up_process(engine.predictor.device)
     doubtful: list[str] = []
@@ -130,10 +137,10 @@ def predict(
         keep=any(writer.needs_pixels for writer in writers.values()),
         doubts=lambda picture: doubtful.append(picture.name),
     )
-    with Progress("pictures", quiet=as_json) as progress:
-        written = write(found, engine, card, how, writers, out, following=follow, force=force, progress=progress)
+    with stopping(f"nothing half written stays in {out}"), Progress("pictures", quiet=as_json) as progress:
+        written = write(found, engine, card, how, writers, target, following=follow, progress=progress)
     say(written, card, doubtful, as_json, follow)
-    if written.problems:
+    if written.problems or written.left_out:
         raise typer.Exit(1)
 
 
@@ -156,23 +163,40 @@ def writers_of(known: Any, names: list[str], sets: list[str]) -> dict[str, Write
     }
 
 
+def inputs_of(found: list[Source], boxes: Path | None) -> list[Path]:
+    """Return the files that are read."""
+    images = [path for source in found for _, path in source.images]
+    return [*images, *(source.path for source in found if source.video), *([boxes] if boxes else [])]
+
+
 def boxes_for(path: Path | None, found: list[Source]) -> Boxes | None:
-    """Read the file of boxes; raises KpError where it is of other pictures."""
+    """Read the file of boxes; raises KpError where it is of other pictures, or does not tell two of them apart."""
     from kpcore.trained.boxes import read_boxes
 
     if path is None:
         return None
-    boxes = read_boxes(path)
-    boxes.require_some([picture for source in found for picture in source.known])
-    return boxes
+    return read_boxes(path).matched([picture for source in found for picture in source.known])
+
+
+def some(lines: list[str]) -> None:
+    """Print some lines on stderr, and how many there are besides."""
+    for line in lines[:SHOWN]:
+        tell(line)
+    if len(lines) > SHOWN:
+        tell(f"... and {len(lines) - SHOWN} more")
 
 
 def say(written: Written, card: Card, doubtful: list[str], as_json: bool, followed: bool) -> None:
     """Print what was done, and on stderr what was not."""
-    for name, problem in written.problems[:SHOWN]:
-        tell(f"{name}: {problem}" if name not in problem else problem)
-    if len(written.problems) > SHOWN:
-        tell(f"... and {len(written.problems) - SHOWN} more")
+    some([f"{name}: {problem}" if name not in problem else problem for name, problem in written.problems])
+    some(written.left_out)
+    if written.unused:
+        boxes = sum(count for _, count in written.unused)
+        tell(f"{boxes} boxes are of {len(written.unused)} images or frames that are not among the pictures (first:"
+             f" {written.unused[0][0]})")  # fmt: skip
+    if written.unknown:
+        tell(f"{written.unknown} keypoints are missing: the network gave no number (NaN) for them; its weights or its"
+             " precision may be at fault")  # fmt: skip
     if doubtful:
         tell(
             f"{len(doubtful)} pictures have an EXIF orientation (first: {doubtful[0]}) and were taken as they are"
@@ -197,7 +221,8 @@ def counts(written: Written, followed: bool) -> str:
     without = f"; {written.without} of them without a box" if written.without else ""
     lost = f"; {written.lost or 'none'} of the instances lost" if followed else ""
     failed = f"; {len(written.problems)} not read" if written.problems else ""
-    return f"{counted(written.instances, 'instance')} in {places}{without}{lost}{failed}."
+    left_out = f"; {counted(len(written.left_out), 'box', 'boxes')} left out" if written.left_out else ""
+    return f"{counted(written.instances, 'instance')} in {places}{without}{lost}{failed}{left_out}."
 
 
 def record(written: Written, card: Card) -> dict[str, Any]:
@@ -210,6 +235,9 @@ def record(written: Written, card: Card) -> dict[str, Any]:
         "instances": written.instances,
         "without_box": written.without,
         "lost": written.lost,
+        "missing_keypoints": written.unknown,
+        "boxes_left_out": written.left_out,
+        "boxes_of_other_pictures": sum(count for _, count in written.unused),
         "problems": [{"picture": name, "problem": problem} for name, problem in written.problems],
         "files": [str(path) for path in written.files],
         "notes": list(written.notes),

@@ -50,6 +50,7 @@ class Predicted:
         image_id: of the picture in the COCO file that the boxes are from; None where there is none.
         categories: N ids of categories there, None where an annotation has none; empty where there is no such file.
         rows: N places among that file's annotations, from 0; empty where there is no such file.
+        left_out: what is said of boxes that are not predicted on: they have nothing of the picture, or are too large.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Predicted:
     image_id: Identity | None = None
     categories: tuple[Identity | None, ...] = ()
     rows: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:

@@ -7,6 +7,7 @@ always is: plans, proofs, what is shared, results.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kpcore.cache import content_key, file_digest
 from kpcore.config import SourceTable
@@ -16,8 +17,8 @@ from kpcore.placing import copy
 from kpcore.plans import Layout
 from kpcore.records.folder import JobFolder, JobResult
 from kpcore.study.study import Study
-from kpcore.trained.card import Card, write_card
-from kpcore.trained.model import Component
+from kpcore.trained.card import SAY, Card, write_card
+from kpcore.trained.model import EXPORTED, NO_NETWORK, Component
 from kpcore.trained.opening import Opened, open_model
 from kpcore.weights import load_weights, restore
 
@@ -57,7 +58,7 @@ def given(study: Study, table: SourceTable | None) -> Given | None:
     """
     if table is None:
         return None
-    opened = open_model(table.model, changed=table.changed)
+    opened = _opened(study, table)
     problems = [*_parts(study, opened.card), *(_split(split, opened.card) for split in study.splits)]
     if wrong := [f"{study.file}: source.model: {problem}" for problem in problems if problem]:
         raise FaultsError(wrong)
@@ -66,6 +67,16 @@ def given(study: Study, table: SourceTable | None) -> Given | None:
     restore(network, load_weights(opened.weights), f"{study.file}: source.model")
     _put(found, opened)
     return found
+
+
+def _opened(study: Study, table: SourceTable) -> Opened:
+    """Open the network; raises KpError with what a study file says, where a command has an option."""
+    if Path(table.model).suffix in EXPORTED:  # before a library is asked for that would not help
+        raise KpError(f"{study.file}: source.model: {table.model}: {NO_NETWORK}")
+    try:
+        return open_model(table.model, changed=table.changed)
+    except KpError as error:
+        raise KpError(str(error).replace(SAY, "set source.changed = true to train from it as it is")) from None
 
 
 def _parts(study: Study, card: Card) -> list[str]:

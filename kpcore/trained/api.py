@@ -79,8 +79,8 @@ class TrainedModel:
         wanted = None if boxes is None else Boxes(ARRAY, {picture.name: boxes_of(boxes)})
         how = How(boxes=wanted, margin=margin, orientation=orientation, keep=True)
         found = next(predict([picture], self._engine, how))
-        if found.problem or found.pixels is None:
-            raise KpError(found.problem)
+        if found.problem or found.left_out or found.pixels is None:
+            raise KpError(found.problem or found.left_out[0])
         return Keypoints(self.keypoints, found.points, found.confidence, found.crops, found.pixels, self.card.steps)
 
     def predict_all(
@@ -110,7 +110,7 @@ class TrainedModel:
         found = sources(words_of(pictures))
         known = boxes_file(boxes)
         if known is not None:
-            known.require_some([picture for source in found for picture in source.known])
+            known = known.matched([picture for source in found for picture in source.known])
         how = How(boxes=known, margin=margin, batch_size=batch_size, orientation=orientation)
         return (one for source in found for one in predict(source.pictures(), self._engine, how))
 

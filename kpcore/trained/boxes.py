@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ from typing import Any
 
 from kpcore.errors import KpError, listed, nearest
 from kpcore.interfaces import Category, Identity
-from kpcore.reading.cells import number
+from kpcore.reading.cells import NUMBER, is_missing
 from kpcore.reading.csv_rows import csv_table
 from kpcore.reading.opening import read_json
 from kpcore.trained.framing import Crop, Framing
@@ -22,6 +22,7 @@ from kpcore.trained.pictures import Picture
 KIND = "boxes: COCO's JSON with 'images' and 'annotations', or a CSV with image, x, y, width, height"
 LARGEST = 1e6
 """Pixels of a box's number: as far as any picture could reach."""
+LARGEST_FRAME = 2**53
 BOX = ("x", "y", "width", "height")
 CROP = ("centre_x", "centre_y", "side")
 ALSO = {
@@ -69,6 +70,7 @@ class Boxes:
         sizes: image's name -> (width, height) that the file states.
         image_ids: image's name -> its id in a COCO file.
         categories: of a COCO file.
+        taken: picture's name -> the file's name for it, once :meth:`matched` has seen all pictures; None before.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class Boxes:
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     image_ids: Mapping[str, Identity] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
+    taken: Mapping[str, str] | None = None
 
     def of(self, picture: Picture) -> tuple[Box, ...]:
         """Return a picture's boxes, of which there may be none: by its name, its path, or its file's name if clear."""
@@ -101,11 +104,51 @@ class Boxes:
         return 1 + max((number for number in self.image_ids.values() if isinstance(number, int)), default=0)
 
     def _name(self, picture: Picture) -> str | None:
-        for name in (picture.name, picture.path.as_posix()):
-            if name in self.by_image or name in self.image_ids:
-                return name
+        if self.taken is not None:
+            return self.taken.get(picture.name)
+        if (name := self._exact(picture)) is not None:
+            return name
         same = self._by_file.get(PurePosixPath(picture.name).name, ())
         return same[0] if len(same) == 1 else None
+
+    def _exact(self, picture: Picture) -> str | None:
+        names = (picture.name, picture.path.as_posix())
+        return next((name for name in names if name in self.by_image or name in self.image_ids), None)
+
+    def matched(self, pictures: Sequence[Picture]) -> Boxes:
+        """Return them with each image of the file given to one picture: of its name or path, else of its file's name.
+
+        Args:
+            pictures: all of them.
+
+        Raises:
+            KpError: no picture has a box, or two pictures could be one image of the file.
+        """
+        self.require_some(pictures)
+        taken = {one.name: name for one in pictures if (name := self._exact(one)) is not None}
+        exact, first = set(taken.values()), dict[str, str]()
+        for one in pictures:
+            meant = self._name(one)
+            if one.name in taken or meant is None or meant in exact:
+                continue
+            if meant in first:
+                raise KpError(
+                    f"{self.path}: image '{meant}' could be {first[meant]} and {one.name}; write its folder in the file"
+                    " as the pictures have it, or predict on one folder at a time"
+                )
+            first[meant] = one.name
+        return replace(self, taken={**taken, **{name: meant for meant, name in first.items()}})
+
+    def unused(self, seen: Collection[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Return what has boxes and was not among the pictures, with their number: "x.png", "v.mp4, frame 99".
+
+        Args:
+            seen: frames of videos that have boxes and were there.
+        """
+        used = set((self.taken or {}).values())
+        images = [(name, len(boxes)) for name, boxes in self.by_image.items() if name not in used]
+        rest = [(key, len(boxes)) for key, boxes in self.by_frame.items() if key not in seen]
+        return [*images, *((f"{name}, frame {frame}", count) for (name, frame), count in rest)]
 
     @cached_property
     def _by_file(self) -> dict[str, list[str]]:
@@ -156,18 +199,36 @@ def _csv(path: Path) -> Boxes:
         if len(cells) != len(names):
             raise KpError(f"{path}, line {line}: has {len(cells)} cells, the header {len(names)}; mend this line")
         row = dict(zip(names, cells, strict=True))
-        box = _box([number(row[name], f"{path}, line {line}, column {name}") for name in wanted], row.get("id", ""),
-                   f"{path}, line {line}")  # fmt: skip
+        values = [_number(row[name], f"{path}, line {line}, column {name}") for name in wanted]
+        box = _box(values, row.get("id", ""), f"{path}, line {line}")
         if row.get("frame", "") == "":
             images[row["image"]].append(box)
         else:
-            framed[row["image"], int(number(row["frame"], f"{path}, line {line}, column frame"))].append(box)
+            framed[row["image"], _frame(row["frame"], f"{path}, line {line}, column frame")].append(box)
     return Boxes(path, _frozen(images), _frozen(framed))
 
 
+def _number(cell: str, where: str) -> float:
+    """Return a cell's number; raises KpError where it has none, for every box has all of them."""
+    if is_missing(cell):
+        raise KpError(f"{where}: holds no number; write one, or remove the line")
+    if not NUMBER.fullmatch(cell.strip()):
+        raise KpError(f"{where}: {cell.strip()[:40]!a} is not a number; write one, or remove the line")
+    return float(cell)
+
+
+def _frame(cell: str, where: str) -> int:
+    """Return a frame's number; raises KpError where it is none."""
+    value = _number(cell, where)
+    if not 0 <= value <= LARGEST_FRAME or value != int(value):
+        raise KpError(f"{where}: {cell.strip()[:40]} is no frame; a video's are 0, 1, 2, ...")
+    return int(value)
+
+
 def _box(values: Sequence[float], name: str, where: str) -> Box:
-    if not all(map(math.isfinite, values)) or max(map(abs, values)) > 1e6 or min(values[2:]) <= 0:
-        raise KpError(f"{where}: {', '.join(f'{value:g}' for value in values)} is no box; sizes are pixels above 0")
+    if not all(map(math.isfinite, values)) or max(map(abs, values)) > LARGEST or min(values[2:]) <= 0:
+        told = ", ".join(f"{value:g}" for value in values)
+        raise KpError(f"{where}: {told} is no box; sizes are pixels above 0, and no number is beyond {LARGEST:,.0f}")
     if len(values) == len(CROP):
         return Box(None, Crop(*values), name)
     left, top, width, height = values
@@ -206,12 +267,20 @@ def _coco(path: Path) -> Boxes:
 
 def _file_names(found: object, path: Path) -> dict[str, str]:
     """Return image's id, as JSON has it -> its name."""
-    names = {}
+    names: dict[str, str] = {}
+    first: dict[str, int] = {}
     for place, image in enumerate(_records(found, "images", path)):
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             raise KpError(f"{path}, images[{place}]: no 'file_name'; expected {KIND}")
-        names[json.dumps(image.get("id"))] = name
+        key = json.dumps(image.get("id"))
+        if key in names:
+            raise KpError(f"{path}, images[{place}]: id {key[:40]} is that of '{names[key]}' too; give each its own")
+        if name in first:
+            raise KpError(
+                f"{path}, images[{place}]: file_name '{name}' is that of images[{first[name]}] too; give each once"
+            )
+        names[key], first[name] = name, place
     return names
 
 

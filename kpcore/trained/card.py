@@ -28,7 +28,8 @@ FORMAT: Literal["kptransfer model 1"] = "kptransfer model 1"
 NOT_STATED = "not stated"
 """What is said of terms of use that nobody has told."""
 AGAIN = "copy the model folder again"
-CHANGED = "it was changed after it was written; copy it again, or say --changed to use it as it is"
+SAY = "say --changed to use it as it is"
+CHANGED = f"it was changed after it was written; copy it again, or {SAY}"
 
 
 class Score(Described):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kpcore.cache import file_digest
 from kpcore.errors import KpError, system_error
-from kpcore.placing import copy
+from kpcore.placing import copy, filled
 from kpcore.records.folder import WEIGHTS
 from kpcore.trained.card import write_card
 from kpcore.trained.model import read_model
@@ -28,11 +28,9 @@ def copy_model(model: str, folder: Path, *, changed: bool = False, terms: str | 
     opened = open_model(model, changed=changed)
     read_model(opened.weights)  # says so where no network can be built from it
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise KpError(f"{folder}: is not empty; name a folder that is not there yet")
-        copy(opened.weights, folder / WEIGHTS)
-        stated = {} if terms is None else {"terms": terms.strip()}
-        write_card(folder, opened.card.model_copy(update={"weights": file_digest(folder / WEIGHTS), **stated}))
+        with filled(folder) as stage:
+            copy(opened.weights, stage / WEIGHTS)
+            stated = {} if terms is None else {"terms": terms.strip()}
+            write_card(stage, opened.card.model_copy(update={"weights": file_digest(stage / WEIGHTS), **stated}))
     except OSError as error:
         raise KpError(f"{system_error(error, folder)}; name another folder") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -85,12 +86,26 @@ def network_engine(opened: Opened, known: Registry, device: Device, *, flip_test
 
 
 def chosen_engine(
-    model: str, known: Registry, device: str | None, *, flip_test: bool, changed: bool
+    model: str,
+    known: Registry,
+    device: str | None,
+    *,
+    flip_test: bool,
+    changed: bool,
+    told: Callable[[str], None] = lambda note: None,
 ) -> tuple[Engine, Card]:
     """Open a network and put it on a device, in the precision that it was scored in where that is the
     device's own; in float32 elsewhere.
 
     An exported network (``.onnx``) runs in onnxruntime, in float32.
+
+    Args:
+        model: as for ``kp predict``.
+        known: the plugins.
+        device: that is asked for.
+        flip_test: average with the prediction on the mirrored crop.
+        changed: take files that were changed after they were written.
+        told: of what differs between a card that was changed and its weights.
 
     Raises:
         KpError: there is no such network, it was changed or never trained, a plugin is missing, or the device is not
@@ -103,6 +118,8 @@ def chosen_engine(
         return exported, exported.file.card
     opened = open_model(model, changed=changed)
     require_trained(path, opened.card)
+    for note in opened.notes:
+        told(note)
     where = choose_device(device, "auto", cores())
     if where.precision != opened.card.precision:  # another chip than the one that it was scored on
         where = replace(where, precision="fp32")

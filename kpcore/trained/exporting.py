@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -16,7 +17,7 @@ import torch
 
 from kpcore.cores import cores
 from kpcore.errors import KpError, system_error, unknown
-from kpcore.placing import beside
+from kpcore.placing import beside, sweep
 from kpcore.registry import Registry
 from kpcore.tensors import FloatArray
 from kpcore.trained.agreeing import BATCHES, LIMIT, Agreement, Run, agreement, made_up
@@ -94,6 +95,7 @@ def export(model: str, out: Path | None, how: Exporting, known: Registry) -> Exp
     path = writable(out or Path(f"{opened.card.name}{ENDINGS[how.kind]}"), how.kind)
     trained = load_model(opened.weights, known)
     program = traced(trained, flip_test=how.flip_test)
+    sweep(path.parent)
     try:
         partial = beside(path)
     except OSError as error:
@@ -187,8 +189,10 @@ def write_torch(program: Program, card: Card, path: Path) -> None:
     """Write a program as torch's own archive, the card in it; raises OSError where it cannot be written."""
     exporter: Any = import_module("torch.export")
     text = json.dumps(card.sealed().model_dump(mode="json"), indent=1, allow_nan=False)
+    held = BytesIO()  # torch's own writer has a paragraph of addresses for a full disk
     with quiet():
-        exporter.save(program, str(path), extra_files={CARD: text})
+        exporter.save(program, held, extra_files={CARD: text})
+    path.write_bytes(held.getbuffer())
 
 
 def program_run(path: Path) -> Run:

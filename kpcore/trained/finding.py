@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kpcore.cache import cache_dir
-from kpcore.errors import KpError, listed, nearest
+from kpcore.errors import KpError, listed, nearest, unknown
 from kpcore.placing import home
 from kpcore.records.folder import JobFolder
 from kpcore.trained.card import is_model_folder
@@ -65,6 +65,25 @@ class Wanted:
             and (self.mode is None or f"-{self.mode}-" in one.name)
             and self.seed in (None, one.seed)
         )
+
+    def among(self, known: Sequence[Listed]) -> list[Listed]:
+        """Return those of the trainings that are asked for.
+
+        Raises:
+            KpError: none is.
+        """
+        studies = dict.fromkeys(one.study for one in known)
+        if self.study is not None and self.study not in studies:
+            raise unknown("study", self.study, studies, where="--study")
+        found = [one for one in known if self.takes(one)]
+        if not found and self != Wanted():
+            asked = [f"--{name} {value}" for name, value in vars(self).items() if value is not None]
+            names = list(dict.fromkeys(one.name for one in known if self.study in (None, one.study)))
+            wanted = "-".join(str(part) for part in (self.split, self.mode, self.seed) if part is not None)
+            close = nearest(wanted, names)
+            meant = f"; nearest is '{close}'" if close else ""
+            raise KpError(f"{' '.join(asked)}: no training is of these{meant} ({listed(names, 8)} exist)")
+        return found
 
 
 def trainings(run: Path | None = None) -> list[Listed]:

@@ -21,7 +21,7 @@ from kpcore.trained.cropping import input_of
 from kpcore.trained.engine import Engine
 from kpcore.trained.framing import Crop
 from kpcore.trained.pictures import Picture
-from kpcore.trained.predicting import How, crop_array, crops_of, nothing, read_ahead
+from kpcore.trained.predicting import How, crop_array, crops_of, known, nothing, read_ahead
 
 LOST = 0.5
 """Share of the usual surety below which an instance is lost."""
@@ -49,7 +49,7 @@ class Track:
 
     def is_sure(self, surety: float) -> bool:
         """Whether so sure a prediction is of the instance."""
-        return not self.surety or surety >= LOST * float(np.median(self.surety[-USUAL:]))
+        return surety > -np.inf and (not self.surety or surety >= LOST * float(np.median(self.surety[-USUAL:])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +62,9 @@ class Seen:
 
     @property
     def surety(self) -> float:
-        """Median confidence."""
-        return float(np.median(self.confidence))
+        """Median confidence; below any where the network gave no number."""
+        there = self.confidence[~np.isnan(self.confidence)]
+        return float(np.median(there)) if len(there) else -np.inf
 
 
 def follow(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Predicted]:
@@ -91,7 +92,9 @@ def follow(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Pr
 
 
 def _begin(picture: Picture, pixels: ImageArray, engine: Engine, how: How) -> list[Track]:
-    crops, boxes = crops_of(picture, (pixels.shape[1], pixels.shape[0]), engine, how)
+    crops, boxes, left_out = crops_of(picture, (pixels.shape[1], pixels.shape[0]), engine, how)
+    if left_out:
+        raise KpError(f"--follow: {left_out[0]}")
     if not crops:
         raise KpError(f"--follow: {picture.name} has no box in its first frame; add one, or leave --boxes out")
     names = [box.id or str(number) for number, box in enumerate(boxes, 1)]
@@ -141,6 +144,6 @@ def _look(pixels: ImageArray, crops: list[Crop], picture: Picture, engine: Engin
     if not crops:
         return []
     cut = [input_of(pixels, crop, engine.resolution, picture.name) for crop in crops]
-    points, confidence = engine.crops(np.stack([image for image, _ in cut]))
+    points, confidence = known(*engine.crops(np.stack([image for image, _ in cut])))
     there = apply(invert(np.stack([affine for _, affine in cut])), points)
     return [Seen(*one) for one in zip(crops, there, confidence, strict=True)]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from kpcore.errors import KpError
 from kpcore.interfaces import Backbone, Codec
@@ -28,6 +29,7 @@ METADATA = "kptransfer"
 """Key of the description among the file's texts."""
 EXPORTED = (".onnx", ".pt2")
 """Endings of what ``kp export`` writes: no network can be built from such a file."""
+NO_NETWORK = "no network can be built from an exported file; give the model folder that it was exported from"
 CROP = "square of the instance's side around its centre, resized to the resolution; pixel centres at integers"
 """How an image becomes an input, for whoever has only this file."""
 
@@ -138,9 +140,7 @@ def read_model(path: Path) -> Model:
         KpError: no such file, damaged, or not written by this program.
     """
     if path.suffix in EXPORTED:
-        raise KpError(
-            f"{path}: no network can be built from an exported file; give the model folder that it was exported from"
-        )
+        raise KpError(f"{path}: {NO_NETWORK}")
     try:
         regular(path, "weights")
         with safe_open(path, framework="pt") as file:
@@ -190,6 +190,17 @@ def load_model(path: Path, known: Registry) -> Trained:
     codec: Codec = known.build("codec", model.codec.name, model.codec.options, where=f"{path}: codec")
     shapes = shapes_of(backbone, codec, model.layout)  # of any size: nothing is built that the file does not fill
     state = load_weights(path, shapes)
+    _require_numbers(state, path)
     network = build_network(backbone, codec, model.layout, seed=0, resolution=model.resolution)
     restore(network, state, str(path))
     return Trained(model, network.eval().requires_grad_(False), backbone, codec)
+
+
+def _require_numbers(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights of which some are no numbers: whatever they predict is none either; raises KpError."""
+    wrong = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    if wrong:
+        raise KpError(
+            f"{path}: {len(wrong)} of {len(state)} tensors hold NaN or infinity (first: {wrong[0]}); its training"
+            " diverged or the file is damaged: train it again, or take an earlier copy"
+        )

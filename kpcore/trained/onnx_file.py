@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from kpcore.errors import KpError
@@ -25,6 +27,8 @@ ENDING = ".onnx"
 INPUT, OUTPUTS = "images", ("points", "confidence")
 CARD, FLIP_TEST, SEAL = "kptransfer.card", "kptransfer.flip_test", "kptransfer.seal"
 """Keys of the file's texts: the card's JSON, "yes" or "no", and the digest of the file."""
+OUTSIDE = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
+"""An entry of the key "location", protobuf's field 1 of 8 bytes in any of its spellings: a tensor in another file."""
 UNSEALED = "sha256:" + "0" * 64
 """What stands in the seal's place while the file is hashed."""
 CHANGED = "it was changed after it was written; export it again, or say --changed to use it as it is"
@@ -88,6 +92,7 @@ def open_onnx(path: Path, device: str | None = "cpu", *, changed: bool = False) 
     """
     require("onnxruntime")
     content = _content(path)
+    _require_whole(path, content)
     session = _session(path, content, providers(device))
     texts: dict[str, str] = session.get_modelmeta().custom_metadata_map
     card = _card(path, content, texts, changed)
@@ -128,6 +133,14 @@ def _card(path: Path, content: bytes, texts: Mapping[str, str], changed: bool) -
     return card
 
 
+def _require_whole(path: Path, content: bytes) -> None:
+    """Refuse a file that would have onnxruntime read others, which no seal covers; raises KpError."""
+    if OUTSIDE.search(content):
+        raise KpError(
+            f"{path}: keeps tensors in other files, and none of these is read; export it again, or save it as one file"
+        )
+
+
 def _seal_holds(content: bytes, seal: str) -> bool:
     return bool(seal) and seal_of(content.replace(seal.encode(), UNSEALED.encode())) == seal
 
@@ -142,7 +155,7 @@ def _session(path: Path, content: bytes, wanted: Sequence[Any]) -> Any:
     try:
         return runtime.InferenceSession(content, options, providers=list(wanted))
     except Exception as error:  # each fault has a class of its own, and they have no common base
-        said = " ".join(str(error).split())[:200]
+        said = shorten(str(error), 200, placeholder=" ...")
         raise KpError(f"{path}: not an ONNX file that onnxruntime can use: {said}; export it again") from None
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from kpcore.errors import KpError
 from kpcore.records.folder import WEIGHTS, JobFolder
 from kpcore.records.results import RESULTS, DataInfo, Results, Retained, Row, read_results
-from kpcore.trained.card import Card, Score, checked, derived, read_card
+from kpcore.trained.card import AGAIN, CARD, SAY, Card, Score, checked, derived, read_card
 from kpcore.trained.finding import locate
+from kpcore.trained.model import Model, read_model
 from kpcore.trained.onnx_file import ENDING, read_onnx_card
 
 
@@ -20,11 +21,13 @@ class Opened:
 
     Args:
         weights: file of its weights; of an exported network that file itself, from which none can be built.
-        card: what is known of it.
+        card: what is known of it; of its network what the weights say themselves.
+        notes: where the card said otherwise, a line each.
     """
 
     weights: Path
     card: Card
+    notes: tuple[str, ...] = ()
 
 
 def open_model(text: str, *, changed: bool = False) -> Opened:
@@ -54,12 +57,23 @@ def _opened(weights: Path, changed: bool) -> Opened:
     job = JobFolder(folder)
     about = job.about()
     if about and not changed and (problem := job.problem()):
-        raise KpError(f"{folder}: {problem}; run the study again, or say --changed to use it as it is")
+        raise KpError(f"{folder}: {problem}; run the study again, or {SAY}")
     card = read_card(folder) if weights.name == WEIGHTS else None
     if card is None:
         card = derived(weights, str(about.get("title", weights.stem)), str(about.get("study", "")))
     checked(card, weights, changed=changed)
-    return Opened(weights, card.model_copy(update={"scores": card.scores or final_scores(folder, card)}))
+    own = read_model(weights)
+    note = differing(card.model, own, weights)
+    if note and not changed:
+        raise KpError(f"{note}; {AGAIN}, or {SAY}")
+    card = card.model_copy(update={"model": own, "scores": card.scores or final_scores(folder, card)})
+    return Opened(weights, card, (f"{note}; the weights' own is taken",) if note else ())
+
+
+def differing(said: Model, own: Model, weights: Path) -> str:
+    """Return in what a card says otherwise of a network than the weights themselves; "" where it does not."""
+    names = [name for name in Model.model_fields if getattr(said, name) != getattr(own, name)]
+    return f"{weights.with_name(CARD)}: says otherwise than the weights of: {', '.join(names)}" if names else ""
 
 
 def final_scores(folder: Path, card: Card) -> tuple[Score, ...]:

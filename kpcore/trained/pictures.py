@@ -5,23 +5,26 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from kpcore.errors import KpError, listed
-from kpcore.placing import home
+from kpcore.placing import TEMPORARY, home
 from kpcore.reading.budget import Limit, within
 from kpcore.reading.opening import read_text, regular
 from kpcore.reading.quiet import hushed
 from kpcore.tensors import ImageArray
+from kpcore.trained.outputs import drawn_below
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 LISTS = (".txt",)
+OTHERS = (".gif", ".heic", ".heif", ".avif", ".jp2", ".psd", ".svg", ".dng", ".cr2", ".nef", ".wmv", ".flv", *VIDEOS)
+"""Endings of pictures in a folder that are not read, and of videos, which are read where they are named."""
 STARTS = (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0", b"OggS", b"FLV\x01",
           b"0&\xb2u\x8ef\xcf\x11")  # fmt: skip
 """First bytes of Matroska and WebM, of MPEG's streams, of Ogg, Flash and Windows Media."""
@@ -56,10 +59,12 @@ class Source:
     Args:
         path: of the video; of the images' common folder.
         images: names and paths; empty for a video.
+        notes: what is left out, for people.
     """
 
     path: Path
     images: tuple[tuple[str, Path], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def video(self) -> bool:
@@ -78,25 +83,66 @@ class Source:
 
     def __len__(self) -> int:
         """Count its pictures; a video's as its file says."""
-        return len(self.images) if self.images else frames_of(self.path)
+        return len(self.images) if self.images else 1 if nameless(self.path.name, self.path) else frames_of(self.path)
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the pictures in order."""
-        if self.video:
-            yield from frames(self.path)
+        """Yield the pictures in order; of a name that cannot be written none but its problem."""
+        if not self.video:
+            yield from (Picture(name, path, problem=nameless(name, path)) for name, path in self.images)
+        elif problem := nameless(self.path.name, self.path):
+            yield Picture(self.path.name, self.path, problem=problem)
         else:
-            yield from (Picture(name, path) for name, path in self.images)
+            yield from frames(self.path)
+
+
+def nameless(name: str, path: Path) -> str:
+    """Return why no file can say which picture it is; "" where one can.
+
+    CSV, JSON and HDF5 hold Unicode, and a file's name may be any bytes. DeepLabCut's rows name its folder too.
+    """
+    try:
+        for text in (name, str(path), path.absolute().parent.name):
+            text.encode()
+    except UnicodeEncodeError:
+        return f"{path}: its name is not UTF-8, and no format can write it; rename it"
+    return ""
 
 
 def sources(words: Sequence[str]) -> list[Source]:
     """Return what these words name: images, folders, patterns, lists of images (``.txt``, a path a line), videos.
 
+    What is named twice is taken once; a source's notes say so, and what of a folder is left out.
+
     Raises:
         KpError: a word names nothing, an empty folder, or a file of another kind; or two videos have one name.
     """
-    found = [_source(word) for word in words]
+    found = _once([_source(word) for word in words])
     _check_videos([source.path for source in found if source.video])
     return _named_apart(found)
+
+
+def _once(found: Sequence[Source]) -> list[Source]:
+    """Return the sources with every file at its first place alone."""
+    known: set[str] = set()
+    kept: list[Source] = []
+    for source in found:
+        files = source.images or ((source.path.name, source.path),)
+        again = [_is_known(path, known) for _, path in files]
+        new = tuple(file for file, twice in zip(files, again, strict=True) if not twice)
+        if new:
+            kept.append(source if source.video else replace(source, images=new))
+        if any(again):
+            more = f" (and {sum(again) - 1} more)" if sum(again) > 1 else ""
+            note = f"{files[again.index(True)][1]}{more}: is given twice, and taken once"
+            kept[-1] = replace(kept[-1], notes=(*kept[-1].notes, note))
+    return kept
+
+
+def _is_known(path: Path, known: set[str]) -> bool:
+    """Whether a file was there before; from now on it was."""
+    count = len(known)
+    known.add(os.path.abspath(path))  # noqa: PTH100 - Path keeps ".."
+    return len(known) == count
 
 
 def _check_videos(paths: Sequence[Path]) -> None:
@@ -133,10 +179,37 @@ def _source(word: str) -> Source:
 
 def _folder(path: Path) -> Source:
     """Return all images below a folder, by their paths in it."""
-    found = sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGES and one.is_file())
+    drawn = drawn_below(path)
+    every = [one for one in sorted(path.rglob("*")) if not _half_written(one.relative_to(path))]
+    images = [one for one in every if one.suffix.lower() in IMAGES and not one.is_dir()]
+    found = [one for one in images if one not in drawn and one.is_file()]
+    notes = _left_out(
+        path,
+        {
+            "that 'kp predict' drew": [one for one in images if one in drawn],
+            "that are no files": [one for one in images if one not in drawn and not one.is_file()],
+            "of other kinds": [one for one in every if one.suffix.lower() in OTHERS and one not in drawn],
+        },
+    )
     if not found:
-        raise KpError(f"{path}: holds no image ({listed(IMAGES, 20)}); name another folder")
-    return Source(path, tuple((one.relative_to(path).as_posix(), one) for one in found))
+        also = f"; left out: {notes}" if notes else ""
+        raise KpError(f"{path}: holds no image ({listed(IMAGES, 20)}){also}; name another folder")
+    told = (f"{path}: left out: {notes}",) if notes else ()
+    return Source(path, tuple((one.relative_to(path).as_posix(), one) for one in found), told)
+
+
+def _half_written(path: Path) -> bool:
+    """Whether it lies in what a run has not finished."""
+    return any(TEMPORARY.fullmatch(part) for part in path.parts)
+
+
+def _left_out(folder: Path, found: Mapping[str, Sequence[Path]]) -> str:
+    """Return what of a folder is not predicted on, by reason; "" where that is nothing."""
+    return ", ".join(
+        f"{len(paths)} {reason} ({listed((path.relative_to(folder).as_posix() for path in paths), 2)})"
+        for reason, paths in found.items()
+        if paths
+    )
 
 
 def _pattern(word: str) -> Source:
@@ -187,9 +260,9 @@ def _named_apart(found: list[Source]) -> list[Source]:
     if taken & set(apart.values()):
         apart = {path: path.as_posix() for path in clashing}
     return [
-        Source(
-            source.path,
-            tuple((apart.get(path, name) if count[name] > 1 else name, path) for name, path in source.images),
+        replace(
+            source,
+            images=tuple((apart.get(path, name) if count[name] > 1 else name, path) for name, path in source.images),
         )
         for source in found
     ]

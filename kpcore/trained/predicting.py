@@ -14,6 +14,7 @@ import numpy as np
 from kpcore.cores import cores
 from kpcore.data.batches import ahead
 from kpcore.data.geometry import apply, invert
+from kpcore.data.store import LARGEST_WINDOW, Cut
 from kpcore.errors import KpError, shown, unknown
 from kpcore.interfaces import Predicted
 from kpcore.reading.headers import read_header
@@ -76,6 +77,7 @@ class Ready:
     inputs: tuple[ImageArray, ...] = ()
     affines: tuple[Float64Array, ...] = ()
     problem: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -126,11 +128,17 @@ def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[P
 
 def _through(batch: Sequence[tuple[_Waiting, int]], engine: Engine) -> None:
     """Send a batch through the network; every crop's points go back to its picture, in source pixels."""
-    points, confidence = engine.crops(np.stack([one.ready.inputs[place] for one, place in batch]))
+    points, confidence = known(*engine.crops(np.stack([one.ready.inputs[place] for one, place in batch])))
     affines = np.stack([one.ready.affines[place] for one, place in batch])
     for (one, _), there, surer in zip(batch, apply(invert(affines), points), confidence, strict=True):
         one.points.append(there)
         one.confidence.append(surer)
+
+
+def known(points: Float64Array, confidence: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return points (B, K, D) and confidences (B, K), NaN both where the network gave no number for either."""
+    good = np.isfinite(points).all(-1) & ~np.isnan(confidence)
+    return np.where(good[..., None], points, np.nan), np.where(good, confidence, np.nan)
 
 
 def _found(one: _Waiting, engine: Engine, how: How) -> Predicted:
@@ -147,6 +155,7 @@ def _found(one: _Waiting, engine: Engine, how: How) -> Predicted:
         confidence=np.stack(one.confidence) if one.confidence else none.confidence,
         pixels=picture.pixels if how.keep else None,
         problem=ready.problem,
+        left_out=ready.left_out,
         **_listed(ready, how),
     )
 
@@ -211,7 +220,7 @@ def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
     try:
         pixels = _pixels(picture, how)
         height, width = pixels.shape[:2]
-        crops, boxes = crops_of(picture, (width, height), engine, how)
+        crops, boxes, left_out = crops_of(picture, (width, height), engine, how)
         cut = [input_of(pixels, crop, engine.resolution, picture.name) for crop in crops]
     except KpError as error:
         return Ready(picture, problem=str(error))
@@ -222,29 +231,49 @@ def prepare(picture: Picture, engine: Engine, how: How) -> Ready:
         boxes=boxes,
         inputs=tuple(image for image, _ in cut),
         affines=tuple(affine for _, affine in cut),
+        left_out=left_out,
     )
 
 
 def crops_of(
     picture: Picture, size: tuple[int, int], engine: Engine, how: How
-) -> tuple[tuple[Crop, ...], tuple[Box, ...]]:
-    """Return the crops of a picture, and the boxes that they are of.
+) -> tuple[tuple[Crop, ...], tuple[Box, ...], tuple[str, ...]]:
+    """Return the crops of a picture, the boxes that they are of, and what is wrong with the other boxes.
 
     Raises:
-        KpError: a crop has nothing of the picture.
+        KpError: the whole picture is one crop, and too large.
     """
     if how.boxes is None:
         crop = whole(*size)
-        return (crop,), (Box(None, crop),)
+        if problem := _too_large(crop, engine):
+            raise KpError(f"{picture.name}: {problem}; scale the picture down, or give --boxes")
+        return (crop,), (Box(None, crop),), ()
     boxes = how.boxes.of(picture)
-    crops = tuple(box.framed(engine.framing, how.margin) for box in boxes)
-    for box, crop in zip(boxes, crops, strict=True):
-        if not _meets(crop, size):
-            raise KpError(
-                f"{picture.name}: box {box.id or boxes.index(box)} of {how.boxes.path} lies outside the picture, which"
-                f" is {size[0]} x {size[1]} px; it may be of another picture, or in other units"
-            )
-    return crops, boxes
+    crops = [box.framed(engine.framing, how.margin) for box in boxes]
+    problems = [_wrong(crop, size, engine) for crop in crops]
+    good = [place for place, problem in enumerate(problems) if not problem]
+    left_out = tuple(
+        f"{picture.name}: box {box.id or place} of {how.boxes.path} {problem}"
+        for place, (box, problem) in enumerate(zip(boxes, problems, strict=True))
+        if problem
+    )
+    return tuple(crops[place] for place in good), tuple(boxes[place] for place in good), left_out
+
+
+def _wrong(crop: Crop, size: tuple[int, int], engine: Engine) -> str:
+    """Return why a crop cannot be predicted on; "" where it can."""
+    if not _meets(crop, size):
+        return (
+            f"lies outside the picture, which is {size[0]} x {size[1]} px; it may be of another picture, or in other"
+            " units"
+        )
+    problem = _too_large(crop, engine)
+    return f"is too large: {problem}; check its units, or lower --margin" if problem else ""
+
+
+def _too_large(crop: Crop, engine: Engine) -> str:
+    side = crop.side * Cut(engine.resolution, 1.0).side / engine.resolution
+    return f"its crop is {side:.0f} px wide, at most {LARGEST_WINDOW} can be cut" if side > LARGEST_WINDOW else ""
 
 
 def _meets(crop: Crop, size: tuple[int, int]) -> bool:

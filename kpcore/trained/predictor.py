@@ -40,9 +40,20 @@ class Predictor:
         return self.network.layout.heads[-1]
 
     def crops(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict crops (B, H, W, 3) uint8 RGB of a size that the backbone takes; returns as :meth:`inputs`."""
+        """Predict crops (B, H, W, 3) uint8 RGB of a size that the backbone takes; returns as :meth:`inputs`.
+
+        Where the network's output for a keypoint is no number, point and confidence are NaN: a codec still decodes it
+        to some place.
+        """
         ready = send(pixels, self.device.torch).float() / 255
-        return self.inputs(normalised(ready, self.backbone.mean, self.backbone.std))
+        self.network.eval()
+        maps = self.maps(normalised(ready, self.backbone.mean, self.backbone.std))
+        points, confidence = self.codec.decode(maps, self.backbone.stride)
+        good = self.whole_numbers(maps)
+        return (
+            points.cpu().double().masked_fill(~good[..., None], torch.nan),
+            confidence.cpu().double().masked_fill(~good, torch.nan),
+        )
 
     def inputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Predict network inputs (B, 3, H, W) float32, on the device.
@@ -53,6 +64,11 @@ class Predictor:
         self.network.eval()
         points, confidence = self.codec.decode(self.maps(images), self.backbone.stride)
         return points.cpu().double(), confidence.cpu().double()
+
+    def whole_numbers(self, maps: Tensor) -> Tensor:
+        """Return for which keypoints all of a prediction (B, C, h, w) are numbers, (B, K) bool, on the CPU."""
+        good = maps.isfinite().flatten(2).all(2)
+        return good.view(len(maps), len(self.keypoints), self.codec.width).all(2).cpu()
 
     def maps(self, images: Tensor) -> Tensor:
         """Return what the codec decodes of network inputs (B, 3, H, W): the last prediction, float32, on the device.

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from kpcore.errors import KpError, system_error
 from kpcore.interfaces import About, Predicted, Sink, Writer
 from kpcore.trained.boxes import Boxes
 from kpcore.trained.card import Card
 from kpcore.trained.engine import Engine
 from kpcore.trained.following import follow
+from kpcore.trained.outputs import ELSEWHERE, Target, settle, staging
 from kpcore.trained.pictures import Source
 from kpcore.trained.predicting import How, predict
 
@@ -28,7 +31,10 @@ class Written:
         instances: found in them.
         without: pictures that no box is in.
         lost: instances of frames in which following had lost them.
+        unknown: keypoints for which the network gave no number; they are written as missing.
         problems: name and reason of every picture that could not be read, or was not there.
+        left_out: what is said of boxes that were not predicted on.
+        unused: what has boxes and was not among the pictures, with their number.
         files: that were written.
         notes: what formats have to say of them.
     """
@@ -38,20 +44,27 @@ class Written:
     instances: int = 0
     without: int = 0
     lost: int = 0
+    unknown: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unused: list[tuple[str, int]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def count(self, found: Predicted) -> None:
+    def count(self, found: Predicted, following: bool) -> None:
         """Take a picture down."""
         if found.problem:
             self.problems.append((found.name, found.problem))
             return
+        missing = np.asarray(np.isnan(found.points).any(2))
+        lost = np.asarray(missing.all(1) & following)
         self.pictures += 1
         self.frames += found.frame is not None
         self.instances += len(found.points)
-        self.without += not len(found.points)
-        self.lost += int((found.points != found.points).all((1, 2)).sum())
+        self.without += not len(found.points) and not found.left_out
+        self.lost += int(lost.sum())
+        self.unknown += int(missing[~lost].sum())
+        self.left_out += found.left_out
 
 
 def write(
@@ -60,10 +73,9 @@ def write(
     card: Card,
     how: How,
     writers: Mapping[str, Writer],
-    out: Path,
+    target: Target,
     *,
     following: bool = False,
-    force: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Written:
     """Predict on all sources and write every format.
@@ -74,9 +86,8 @@ def write(
         card: of its network.
         how: boxes, margin, batch size.
         writers: format's name -> writer.
-        out: folder of what is written; made where it is missing.
+        target: where it is written; its folder is made where it is missing.
         following: take a frame's crop from the frame before.
-        force: write over what is there.
         progress: called with (pictures done, pictures), 0 where their number is not known.
 
     Raises:
@@ -87,27 +98,19 @@ def write(
         if following and not source.video:
             raise KpError(f"--follow: {source.path} is no video; leave --follow out, or give videos alone")
     about = about_of(found, engine, card, how.boxes)
-    if out.exists() and not out.is_dir():
-        raise KpError(f"{out}: a file is in the way of the folder of what is written; name another folder by --out")
+    seen: set[tuple[str, int]] = set()
     try:
-        if not force:
-            require_free(writers, out)
-        out.mkdir(parents=True, exist_ok=True)
-        with Sinks(writers, out, about) as sinks:
-            return _all(_predicted(found, engine, how, following), sinks, about.pictures, progress)
+        with staging(target) as stage, Sinks(writers, stage, about) as sinks:
+            every = _seen(_predicted(found, engine, how, following), seen, how.boxes)
+            written = _all(every, sinks, Counted(about.pictures, following, progress))
+            written.unused = how.boxes.unused(seen) if how.boxes else []
+            settle(stage, target)
+            written.files = [target.folder / path.relative_to(stage) for path in written.files]
+            return written
+    except UnicodeEncodeError as error:  # of a folder far above, which one format names
+        raise KpError(f"{error.object!a}: is not UTF-8, and one of the formats has to write it; rename it") from None
     except OSError as error:
-        raise KpError(f"{system_error(error, out)}; name another folder by --out, or free the disk") from None
-
-
-def require_free(writers: Mapping[str, Writer], out: Path) -> None:
-    """Refuse to write over what is there: it may have been corrected by hand since; raises KpError."""
-    for writer in writers.values():
-        path = out / writer.file
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise KpError(
-                f"{path}: is there already, and may have been corrected by hand; name another folder by --out, or write"
-                " over it by --force"
-            )
+        raise KpError(f"{system_error(error, target.folder)}, or {ELSEWHERE}") from None
 
 
 def about_of(found: Sequence[Source], engine: Engine, card: Card, boxes: Boxes | None = None) -> About:
@@ -128,12 +131,29 @@ def _predicted(found: Sequence[Source], engine: Engine, how: How, following: boo
         yield from (follow if following else predict)(source.pictures(), engine, how)
 
 
-def _all(found: Iterator[Predicted], sinks: Sinks, total: int, progress: Progress) -> Written:
+def _seen(found: Iterator[Predicted], seen: set[tuple[str, int]], boxes: Boxes | None) -> Iterator[Predicted]:
+    """Yield predictions, and take down which frames with boxes are there."""
+    for one in found:
+        if boxes and one.frame is not None and not one.problem and (one.name, one.frame) in boxes.by_frame:
+            seen.add((one.name, one.frame))
+        yield one
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How pictures are counted: how many there are to be, whether following loses some, and who is told."""
+
+    total: int
+    following: bool
+    progress: Progress
+
+
+def _all(found: Iterator[Predicted], sinks: Sinks, how: Counted) -> Written:
     written = Written()
     for done, one in enumerate(found, 1):
         sinks.add(one)
-        written.count(one)
-        progress(done, max(done, total))
+        written.count(one, how.following)
+        how.progress(done, max(done, how.total))
     written.files = sinks.finish()
     written.notes = sinks.notes()
     return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -21,6 +22,8 @@ from kpcore.trained.pictures import frame_rate
 
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp")
 """Endings that are kept; others get .png behind them."""
+LONGEST = 255
+"""Bytes of a file's name, at most."""
 CODEC = "mp4v"
 """The video codec that every build of OpenCV writes."""
 
@@ -169,7 +172,13 @@ class _Video:
 
 
 def _inside(name: PurePosixPath) -> Sequence[str]:
-    """Return a name's parts; one that would leave the folder becomes a single part that no other name becomes."""
+    """Return a name's parts; one that would leave the folder, or is too long, becomes one that no other becomes."""
+    if len(os.fsencode(name.name)) > LONGEST:
+        return _inside(name.with_name(f"{name.stem[: LONGEST // 8]}-{_digest(name)}{name.suffix}"))
     if name.is_absolute() or ".." in name.parts:
-        return [f"{name.stem}-{hashlib.sha256(str(name).encode()).hexdigest()[:8]}{name.suffix}"]
+        return [f"{name.stem}-{_digest(name)}{name.suffix}"]
     return name.parts
+
+
+def _digest(name: PurePosixPath) -> str:
+    return hashlib.sha256(str(name).encode()).hexdigest()[:8]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -86,14 +87,24 @@ def _loaded(path: Path) -> Any:
     except UnpicklingError as error:
         raise KpError(f"{path}: holds more than tensors ({_named(error)}), and code is not run; {REMEDY}") from None
     except Exception as error:  # of a damaged archive: of zipfile, of torch's reader, of pickle
+        if not _begins_as_saved(path):
+            raise KpError(f"{path}: is no file of weights: neither safetensors nor what torch.save writes") from None
         raise KpError(f"{path}: not a readable file of weights: {_named(error)}; is it whole?") from None
+
+
+def _begins_as_saved(path: Path) -> bool:
+    """Whether a file begins as a zip archive or a pickle; all others are texts or of other programs."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start == b"PK\x03\x04" or start[:1] == b"\x80"
 
 
 def _named(error: Exception) -> str:
     """Return the part of torch's long message that says what was found."""
     text = one_line(error)
     _, found, rest = text.partition("Unsupported global: ")
-    return (f"{found}{rest}" if found else text).partition(" was not an allowed")[0][:160]
+    said = (f"{found}{rest}" if found else text).partition(" was not an allowed")[0]
+    return shorten(said, 160, placeholder=" ...")
 
 
 def _found(held: Any, path: Path, inside: str) -> tuple[dict[str, Tensor], list[str]]:

@@ -13,6 +13,7 @@ from kpcore.errors import KpError, listed, system_error
 from kpcore.interfaces import Backbone, Codec
 from kpcore.keypoints import KeypointSet
 from kpcore.network import Network, build_network, spec_of
+from kpcore.placing import filled
 from kpcore.plans import Layout
 from kpcore.records.folder import WEIGHTS
 from kpcore.registry import Registry
@@ -163,14 +164,12 @@ def write_import(found: Import, folder: Path) -> None:
     if found.match.faults:
         raise KpError(f"{folder}: not written, since {len(found.match.faults)} tensors do not fit")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise KpError(f"{folder}: is not empty; name a folder that is not there yet")
-        save_weights(folder / WEIGHTS, found.network, metadata(found.model))
-        card = Card(
-            name=folder.resolve().name, study="", model=found.model, framing=found.rules.framing,
-            steps=(found.model.heads[-1].keypoints,), weights=file_digest(folder / WEIGHTS),
-        )  # fmt: skip
-        write_card(folder, card)
+        with filled(folder) as stage:
+            save_weights(stage / WEIGHTS, found.network, metadata(found.model))
+            card = Card(
+                name=folder.resolve().name, study="", model=found.model, framing=found.rules.framing,
+                steps=(found.model.heads[-1].keypoints,), weights=file_digest(stage / WEIGHTS),
+            )  # fmt: skip
+            write_card(stage, card)
     except OSError as error:
         raise KpError(f"{system_error(error, folder)}; name another folder") from None
