@@ -206,8 +206,9 @@ def exchange_stores(path):
 @pytest.mark.parametrize(
     ("damage", "which"),
     [
-        (empty, 0), (truncate, 1), (remove, 0), (flip_crop, 0), (flip_crop, 1), (flip_digest, 1), (flip_start, 0),
-        (exchange_stores, 0),
+        (flip_crop, 0), (exchange_stores, 0),
+        *(pytest.param(*one, marks=pytest.mark.slow)
+          for one in ((empty, 0), (truncate, 1), (remove, 0), (flip_crop, 1), (flip_digest, 1), (flip_start, 0))),
     ],
 )  # fmt: skip
 def test_damaged_stores_are_named_and_made_again(copy, finished, capsys, damage, which):

@@ -344,7 +344,10 @@ def test_work_that_is_dear_has_its_turn_more_seldom(monkeypatch):
 
 @pytest.mark.parametrize(
     ("delay", "number", "told"),
-    [(0.4, signal.SIGINT, "kp: interrupted"), (2.5, signal.SIGHUP, "kp: interrupted by SIGHUP")],
+    [
+        (0.4, signal.SIGINT, "kp: interrupted"),
+        pytest.param(2.5, signal.SIGHUP, "kp: interrupted by SIGHUP", marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupt_at_any_moment_is_a_line_and_no_traceback(tmp_path, tiny_study, tiny_mpii, delay, number, told):
     """Sent to the whole group, as a terminal does: to the workers too."""

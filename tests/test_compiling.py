@@ -101,6 +101,7 @@ def test_precisions_are_named_and_checked():
         choose_precisions("cpu", ["fp16"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_freed_memory_is_kept_in_a_process_of_its_own():
     # In a process of its own: the setting stays.

@@ -58,7 +58,7 @@ DEFAULTS = {
     "writer csv": {},
     "writer deeplabcut": {"scorer": "kptransfer", "least": None},
     "writer h5": {},
-    "writer pictures": {"quality": 92, "text": True},
+    "writer pictures": {"quality": 92, "text": True, "legend": True},
     "writer slp": {},
     "tracker mlflow": {},
     "tracker tensorboard": {},

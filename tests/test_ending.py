@@ -38,7 +38,7 @@ def test_one_split_is_told_in_the_sentences_of_the_page(one_split):
     assert found[0] == asked.text
     assert all(f"{one.mode}: {one.word}. {one.text}." in said for one in asked.answers)
     assert said.startswith(f"{asked.text} ") and "▲ Mode transfer: Yes, better." in said
-    assert "▼ Mode frozen: No, worse." in said and "Negative transfer: Mode frozen is worse than Mode random" in said
+    assert "▼ Mode frozen: No, worse." in said and "Negative transfer: Mode frozen, worse than Mode random" in said
     assert "Summed training time, S1's share in: Mode transfer 3.3 min" in said
     assert len(found) <= LINES and max(map(cell_len, found)) <= 80
 

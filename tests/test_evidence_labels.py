@@ -252,6 +252,7 @@ def hits(world, studies, *, images, seed=0):
     return np.mean(held, 0)
 
 
+@pytest.mark.slow
 def test_across_seeds_the_true_number_of_images_is_held_and_samples_alone_hold_it_too_seldom():
     given, across = hits(World(), 50, images=(50, 100, 200))
     assert across >= 0.93 > given

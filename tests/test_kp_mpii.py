@@ -599,6 +599,7 @@ def test_real_validation_keeps_the_identity_of_head_size_and_scale():
         assert sample.normaliser == pytest.approx(sample.side / 10, abs=6e-5)  # 25 x scale, side = 250 x scale
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @real_data
 def test_real_data_has_no_error_and_its_oddities_are_counted():

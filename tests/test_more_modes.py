@@ -670,12 +670,14 @@ def pulled(once, overlap, alpha=0.0, beta=0.0):
     return once(f"l2sp {alpha} {beta}", mode("l2sp", alpha=alpha, beta=beta), overlap, steps=40)
 
 
+@pytest.mark.slow
 def test_l2sp_stays_nearer_to_the_source_than_transfer(once, overlap):
     distances = [distance(*pulled(once, overlap, alpha=alpha)) for alpha in (0.0, 0.1, 10.0)]
     assert distances[0] > distances[1] > distances[2]
     assert distances[2] < 0.2 * distances[0]
 
 
+@pytest.mark.slow
 def test_l2sp_shrinks_what_is_new(once, overlap):
     def size(beta):
         network, _ = pulled(once, overlap, beta=beta)

@@ -113,7 +113,7 @@ def test_the_answer_comes_in_words_with_its_interval(drawn, page):
     assert re.fullmatch(
         r"\+1\d\.\d points \(95% interval \+\d+\.\d to \+\d+\.\d; 3 seeds, 60 samples on 30 images\)", text
     )
-    assert any("Mode frozen is worse than Mode random" in line for line in first.warnings)
+    assert any("Mode frozen, worse than Mode random" in line for line in first.warnings)
     assert text in Reader(page).text
 
 

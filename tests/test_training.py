@@ -250,6 +250,8 @@ THAWING = {
     "learning_rates": {"stem": 0.1, "stage1": 2.0},
 }
 EMA = MovingAverage(name="ema", decay=0.8)
+QUICK = ("plateau, waiting", "ema, thaws, best")
+"""Recipes of all kinds of state between them; the others are slow for being many."""
 RECIPES = {
     "rmsprop, plateau": (
         {"schedule": Plateau(patience=0), "min_improvement": 50.0},
@@ -293,7 +295,10 @@ def folders(tmp_path, *names):
     return [tmp_path / name for name in names]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in RECIPES],
+)
 def test_a_killed_training_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
     changes, plan = RECIPES[recipe]
     whole, cut = folders(tmp_path, "whole", "cut")
@@ -314,7 +319,14 @@ def test_a_killed_training_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
         assert rates == pytest.approx([3e-3, 3e-3, 3e-3, 3e-3 / 5, 3e-3 / 5])
 
 
-@pytest.mark.parametrize("recipe", ["adamw, onecycle", "plateau, waiting", "ema, thaws, best"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param("adamw, onecycle", marks=pytest.mark.slow),
+        pytest.param("plateau, waiting", marks=pytest.mark.slow),
+        "ema, thaws, best",
+    ],
+)
 def test_a_training_that_is_killed_inside_epochs_goes_on_bit_by_bit(learner, task, tmp_path, recipe):
     """A checkpoint at every iteration: each attempt goes on behind the iteration that the one before it ended with."""
     changes, plan = RECIPES[recipe]
@@ -836,9 +848,7 @@ def test_an_epoch_without_a_finite_loss_is_trained_again_with_half_of_the_rate(b
     assert all(tensor.isfinite().all() for tensor in one.learner.network.state_dict().values())
 
 
-@pytest.mark.parametrize(
-    "killed", [pytest.param(9, marks=pytest.mark.slow), 11, pytest.param(14, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("killed", [pytest.param(one, marks=pytest.mark.slow) for one in (9, 11, 14)])
 def test_a_kill_changes_nothing_of_going_back(brittle, learner, task, tmp_path, killed):
     """Counted in iterations as they are done: 9 to 12 are those of the epoch that is trained twice, 13 to 16 again."""
 

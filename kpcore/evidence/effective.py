@@ -79,12 +79,12 @@ def without_verdict(names: Sequence[str], found: Sequence[Effective]) -> Iterato
     """Yield a sentence a reason, with the scores that have no verdict because of it.
 
     Args:
-        names: of the scores of all that is found, in its order.
+        names: of the scores of all that is found, in its order; "" for one that does not exist.
         found: one after the other.
     """
     by_reason: dict[str, list[str]] = {}
     for name, reason in zip(names, (reason for one in found for reason in one.reasons), strict=True):
-        if reason:
+        if reason and name:
             by_reason.setdefault(reason, []).append(name)
     for reason, which in by_reason.items():
         yield f"no verdict on {listed(which)}: {reason}"

@@ -57,6 +57,12 @@ class Drawn:
         rows = [self.rows.index((mode, seed)) for seed in seeds]
         return self.values[rows, place], self.replicates[:, rows, place]
 
+    @property
+    def existing(self) -> tuple[str, ...]:
+        """The names, "" for a score that no row has."""
+        there = np.atleast_1d(~np.isnan(self.values).all(0))
+        return tuple(name if known else "" for name, known in zip(self.names, there, strict=True))
+
     def part(self, start: int, stop: int) -> Drawn:
         """Return the same of these names alone."""
         return replace(
@@ -155,7 +161,7 @@ def table(
         groups=found[1],
         keypoints=found[2],
         warnings=tuple(_warning(one, baseline) for one in (*found[0], *found[1]) if one.verdict == "negative"),
-        notes=tuple(without_verdict([*columns.names, *groups.names], [columns.effective, groups.effective])),
+        notes=tuple(without_verdict([*columns.existing, *groups.existing], [columns.effective, groups.effective])),
     )
 
 

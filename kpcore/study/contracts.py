@@ -97,6 +97,7 @@ FACTS: dict[type, dict[str, tuple[Test, str]]] = {
         "convention": TEXT,
         "average_name": TEXT,
         "unit": TEXT,
+        "value_unit": TEXT,
         "legend": TEXT,
         "higher_is_better": (lambda value: isinstance(value, bool), "a bool"),
     },

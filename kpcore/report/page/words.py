@@ -267,7 +267,7 @@ def _negative(run: Run, split: SplitInfo) -> Iterator[str]:
         if one.verdict == "negative":
             limits = f" ({span(run, one)})" if one.interval else ""
             what = "Negative transfer: " if run.carries(one.mode) else ""
-            against = f"{labels[one.mode]} is worse than {labels[run.results.baseline]} at {one.column}"
+            against = f"{labels[one.mode]}, worse than {labels[run.results.baseline]} at {one.column}"
             yield f"{what}{against}: {signed(one.value, run.digits)}{limits}."
 
 
