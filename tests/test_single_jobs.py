@@ -170,6 +170,6 @@ def test_the_scripts_of_the_how_to_make_a_study(study, tmp_path):
         "--dependency=afterok:4711 results.sh study.toml",
     ]
     assert re.findall(r"(\S+): done in", log) == ["d-source-0", "d-random-0", "d-transfer-0"]
-    assert "3 in the cache" in log.rpartition("Written to")[0]
+    assert "3 in the cache" in " ".join(log.rpartition("Written to")[0].split())
     rows = json.loads(Path("runs/tiny/results.json").read_text())["rows"]
     assert [(row["mode"], row["status"]) for row in rows] == [("transfer", "done"), ("random", "done")]
