@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kpcore.config import StudyConfig
 from kpcore.records.results import Status
@@ -84,6 +84,35 @@ class Pool(Protocol):
 
     def wait(self) -> tuple[Job, State]:
         """Wait until a job that was started has ended."""
+
+
+class Staff(Pool, Protocol):
+    """A pool whose workers have to be started and stopped."""
+
+    def open(self) -> None:
+        """Start the workers."""
+
+    def finish(self) -> None:
+        """Have the workers that are at a job save it and end."""
+
+    def stop(self) -> None:
+        """End them all, whatever they are at."""
+
+
+Pooled = TypeVar("Pooled", bound=Staff)
+
+
+@contextmanager
+def staffed(pool: Pooled) -> Iterator[Pooled]:
+    """Have a pool's workers started, and stopped at the end; at an interrupt when they have saved."""
+    try:
+        pool.open()
+        yield pool
+    except KeyboardInterrupt:
+        pool.finish()
+        raise
+    finally:
+        pool.stop()
 
 
 class Executor(Protocol):

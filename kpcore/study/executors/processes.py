@@ -12,7 +12,7 @@ from typing import Any
 
 from kpcore.study.executors.child import Child, Deaths, finish, listen, with_log
 from kpcore.study.executors.here import prepared
-from kpcore.study.executors.interface import Order, Pool, Run, State
+from kpcore.study.executors.interface import Order, Pool, Run, State, staffed
 from kpcore.study.jobs import Job
 from kpcore.training.device import Device
 
@@ -33,15 +33,8 @@ class Processes:
     def open(self, run: Run) -> Iterator[Pool]:
         """Prepare the data, start the processes, and stop them at the end; at an interrupt when they have saved."""
         prepared(run)  # here, so that processes find it instead of waiting for one another
-        pool = Workers(run, min(self.jobs, len(run.missing)), self.devices)
-        try:
-            pool.open()
+        with staffed(Workers(run, min(self.jobs, len(run.missing)), self.devices)) as pool:
             yield pool
-        except KeyboardInterrupt:
-            pool.finish()
-            raise
-        finally:
-            pool.stop()
 
 
 def least_used(devices: Sequence[Device], used: Sequence[Device]) -> Device:

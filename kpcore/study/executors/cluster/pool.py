@@ -23,7 +23,7 @@ from kpcore.study.executors.cluster.hand import Hand, Message, Task
 from kpcore.study.executors.cluster.machines import check_device, first_of_its_kind, on, supply, usable
 from kpcore.study.executors.cluster.nodes import Node, problem_of, setting
 from kpcore.study.executors.here import prepared
-from kpcore.study.executors.interface import Order, Pool, Run, State
+from kpcore.study.executors.interface import Order, Pool, Run, State, staffed
 from kpcore.study.executors.worker import BEAT
 from kpcore.study.jobs import Job
 
@@ -50,15 +50,9 @@ class Cluster:
         with connected(self.address, (self.jobs or 1) * run.device.threads) as ray:
             nodes = usable(ray, run)
             prepared(run)  # here, so that it is done once
-            pool = Hands(ray, run, supply(ray, run, nodes), min(self.jobs or len(run.missing), len(run.missing)))
-            try:
-                pool.open()
+            slots = min(self.jobs or len(run.missing), len(run.missing))
+            with staffed(Hands(ray, run, supply(ray, run, nodes), slots)) as pool:
                 yield pool
-            except KeyboardInterrupt:
-                pool.finish()
-                raise
-            finally:
-                pool.stop()
 
 
 @dataclass(eq=False)
