@@ -365,6 +365,10 @@ END = b"\xff\xd9"
         (b"\xff\xe0\x00\x00", False), (b"\xff\xe0\x00\x01", False),  # a length counts its own two bytes
         (b"\xff\xe0\x00\x04", True), (b"\xff\xe0\x00\x03", True),  # the end lies within the segment
         (b"\xff\xe0\x01\x00" + bytes(254), False), (b"\xff\xe0\x01\x00" + bytes(253), True),
+        (b"\xff\xda\x00\x02ab\xff\x00c", False), (b"\xff\xda\x00\x02ab\xff\xd0c", False),
+        (b"\xff\xda\x00\x02ab\xff", False), (b"\xff\xda\x00\x02ab\xff\xda\x00\x02cd", False),
+        (b"\xff\xda\x00\x02ab\xff\xc4\x00\x05", True),  # the end is a table's, between two scans
+        (b"\xff\xda\x00\x05", True), (b"\xff\xda\x00\x05abc", False),
     ],
 )  # fmt: skip
 def test_segments_are_skipped_by_their_length(between, truncated):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from kpcore.interfaces import Category
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.registry import registry
 from kpcore.samples import Sample
+from kpcore.trained import predicting
 from kpcore.trained.api import TrainedModel, load_model
 from kpcore.trained.boxes import read_boxes
 from kpcore.trained.card import write_card
@@ -331,6 +333,7 @@ class Blobs:
     keypoints = PAIR.all()
     resolution = 64
     framing = Framing(points=2.0)
+    on_cpu = True
 
     def crops(self, pixels):
         steps = np.arange(self.resolution, dtype=np.float64)
@@ -390,6 +393,32 @@ def test_pictures_without_instances_do_not_pile_up_behind_a_batch_that_does_not_
 
     found = predict(many(), Blobs(), How(boxes=read_boxes(tmp_path / "boxes.csv"), batch_size=8))
     assert next(found).name == "0" and len(taken) < 200
+
+
+class Watched(Blobs):
+    """Notes which pictures have been cut when a batch goes through; it waits for those that are being cut."""
+
+    def __init__(self, on_cpu, cut):
+        self.on_cpu, self.cut, self.seen = on_cpu, cut, []
+
+    def crops(self, pixels):
+        until = time.monotonic() + (0.05 if self.on_cpu else 5)
+        while time.monotonic() < until and (self.on_cpu or len(self.cut) < 8):
+            time.sleep(0.001)
+        self.seen.append(len(self.cut))
+        return super().crops(pixels)
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_a_network_on_the_cpu_takes_turns_with_reading_and_another_is_read_ahead_of(on_cpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(predicting, "AHEAD", 0)
+    cut, real = [], predicting.prepare
+    monkeypatch.setattr(predicting, "prepare", lambda one, **how: (real(one, **how), cut.append(one.name))[0])
+    engine = Watched(on_cpu, cut)
+    pictures = [Picture(str(number), tmp_path, pixels=scene(80, 80, (30, 40), (50, 60))) for number in range(12)]
+    found = list(predict(iter(pictures), engine, How(batch_size=4)))
+    assert [one.name for one in found] == [one.name for one in pictures]
+    assert engine.seen == [4, 8, 12] if on_cpu else engine.seen[0] >= 8
 
 
 def video(path, images, rate=10.0):

@@ -31,6 +31,7 @@ class Fixed:
     keypoints = KEYPOINTS
     resolution = 32
     framing = Framing(points=2.0)
+    on_cpu = True
 
     def __init__(self, second=(20.0, 20.0), sure=1.0):
         self.second, self.sure = second, sure

@@ -352,6 +352,22 @@ def test_a_predictor_needs_no_store(shop):
     torch.testing.assert_close(points, there, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_a_large_batch_goes_through_in_parts_and_comes_out_the_same(flip_test, shop, monkeypatch):
+    jobs, made = shop()
+    network = protocol.grow(jobs["d-source-0"], made).network
+    predictor = Predictor(network.eval(), made.study.backbone, made.study.codec, CPU, flip_test)
+    images = torch.rand(5, 3, 32, 32)
+    whole = predictor.maps(images)
+    sizes = []
+    network.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    monkeypatch.setattr("kpcore.trained.predictor.CPU_PIXELS", 4 * 32 * 32)
+    torch.testing.assert_close(predictor.maps(images), whole, atol=1e-6, rtol=0)
+    assert sizes == ([4, 4, 2] if flip_test else [4, 1])
+    monkeypatch.setattr("kpcore.trained.predictor.CPU_PIXELS", 1)  # an input larger than that goes alone
+    assert len(predictor.maps(images)) == 5
+
+
 def test_weights_that_do_not_say_what_they_are_of_are_refused(shop, tmp_path):
     jobs, made = shop()
     network = protocol.grow(jobs["d-source-0"], made).network

@@ -40,6 +40,10 @@ class Engine(Protocol):
     def framing(self) -> Framing:
         """How a box becomes a crop."""
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it computes on the cores that pictures are read with."""
+
     def crops(self, pixels: ImageArray) -> tuple[Float64Array, Float64Array]:
         """Predict (B, R, R, 3) uint8 RGB.
 
@@ -66,6 +70,11 @@ class NetworkEngine:
     def keypoints(self) -> KeypointSet:
         """The last head's."""
         return self.predictor.keypoints
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether its device is the CPU."""
+        return self.predictor.device.torch.type == "cpu"
 
     def crops(self, pixels: ImageArray) -> tuple[Float64Array, Float64Array]:
         """Predict them as one batch."""

@@ -11,7 +11,7 @@ from kpcore.errors import KpError
 from kpcore.keypoints import KeypointSet
 from kpcore.tensors import Float64Array, FloatArray, ImageArray
 from kpcore.trained.framing import Framing
-from kpcore.trained.onnx_file import INPUT, OUTPUTS, OnnxFile, open_onnx
+from kpcore.trained.onnx_file import CPU, INPUT, OUTPUTS, OnnxFile, open_onnx
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,11 @@ class OnnxEngine:
     def framing(self) -> Framing:
         """That of its training."""
         return self.file.card.framing
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether onnxruntime has it on the CPU."""
+        return bool(self.file.session.get_providers()[0] == CPU)
 
     def crops(self, pixels: ImageArray) -> tuple[Float64Array, Float64Array]:
         """Predict them as one batch."""

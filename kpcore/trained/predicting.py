@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -17,8 +18,7 @@ from kpcore.data.geometry import apply, invert
 from kpcore.data.store import LARGEST_WINDOW, Cut
 from kpcore.errors import KpError, shown, unknown
 from kpcore.interfaces import Predicted
-from kpcore.reading.headers import read_header
-from kpcore.reading.images import pixels_of
+from kpcore.reading.images import read_picture
 from kpcore.reading.turning import unclear
 from kpcore.samples import Orientation, Sample
 from kpcore.tensors import Float64Array, ImageArray
@@ -78,6 +78,10 @@ class Ready:
     affines: tuple[Float64Array, ...] = ()
     problem: str = ""
     left_out: tuple[str, ...] = ()
+
+
+Work = Callable[[Picture], Ready]
+"""Reads a picture and cuts its crops."""
 
 
 @dataclass(eq=False)
@@ -186,20 +190,37 @@ def nothing(picture: Picture, engine: Engine, problem: str) -> Predicted:
 
 
 def prepared(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Ready]:
-    """Yield pictures with their inputs, in order; they are read by a thread a core, some ahead of the one in use."""
+    """Yield pictures with their inputs, in order, read by a thread a core.
+
+    For a network on another device they are read while it runs, some ahead of the one in use. One on the CPU takes
+    turns with them: it has all cores, and a core that is taken from it holds up the others at the end of every layer
+    (docs/benchmarks.md).
+    """
     most = max(AHEAD * cores(), how.batch_size)
     work = partial(prepare, engine=engine, how=how)
-    waiting: deque[Future[Ready]] = deque()
     with ThreadPoolExecutor(cores()) as pool:
         try:
-            for picture in read_ahead(pictures):
-                waiting.append(pool.submit(work, picture))
-                if len(waiting) > most:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from (_in_turns if engine.on_cpu else _ahead)(pool, work, pictures, most)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _in_turns(pool: Executor, work: Work, pictures: Iterable[Picture], most: int) -> Iterator[Ready]:
+    """Read so many at once, and nothing while they are in use."""
+    coming = iter(pictures)
+    while some := [pool.submit(work, picture) for picture in islice(coming, most)]:
+        yield from [one.result() for one in some]
+
+
+def _ahead(pool: Executor, work: Work, pictures: Iterable[Picture], most: int) -> Iterator[Ready]:
+    """Read so many ahead of the one in use."""
+    waiting: deque[Future[Ready]] = deque()
+    for picture in read_ahead(pictures):
+        waiting.append(pool.submit(work, picture))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def read_ahead(pictures: Iterable[Picture]) -> Iterator[Picture]:
@@ -290,7 +311,7 @@ def _pixels(picture: Picture, how: How) -> ImageArray:
         centre=np.zeros(2, np.float32), side=1.0, normaliser=np.nan, image_id=picture.name, person_id="", row=0,
         stated_size=stated, orientation=how.orientation,
     )  # fmt: skip
-    pixels = pixels_of(sample)
-    if how.orientation == "auto" and unclear(read_header(picture.path), stated):
+    pixels, header = read_picture(sample, picture.path)
+    if how.orientation == "auto" and unclear(header, stated):
         how.doubts(picture)
     return pixels
