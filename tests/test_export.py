@@ -294,7 +294,7 @@ def test_the_command_tells_the_largest_difference(folder, tmp_path, monkeypatch,
     monkeypatch.setattr(exporting, "agreement", lambda *_: found)
     monkeypatch.chdir(tmp_path)
     assert outcome(["export", str(folder), "--to", "onnx"]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "wrote mine.onnx" in said and "opset 18" in said and "0.0012 px over 70 points (2 others hang" in said
     assert outcome(["export", str(folder), "--to", "onnx", "--out", "b.onnx", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pixels"] == 0.0012
