@@ -31,7 +31,7 @@ from kpcore.study.protocol import moving
 from kpcore.tensors import UNLABELLED
 from kpcore.training.checkpoint import Checkpoints
 from kpcore.training.device import Device
-from kpcore.training.launched import own_device, patience
+from kpcore.training.launched import own_device
 from kpcore.training.ranks import Ranks, Together
 from kpcore.training.step import Learner, StepBatch, batch_loss
 
@@ -192,12 +192,6 @@ def test_a_lost_process_is_a_line_and_other_errors_stay_what_they_are():
         raise RuntimeError("mat1 and mat2 have another shape")
     with pytest.raises(torch.OutOfMemoryError), ranks.meeting():
         raise torch.OutOfMemoryError("NCCL has none left")
-
-
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
-def test_how_long_others_are_waited_for_is_a_number_of_minutes(monkeypatch, text):
-    monkeypatch.setenv("KP_PEER_MINUTES", text)
-    assert "KP_PEER_MINUTES" in line(patience)
 
 
 def test_a_process_takes_the_gpu_of_its_number(monkeypatch):

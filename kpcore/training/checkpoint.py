@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor
 
+from kpcore.environment import minutes
 from kpcore.errors import KpError
 from kpcore.records.folder import JobFolder
 
@@ -27,14 +27,7 @@ MINUTES = 5.0
 
 def interval() -> float:
     """Return the seconds between checkpoints; raises KpError where :data:`EVERY` is no number of minutes."""
-    text = os.environ.get(EVERY, "").strip()
-    try:
-        minutes = float(text) if text else MINUTES
-    except ValueError:
-        minutes = math.nan
-    if not minutes >= 0:
-        raise KpError(f"{EVERY} = {text}: give a number of minutes, 0 for none inside an epoch; {MINUTES:g} if unset")
-    return 60 * minutes or math.inf
+    return 60 * minutes(EVERY, MINUTES, zero="none inside an epoch") or math.inf
 
 
 class Checkpoints:

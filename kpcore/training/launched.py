@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
+from kpcore.environment import minutes
 from kpcore.errors import KpError
 from kpcore.training.ranks import PATIENCE, Together
 
 MINUTES = 30.0
-
-
-def patience() -> float:
-    """Return the minutes that a process waits for the others; raises KpError where that is no number above 0."""
-    text = os.environ.get(PATIENCE, "").strip()
-    try:
-        minutes = float(text) if text else MINUTES
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise KpError(f"{PATIENCE} = {text}: give a number of minutes above 0; {MINUTES:g} if unset")
-    return minutes
+"""That a process waits for the others, unless :data:`~kpcore.training.ranks.PATIENCE` says otherwise."""
 
 
 def own_device(asked: str | None) -> str:
@@ -42,16 +31,16 @@ def own_device(asked: str | None) -> str:
 
 def meet(device: str) -> Together:
     """Wait until all processes are there; raises KpError where they do not come together."""
-    minutes = patience()
+    waits = minutes(PATIENCE, MINUTES)
     cuda = device.startswith("cuda")
     try:
         if cuda:
             torch.cuda.set_device(device)
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(minutes=minutes))
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(minutes=waits))
     except (ValueError, RuntimeError) as error:
         line = " ".join(str(error).split())[:200]
         raise KpError(f"the {os.environ['WORLD_SIZE']} processes of this training do not meet: {line}") from error
-    return Together(dist.get_rank(), dist.get_world_size(), minutes)
+    return Together(dist.get_rank(), dist.get_world_size(), waits)
 
 
 def leave() -> None:
