@@ -109,11 +109,11 @@ def read_runs(folders: Sequence[Path], *, alone: bool = False) -> list[Run]:
     twice = [folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1]
     if twice:
         raise KpError(f"{twice[0]} is there twice; give every run once")
-    if len(folders) < 2 and not alone:
+    found = [read_study(folder) for folder in folders]
+    if len(found) < 2 and not alone:
         raise KpError(
             "one run has nothing to stand beside; give another one, or --baseline RUN:MODE for other differences"
         )
-    found = [read_study(folder) for folder in folders]
     choices = [results.study for results, _ in found], [place.name for place in places], list(map(str, folders))
     names = next(names for names in choices if len(set(names)) == len(names))
     return [Run(name, folder, *both) for name, folder, both in zip(names, folders, found, strict=True)]
