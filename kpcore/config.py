@@ -410,7 +410,12 @@ class EvaluationTable(Strict):
     metric: MetricTable = MetricTable()
     validation: ValidationTable | None = Field(default=None, description="absent: the metric above, after every epoch")
     flip_test: bool = Field(default=True, description="average with the prediction on the mirrored image")
-    batch_size: int = Field(default=32, ge=1, le=2**16, description="people at once; the flip test doubles them")
+    batch_size: int = Field(
+        default=32,
+        ge=1,
+        le=2**16,
+        description="people at once; twice as many in the flip test; a CPU takes them in parts",
+    )
     leaks: Literal["warn", "leave_out"] = Field(
         default="warn",
         description="training images that are also scored (the same, augmented copies by their names, nearly the same,"
