@@ -88,7 +88,7 @@ def owner(path: Path) -> str:
     try:
         told = json.loads(_owner_file(path).read_bytes())
         host, process = str(told["host"]), int(told["process"])
-    except (OSError, ValueError, TypeError, KeyError):  # it has not signed yet
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it has not signed yet
         return "another process"
     return f"process {process}" + (f" on {host}" if host != socket.gethostname() else "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.resample import RESAMPLES
 from kpcore.evidence.tables import table
 from kpcore.placing import put
+from kpcore.reading.opening import read_json
 from kpcore.records.folder import HISTORY, TIMING
 from kpcore.records.results import DECIMALS, HistoryRecord, Results, read_history, read_results
 from kpcore.records.slugs import slug
@@ -157,9 +157,8 @@ def courses(results: Results, folder: Path) -> tuple[Histories, Seconds]:
 
 def _at_epoch(path: Path) -> list[float]:
     try:
-        found = json.loads(path.read_bytes())["at_epoch"]
-        return [float(value) for value in found]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [float(value) for value in read_json(path, TIMING)["at_epoch"]]
+    except (ValueError, KeyError, TypeError):
         raise KpError(f"{path}: has no 'at_epoch' seconds; 'kp run' makes it again") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from kpcore.errors import KpError
 from kpcore.evidence import Evidence, study
 from kpcore.evidence.model import TableEvidence
 from kpcore.evidence.tables import table
+from kpcore.reading.opening import read_json
 from kpcore.records.folder import JobFolder
 from kpcore.records.results import HistoryRecord, Results, Row, SplitInfo, read_results
 from kpcore.records.shown import FOLDER, SHOWN, SLICES, Body, Shown, read_shown
@@ -241,8 +241,5 @@ def _rows(results: Results) -> set[tuple[str, str, int]]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raise KpError(f"{path.name}: cannot be read; 'kp run' writes it") from None
+    found = read_json(path, "what 'kp run' writes there")
     return found if isinstance(found, dict) else {}
