@@ -20,9 +20,11 @@ from PIL import Image, ImageOps
 
 from kpcore.audit.check import check_part, require_usable
 from kpcore.audit.show import Look, contact_sheet
+from kpcore.cli.app import outcome
 from kpcore.config import Augmentation
 from kpcore.data.adjusted import Adjusted, Adjustments
 from kpcore.data.fingerprint import fingerprint, image_headers
+from kpcore.data.readable import unreadable
 from kpcore.data.store import Cut, prepare
 from kpcore.errors import KpError
 from kpcore.keypoints import Keypoint, Skeleton
@@ -31,6 +33,7 @@ from kpcore.reading.images import decode_image, image_size, pixels_of, stretched
 from kpcore.reading.shown import shown_size
 from kpcore.reading.turning import turn_of, turned, turned_back, unclear
 from kpcore.study.data import read_part
+from kpcore.trained.predicting import How
 
 WIDTH, HEIGHT = 48, 32
 SKELETON = Skeleton("two", (Keypoint("a"), Keypoint("b")))
@@ -224,6 +227,29 @@ def test_headers_are_remembered_with_the_digests(tmp_path, monkeypatch):
     assert image_headers([path]) == [header]
     with pytest.raises(KpError, match="does not exist"):
         image_headers([tmp_path / "never.jpg"])
+
+
+@pytest.mark.parametrize("first", ["9", None])
+def test_what_a_limit_refused_or_let_pass_is_read_again_under_another(tmp_path, monkeypatch, first):
+    path = write(tmp_path / "a.jpg", orientation=6)
+    os.utime(path, ns=(10**18, 10**18))
+    monkeypatch.setattr("kpcore.data.fingerprint.FRESH", -(10**12))
+    for limit in (first, None if first else "9", first):
+        monkeypatch.delenv("KP_MAX_PIXELS", raising=False)
+        if limit:
+            monkeypatch.setenv("KP_MAX_PIXELS", limit)
+        assert bool(unreadable([person(path)])) == bool(limit)
+        assert image_headers([path]) == [None if limit else read_header(path)]
+
+
+def test_a_limit_that_is_none_is_no_fault_of_a_picture(tmp_path, monkeypatch, capsys):
+    path = write(tmp_path / "a.jpg")
+    monkeypatch.setenv("KP_MAX_PIXELS", "2e8")
+    for call in (lambda: unreadable([person(path)]), lambda: image_headers([path]), How):
+        with pytest.raises(KpError, match=r"^KP_MAX_PIXELS: '2e8' is no whole number above 0"):
+            call()
+    assert outcome(["predict", "model", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("kp: error: KP_MAX_PIXELS: '2e8' is no whole number")
 
 
 def test_a_header_that_cannot_be_read_is_left_to_the_check(tmp_path):

@@ -87,7 +87,10 @@ def kp(
     ] = False,
 ) -> None:
     """Train a keypoint network on some keypoints, carry it to others, and compare that with training from scratch."""
+    from kpcore.reading.budget import stated
+
     del version
+    stated()  # a limit that is none is said once, here, and not of every file
 
 
 def outcome(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from kpcore.cores import cores
 from kpcore.errors import KpError
 from kpcore.keypoints import Skeleton
 from kpcore.placing import put
+from kpcore.reading.budget import stated
 from kpcore.reading.headers import Header, read_header
 from kpcore.reading.images import manner
 from kpcore.reading.turning import turn_of
@@ -110,7 +111,7 @@ def image_digests(images: Sequence[Path | ImageArray]) -> list[str]:
     A file that is gone has the digest that was remembered of it: its crops may be there still.
 
     Raises:
-        KpError: a file is gone that was never read.
+        KpError: a file is gone that was never read, or a limit of the environment is none.
     """
     paths = [image for image in images if isinstance(image, Path)]
     files = dict(zip(paths, remembered(paths, DIGESTS, image_digest), strict=True))
@@ -156,10 +157,10 @@ def image_headers(images: Sequence[Path | ImageArray]) -> list[Header | None]:
     What cannot be read is reported by whoever checks or decodes the image.
 
     Raises:
-        KpError: a file is gone that was never read.
+        KpError: a file is gone that was never read, or a limit of the environment is none.
     """
     paths = [image for image in images if isinstance(image, Path)]
-    files = dict(zip(paths, remembered(paths, HEADERS, _header_text), strict=True))
+    files = dict(zip(paths, remembered(paths, HEADERS + stated(), _header_text), strict=True))
     return [_header(files[image]) if isinstance(image, Path) else None for image in images]
 
 

@@ -52,6 +52,15 @@ class Limit(Enum):
         return int(digits)
 
 
+def stated() -> str:
+    """Return what the environment says of the limits, "" where nothing: what is read from a file hangs on it too.
+
+    Raises:
+        KpError: a variable is set to what is no whole number above 0.
+    """
+    return " ".join(f"{limit.variable}={limit.most}" for limit in Limit if limit.most != limit.value[1])
+
+
 def within(limit: Limit, found: int, what: str, where: object, *, parts: int = 1) -> None:
     """Refuse what is over a limit.
 

@@ -18,6 +18,7 @@ from kpcore.data.geometry import apply, invert
 from kpcore.data.store import LARGEST_WINDOW, Cut
 from kpcore.errors import KpError, shown, unknown
 from kpcore.interfaces import Predicted
+from kpcore.reading.budget import stated
 from kpcore.reading.images import read_picture
 from kpcore.reading.turning import unclear
 from kpcore.samples import Orientation, Sample
@@ -57,7 +58,8 @@ class How:
     doubts: Callable[[Picture], None] = lambda picture: None
 
     def __post_init__(self) -> None:
-        """Check the options; raises KpError where one is none."""
+        """Check the options, and the limits of what is read; raises KpError where one is none."""
+        stated()
         if self.margin is not None and not _within(self.margin, *MARGINS):
             low, high = MARGINS
             raise KpError(f"margin = {shown(self.margin)}: a crop's side over a box's longer one is {low} to {high}")
