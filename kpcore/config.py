@@ -62,7 +62,10 @@ class StudyTable(Strict):
     """``[study]``: what is compared."""
 
     name: str = Field(
-        default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the folder runs/<name>"
+        default="study",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="names the folder runs/<name>",
     )
     preset: str = Field(default="own", description="what results call these settings; a label, which decides nothing")
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(

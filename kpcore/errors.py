@@ -46,6 +46,10 @@ class KpError(Exception):
         super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}")
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system's errors where a disk has no more room."""
+
+
 class FaultError(KpError):
     """The machine's doing, not the input's: disk or memory ran out. A study writes it down and can be gone on with."""
 
@@ -99,7 +103,7 @@ def system_error(error: OSError, place: object) -> str:
 
     The words are the system's own: HDF5 tells a paragraph.
     """
-    full = "; free disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    full = "; free disk space" if error.errno in FULL else ""
     return f"{error.filename or place}: {os.strerror(error.errno) if error.errno else error}{full}"
 
 

@@ -39,6 +39,7 @@ class _State(threading.local):
     """The first signal's number."""
     since = 0.0
     raised = False
+    last = 0
     held = 0
     insisted: Callable[[int], None] | None = None
 
@@ -90,6 +91,7 @@ def stoppable(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _STATE.last = _STATE.asked if _STATE.raised else 0
         _STATE.asked = 0
 
 
@@ -113,6 +115,14 @@ def ask(number: int) -> None:
 def asked() -> int:
     """Return the number of the signal that has asked for the end; 0 where none has."""
     return _STATE.asked
+
+
+def broke_off() -> int:
+    """Return the number of the signal that broke off what the last :func:`stoppable` block did; 0 where none did.
+
+    Code that is broken off (imports above all) makes errors of its own of it, which then are none.
+    """
+    return _STATE.last
 
 
 def check() -> None:

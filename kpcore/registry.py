@@ -14,6 +14,7 @@ import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
+from kpcore.interrupts import held
 from kpcore.recipes import Recipe, code_digest, packages_of
 
 if TYPE_CHECKING:
@@ -128,6 +129,10 @@ class Registry:
             (distribution and distribution.version) or "?",
         )
         self.plugins.append(plugin)
+        with held():  # a signal that breaks an import off comes out of it as any error, which would be the plugin's
+            self._import(point, plugin)
+
+    def _import(self, point: EntryPoint, plugin: Plugin) -> None:
         try:
             module = point.load()
             if self.manager.has_plugin(point.name):
@@ -165,6 +170,10 @@ class Registry:
 
     def _call(self, plugin: Plugin, hook: str) -> dict[str, Any]:
         """Return what a plugin's hook returns; nothing, and a recorded problem, where it fails."""
+        with held():  # hooks import, too
+            return self._answer(plugin, hook)
+
+    def _answer(self, plugin: Plugin, hook: str) -> dict[str, Any]:
         try:
             answers = self._ask_one(plugin, hook)
             if not answers and hasattr(self.manager.get_plugin(plugin.name), hook):  # pluggy takes None for no answer

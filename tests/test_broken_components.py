@@ -218,7 +218,14 @@ def test_a_loss_that_is_no_number_is_a_reason_of_its_own(kp, lab, monkeypatch):
 
     monkeypatch.setattr(lab.Maps, "loss", loss)
     assert kp("study.seeds=[12]")[0] == 1
-    assert rows() == [("anew", "failed", "the loss is nan in epoch 1; lower training.optimizer.learning_rate")]
+    assert rows() == [
+        (
+            "anew",
+            "failed",
+            "the loss is nan in epoch 1; lower training.optimizer.learning_rate, or set training.nan_policy ="
+            " 'lower_rate'",
+        )
+    ]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("full")])

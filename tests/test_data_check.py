@@ -13,7 +13,7 @@ from PIL import Image
 
 from kpcore.audit.check import check_part, part_findings, require_usable
 from kpcore.audit.found import found_in
-from kpcore.audit.images import first_of_each_image, missing_findings
+from kpcore.audit.images import GONE, first_of_each_image, missing_findings
 from kpcore.audit.shared import shared_findings
 from kpcore.errors import FaultsError, KpError
 from kpcore.interfaces import Dataset, Facts, Finding
@@ -257,7 +257,7 @@ def test_require_usable_names_every_error_once_with_its_count(image, tmp_path):
         "made, parts 'train' and 'valid': of the whole file (3 such)",
         "made, part 'train': no samples in this part; its reader says: odd (1)",
         "made, part 'valid': crop side is not a positive number",
-        "made, part 'valid': image file does not exist; look at the root and the folder of images",
+        f"made, part 'valid': {GONE}",
     ]
     assert faults(Made(train=[], valid=bad, own=own), "valid")[1].endswith("(first: one.jpg, row 1) (2 such)")
 
@@ -402,8 +402,7 @@ def test_the_first_person_of_an_image_stands_for_it(image, tmp_path):
     people = [person(PICTURE), person(image, 3), person(other, 4), person(image, 5)]
     assert {path.name: one.row for path, one in first_of_each_image(people).items()} == {"one.jpg": 3, "two.jpg": 4}
     (finding,) = missing_findings(people)
-    what = "image file does not exist; look at the root and the folder of images"
-    assert finding == Finding("error", f"{what} (first: {other}, row 4)", 1)
+    assert finding == Finding("error", f"{GONE} (first: {other}, row 4)", 1)
     assert missing_findings([person(PICTURE), person(image)]) == []
 
 

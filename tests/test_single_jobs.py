@@ -164,10 +164,12 @@ def test_the_scripts_of_the_how_to_make_a_study(study, tmp_path):
     found = subprocess.run(["bash", "submit.sh", "study.toml"], env=env, capture_output=True, text=True)
     log = Path("kp.log").read_text()
     assert found.returncode == 0, found.stderr + log
+    (lists,) = (path for path in Path("slurm").iterdir() if path.is_dir())
+    kill = "--kill-on-invalid-dep=yes"
     assert Path("sbatch.log").read_text().splitlines() == [
-        "--parsable --array=1-2 train.sh study.toml slurm/stage-0.txt",
-        "--parsable --dependency=afterok:4711 --array=1-1 train.sh study.toml slurm/stage-1.txt",
-        "--dependency=afterok:4711 results.sh study.toml",
+        f"--parsable {kill} --array=1-2 train.sh study.toml {lists}/stage-0.txt",
+        f"--parsable {kill} --dependency=afterok:4711 --array=1-1 train.sh study.toml {lists}/stage-1.txt",
+        f"{kill} --dependency=afterok:4711 results.sh study.toml",
     ]
     assert re.findall(r"(\S+): done in", log) == ["d-source-0", "d-random-0", "d-transfer-0"]
     assert "3 in the cache" in " ".join(log.rpartition("Written to")[0].split())

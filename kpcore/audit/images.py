@@ -22,6 +22,11 @@ from kpcore.reading.images import decode_image
 from kpcore.samples import Instances, Sample
 from kpcore.tensors import Float64Array
 
+GONE = (
+    "image file does not exist; look at the root and the folder of images, or set dataset.bad_image_policy ="
+    " 'leave_out'"
+)
+
 
 def first_of_each_image(samples: Sequence[Sample]) -> dict[Path, Sample]:
     """Image path -> its first person; samples that bring pixels have no path."""
@@ -35,7 +40,7 @@ def first_of_each_image(samples: Sequence[Sample]) -> dict[Path, Sample]:
 def missing_findings(samples: Sequence[Sample]) -> list[Finding]:
     """Image files that do not exist."""
     lost = [(path, sample) for path, sample in first_of_each_image(samples).items() if not path.is_file()]
-    return _image_error("image file does not exist; look at the root and the folder of images", lost)
+    return _image_error(GONE, lost)
 
 
 def _image_error(what: str, images: Sequence[tuple[Path, Sample]]) -> list[Finding]:

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from kpcore import __version__
 from kpcore.cli.group import Group
-from kpcore.errors import FaultError, FaultsError, InterruptError, KpError, visible
-from kpcore.interrupts import exit_code
+from kpcore.errors import FULL, FaultError, FaultsError, InterruptError, KpError, system_error, visible
+from kpcore.interrupts import broke_off, exit_code
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -35,6 +35,8 @@ COMMANDS = {
     "doctor": "kpcore.cli.doctor:doctor",
 }
 """Command -> the function or group that it is."""
+NO_ROOM = "failed to map segment"
+"""What the loader of libraries says where a process may have no more memory."""
 FAILED = 1
 INTERRUPTED = 130
 WRONG_INPUT = 2
@@ -108,10 +110,12 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, SystemExit) as error:
         line = for_people(error)
+        if line is None and (number := broke_off()):
+            return interrupted(InterruptError("", number))
         if line is None:
             raise
         lines = error.lines if isinstance(error, FaultsError) else (line,)
-        kind = FAILED if isinstance(error, FaultError) else WRONG_INPUT
+        kind = FAILED if isinstance(error, FaultError) or _is_full(error) else WRONG_INPUT
         code = max(say(f"error: {' '.join(one.split())}", kind) for one in lines)
         for further in getattr(error, "more", ()):
             typer.echo(f"    {' '.join(visible(further).split())}", err=True)
@@ -132,14 +136,23 @@ def interrupted(error: InterruptError) -> int:
     return exit_code(error.number)
 
 
+def _is_full(error: BaseException) -> bool:
+    """Whether a disk has no more room, whoever wanted to write on it."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
 def for_people(error: BaseException) -> str | None:
     """Return the one line of an error that the user can put right, or that is a plugin's; None where it is our bug."""
     if isinstance(error, KpError):
         return " ".join(str(error).split())
     if hasattr(error, "format_message"):  # a usage error: typer's own class, or click's in older versions of typer
         return " ".join(str(error.format_message()).split()) + " (see --help)"
+    if _is_full(error):
+        return f"{system_error(cast(OSError, error), 'a disk')}, and run the same command again"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ImportError) and NO_ROOM in str(error):
+        return f"not enough memory to load a library ({' '.join(str(error).split())}); free some, or raise 'ulimit -v'"
     from kpcore.study.guard import blamed
 
     return blamed(error, registry())

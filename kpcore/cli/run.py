@@ -115,7 +115,7 @@ def in_a_line(insisted: Callable[[int], None] | None = leave) -> Iterator[None]:
         try:
             yield
         except Stopped as stop:
-            raise InterruptError("", stop.number) from None
+            raise InterruptError("the same command goes on", stop.number) from None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,10 @@ import cv2
 import numpy as np
 
 from kpcore.cache import cache_dir, content_key, set_aside
-from kpcore.cores import cores
+from kpcore.cores import mapped
 from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
 from kpcore.data.fingerprint import Fingerprint, images_digest
-from kpcore.errors import FaultError, KpError, system_error
+from kpcore.errors import FaultError, KpError, size, system_error
 from kpcore.keypoints import Skeleton
 from kpcore.locks import locked
 from kpcore.placing import put
@@ -228,7 +227,7 @@ def _require_space(path: Path, needed: int) -> None:
     have = shutil.disk_usage(path.parent).free + (partial.stat().st_blocks * 512 if partial.exists() else 0)
     if needed > have:
         raise FaultError(
-            f"{path.parent}: the prepared crops take {needed / 1e9:.1f} GB, {have / 1e9:.1f} GB are free; free disk,"
+            f"{path.parent}: the prepared crops take {size(needed)}, {size(have)} are free; free disk space,"
             " set KP_CACHE_DIR, or keep them as JPEG (training.crops = 'jpeg')"
         )
 
@@ -255,17 +254,8 @@ def _crops(target: Writer, samples: Sequence[Sample], rows: Sequence[int], how: 
         pixels = pixels_of(samples[same[0]])
         return [(row, target.encode(cut(pixels, samples[row], how))) for row in same]
 
-    waiting: deque[Future[list[tuple[int, Encoded]]]] = deque()
-    with ThreadPoolExecutor(cores()) as pool:
-        try:
-            for same in by_image.values():
-                waiting.append(pool.submit(work, same))
-                if len(waiting) > 4 * cores():  # bounded, so that memory does not grow with the data set
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    for encoded in mapped(work, by_image.values()):
+        yield from encoded
 
 
 @dataclass(frozen=True)

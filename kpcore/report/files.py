@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kpcore.errors import KpError, visible
+from kpcore.errors import FULL, FaultError, KpError, visible
 from kpcore.placing import put
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -20,12 +20,14 @@ def save(path: Path, content: bytes) -> Path:
     """Write the file in one step, and its folder; return its path. Of a link in its place the link goes.
 
     Raises:
-        KpError: the place cannot be written.
+        KpError: the place cannot be written; FaultError where the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return put(path, content)
     except OSError as error:
+        if error.errno in FULL:
+            raise FaultError(f"{path}: cannot be written: {error.strerror}; free disk space") from None
         raise KpError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from None
 
 

@@ -111,7 +111,15 @@ def clear(folder: Path, settings: bytes, keys: Collection[str]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the study's folder; raises KpError where something else has its name, or that of a file of results."""
+    """Make the study's folder.
+
+    Raises:
+        KpError: something else has its name, or that of a file of results; or it lies in the cache, where it would
+            stand among trainings.
+    """
+    cache = cache_dir().resolve()
+    if cache in (folder.resolve(), *folder.resolve().parents):
+        raise KpError(f"{folder}: lies in the cache, {cache}; give another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from kpcore.cores import cores
+from kpcore.cores import AHEAD, cores, mapped
 from kpcore.data.batches import ahead
 from kpcore.data.geometry import apply, invert
 from kpcore.data.store import LARGEST_WINDOW, Cut
@@ -29,8 +29,6 @@ from kpcore.trained.engine import Engine
 from kpcore.trained.framing import Crop, whole
 from kpcore.trained.pictures import Picture
 
-AHEAD = 4
-"""Pictures a core that are read before they are asked for; a batch, where that is more."""
 MARGINS = (0.1, 100)
 """Sides of a crop over a box's longer side, from the least to the most."""
 WAITING = 2
@@ -80,10 +78,6 @@ class Ready:
     affines: tuple[Float64Array, ...] = ()
     problem: str = ""
     left_out: tuple[str, ...] = ()
-
-
-Work = Callable[[Picture], Ready]
-"""Reads a picture and cuts its crops."""
 
 
 @dataclass(eq=False)
@@ -192,7 +186,7 @@ def nothing(picture: Picture, engine: Engine, problem: str) -> Predicted:
 
 
 def prepared(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[Ready]:
-    """Yield pictures with their inputs, in order, read by a thread a core.
+    """Return pictures with their inputs, in order, read by a thread a core.
 
     For a network on another device they are read while it runs, some ahead of the one in use. One on the CPU takes
     turns with them: it has all cores, and a core that is taken from it holds up the others at the end of every layer
@@ -200,29 +194,15 @@ def prepared(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[
     """
     most = max(AHEAD * cores(), how.batch_size)
     work = partial(prepare, engine=engine, how=how)
-    with ThreadPoolExecutor(cores()) as pool:
-        try:
-            yield from (_in_turns if engine.on_cpu else _ahead)(pool, work, pictures, most)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return _in_turns(work, pictures, most) if engine.on_cpu else mapped(work, read_ahead(pictures), most)
 
 
-def _in_turns(pool: Executor, work: Work, pictures: Iterable[Picture], most: int) -> Iterator[Ready]:
+def _in_turns(work: Callable[[Picture], Ready], pictures: Iterable[Picture], most: int) -> Iterator[Ready]:
     """Read so many at once, and nothing while they are in use."""
     coming = iter(pictures)
-    while some := [pool.submit(work, picture) for picture in islice(coming, most)]:
-        yield from [one.result() for one in some]
-
-
-def _ahead(pool: Executor, work: Work, pictures: Iterable[Picture], most: int) -> Iterator[Ready]:
-    """Read so many ahead of the one in use."""
-    waiting: deque[Future[Ready]] = deque()
-    for picture in read_ahead(pictures):
-        waiting.append(pool.submit(work, picture))
-        if len(waiting) > most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    with ThreadPoolExecutor(cores()) as pool:
+        while some := [pool.submit(work, picture) for picture in islice(coming, most)]:
+            yield from [one.result() for one in some]
 
 
 def read_ahead(pictures: Iterable[Picture]) -> Iterator[Picture]:

@@ -208,7 +208,8 @@ class Training:
         what = f"the loss is {loss} in epoch {epoch + 1}"
         if not self._start or self.lowered == LOWERED:
             again = f", though the learning rate was halved {LOWERED} times" if self.lowered else ""
-            raise JobError(f"{what}{again}; lower training.optimizer.learning_rate")
+            policy = "" if self._start else ", or set training.nan_policy = 'lower_rate'"
+            raise JobError(f"{what}{again}; lower training.optimizer.learning_rate{policy}")
         self.lowered += 1
         self.task.learner.network.load_state_dict(self._start["network"])
         self.stepper.go_back(self._start["stepper"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,11 +11,14 @@ from pydantic import Field
 
 from kp_faces.synthetic.layout import write_landmarks
 from kp_faces.synthetic.scene import Difficulty, draw_identity, draw_scene
+from kpcore.cores import mapped
 from kpcore.data.generated import write_image
 from kpcore.interfaces import ComponentConfig, Generator
 from kpcore.tensors import Float64Array
 
 PARTS = ("training", "test")
+MOST = 99_999
+"""Photographs of a part; people are numbered with five digits."""
 _JPEG_QUALITY = 92
 
 
@@ -27,9 +28,9 @@ class FacesGenerator(Generator):
     class Config(ComponentConfig):
         """``[dataset.generate] name = "faces"``."""
 
-        faces: int = Field(default=800, ge=1, description="photographs to train on")
-        valid: int = Field(default=200, ge=1, description="photographs to score on, of other people")
-        pictures: int = Field(default=4, ge=1, description="photographs of each person")
+        faces: int = Field(default=800, ge=1, le=MOST, description="photographs to train on")
+        valid: int = Field(default=200, ge=1, le=MOST, description="photographs to score on, of other people")
+        pictures: int = Field(default=4, ge=1, le=1000, description="photographs of each person")
         seed: int = Field(default=0, ge=0, description="other seeds draw other people")
         size: int = Field(default=112, ge=48, le=1024, description="pixels of a photograph's width")
         turn: float = Field(
@@ -65,7 +66,7 @@ class FacesGenerator(Generator):
             before += count
 
     def _draw(self, part: str, count: int, images: Path) -> Iterator[tuple[str, Float64Array]]:
-        """Draw and write a part's photographs; yield name and landmarks (68, 2), in order."""
+        """Draw and write a part's photographs; return name and landmarks (68, 2), in order."""
 
         def work(number: int) -> tuple[str, Float64Array]:
             who, picture = divmod(number, self.pictures)
@@ -75,8 +76,7 @@ class FacesGenerator(Generator):
             write_image(images / name, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             return name, points
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from pool.map(work, range(count))
+        return mapped(work, range(count))
 
     def _random(self, part: str, who: int, what: int) -> np.random.Generator:
         seeds = [self.seed, PARTS.index(part), who, what]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,10 +14,13 @@ from pydantic import Field
 from kp_people.synthetic.layout import Row, write_annotation, write_truth
 from kp_people.synthetic.lsp_layout import lsp_name, write_joints
 from kp_people.synthetic.scene import Difficulty, Person, draw_scene
+from kpcore.cores import mapped
 from kpcore.data.generated import write_image
 from kpcore.interfaces import ComponentConfig, Generator
 
 PARTS = ("train", "valid")
+MOST = 999_999
+"""People of a part, whose images are numbered with six digits."""
 _PAIRED = 0.2
 """Share of images with two annotated people."""
 _BYSTANDER = 0.15
@@ -46,8 +47,10 @@ class PeopleGenerator(Generator):
     class Config(ComponentConfig):
         """``[dataset.generate] name = "people"``."""
 
-        people: int = Field(default=800, ge=1, description="annotated people to train on")
-        valid: int = Field(default=200, ge=1, description="annotated people to score on; no image is in both parts")
+        people: int = Field(default=800, ge=1, le=MOST, description="annotated people to train on")
+        valid: int = Field(
+            default=200, ge=1, le=MOST, description="annotated people to score on; no image is in both parts"
+        )
         seed: int = Field(default=0, ge=0, description="other seeds draw other people")
         size: int = Field(default=128, ge=48, le=1024, description="pixels of an image's shorter side")
         turn: float = Field(default=180.0, ge=0, le=180, description="people face the camera within this many degrees")
@@ -108,7 +111,7 @@ class PeopleGenerator(Generator):
         write_truth(folder / "annot" / "people3d.h5", truth)
 
     def _draw(self, part: str, images: Path) -> Iterator[tuple[_Order, list[Person]]]:
-        """Draw and write a part's images; yield them in order."""
+        """Draw and write a part's images; return them in order."""
 
         def work(order: _Order) -> tuple[_Order, list[Person]]:
             random = self._random(part, order.number, 1)
@@ -116,8 +119,7 @@ class PeopleGenerator(Generator):
             write_image(images / order.name, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             return order, people
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from pool.map(work, self._orders(part))
+        return mapped(work, self._orders(part))
 
     def _orders(self, part: str) -> Iterator[_Order]:
         left, number = self.people[part], 0
