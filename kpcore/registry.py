@@ -14,7 +14,7 @@ import pluggy
 
 from kpcore import hooks
 from kpcore.errors import KpError, nearest, unknown
-from kpcore.interrupts import held
+from kpcore.interrupts import check, held
 from kpcore.recipes import Recipe, code_digest, packages_of
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Registry:
             (distribution and distribution.version) or "?",
         )
         self.plugins.append(plugin)
+        check()
         with held():  # a signal that breaks an import off comes out of it as any error, which would be the plugin's
             self._import(point, plugin)
 

@@ -14,7 +14,7 @@ import typer
 from kpcore import __version__
 from kpcore.cli.group import Group
 from kpcore.errors import FULL, FaultError, FaultsError, InterruptError, KpError, system_error, visible
-from kpcore.interrupts import broke_off, exit_code
+from kpcore.interrupts import broke_off, exit_code, stoppable
 from kpcore.registry import registry
 
 COMMANDS = {
@@ -98,13 +98,14 @@ def kp(
 def outcome(arguments: Sequence[str] | None = None) -> int:
     """Run ``kp`` and return its exit code; what the user can put right becomes one line on stderr."""
     try:
-        result = typer.main.get_command(app).main(arguments, prog_name="kp", standalone_mode=False)
+        with stoppable():  # before any plugin is imported: what an interrupt breaks off there is not always one
+            result = typer.main.get_command(app).main(arguments, prog_name="kp", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()  # here, where it can still be told
     except InterruptError as error:
         return interrupted(error)
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        return interrupted(InterruptError("", broke_off() or signal.SIGINT))
     except BrokenPipeError:
         sys.stdout = None  # the reader has left: nothing more can be written, not even at exit
         return 1
@@ -120,7 +121,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         for further in getattr(error, "more", ()):
             typer.echo(f"    {' '.join(visible(further).split())}", err=True)
         return code
-    return say("interrupted", code) if code == INTERRUPTED else code
+    return code
 
 
 def interrupted(error: InterruptError) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kpcore.cli.output import number, print_json, print_lines, print_table, size, tell
+from kpcore.interrupts import held
 
 
 def bench(
@@ -33,11 +34,12 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time start-up, preparing, the input pipeline, predicting, checkpoints and training steps of a study."""
-    from kpcore.measure.bench import PARTS, Bench, run_bench
-    from kpcore.measure.timing import Effort
-    from kpcore.registry import registry
-    from kpcore.study.opening import open_study
-    from kpcore.training.device import choose_device, choose_precisions
+    with held():  # torch that is broken off while it is imported ends the process
+        from kpcore.measure.bench import PARTS, Bench, run_bench
+        from kpcore.measure.timing import Effort
+        from kpcore.registry import registry
+        from kpcore.study.opening import open_study
+        from kpcore.training.device import choose_device, choose_precisions
 
     study = open_study(registry(), config, profile, sets or [], say)
     settings = study.config.training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import typer
 
 from kpcore.cli.output import print_json, print_lines, print_table, tell
 from kpcore.errors import InterruptError, KpError, listed, size
+from kpcore.interrupts import asked
 
 if TYPE_CHECKING:
     from kpcore.fetching.fetch import Fetched
@@ -67,7 +69,7 @@ def fetch(
     try:
         done = get(wanted, root, Patience(timeout, retries), Told(tell, bar))
     except KeyboardInterrupt:
-        raise InterruptError("what is there is kept; the same command goes on") from None
+        raise InterruptError("what is there is kept; the same command goes on", asked() or signal.SIGINT) from None
     show(name, root, done, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kpcore.cli.output import print_json, print_lines, tell
+from kpcore.interrupts import held
 
 if TYPE_CHECKING:
     from kpcore.interfaces import Writer
@@ -107,15 +108,16 @@ def predict(
 
     Without boxes every picture is one instance. Memory does not grow with the number of pictures.
     """
-    from kpcore.cli.progress import Progress
-    from kpcore.cli.stopping import stopping
-    from kpcore.registry import registry
-    from kpcore.trained.engine import NetworkEngine, chosen_engine
-    from kpcore.trained.outputs import target_of
-    from kpcore.trained.pictures import sources
-    from kpcore.trained.predicting import How, orientation_of
-    from kpcore.trained.writing import write
-    from kpcore.training.process import set_up_process
+    with held():  # torch that is broken off while it is imported ends the process
+        from kpcore.cli.progress import Progress
+        from kpcore.cli.stopping import stopping
+        from kpcore.registry import registry
+        from kpcore.trained.engine import NetworkEngine, chosen_engine
+        from kpcore.trained.outputs import target_of
+        from kpcore.trained.pictures import sources
+        from kpcore.trained.predicting import How, orientation_of
+        from kpcore.trained.writing import write
+        from kpcore.training.process import set_up_process
 
     turned = orientation_of(orientation)
     known = registry()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kpcore.errors import InterruptError
-from kpcore.interrupts import Stopped, asked, leave, stoppable
+from kpcore.interrupts import Stopped, asked, held, leave, stoppable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -131,11 +131,12 @@ class Asked:
 
 def opened(console: Console, stages: Stages, asked: Asked) -> tuple[Study, JobPlan, Device]:
     """Open a study, find its device and plan its jobs."""
-    from kpcore.cli.tracking import track
-    from kpcore.registry import registry
-    from kpcore.study.opening import open_study
-    from kpcore.study.planning import plan_study
-    from kpcore.training.device import choose_device
+    with held():  # torch that is broken off while it is imported ends the process
+        from kpcore.cli.tracking import track
+        from kpcore.registry import registry
+        from kpcore.study.opening import open_study
+        from kpcore.study.planning import plan_study
+        from kpcore.training.device import choose_device
 
     track(registry(), asked.track)
     stages(f"Opening {asked.file.name} ...")

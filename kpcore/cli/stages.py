@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.status import Status
 
+from kpcore.interrupts import check
+
 
 class Stages:
     """A line that says what is being done, from when the context is entered until it is left.
@@ -28,7 +30,8 @@ class Stages:
             self.status.stop()
 
     def __call__(self, stage: str) -> None:
-        """Say what is done now."""
+        """Say what is done now; a signal that some library has swallowed while it was imported is heard here."""
+        check()
         self.now = stage
         self._show(stage)
 
