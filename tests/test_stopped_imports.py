@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,37 +44,33 @@ def test_a_signal_within_a_plugins_import_stops_the_command_and_is_no_fault_of_t
     assert [plugin.error for plugin in plugins.plugins] == [""]
 
 
-def fail(error):
-    def main(*_, **__):
-        raise error
-
-    return type("Command", (), {"main": staticmethod(main)})
-
-
 @pytest.fixture
 def ended(monkeypatch, capsys):
-    """(error) -> exit code and what is said, of a command that ends with it."""
+    """(error, signal) -> exit code and what is said, of a command that is sent the signal and raises the error."""
 
-    def end(error):
-        monkeypatch.setattr(app.typer.main, "get_command", lambda _: fail(error))
+    def end(error, number=None):
+        def main(*_, **__):
+            try:
+                if number:
+                    os.kill(os.getpid(), number)
+            except KeyboardInterrupt as stop:
+                raise error from stop
+            raise error
+
+        monkeypatch.setattr(app.typer.main, "get_command", lambda _: SimpleNamespace(main=main))
         return app.outcome([]), capsys.readouterr().err
 
     return end
 
 
 def test_what_a_signal_broke_off_is_an_interrupt_whatever_it_came_out_as(ended):
-    with pytest.raises(RuntimeError), stoppable():
-        try:
-            os.kill(os.getpid(), signal.SIGHUP)
-        except KeyboardInterrupt as stop:
-            raise RuntimeError("Error calling __set_name__") from stop
+    error = RuntimeError("Error calling __set_name__")
+    assert ended(error, signal.SIGHUP) == (129, "kp: interrupted by SIGHUP\n")
     assert broke_off() == signal.SIGHUP
-    assert ended(RuntimeError("Error calling __set_name__")) == (129, "kp: interrupted by SIGHUP\n")
-    with stoppable():
-        pass
-    assert broke_off() == 0
+    assert ended(KeyboardInterrupt(), signal.SIGTERM) == (143, "kp: interrupted by SIGTERM\n")
     with pytest.raises(RuntimeError):
-        ended(RuntimeError("ours"))
+        ended(error)
+    assert broke_off() == 0
 
 
 @pytest.mark.parametrize("name", [None, "crops.h5"])

@@ -121,7 +121,7 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
         for further in getattr(error, "more", ()):
             typer.echo(f"    {' '.join(visible(further).split())}", err=True)
         return code
-    return code
+    return interrupted(InterruptError("", broke_off() or signal.SIGINT)) if code == INTERRUPTED else code
 
 
 def interrupted(error: InterruptError) -> int:
