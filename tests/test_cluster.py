@@ -29,7 +29,7 @@ from kpcore.study.executors.cluster.machines import check_device, slots
 from kpcore.study.executors.cluster.nodes import Node
 from kpcore.study.executors.cluster.parcels import newest_checkpoint, pack, pack_checkpoint, unpack
 from kpcore.study.executors.cluster.stores import Keeper
-from kpcore.study.executors.interface import Order
+from kpcore.study.executors.interface import Order, lost_twice
 from kpcore.study.executors.processes import Processes, Workers, least_used
 from kpcore.study.opening import open_study
 from kpcore.training.device import Device
@@ -415,12 +415,12 @@ def test_a_lost_worker_s_job_is_taken_up_once_and_fails_the_second_time(pooled):
     hands.start(one)
     assert hands.wait() == (
         one,
-        State("failed", "its process was killed by SIGKILL, and one before it had ended early too"),
+        lost_twice("was killed by SIGKILL"),
     )
     assert [(task.again, task.fresh) for _, task in given] == [(False, False), (True, False)]
     assert told[0] == (
         "one: worker 1 (process 101 on node host-n1 (10.0.0.1)) was killed by SIGKILL;"
-        " another goes on from the last checkpoint"
+        " another takes it up from its last checkpoint, if any"
     )
 
 
@@ -437,7 +437,7 @@ def test_a_lost_machine_s_job_goes_on_elsewhere(pooled):
     assert told[1:] == [
         "node host-n1 (10.0.0.1) is gone; 1 left",
         "one: worker 1 (process 101 on node host-n1 (10.0.0.1)) was lost with its machine;"
-        " another goes on from the last checkpoint",
+        " another takes it up from its last checkpoint, if any",
     ]
 
 
@@ -500,12 +500,12 @@ def test_a_stand_in_that_fails_and_files_that_are_missing_are_reasons(pooled):
     hands.start(two)
     assert hands.wait() == (
         one,
-        State("failed", "its process was killed by SIGKILL, and one before it had ended early too"),
+        lost_twice("was killed by SIGKILL"),
     )
     assert hands.wait()[1].reason.endswith("the job is not done there")
     assert told == [
         "one: worker 1 (process 101 on node host-n1 (10.0.0.1)) failed: OSError: [Errno 28] No space left on device;"
-        " another goes on from the last checkpoint"
+        " another takes it up from its last checkpoint, if any"
     ]
     assert str(pool.first_of_its_kind(GPUS[2]).torch) == "cuda:0" and pool.first_of_its_kind(CPU) is CPU
 

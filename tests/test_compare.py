@@ -268,7 +268,7 @@ def test_it_is_printed_with_names_that_no_terminal_obeys(tmp_path, capsys, monke
     shown = " ".join(out.split())
     assert "\x1b" not in out and "[red]a[/red]" in out and "\\x1b" in out
     assert "Split c: MPII, list newell, part valid; PCKh@0.5" in shown and "undecided" in shown
-    assert "In brackets: 95% interval over other samples and other seeds." in shown
+    assert "Intervals: 95%, over other samples and other seeds." in shown
     assert "Holm's correction over the table's 3 differences" in shown and "10,000 resamples" in shown
     assert max(map(len, out.splitlines())) <= 100
 

@@ -72,7 +72,7 @@ def test_a_node_that_is_killed_costs_nothing_where_files_travel(tmp_path, cluste
         out = ended(process)
     assert "files are sent and fetched through Ray" in out
     assert "gets 2 of the prepared stores" in out
-    assert "another goes on from the last checkpoint" in out
+    assert "another takes it up from its last checkpoint, if any" in out
     assert differing(place, whole) == []
 
 
@@ -84,7 +84,7 @@ def test_a_node_that_is_killed_costs_nothing_where_a_cache_is_shared(tmp_path, c
         nodes.kill_second()
         out = ended(process)
     assert "in this cache, which it sees" in out
-    assert "another goes on from the last checkpoint" in out
+    assert "another takes it up from its last checkpoint, if any" in out
     assert differing(place, whole) == []
 
 

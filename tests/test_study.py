@@ -335,11 +335,11 @@ def test_a_job_outlives_one_process_and_not_two(study, data, monkeypatch):
     assert job is plan.jobs[0] and last is None
     assert told == [
         f"d-source-0: worker 1 (process {first.process.pid}) gave no sign of life for 0.00333333 minutes and was"
-        " killed; another goes on from the last checkpoint"
+        " killed; another takes it up from its last checkpoint, if any"
     ]
     assert done[3] in (done[2], done[2] + 1), "from the last checkpoint, not from the start"
     assert state.status == "failed"
-    assert state.reason == "its process was killed by SIGKILL, and one before it had ended early too"
+    assert state.reason.startswith("its process was killed by SIGKILL, and one before it had ended early too; 'kp run'")
 
 
 def test_held_out_people_of_train_choose_the_epoch(study, data):

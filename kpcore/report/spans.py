@@ -53,7 +53,7 @@ def remarks(labels: Mapping[str, str], table: TableEvidence, digits: int) -> Ite
         digits: decimals that are printed.
     """
     one_seed = "other samples, with these trainings; one seed says nothing of others"
-    yield f"In brackets: 95% interval over {'other samples and other seeds' if several(table) else one_seed}."
+    yield f"Intervals: 95%, over {'other samples and other seeds' if several(table) else one_seed}."
     if table.differences:
         count = table.counted
         yield (

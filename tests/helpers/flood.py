@@ -65,7 +65,7 @@ class Told:
 
     def notice(self, text):
         """A long line, or one of the pool's."""
-        if "another goes on" in text:
+        if "another takes it up" in text:
             self.again += 1
         elif text != "x" * 9000:
             self.wrong.append(text[:80])

@@ -277,7 +277,7 @@ def kill_workers(place: Place, jobs: int, pause: float, limit: float = 900.0) ->
         stop.set()
         thread.join()
     text = " ".join(out.split())
-    found.told = re.findall(r"\S+: worker \d+ \(process \d+\) was killed by SIGKILL[^;]*; another goes on", text)
+    found.told = re.findall(r"\S+: worker \d+ \(process \d+\) was killed by SIGKILL[^;]*; another takes it up", text)
     found.failed = re.findall(r"\S+: failed: its process was killed by SIGKILL[^,]*, and one before it", text)
     return found
 

@@ -35,6 +35,11 @@ class State:
     printed: tuple[str, ...] = ()
 
 
+def lost_twice(why: str) -> State:
+    """Return how a job ended whose process was lost a second time; ``why`` says how: "was killed by SIGKILL"."""
+    return State("failed", f"its process {why}, and one before it had ended early too; 'kp run' takes it up again")
+
+
 class Events(Protocol):
     """What is told of a run."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from kpcore.study.executors.child import Child, Deaths, finish, listen, with_log
 from kpcore.study.executors.here import prepared
-from kpcore.study.executors.interface import Order, Pool, Run, State, staffed
+from kpcore.study.executors.interface import Order, Pool, Run, State, lost_twice, staffed
 from kpcore.study.jobs import Job
 from kpcore.training.device import Device
 
@@ -138,9 +138,9 @@ class Workers:
         if job is None:
             return
         if job.key in self.again:
-            state = State("failed", f"its process {why}, and one before it had ended early too")
+            state = lost_twice(why)
             self.ended.append((job, with_log(job.key, state)))
             return
         self.again.add(job.key)
-        self.events.notice(f"{job.name}: {worker} {why}; another goes on from the last checkpoint")
+        self.events.notice(f"{job.name}: {worker} {why}; another takes it up from its last checkpoint, if any")
         self._hand(self._add_worker(), job, again=True)

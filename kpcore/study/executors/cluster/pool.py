@@ -23,7 +23,7 @@ from kpcore.study.executors.cluster.hand import Hand, Message, Task
 from kpcore.study.executors.cluster.machines import check_device, first_of_its_kind, on, supply, usable
 from kpcore.study.executors.cluster.nodes import Node, problem_of, setting
 from kpcore.study.executors.here import prepared
-from kpcore.study.executors.interface import Order, Pool, Run, State, staffed
+from kpcore.study.executors.interface import Order, Pool, Run, State, lost_twice, staffed
 from kpcore.study.executors.worker import BEAT
 from kpcore.study.jobs import Job
 
@@ -297,9 +297,9 @@ class Hands:
     def _once_more(self, job: Job, who: str, why: str) -> None:
         """Have a job taken up from its last checkpoint that is here; fail it where that was done before."""
         if job.key in self.again:
-            state = State("failed", f"its process {why}, and one before it had ended early too")
+            state = lost_twice(why)
             self._end(job, with_log(job.key, state))
             return
         self.again.add(job.key)
-        self.events.notice(f"{job.name}: {who} {why}; another goes on from the last checkpoint")
+        self.events.notice(f"{job.name}: {who} {why}; another takes it up from its last checkpoint, if any")
         self.waiting.insert(0, (job, True))
