@@ -105,16 +105,16 @@ def outcome(arguments: Sequence[str] | None = None) -> int:
     except InterruptError as error:
         return interrupted(error)
     except (KeyboardInterrupt, typer.Abort):
-        return interrupted(InterruptError("", broke_off() or signal.SIGINT))
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None  # the reader has left: nothing more can be written, not even at exit
         return 1
     except (Exception, SystemExit) as error:
         line = for_people(error)
-        if line is None and (number := broke_off()):
-            return interrupted(InterruptError("", number))
         if line is None:
-            raise
+            if not broke_off():
+                raise
+            return interrupted(InterruptError("", broke_off()))
         lines = error.lines if isinstance(error, FaultsError) else (line,)
         kind = FAILED if isinstance(error, FaultError) or _is_full(error) else WRONG_INPUT
         code = max(say(f"error: {' '.join(one.split())}", kind) for one in lines)

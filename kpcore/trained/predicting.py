@@ -1,4 +1,4 @@
-"""From pictures to keypoints: read, cropped and batched ahead in the background, so that the network never waits."""
+"""From pictures to keypoints: read and cropped by a thread a core, in turns with a network on the CPU, ahead of others."""
 
 from __future__ import annotations
 
