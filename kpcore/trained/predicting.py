@@ -1,4 +1,4 @@
-"""From pictures to keypoints: read and cropped by a thread a core, in turns with a network on the CPU, ahead of others."""
+"""From pictures to keypoints: read and cropped by a thread a core, in turns with a network on the CPU or ahead of it."""
 
 from __future__ import annotations
 
