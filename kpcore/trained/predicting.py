@@ -1,4 +1,4 @@
-"""From pictures to keypoints: read and cropped by a thread a core, in turns with a network on the CPU or ahead of it."""
+"""From pictures to keypoints; they are read by a thread a core, in turns with a network on the CPU, or ahead of it."""
 
 from __future__ import annotations
 
@@ -201,8 +201,11 @@ def _in_turns(work: Callable[[Picture], Ready], pictures: Iterable[Picture], mos
     """Read so many at once, and nothing while they are in use."""
     coming = iter(pictures)
     with ThreadPoolExecutor(cores()) as pool:
-        while some := [pool.submit(work, picture) for picture in islice(coming, most)]:
-            yield from [one.result() for one in some]
+        try:
+            while some := [pool.submit(work, picture) for picture in islice(coming, most)]:
+                yield from [one.result() for one in some]
+        finally:
+            pool.shutdown(cancel_futures=True)  # who is interrupted waits for what is being read alone
 
 
 def read_ahead(pictures: Iterable[Picture]) -> Iterator[Picture]:
