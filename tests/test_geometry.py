@@ -3,6 +3,7 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from kpcore.data.geometry import (
     AS_IS,
     Draw,
     Draws,
+    ScaleShift,
     apply,
     augment,
     compose,
@@ -301,6 +303,30 @@ def test_a_crop_that_is_not_square_is_filled_whole():
     crop = np.empty((12, 20, 3), np.uint8)
     warp_into(crop, image, np.array([[1.0, 0, 7], [0, 1, 5]]))
     assert np.array_equal(crop, image[5:17, 7:27])
+
+
+turns = st.builds(
+    crop_affine, st.tuples(st.floats(-50, 250), st.floats(-50, 250)), st.floats(5, 500), st.just(24),
+    rotation=st.one_of(st.just(0.0), st.floats(-180, 180)), flip=st.booleans(),
+)  # fmt: skip
+
+
+@given(affine=turns, height=st.integers(1, 200), width=st.integers(1, 200), seed=st.integers(0, 9))
+def test_an_image_is_warped_to_the_bytes_that_opencv_makes_of_its_three_channels(affine, height, width, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    expected = cv2.warpAffine(image, invert(affine), (24, 24), flags=flags)
+    assert np.array_equal(warp(image, affine, 24), expected)
+
+
+@given(centre=st.tuples(places, places), side=lengths, inner=st.tuples(st.floats(0.01, 100), places, places))
+def test_a_map_in_plain_numbers_is_the_array_to_the_bit(centre, side, inner):
+    exact = np.array(centre, np.float32)
+    plain, whole = ScaleShift.crop(exact, side, 256), crop_affine(exact, side, 256)
+    assert np.array_equal(plain.affine, whole)
+    assert np.array_equal(plain.inverse().affine, invert(whole))
+    other = ScaleShift(*inner)
+    assert np.array_equal(plain.after(other).affine, compose(whole, other.affine))
 
 
 def test_what_is_not_said_of_a_draw_is_as_it_is():

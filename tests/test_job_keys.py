@@ -74,6 +74,7 @@ TARGETS_ONLY = {"backbone.stages"}
 OTHER = {
     "training.resolution": 40,  # the hourglass takes multiples of 8
     "training.compile": "blocks",
+    "training.precision": "bf16",  # what "auto" is hangs on the chip
     "training.augmentation.scale": [0.8, 1.2],
     "backbone.stages": [1, 3],
     "study.seeds": [7],

@@ -421,6 +421,20 @@ def test_a_network_on_the_cpu_takes_turns_with_reading_and_another_is_read_ahead
     assert engine.seen == [4, 8, 12] if on_cpu else engine.seen[0] >= 8
 
 
+def test_a_turn_is_as_many_crops_as_some_batches_have_or_one_where_pixels_are_held(tmp_path):
+    (tmp_path / "boxes.csv").write_text("image,x,y,width,height\n" + "4.png,0,0,9,9\n" * 50)
+    boxes = read_boxes(tmp_path / "boxes.csv")
+
+    def turns(how, pixels=None):
+        coming = (Picture(f"{number}.png", tmp_path, pixels=pixels) for number in range(100))
+        return [len(list(predicting._turn(coming, how))) for _ in range(3)]
+
+    assert turns(How(batch_size=8)) == [32, 32, 32]
+    assert turns(How(batch_size=8, boxes=boxes)) == [5, 32, 32]
+    assert turns(How(batch_size=8, keep=True)) == turns(How(batch_size=8), scene(9, 9, None, None)) == [8, 8, 8]
+    assert turns(How(batch_size=32)) == [100, 0, 0]
+
+
 def video(path, images, rate=10.0):
     height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))

@@ -145,7 +145,7 @@ def test_a_network_of_no_numbers_is_never_followed():
 
 def test_maps_that_are_no_numbers_give_no_points():
     class Made(Predictor):
-        def maps(self, images):
+        def _maps(self, images):
             maps = torch.zeros(len(images), 2, 4, 4)
             maps[:, 1, 2, 2] = torch.nan
             return maps
@@ -153,7 +153,7 @@ def test_maps_that_are_no_numbers_give_no_points():
     codec = SimpleNamespace(
         width=1, decode=lambda maps, stride: (torch.ones(len(maps), 2, 2), torch.ones(len(maps), 2))
     )
-    network = SimpleNamespace(eval=lambda: None, layout=SimpleNamespace(heads=[KEYPOINTS]))
+    network = SimpleNamespace(training=False, layout=SimpleNamespace(heads=[KEYPOINTS]))
     backbone = SimpleNamespace(mean=(0, 0, 0), std=(1, 1, 1), stride=4)
     made = Made(network, backbone, codec, SimpleNamespace(torch=torch.device("cpu")), False)
     points, confidence = made.crops(torch.zeros(1, 16, 16, 3, dtype=torch.uint8))

@@ -749,7 +749,7 @@ def test_a_stored_crop_has_a_pixel_more_on_each_side_and_is_even(resolution, far
 def test_a_window_is_whole_pixels_about_the_centre(side, centre, left, top, span):
     what = store_module.window(person(None, centre, side), Cut(30, 1.0))
     assert (what.left, what.top, what.span, what.side) == (left, top, span, 32)
-    corners = apply(what.affine, np.array([(left - 0.5, top - 0.5), (left + span - 0.5, top + span - 0.5)]))
+    corners = apply(what.map.affine, np.array([(left - 0.5, top - 0.5), (left + span - 0.5, top + span - 0.5)]))
     np.testing.assert_allclose(corners, [(-0.5, -0.5), (31.5, 31.5)], atol=1e-9)
 
 
@@ -810,7 +810,7 @@ def test_a_store_holds_all_that_is_known_of_its_people(given, kind):
     np.testing.assert_array_equal(people.state, [sample.state for sample in samples])
     np.testing.assert_array_equal(people.points, [sample.points for sample in samples])
     np.testing.assert_array_equal(people.centre, [(30.25 + row, 20.5) for row in range(3)])
-    np.testing.assert_array_equal(store.affines, [store_module.window(one, how).affine for one in samples])
+    np.testing.assert_array_equal(store.affines, [store_module.window(one, how).map.affine for one in samples])
     title = (cache_dir() / "stores" / f"{store.key}.json").read_text()
     assert title == f'{{"title": "dots, valid, 3 people at 32 px, {kind}"}}'
     with h5py.File(cache_dir() / "stores" / f"{store.key}.h5") as file:  # and nothing of who they are

@@ -16,6 +16,10 @@ import numpy as np
 from kpcore.config import Augmentation
 from kpcore.tensors import AnyArray, Float64Array, ImageArray
 
+PADDED = 16
+"""Times its crop's size up to which an image is warped with a fourth channel: the same bytes in half the time, since
+OpenCV is faster on four than on three. To pad a much larger image would cost what that saves."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -147,6 +151,41 @@ def crop_affine(
     return _affine(linear, (size - 1) / 2 - _times(linear, middle))
 
 
+@dataclass(frozen=True)
+class ScaleShift:
+    """A map of one factor and no turn, in plain numbers: faster than (2, 3) arrays, and the same to the bit.
+
+    Args:
+        factor: on both axes, not 0.
+        x, y: where the origin lands.
+    """
+
+    factor: float
+    x: float
+    y: float
+
+    @classmethod
+    def crop(cls, centre: AnyArray, side: float, size: int) -> ScaleShift:
+        """Return what :func:`crop_affine` does for a crop as it is."""
+        factor, middle = size / side, (size - 1) / 2
+        x, y = (middle - factor * value for value in centre.tolist())
+        return cls(factor, x, y)
+
+    def inverse(self) -> ScaleShift:
+        """Return the map back, as :func:`invert`."""
+        back = 1 / self.factor
+        return ScaleShift(back, -(back * self.x), -(back * self.y))
+
+    def after(self, inner: ScaleShift) -> ScaleShift:
+        """Return the map that does ``inner`` first, as :func:`compose`."""
+        return ScaleShift(self.factor * inner.factor, self.factor * inner.x + self.x, self.factor * inner.y + self.y)
+
+    @property
+    def affine(self) -> Float64Array:
+        """As (2, 3)."""
+        return np.array([[self.factor, 0.0, self.x], [0.0, self.factor, self.y]])
+
+
 def apply(affine: Float64Array, points: Float64Array) -> Float64Array:
     """Map points (..., D) with one affine, or (B, K, D) with one a person, (B, 2, 3); z is scaled as lengths are."""
     offset = affine[..., 2] if affine.ndim == 2 else affine[..., None, :, 2]
@@ -198,5 +237,9 @@ def warp(image: ImageArray, affine: Float64Array, size: int) -> ImageArray:
 
 def warp_into(crop: ImageArray, image: ImageArray, inverse: Float64Array) -> None:
     """Fill a crop as :func:`warp` does; ``inverse`` maps crop pixels to image pixels."""
-    size = (crop.shape[1], crop.shape[0])
-    cv2.warpAffine(image, inverse, size, dst=crop, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    size, flags = (crop.shape[1], crop.shape[0]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if image.size > PADDED * crop.size:
+        cv2.warpAffine(image, inverse, size, dst=crop, flags=flags)
+        return
+    padded = cv2.warpAffine(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), inverse, size, flags=flags)
+    cv2.cvtColor(padded, cv2.COLOR_RGBA2RGB, dst=crop)

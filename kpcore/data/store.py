@@ -24,6 +24,7 @@ from kpcore.cache import cache_dir, content_key, set_aside
 from kpcore.cores import mapped
 from kpcore.data.crops import JPEG_SHARE, UNREADABLE, Crops, Encoded, Kind, Writer, encode_jpeg, read_crops, writer
 from kpcore.data.fingerprint import Fingerprint, images_digest
+from kpcore.data.geometry import ScaleShift
 from kpcore.errors import FaultError, KpError, size, system_error
 from kpcore.keypoints import Skeleton
 from kpcore.locks import locked
@@ -274,11 +275,11 @@ class Window:
     side: int
 
     @property
-    def affine(self) -> Float64Array:
-        """The exact (2, 3) map from source pixels to the stored crop's."""
+    def map(self) -> ScaleShift:
+        """The exact map from source pixels to the stored crop's."""
         factor = self.side / self.span
         x, y = ((0.5 - first) * factor - 0.5 for first in (self.left, self.top))
-        return np.array([[factor, 0.0, x], [0.0, factor, y]])
+        return ScaleShift(factor, x, y)
 
 
 def window(sample: Sample, how: Cut) -> Window:
@@ -329,7 +330,7 @@ def _open(path: Path, part: Part, how: Cut, notice: Notice) -> Store:
         part=part,
         resolution=how.resolution,
         crops=read_crops(path, len(samples), how.side, partial(recut, samples, how), told),
-        affines=np.stack([window(sample, how).affine for sample in samples]),
+        affines=np.stack([window(sample, how).map.affine for sample in samples]),
         people=Instances.of(samples),
     )
 

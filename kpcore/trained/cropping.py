@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kpcore.data.geometry import compose, crop_affine, invert, warp_into
+from kpcore.data.geometry import ScaleShift, warp_into
 from kpcore.data.store import Cut, cut, window
 from kpcore.samples import Sample
 from kpcore.tensors import Float64Array, ImageArray
@@ -32,10 +32,10 @@ def input_of(pixels: ImageArray, crop: Crop, resolution: int, name: str) -> tupl
     """
     sample, how = _sample(crop, name), Cut(resolution, 1.0)
     stored = cut(pixels, sample, how)
-    affine = crop_affine(sample.centre, sample.side, resolution)
+    there = ScaleShift.crop(sample.centre, sample.side, resolution)
     image: ImageArray = np.empty((resolution, resolution, 3), np.uint8)
-    warp_into(image, stored, invert(compose(affine, invert(window(sample, how).affine))))
-    return image, affine
+    warp_into(image, stored, there.after(window(sample, how).map.inverse()).inverse().affine)
+    return image, there.affine
 
 
 def _sample(crop: Crop, name: str) -> Sample:

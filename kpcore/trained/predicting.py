@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -33,6 +32,9 @@ MARGINS = (0.1, 100)
 """Sides of a crop over a box's longer side, from the least to the most."""
 WAITING = 2
 """Batches of pictures that wait for a batch of crops to fill, at most."""
+TURN = 4
+"""Batches of crops that are read in one turn with a network on the CPU, whose threads go on spinning for milliseconds
+after each of theirs, on cores that reading would have. Of pictures that hold their pixels one batch is read."""
 
 
 @dataclass(frozen=True)
@@ -192,20 +194,30 @@ def prepared(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[
     turns with them: it has all cores, and a core that is taken from it holds up the others at the end of every layer
     (docs/benchmarks.md).
     """
-    most = max(AHEAD * cores(), how.batch_size)
     work = partial(prepare, engine=engine, how=how)
-    return _in_turns(work, pictures, most) if engine.on_cpu else mapped(work, read_ahead(pictures), most)
+    if engine.on_cpu:
+        return _in_turns(work, pictures, how)
+    return mapped(work, read_ahead(pictures), max(AHEAD * cores(), how.batch_size))
 
 
-def _in_turns(work: Callable[[Picture], Ready], pictures: Iterable[Picture], most: int) -> Iterator[Ready]:
-    """Read so many at once, and nothing while they are in use."""
+def _in_turns(work: Callable[[Picture], Ready], pictures: Iterable[Picture], how: How) -> Iterator[Ready]:
+    """Read a turn's pictures at once, and nothing while they are in use."""
     coming = iter(pictures)
     with ThreadPoolExecutor(cores()) as pool:
         try:
-            while some := [pool.submit(work, picture) for picture in islice(coming, most)]:
+            while some := [pool.submit(work, picture) for picture in _turn(coming, how)]:
                 yield from [one.result() for one in some]
         finally:
             pool.shutdown(cancel_futures=True)  # who is interrupted waits for what is being read alone
+
+
+def _turn(coming: Iterator[Picture], how: How) -> Iterator[Picture]:
+    """Yield the next pictures, until they have as many crops as a turn takes."""
+    room = max(TURN * how.batch_size, AHEAD * cores())
+    while room > 0 and (picture := next(coming, None)) is not None:
+        yield picture
+        crops = len(how.boxes.of(picture)) if how.boxes else 1
+        room -= max(1, crops) * (TURN if how.keep or picture.pixels is not None else 1)
 
 
 def read_ahead(pictures: Iterable[Picture]) -> Iterator[Picture]:

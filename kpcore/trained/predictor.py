@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -50,9 +51,8 @@ class Predictor:
         Where the network's output for a keypoint is no number, point and confidence are NaN: a codec still decodes it
         to some place.
         """
-        ready = send(pixels, self.device.torch).float().div_(255)
-        self.network.eval()
-        maps = self.maps(normalised(ready, self.backbone.mean, self.backbone.std))
+        self._evaluating()
+        maps = self._in_parts(send(pixels, self.device.torch), lambda some: self._maps(self._normalised(some)))
         points, confidence = self.codec.decode(maps, self.backbone.stride)
         good = self.whole_numbers(maps)
         return (
@@ -66,7 +66,7 @@ class Predictor:
         Returns:
             Points (B, K, D) in input pixels and confidences (B, K), float64 on the CPU; K is :attr:`keypoints`'.
         """
-        self.network.eval()
+        self._evaluating()
         points, confidence = self.codec.decode(self.maps(images), self.backbone.stride)
         return points.cpu().double(), confidence.cpu().double()
 
@@ -80,14 +80,22 @@ class Predictor:
 
         With the flip test, image and mirror go through as one batch, and their predictions are merged.
         """
-        return torch.cat([self._maps(some) for some in torch.split(images, self._at_once(images))])
+        return self._in_parts(images, self._maps)
 
-    def _at_once(self, images: Tensor) -> int:
-        """Return how many of these go through the network at once: on a CPU no more than it is fastest with."""
-        count, _, height, width = images.shape
-        if images.device.type != "cpu":
-            return max(1, count)
-        return max(1, CPU_PIXELS // (height * width * (2 if self.flip_test else 1)))
+    def _in_parts(self, crops: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what work makes of crops (B, ...) of three channels, of no more at once than a CPU is fastest with."""
+        at_once = max(1, len(crops))
+        if crops.device.type == "cpu":
+            pixels = crops[0].numel() // 3 * (2 if self.flip_test else 1) if len(crops) else 1
+            at_once = max(1, CPU_PIXELS // pixels)
+        return torch.cat([work(some) for some in torch.split(crops, at_once)])
+
+    def _evaluating(self) -> None:
+        if self.network.training:  # to walk all layers takes a millisecond, for every batch
+            self.network.eval()
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return normalised(pixels.float().div_(255), self.backbone.mean, self.backbone.std)
 
     def _maps(self, images: Tensor) -> Tensor:
         doubled = torch.cat([images, images.flip(3)]) if self.flip_test else images
