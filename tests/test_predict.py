@@ -291,6 +291,15 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
             '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "bbox": [1, 2, 3]}]}',
             "is no list of 4 numbers",
         ),
+        *(
+            (
+                "b.json",
+                '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "bbox": [1, 2, 3, %s]}]}'
+                % far,
+                r"annotations\[0\]: 1, 2, 3, [-e+0-9inf]+ is no box; .* no number is beyond",
+            )
+            for far in ("1e308", "-" + "9" * 400, "9" * 400)
+        ),
         ("b.json", "[" * 100_000, "cannot be read as boxes"),
     ],
 )

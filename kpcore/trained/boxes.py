@@ -298,7 +298,15 @@ def _coco_box(one: Mapping[str, Any], where: str) -> Box:
     box = one.get("bbox")
     if not isinstance(box, list) or len(box) != len(BOX) or not all(_is_number(value) for value in box):
         raise KpError(f"{where}: 'bbox' is no list of 4 numbers: left, top, width, height")
-    return _box([float(value) for value in box], str(one.get("id", "")), where)
+    return _box([_float(value) for value in box], str(one.get("id", "")), where)
+
+
+def _float(value: float) -> float:
+    """Return a number of a JSON file, whose integers may be longer than any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -308,7 +316,7 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and (value != value or abs(value) <= LARGEST)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _records(found: object, key: str, path: Path) -> list[dict[str, Any]]:
