@@ -294,8 +294,9 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
         *(
             (
                 "b.json",
-                '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "bbox": [1, 2, 3, %s]}]}'
-                % far,
+                '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, "bbox": [1, 2, 3,'
+                + far
+                + "]}]}",
                 r"annotations\[0\]: 1, 2, 3, [-e+0-9inf]+ is no box; .* no number is beyond",
             )
             for far in ("1e308", "-" + "9" * 400, "9" * 400)
