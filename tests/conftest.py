@@ -6,6 +6,7 @@ made by hand, and used by plain functions, is in ``helpers/hand_made.py``.
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from kpcore.config import Augmentation
 from kpcore.data.geometry import reach
 from kpcore.data.store import Cut, prepare
 from kpcore.interfaces import Dataset, Facts
+from kpcore.interrupts import SIGNALS
 from kpcore.keypoints import Keypoint, Skeleton
 from kpcore.samples import Sample
 from kpcore.study.data import read_part
@@ -40,6 +42,13 @@ FIGURE = Skeleton(
     ),
 )
 COLOURS = 255 * np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.6, 0.6, 0), (0, 0.6, 0.6), (0.6, 0, 0.6)])
+
+
+def pytest_configure():
+    """Signals that who started us ignores (``nohup``, a shell's background) are sent in tests all the same."""
+    for number in SIGNALS:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)
