@@ -227,7 +227,7 @@ def _frame(cell: str, where: str) -> int:
 
 def _box(values: Sequence[float], name: str, where: str) -> Box:
     if not all(map(math.isfinite, values)) or max(map(abs, values)) > LARGEST or min(values[2:]) <= 0:
-        told = ", ".join(f"{value:g}" for value in values)
+        told = ", ".join(f"{value:.12g}" for value in values)
         raise KpError(f"{where}: {told} is no box; sizes are pixels above 0, and no number is beyond {LARGEST:,.0f}")
     if len(values) == len(CROP):
         return Box(None, Crop(*values), name)

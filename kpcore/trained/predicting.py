@@ -32,9 +32,11 @@ MARGINS = (0.1, 100)
 """Sides of a crop over a box's longer side, from the least to the most."""
 WAITING = 2
 """Batches of pictures that wait for a batch of crops to fill, at most."""
+HELD = 2**28
+"""Bytes of pixels, of pictures that are drawn on or of frames, from which on no batch is waited for."""
 TURN = 4
 """Batches of crops that are read in one turn with a network on the CPU, whose threads go on spinning for milliseconds
-after each of theirs, on cores that reading would have. Of pictures that hold their pixels one batch is read."""
+after each of theirs, on cores that reading would have."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class How:
         if self.margin is not None and not _within(self.margin, *MARGINS):
             low, high = MARGINS
             raise KpError(f"margin = {shown(self.margin)}: a crop's side over a box's longer one is {low} to {high}")
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+        if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
             raise KpError(f"batch_size = {shown(self.batch_size)}: at least one crop at once")
         orientation_of(self.orientation, where="orientation")
 
@@ -89,6 +91,12 @@ class _Waiting:
     ready: Ready
     points: list[Float64Array] = field(default_factory=list)
     confidence: list[Float64Array] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        """Bytes of its picture's pixels."""
+        pixels = self.ready.picture.pixels
+        return 0 if pixels is None else pixels.nbytes
 
     @property
     def done(self) -> bool:
@@ -117,8 +125,7 @@ def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[P
         one = _Waiting(ready)
         waiting.append(one)
         batch += [(one, place) for place in range(len(ready.inputs))]
-        # a batch that does not fill must not hold up any number of pictures without an instance
-        while len(batch) >= how.batch_size or (batch and len(waiting) > WAITING * how.batch_size):
+        while len(batch) >= how.batch_size or (batch and _too_many(waiting, how)):
             _through(batch[: how.batch_size], engine)
             del batch[: how.batch_size]
         while waiting and waiting[0].done:
@@ -126,6 +133,11 @@ def predict(pictures: Iterable[Picture], engine: Engine, how: How) -> Iterator[P
     if batch:
         _through(batch, engine)
     yield from (_found(one, engine, how) for one in waiting)
+
+
+def _too_many(waiting: Sequence[_Waiting], how: How) -> bool:
+    """Whether a batch that does not fill holds up too many pictures without an instance, or too large ones."""
+    return len(waiting) > WAITING * how.batch_size or (how.keep and sum(one.held for one in waiting) > HELD)
 
 
 def _through(batch: Sequence[tuple[_Waiting, int]], engine: Engine) -> None:
@@ -212,12 +224,15 @@ def _in_turns(work: Callable[[Picture], Ready], pictures: Iterable[Picture], how
 
 
 def _turn(coming: Iterator[Picture], how: How) -> Iterator[Picture]:
-    """Yield the next pictures, until they have as many crops as a turn takes."""
-    room = max(TURN * how.batch_size, AHEAD * cores())
+    """Yield the next pictures, until they have as many crops as a turn takes; few of those that hold their pixels."""
+    few = AHEAD * cores()
+    room = max(TURN * how.batch_size, few)
     while room > 0 and (picture := next(coming, None)) is not None:
         yield picture
-        crops = len(how.boxes.of(picture)) if how.boxes else 1
-        room -= max(1, crops) * (TURN if how.keep or picture.pixels is not None else 1)
+        room -= max(1, len(how.boxes.of(picture))) if how.boxes else 1
+        if how.keep or picture.pixels is not None:
+            few -= 1
+            room = room if few > 0 else 0
 
 
 def read_ahead(pictures: Iterable[Picture]) -> Iterator[Picture]:
