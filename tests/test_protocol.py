@@ -24,6 +24,7 @@ from kpcore.study.opening import open_study
 from kpcore.study.scoring import Scorer
 from kpcore.study.workshop import open_workshop
 from kpcore.tensors import UNLABELLED
+from kpcore.trained.finding import trainings
 from kpcore.trained.model import load_model, metadata, read_model
 from kpcore.trained.predictor import Predictor
 from kpcore.training.checkpoint import Checkpoints
@@ -192,6 +193,17 @@ def test_the_direction_of_the_validation_metric_is_minded(shop, monkeypatch, hig
     monkeypatch.setattr(protocol, "validation_value", lambda job, shop, network: next(values))
     (result,) = run(jobs, made, "d-source-0")
     assert (result.best_validation, result.best_epoch) == ((5.0, 1) if higher else (1.0, 2))
+
+
+@pytest.mark.parametrize(("keep", "score"), [("best", 5.0), ("last", 1.0)])
+def test_a_network_is_said_to_score_what_the_weights_do_that_were_kept(shop, monkeypatch, keep, score):
+    jobs, made = shop(f"training.keep='{keep}'")
+    values = iter([5.0, 1.0])
+    monkeypatch.setattr(protocol, "validation_value", lambda job, shop, network: next(values))
+    run(jobs, made, "d-source-0")
+    folder = JobFolder.of(jobs["d-source-0"].key)
+    assert read_model(folder.weights).score.value == score
+    assert [one.validation for one in trainings() if one.key == jobs["d-source-0"].key] == [score]
 
 
 # Validating and predicting

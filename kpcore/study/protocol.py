@@ -231,7 +231,7 @@ def described(job: Job, shop: Workshop, grown: Grown, outcome: Outcome) -> Model
         std=study.backbone.std,
         data=study.data[job.dataset].label,
         score=Score(
-            value=outcome.best,
+            value=outcome.kept(study.config.training.keep),
             convention=study.validation.convention,
             higher_is_better=study.validation.higher_is_better,
             people=len(shop.groups[job.dataset].validation.people),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from kpcore.cache import cache_dir
 from kpcore.errors import KpError, listed, nearest, unknown
 from kpcore.placing import home
-from kpcore.records.folder import JobFolder
+from kpcore.records.folder import JobFolder, JobResult
 from kpcore.trained.card import is_model_folder
 
 KEY = re.compile(r"[0-9a-f]{6,64}")
@@ -118,11 +118,18 @@ def _listed(path: Path) -> Listed | None:
             study=str(about["study"]),
             seed=settings.get("seed"),
             keypoints=tuple(settings.get("heads", settings["keypoints"])[-1]),
-            validation=result.best_validation,
+            validation=_kept(job, result, settings),
             convention=result.validation_convention,
         )
     except (KpError, KeyError, IndexError, TypeError, AttributeError):
         return None
+
+
+def _kept(job: JobFolder, result: JobResult, settings: Mapping[str, Any]) -> float | None:
+    """Return the validation value of the weights that were kept, which need not be the best epoch's."""
+    if settings.get("training", {}).get("keep") != "last":
+        return result.best_validation
+    return job.history()[-1].validation
 
 
 def locate(text: str) -> Path:

@@ -98,6 +98,10 @@ class Outcome:
     """Seconds of training, validation left out, when each epoch had ended."""
     lowered: int = 0
 
+    def kept(self, keep: str) -> float | None:
+        """Return the validation value of the weights that are the result: of the best epoch, or of the last."""
+        return self.best if keep == "best" else self.history[-1]["validation"]
+
     @property
     def epochs(self) -> int:
         """Epochs that were trained."""
